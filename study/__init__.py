@@ -1,1 +1,57 @@
-"""study"""
+"""One experiment: config, data, models, training, reproducibility and experiment folders. Importing it loads no torch."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from study.config import ConfigError as ConfigError
+    from study.config import TrialConfig as TrialConfig
+    from study.data import DataError as DataError
+    from study.data import Dataset as Dataset
+    from study.data import Split as Split
+    from study.data import load as load
+    from study.data import load_test as load_test
+    from study.measurement import Measurement as Measurement
+    from study.models import build_model as build_model
+    from study.models import parameter_count as parameter_count
+    from study.reproducibility import environment as environment
+    from study.reproducibility import prepare_process as prepare_process
+    from study.reproducibility import weights_digest as weights_digest
+    from study.seeds import derive_seed as derive_seed
+    from study.training import CheckpointError as CheckpointError
+    from study.training import Plan as Plan
+    from study.training import Training as Training
+    from study.training import train as train
+
+_MODULES = {
+    "ConfigError": "config",
+    "TrialConfig": "config",
+    "DataError": "data",
+    "Dataset": "data",
+    "Split": "data",
+    "load": "data",
+    "load_test": "data",
+    "Measurement": "measurement",
+    "build_model": "models",
+    "parameter_count": "models",
+    "environment": "reproducibility",
+    "prepare_process": "reproducibility",
+    "weights_digest": "reproducibility",
+    "derive_seed": "seeds",
+    "CheckpointError": "training",
+    "Plan": "training",
+    "Training": "training",
+    "train": "training",
+}
+
+__all__ = sorted(_MODULES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

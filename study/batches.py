@@ -1,0 +1,92 @@
+"""The data of a run on its device, and its batches: which images a step sees and how they are changed depends on the step."""
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from study.augmentation import augment, is_on
+from study.config import ConfigError, TrialConfig
+from study.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from study.data import Dataset, Split
+
+
+def on_device(split: "Split", device: torch.device) -> tuple[Tensor, Tensor]:
+    """Images and labels as tensors, without a copy where the device is the CPU.
+
+    The arrays may be read-only views into memory that processes share; nothing here writes to them.
+    """
+    return _tensor(split.images).to(device), _tensor(split.labels).to(device)
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+class Batches:
+    """The training batches of one run.
+
+    Every epoch shows every image once; its last batch is smaller where batch_size does not divide the number of images,
+    so that fidelities are whole numbers at the end of epochs whatever the batch size.
+    """
+
+    def __init__(self, config: TrialConfig, data: "Dataset", device: torch.device) -> None:
+        self._config = config
+        self._images, self._labels = on_device(data.train, device)
+        self.samples = len(self._labels)
+        if config.batch_size > self.samples:
+            raise ConfigError(
+                f"batch_size={config.batch_size} is larger than the training set of {self.samples} images "
+                f"of {data.name}: choose at most {self.samples}"
+            )
+        self.steps_per_epoch = -(-self.samples // config.batch_size)
+        if config.reports_per_epoch > self.steps_per_epoch:
+            raise ConfigError(
+                f"reports_per_epoch={config.reports_per_epoch} is more than the {self.steps_per_epoch} steps of an epoch "
+                f"(batch_size={config.batch_size}, {self.samples} images): choose at most {self.steps_per_epoch}"
+            )
+        shape = (1, -1, 1, 1)
+        # x / 255 and (x - mean) / std in one multiplication and one addition.
+        mean, std = torch.tensor(data.mean), torch.tensor(data.std).clamp_min(1e-6)
+        self._scale, self._shift = (1 / std).view(shape).to(device), (-mean / std).view(shape).to(device)
+        self._epoch = -1
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """Normalised images and labels of optimizer step `step` (0, 1, …)."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed(derive_seed(self._config.seed, "order", epoch))
+            self._order = torch.randperm(self.samples, generator=generator).to(self._labels.device)
+            self._epoch = epoch
+        chosen = self._order[place * self._config.batch_size : (place + 1) * self._config.batch_size]
+        images = self._images[chosen].float().div_(255)
+        if is_on(self._config):
+            generator = torch.Generator().manual_seed(derive_seed(self._config.seed, "augmentation", step))
+            images = augment(images, self._config, generator)
+        return self._standardized(images), self._labels[chosen]
+
+    def normalized(self, images: Tensor) -> Tensor:
+        """Images (n, channels, height, width) of 0..255 as the model takes them, unchanged otherwise."""
+        return self._standardized(images.float().div_(255))
+
+    def _standardized(self, images: Tensor) -> Tensor:
+        images = torch.addcmul(self._shift, images, self._scale)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def samples_after(self, steps: int) -> int:
+        """Images seen after so many steps, repetitions counted."""
+        epochs, rest = divmod(steps, self.steps_per_epoch)
+        return epochs * self.samples + rest * self._config.batch_size
+
+    def report_is_due(self, steps: int) -> bool:
+        """Whether the reports_per_epoch, spread evenly over an epoch's steps, have one after so many steps."""
+        place = (steps - 1) % self.steps_per_epoch + 1
+        reports = self._config.reports_per_epoch
+        return place * reports // self.steps_per_epoch > (place - 1) * reports // self.steps_per_epoch

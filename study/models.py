@@ -1,0 +1,115 @@
+"""The three networks, each for images of 28x28 to 32x32 pixels with one or three channels and any number of classes."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+from torch import nn
+
+from study.config import ConfigError, TrialConfig
+
+SMALLEST, LARGEST = 28, 32  # pixels
+
+
+class CustomCNN(nn.Sequential):
+    """Three convolutions with batch norm and one hidden dense layer: made for one CPU core.
+
+    Most of a small network's time on a CPU goes into moving activations, so pooling comes before batch norm and ReLU:
+    the two then work on a quarter of the data. (ReLU and max pooling commute; batch norm and max pooling do where the
+    norm's scale is positive.) Dropout (Srivastava et al. 2014) on the hidden dense layer.
+    """
+
+    def __init__(self, channels: int, size: int, classes: int, dropout_rate: float | None) -> None:
+        widths = (16, 32, 64)
+        layers: list[nn.Module] = []
+        for inputs, outputs in itertools.pairwise((channels, *widths)):
+            layers += [
+                nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+                nn.MaxPool2d(2),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(inplace=True),
+            ]
+        flat = widths[-1] * (size // 8) ** 2
+        super().__init__(*layers, nn.Flatten(), *_dense((flat, 128, classes), dropout_rate))
+
+
+class AlexNet(nn.Sequential):
+    """Five convolutions and three dense layers: Krizhevsky, One weird trick for parallelizing convolutional networks, 2014.
+
+    Its channels (64, 192, 384, 256, 256) and three poolings are kept. Adapted to small images: the first convolution is
+    5x5 with stride 2 in place of 11x11 with stride 4, pools are padded, and the dense layers have 1024 units, not 4096.
+    Dropout after the first two dense layers, as in Krizhevsky et al. 2012. No local response normalization.
+    """
+
+    def __init__(self, channels: int, size: int, classes: int, dropout_rate: float | None) -> None:
+        super().__init__(
+            *_convolution(channels, 64, kernel=5, stride=2),
+            nn.MaxPool2d(3, 2, padding=1),
+            *_convolution(64, 192, kernel=5),
+            nn.MaxPool2d(3, 2, padding=1),
+            *_convolution(192, 384),
+            *_convolution(384, 256),
+            *_convolution(256, 256),
+            nn.MaxPool2d(3, 2, padding=1),
+            nn.Flatten(),
+            *_dense((256 * 2 * 2, 1024, 1024, classes), dropout_rate),
+        )
+
+
+class VGG(nn.Sequential):
+    """The 11-layer layout (A) of Simonyan and Zisserman 2015: eight 3x3 convolutions, five poolings, three dense layers.
+
+    Adapted to small images: pools round up, so that 28 pixels end in one as 32 do, and the dense layers have 512 units,
+    not 4096. Dropout after the first two dense layers, as in the paper.
+    """
+
+    def __init__(self, channels: int, size: int, classes: int, dropout_rate: float | None) -> None:
+        blocks = ((64,), (128,), (256, 256), (512, 512), (512, 512))
+        layers: list[nn.Module] = []
+        inputs = channels
+        for block in blocks:
+            for outputs in block:
+                layers += _convolution(inputs, outputs)
+                inputs = outputs
+            layers.append(nn.MaxPool2d(2, ceil_mode=True))
+        super().__init__(*layers, nn.Flatten(), *_dense((512, 512, 512, classes), dropout_rate))
+
+
+def _convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> Iterator[nn.Module]:
+    yield nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2)
+    yield nn.ReLU(inplace=True)
+
+
+def _dense(sizes: tuple[int, ...], dropout_rate: float | None) -> Iterator[nn.Module]:
+    """Dense layers; ReLU, and dropout where it is on, after each but the last."""
+    *hidden, last = itertools.pairwise(sizes)
+    for inputs, outputs in hidden:
+        yield nn.Linear(inputs, outputs)
+        yield nn.ReLU(inplace=True)
+        if dropout_rate is not None:
+            yield nn.Dropout(dropout_rate)
+    yield nn.Linear(*last)
+
+
+_MODELS: dict[str, Callable[[int, int, int, float | None], nn.Module]] = {
+    "custom_cnn": CustomCNN,
+    "alexnet": AlexNet,
+    "vgg": VGG,
+}
+
+
+def build_model(config: TrialConfig, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """The config's network for images of `shape` (channels, height, width); ConfigError for a shape it can't take."""
+    channels, height, width = shape
+    if channels not in (1, 3) or height != width or not SMALLEST <= height <= LARGEST:
+        raise ConfigError(
+            f"{config.model} takes square images of {SMALLEST} to {LARGEST} pixels with 1 or 3 channels, "
+            f"but got {channels} x {height} x {width} (channels x height x width)"
+        )
+    if classes < 2:
+        raise ConfigError(f"{config.model} needs at least 2 classes, but got {classes}")
+    return _MODELS[config.model](channels, height, classes, config.dropout_rate)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Trainable numbers in the model."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

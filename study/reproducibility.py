@@ -1,0 +1,129 @@
+"""What makes equal configs give equal bits: deterministic algorithms, threads, device, precision, and the record of them."""
+
+import contextlib
+import hashlib
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from study.allocator import keep_freed_memory
+from study.config import ConfigError, TrialConfig
+
+if TYPE_CHECKING:
+    from study.data import Dataset
+
+
+def prepare_process(threads: int) -> None:
+    """Set torch up for reproducible training in this process; may be called again, with another number of threads.
+
+    Deterministic algorithms on, no autotuning, no TF32, `threads` threads in an operation. Set before the first use of
+    CUDA, since cuBLAS reads its workspace size once. Affects the whole process.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    # Filling new tensors with NaN finds bugs in operations; it costs time and changes no result of ours.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    keep_freed_memory()
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that a config's name means here; `auto` is CUDA, then MPS, then CPU. ConfigError if it isn't there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind, is_there in there.items() if is_there)
+    if not there[name]:
+        raise ConfigError(f"device: no {name} device here: choose 'auto' or 'cpu'")
+    return torch.device(name)
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """The dtype of matrix products; `auto` is bfloat16 where the hardware multiplies it, else float32.
+
+    Without such hardware bfloat16 is emulated: right, and several times slower than float32.
+    """
+    if name == "auto":
+        name = "bfloat16" if _multiplies_bfloat16(device) else "float32"
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        features = torch.cpu.get_capabilities()
+        return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
+    return False
+
+
+def weights_digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 over name, dtype, shape and bytes of each tensor, in name order; the memory format does not count."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a config's device and precision mean on this machine."""
+
+    device: torch.device
+    precision: torch.dtype
+
+    @classmethod
+    def of(cls, config: TrialConfig) -> "Hardware":
+        """Resolve `auto`; ConfigError if the device isn't there."""
+        device = resolve_device(config.device)
+        return cls(device, resolve_precision(config.precision, device))
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """The context in which forward passes run."""
+        if self.precision == torch.float32:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, self.precision)
+
+    def synchronize(self) -> None:
+        """Wait for what was queued, so that a clock read next is honest."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        elif self.device.type == "mps":
+            torch.mps.synchronize()
+
+
+def environment(config: TrialConfig, data: "Dataset") -> dict[str, str]:
+    """Everything outside the config that can change a result's bits, as text."""
+    hardware = Hardware.of(config)
+    features = torch.cpu.get_capabilities()
+    facts = {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+        "cpu": str(features.get("cpu_name", "unknown")),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cpu_features": " ".join(sorted(name for name, there in features.items() if there is True)),
+        "threads": str(config.threads),
+        "device": hardware.device.type,
+        "precision": str(hardware.precision).removeprefix("torch."),
+        "dataset": data.name,
+        "dataset_fingerprint": data.fingerprint,
+    }
+    if hardware.device.type == "cuda":
+        facts["gpu"] = torch.cuda.get_device_name()
+        facts["cuda"] = str(torch.version.cuda)
+        facts["cudnn"] = str(torch.backends.cudnn.version())
+    return facts

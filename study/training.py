@@ -1,0 +1,296 @@
+"""One training run: a generator of measurements that can stop at any step and go on with the same bits."""
+
+import copy
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from study.batches import Batches, on_device
+from study.config import TrialConfig
+from study.files import load_tensors, save_tensors
+from study.initialization import initialize
+from study.measurement import Measurement
+from study.models import build_model
+from study.optimization import build_optimizer, set_learning_rate
+from study.reproducibility import Hardware, prepare_process, weights_digest
+from study.schedules import learning_rate
+from study.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from study.data import Dataset, Split
+
+EVALUATION_BATCH = 500  # images; part of what fixes the bits of a validation loss
+WARM_UP_STEPS = 5  # not timed: first calls of an operation set things up
+TIMED_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How far a run goes, in steps.
+
+    horizon_steps: where the learning-rate schedule ends, fixed before step 1. stop_steps: the last step; None while a
+    wall-clock run has not met its end yet. A Plan with stop_steps replays a run by steps, without a clock.
+    """
+
+    horizon_steps: int
+    stop_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.horizon_steps < 1 or (self.stop_steps is not None and self.stop_steps < 1):
+            raise ValueError(f"a plan's steps must be at least 1, but got {self}")
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint can't be used; one line that names the file and why."""
+
+
+def never() -> bool:
+    """Don't interrupt."""
+    return False
+
+
+class Training:
+    """A run of one config on one data set, from its start or from a checkpoint.
+
+    Every random draw is a function of (config.seed, stream, epoch or step), so a checkpoint holds no generator's state.
+    Sets this process up with `prepare_process(config.threads)` and, with dropout, seeds torch's global generator.
+
+    Attributes: plan; model; step, optimizer steps made; last, the last measurement made, also before the checkpoint;
+    interrupted, whether the last `run` ended early.
+
+    Errors: ConfigError for a config that doesn't fit the data or the machine; CheckpointError.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        data: "Dataset",
+        *,
+        plan: Plan | None = None,
+        checkpoint: Path | None = None,
+    ) -> None:
+        prepare_process(config.threads)
+        self.config = config
+        self.step = 0
+        self.last: Measurement | None = None
+        self.interrupted = False
+        self._hardware = Hardware.of(config)
+        device = self._hardware.device
+        self._fingerprint = data.fingerprint
+        self._batches = Batches(config, data, device)
+        self._validation = on_device(data.validation, device)
+        self.model = self._initial_model(data)
+        self._optimizer = build_optimizer(config, self.model)
+        self._seconds = 0.0
+        self._samples = 0  # since the last report
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self._sums = torch.zeros(2, dtype=dtype, device=device)  # loss and right answers over those samples
+        saved = None if checkpoint is None else self._restore(checkpoint)
+        self.plan = self._settle_plan(plan, saved)
+
+    def _initial_model(self, data: "Dataset") -> nn.Module:
+        _, channels, height, width = data.train.images.shape
+        model = build_model(self.config, (channels, height, width), data.classes)
+        generator = torch.Generator().manual_seed(derive_seed(self.config.seed, "init"))
+        initialize(model, self.config.init, generator)
+        return model.to(device=self._hardware.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+    def _settle_plan(self, given: Plan | None, saved: Plan | None) -> Plan:
+        if given and saved and given.horizon_steps != saved.horizon_steps:
+            raise CheckpointError(
+                f"the checkpoint's schedule ends at step {saved.horizon_steps}, "
+                f"but the plan given says {given.horizon_steps}: leave the plan out, or start again"
+            )
+        plan = given or saved
+        if self.config.seconds is not None:
+            return plan or Plan(self._horizon_from_clock(self.config.seconds))
+        horizon = plan.horizon_steps if plan else (self.config.epochs or 1) * self._batches.steps_per_epoch
+        return Plan(horizon, plan.stop_steps if plan and plan.stop_steps else horizon)
+
+    def _horizon_from_clock(self, seconds: float) -> int:
+        """The steps that `seconds` are expected to hold, from the median of timed steps on a copy that is thrown away."""
+        model = copy.deepcopy(self.model)
+        optimizer = build_optimizer(self.config, model)
+        durations = []
+        for step in range(WARM_UP_STEPS + TIMED_STEPS):
+            start = perf_counter()
+            self._learn(model, optimizer, step, self.config.learning_rate)
+            self._hardware.synchronize()
+            durations.append(perf_counter() - start)
+        self._forget_samples()
+        return max(1, round(seconds / statistics.median(durations[WARM_UP_STEPS:])))
+
+    def run(self, interrupt: Callable[[], bool] = never) -> Iterator[Measurement]:
+        """Train, and yield a measurement at each report and at the end.
+
+        `interrupt` is asked before each step; where it is true the run ends there with `interrupted` set, and can be
+        saved, or gone on with by another `run()`. A loss that is not finite is reported as it is.
+        """
+        self.interrupted = False
+        self.model.train()
+        while not self.is_done:
+            if interrupt():
+                self.interrupted = True
+                return
+            self._advance()
+            if self.is_done or self._batches.report_is_due(self.step):
+                yield self._measure()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the plan's last step is made."""
+        return self.plan.stop_steps is not None and self.step >= self.plan.stop_steps
+
+    def _advance(self) -> None:
+        """One step of training, on the clock."""
+        start = perf_counter()
+        self._rate = learning_rate(
+            self.config, self.step, self.plan.horizon_steps, self._batches.steps_per_epoch
+        )
+        self._learn(self.model, self._optimizer, self.step, self._rate)
+        self.step += 1
+        if self.plan.stop_steps is None:
+            self._hardware.synchronize()  # the clock decides, so it must be right at each step
+        self._seconds += perf_counter() - start
+        if (
+            self.plan.stop_steps is None
+            and self.config.seconds is not None
+            and self._seconds >= self.config.seconds
+        ):
+            self.plan = Plan(self.plan.horizon_steps, self.step)
+
+    def _learn(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, rate: float) -> None:
+        images, labels = self._batches.at(step)
+        if self.config.dropout:
+            torch.manual_seed(derive_seed(self.config.seed, "dropout", step))
+        set_learning_rate(optimizer, rate)
+        with self._hardware.autocast():
+            logits = model(images)
+        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=self.config.label_smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        self._sums += torch.stack([loss.detach() * len(labels), (logits.argmax(1) == labels).sum()])
+        self._samples += len(labels)
+
+    def _measure(self) -> Measurement:
+        start = perf_counter()
+        self._hardware.synchronize()
+        self._seconds += perf_counter() - start
+        loss, right = self._sums.tolist()
+        validation = self._evaluate(*self._validation)
+        values = {
+            "train_loss": loss / self._samples,
+            "train_accuracy": right / self._samples,
+            "validation_loss": validation["loss"],
+            "validation_accuracy": validation["accuracy"],
+            "learning_rate": self._rate,
+        }
+        self._forget_samples()
+        self.last = Measurement(
+            report=self.last.report + 1 if self.last else 1,
+            step=self.step,
+            fidelity=self._batches.samples_after(self.step) / self._batches.samples,
+            seconds=self._seconds,
+            values=values,
+            digest=self.digest(),
+        )
+        return self.last
+
+    def _forget_samples(self) -> None:
+        self._sums.zero_()
+        self._samples = 0
+
+    def evaluate(self, split: "Split") -> dict[str, float]:
+        """Mean cross entropy (`loss`, no smoothing) and `accuracy` (0..1) of the model as it is on a split."""
+        return self._evaluate(*on_device(split, self._hardware.device))
+
+    def _evaluate(self, images: Tensor, labels: Tensor) -> dict[str, float]:
+        was_training = self.model.training
+        self.model.eval()
+        sums = torch.zeros_like(self._sums)
+        with torch.inference_mode(), self._hardware.autocast():
+            for part, answers in zip(
+                images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True
+            ):
+                logits = self.model(self._batches.normalized(part)).float()
+                loss = functional.cross_entropy(logits, answers, reduction="sum")
+                sums += torch.stack([loss, (logits.argmax(1) == answers).sum()])
+        self.model.train(was_training)
+        loss_sum, right = sums.tolist()
+        return {"loss": loss_sum / len(labels), "accuracy": right / len(labels)}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """A copy of the weights and batch-norm statistics, on the CPU, contiguous."""
+        state = self.model.state_dict()
+        return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in state.items()}
+
+    def digest(self) -> str:
+        """SHA-256 of the weights, hex."""
+        return weights_digest(self.model.state_dict())
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint from which `Training(config, data, checkpoint=path)` goes on, at any step."""
+        save_tensors(
+            path,
+            {
+                "identity": self._identity(),
+                "plan": asdict(self.plan),
+                "step": self.step,
+                "seconds": self._seconds,
+                "last": None if self.last is None else asdict(self.last),
+                "samples": self._samples,
+                "sums": self._sums,
+                "model": self.model.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "digest": self.digest(),
+            },
+        )
+
+    def _identity(self) -> dict[str, Any]:
+        """What must be equal for a run to go on as if it never stopped."""
+        here = {"device": self._hardware.device.type, "precision": str(self._hardware.precision)}
+        return {**self.config.model_dump(), **here, "fingerprint of the data": self._fingerprint}
+
+    def _restore(self, path: Path) -> Plan:
+        try:
+            saved = load_tensors(path)
+            theirs, ours = saved["identity"], self._identity()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"the checkpoint {path} can't be read: {error}") from error
+        for name, ours_value in ours.items():
+            if theirs.get(name) != ours_value:
+                raise CheckpointError(
+                    f"the checkpoint {path} belongs to another run: {name} is {theirs.get(name)!r} there "
+                    f"and {ours_value!r} here"
+                )
+        self.model.load_state_dict(saved["model"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        if self.digest() != saved["digest"]:
+            raise CheckpointError(f"the checkpoint {path} is damaged: its weights don't match its digest")
+        self.step, self._seconds, self._samples = saved["step"], saved["seconds"], saved["samples"]
+        self._sums.copy_(saved["sums"])
+        self.last = None if saved["last"] is None else Measurement(**saved["last"])
+        return Plan(**saved["plan"])
+
+
+def train(
+    config: TrialConfig,
+    data: "Dataset | None" = None,
+    *,
+    plan: Plan | None = None,
+    checkpoint: Path | None = None,
+) -> Iterator[Measurement]:
+    """The measurements of one run; without `data` the config's data set is loaded."""
+    if data is None:
+        from study.data import load
+
+        data = load(config.dataset)
+    yield from Training(config, data, plan=plan, checkpoint=checkpoint).run()

@@ -1,4 +1,4 @@
-"""One experiment: config, data, models, training, reproducibility and experiment folders. Importing it loads no torch."""
+"""One experiment: config, data, models, training, reproducibility, folders. Importing it loads no torch."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

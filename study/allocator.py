@@ -1,4 +1,4 @@
-"""Keep freed memory in the process: glibc gives big blocks back to the system at each step, and their pages fault again."""
+"""Keep freed memory in the process: glibc gives big blocks back at each step, and their pages fault in again."""
 
 import ctypes
 import platform
@@ -11,7 +11,7 @@ _OLD_LIMIT = 2**25  # bytes; a glibc before 2.35 refuses a larger mmap threshold
 
 
 def keep_freed_memory() -> bool:
-    """Raise glibc's thresholds for this process; False, and nothing done, off glibc. Changes no bit of any result."""
+    """Raise glibc's thresholds for this process; False, and nothing done, off glibc. No result changes."""
     if platform.libc_ver()[0] != "glibc":
         return False
     libc = ctypes.CDLL(None)

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch in tensor operations, each image with its own random strength from one generator."""
+"""Augmentation of a whole batch in tensor operations, each image with its own random strength."""
 
 import math
 
@@ -19,8 +19,8 @@ def is_on(config: TrialConfig) -> bool:
 def augment(images: Tensor, config: TrialConfig, generator: torch.Generator) -> Tensor:
     """Augmented images, (n, channels, height, width) in 0..1; what moves in from outside is black.
 
-    The generator lives on the CPU and the few numbers per image go to the images' device, so that all devices see the
-    same draws. Rotation and perspective are one resampling, not two.
+    The generator lives on the CPU and the few numbers per image go to the images' device, so that all devices see
+    the same draws. Rotation and perspective are one resampling, not two.
     """
     n = len(images)
     maps: list[Tensor] = []
@@ -55,8 +55,8 @@ def rotation_maps(angles: Tensor) -> Tensor:
 def perspective_maps(shifts: Tensor) -> Tensor:
     """Projective maps (n, 3, 3) that move the corners (-1, -1), (1, -1), (1, 1), (-1, 1) by shifts (n, 4, 2).
 
-    Shifts below 0.5 keep the four corners a convex quadrilateral. Source: Heckbert, Fundamentals of Texture Mapping and
-    Image Warping, 1989, square to quadrilateral in closed form.
+    Shifts below 0.5 keep the four corners a convex quadrilateral. Source: Heckbert, Fundamentals of Texture Mapping
+    and Image Warping, 1989: square to quadrilateral in closed form.
     """
     square = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = ((p[:, 0], p[:, 1]) for p in (square + shifts).unbind(1))
@@ -82,7 +82,10 @@ def perspective_maps(shifts: Tensor) -> Tensor:
 
 
 def resample(images: Tensor, maps: Tensor) -> Tensor:
-    """Images (n, channels, height, width) whose pixel at p is read at maps (n, 3, 3) of p, bilinear; coordinates -1..1."""
+    """Images (n, channels, height, width) whose pixel at p is read, bilinearly, at maps (n, 3, 3) of p.
+
+    Coordinates go from -1 to 1 across the image.
+    """
     n, _, height, width = images.shape
     y, x = torch.meshgrid(_centres(height), _centres(width), indexing="ij")
     points = torch.stack([x, y, torch.ones_like(x)], dim=-1).view(1, height * width, 3)
@@ -96,7 +99,7 @@ def _centres(count: int) -> Tensor:
 
 
 def jitter(images: Tensor, factors: Tensor) -> Tensor:
-    """Images with brightness, contrast and, on three channels, saturation times factors (3, n); back in 0..1."""
+    """Images with brightness, contrast and, on three channels, saturation times factors (3, n), in 0..1."""
     brightness, contrast, saturation = factors[..., None, None, None]
     images = (images * brightness).clamp(0, 1)
     mean = _gray(images).mean(dim=(1, 2, 3), keepdim=True)

@@ -1,4 +1,4 @@
-"""The data of a run on its device, and its batches: which images a step sees and how they are changed depends on the step."""
+"""The data of a run on its device, and its batches: what a step sees is a function of the step."""
 
 import warnings
 from typing import TYPE_CHECKING
@@ -32,8 +32,8 @@ def _tensor(array: np.ndarray) -> Tensor:
 class Batches:
     """The training batches of one run.
 
-    Every epoch shows every image once; its last batch is smaller where batch_size does not divide the number of images,
-    so that fidelities are whole numbers at the end of epochs whatever the batch size.
+    Every epoch shows every image once. Its last batch is smaller where batch_size does not divide the number of
+    images, so that fidelities are whole numbers at the end of epochs whatever the batch size.
     """
 
     def __init__(self, config: TrialConfig, data: "Dataset", device: torch.device) -> None:
@@ -48,8 +48,8 @@ class Batches:
         self.steps_per_epoch = -(-self.samples // config.batch_size)
         if config.reports_per_epoch > self.steps_per_epoch:
             raise ConfigError(
-                f"reports_per_epoch={config.reports_per_epoch} is more than the {self.steps_per_epoch} steps of an epoch "
-                f"(batch_size={config.batch_size}, {self.samples} images): choose at most {self.steps_per_epoch}"
+                f"reports_per_epoch={config.reports_per_epoch} is more than the {self.steps_per_epoch} steps "
+                f"of an epoch with batch_size={config.batch_size}: choose at most {self.steps_per_epoch}"
             )
         shape = (1, -1, 1, 1)
         # x / 255 and (x - mean) / std in one multiplication and one addition.
@@ -86,7 +86,7 @@ class Batches:
         return epochs * self.samples + rest * self._config.batch_size
 
     def report_is_due(self, steps: int) -> bool:
-        """Whether the reports_per_epoch, spread evenly over an epoch's steps, have one after so many steps."""
+        """Whether one of the reports_per_epoch, spread evenly over an epoch, comes after so many steps."""
         place = (steps - 1) % self.steps_per_epoch + 1
         reports = self._config.reports_per_epoch
         return place * reports // self.steps_per_epoch > (place - 1) * reports // self.steps_per_epoch

@@ -17,7 +17,7 @@ class ConfigError(ValueError):
     """A knob of a TrialConfig breaks a rule; one line that names knob, rule and value."""
 
 
-# What a knob hangs on, and its value where it is active and not given: knob → (parent, parent's values, default).
+# What a knob hangs on, and its value where it is active and not given: knob → (parent, its values, default).
 # Sources of the defaults: torch.optim for the betas; 10 degrees keeps a 6 from becoming a 9.
 CONDITIONS: dict[str, tuple[str, tuple[str | bool, ...], float]] = {
     "momentum": ("optimizer", ("sgd", "nesterov"), 0.9),
@@ -37,9 +37,9 @@ DEFAULT_EPOCHS = 9
 class TrialConfig(BaseModel):
     """One training run. Equal configs on equal machines give equal weights, bit for bit.
 
-    A conditional knob (default None) is filled in where it is active and refused where it is given but has no effect.
-    Exactly one of `epochs` and `seconds` is the protocol: a fixed number of passes over the training set, or a fixed
-    wall-clock of training alone.
+    A conditional knob (default None) is filled in where it is active and refused where it is given but has no
+    effect. Exactly one of `epochs` and `seconds` is the protocol: a fixed number of passes over the training set, or
+    a fixed wall-clock of training alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a temporary name, then renamed; tensors read without unpickling code."""
+"""Files that are whole or not there, and tensors read back without running code that a file may hold."""
 
 import os
 import pickle
@@ -13,7 +13,7 @@ import torch
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that becomes `path` when the block ends well, and is removed when not."""
+    """A temporary name beside `path` that becomes `path` when the block ends well, else is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -30,7 +30,7 @@ def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def load_tensors(path: Path) -> dict[str, Any]:
-    """Read what `save_tensors` wrote; ValueError in one line for a file that is cut short or no such file at all."""
+    """Read what `save_tensors` wrote; ValueError in one line for a file that is cut short or another kind."""
     if not Path(path).exists():
         raise FileNotFoundError("there is no such file")
     try:

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 def initialize(model: nn.Module, init: str, generator: torch.Generator) -> None:
     """Draw every convolution and dense weight; biases start at 0, batch norms as the identity.
 
-    Call it while the model is on the CPU (all devices then start from equal bits) and contiguous: torch's orthogonal_
-    fails on channels_last weights. Sources: He et al. 2015; Glorot and Bengio 2010; Saxe et al. 2014.
+    Call it while the model is on the CPU (all devices then start from equal bits) and contiguous: torch's
+    orthogonal_ fails on channels_last weights. Sources: He et al. 2015; Glorot and Bengio 2010; Saxe et al. 2014.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

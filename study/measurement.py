@@ -8,9 +8,9 @@ from dataclasses import dataclass
 class Measurement:
     """One report.
 
-    values: train_loss (mean of the objective over the samples since the report before, label smoothing included),
-    train_accuracy (of the same forward passes: augmented images, dropout on), validation_loss (cross entropy without
-    smoothing), validation_accuracy (both accuracies in 0..1), learning_rate (of the last step).
+    values: train_loss (mean of the objective over the samples since the last report, label smoothing included),
+    train_accuracy (of the same forward passes: augmented images, dropout on), validation_loss (cross entropy
+    without smoothing), validation_accuracy (both accuracies in 0..1), learning_rate (of the last step).
     """
 
     report: int  # 1, 2, … within the trial

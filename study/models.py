@@ -1,4 +1,4 @@
-"""The three networks, each for images of 28x28 to 32x32 pixels with one or three channels and any number of classes."""
+"""The three networks, for images of 28x28 to 32x32 pixels, one or three channels and any number of classes."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -13,31 +13,34 @@ SMALLEST, LARGEST = 28, 32  # pixels
 class CustomCNN(nn.Sequential):
     """Three convolutions with batch norm and one hidden dense layer: made for one CPU core.
 
-    Most of a small network's time on a CPU goes into moving activations, so pooling comes before batch norm and ReLU:
-    the two then work on a quarter of the data. (ReLU and max pooling commute; batch norm and max pooling do where the
-    norm's scale is positive.) Dropout (Srivastava et al. 2014) on the hidden dense layer.
+    Convolutions without padding shrink the images as they go, and pooling comes before batch norm and ReLU, so that
+    these work on a quarter of the data: 28 pixels become 12, 5 and 3. Dropout on the hidden dense layer (Srivastava
+    et al. 2014); batch norm, Ioffe and Szegedy 2015.
     """
 
     def __init__(self, channels: int, size: int, classes: int, dropout_rate: float | None) -> None:
-        widths = (16, 32, 64)
-        layers: list[nn.Module] = []
-        for inputs, outputs in itertools.pairwise((channels, *widths)):
-            layers += [
-                nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
-                nn.MaxPool2d(2),
-                nn.BatchNorm2d(outputs),
-                nn.ReLU(inplace=True),
-            ]
-        flat = widths[-1] * (size // 8) ** 2
-        super().__init__(*layers, nn.Flatten(), *_dense((flat, 128, classes), dropout_rate))
+        last = ((size - 4) // 2 - 2) // 2 - 2  # pixels
+        super().__init__(
+            nn.Conv2d(channels, 16, 5, bias=False),
+            nn.MaxPool2d(2),
+            *_batch_norm(16),
+            nn.Conv2d(16, 32, 3, bias=False),
+            nn.MaxPool2d(2),
+            *_batch_norm(32),
+            nn.Conv2d(32, 64, 3, bias=False),
+            *_batch_norm(64),
+            nn.Flatten(),
+            *_dense((64 * last**2, 128, classes), dropout_rate),
+        )
 
 
 class AlexNet(nn.Sequential):
-    """Five convolutions and three dense layers: Krizhevsky, One weird trick for parallelizing convolutional networks, 2014.
+    """Five convolutions and three dense layers.
 
-    Its channels (64, 192, 384, 256, 256) and three poolings are kept. Adapted to small images: the first convolution is
-    5x5 with stride 2 in place of 11x11 with stride 4, pools are padded, and the dense layers have 1024 units, not 4096.
-    Dropout after the first two dense layers, as in Krizhevsky et al. 2012. No local response normalization.
+    Source: Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014; its channels (64, 192,
+    384, 256, 256) and three poolings are kept. Adapted to small images: the first convolution is 5x5 with stride 2,
+    not 11x11 with stride 4, pools are padded, and the dense layers have 1024 units, not 4096. Dropout after the
+    first two dense layers, as in Krizhevsky et al. 2012. No local response normalization.
     """
 
     def __init__(self, channels: int, size: int, classes: int, dropout_rate: float | None) -> None:
@@ -56,10 +59,10 @@ class AlexNet(nn.Sequential):
 
 
 class VGG(nn.Sequential):
-    """The 11-layer layout (A) of Simonyan and Zisserman 2015: eight 3x3 convolutions, five poolings, three dense layers.
+    """The 11-layer layout (A) of Simonyan and Zisserman 2015: eight 3x3 convolutions and three dense layers.
 
-    Adapted to small images: pools round up, so that 28 pixels end in one as 32 do, and the dense layers have 512 units,
-    not 4096. Dropout after the first two dense layers, as in the paper.
+    Adapted to small images: the five pools round up, so that 28 pixels end in one as 32 do, and the dense layers have
+    512 units, not 4096. Dropout after the first two dense layers, as in the paper.
     """
 
     def __init__(self, channels: int, size: int, classes: int, dropout_rate: float | None) -> None:
@@ -76,6 +79,11 @@ class VGG(nn.Sequential):
 
 def _convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> Iterator[nn.Module]:
     yield nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2)
+    yield nn.ReLU(inplace=True)
+
+
+def _batch_norm(channels: int) -> Iterator[nn.Module]:
+    yield nn.BatchNorm2d(channels)
     yield nn.ReLU(inplace=True)
 
 

@@ -7,9 +7,9 @@ from study.config import TrialConfig
 
 
 def build_optimizer(config: TrialConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """The config's optimizer over all parameters; weight decay is an L2 term but for adamw, where it is decoupled.
+    """The config's optimizer over all parameters; weight decay is an L2 term, but decoupled for adamw.
 
-    `fused` is one pass over each tensor: element by element, so it is deterministic, and the fastest here on CPU.
+    `fused` is one pass over each tensor, element by element: deterministic, and the fastest on a CPU.
     """
     parameters = model.parameters()
     if config.optimizer in ("sgd", "nesterov"):

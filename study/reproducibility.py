@@ -1,4 +1,4 @@
-"""What makes equal configs give equal bits: deterministic algorithms, threads, device, precision, and the record of them."""
+"""What makes equal configs give equal bits: algorithms, threads, device and precision, and the record of them."""
 
 import contextlib
 import hashlib
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 def prepare_process(threads: int) -> None:
-    """Set torch up for reproducible training in this process; may be called again, with another number of threads.
+    """Set torch up for reproducible training in this process; may be called again, also with other threads.
 
-    Deterministic algorithms on, no autotuning, no TF32, `threads` threads in an operation. Set before the first use of
-    CUDA, since cuBLAS reads its workspace size once. Affects the whole process.
+    Deterministic algorithms on, no autotuning, no TF32, `threads` threads in an operation. Call it before the first
+    use of CUDA: cuBLAS reads its workspace's size once. Affects the whole process.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     # Filling new tensors with NaN finds bugs in operations; it costs time and changes no result of ours.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     torch.set_float32_matmul_precision("highest")
@@ -39,7 +39,7 @@ def prepare_process(threads: int) -> None:
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that a config's name means here; `auto` is CUDA, then MPS, then CPU. ConfigError if it isn't there."""
+    """The device that a name means here; `auto` is CUDA, else MPS, else CPU. ConfigError if it isn't there."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(kind for kind, is_there in there.items() if is_there)
@@ -60,7 +60,7 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
 
 def _multiplies_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         features = torch.cpu.get_capabilities()
         return bool(features.get("avx512_bf16") or features.get("amx_bf16"))
@@ -68,12 +68,12 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 over name, dtype, shape and bytes of each tensor, in name order; the memory format does not count."""
+    """SHA-256 over name, dtype, shape and bytes of each tensor in name order, whatever its memory format."""
     digest = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -125,5 +125,5 @@ def environment(config: TrialConfig, data: "Dataset") -> dict[str, str]:
     if hardware.device.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name()
         facts["cuda"] = str(torch.version.cuda)
-        facts["cudnn"] = str(torch.backends.cudnn.version())
+        facts["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
     return facts

@@ -1,8 +1,8 @@
 """Learning-rate schedules: pure functions of the step, so that a continued run needs no scheduler state.
 
-Each gives the share of config.learning_rate at optimizer step `step` (0, 1, …) of `horizon_steps`; past the horizon it
-stays at its last value. Sources: linear warm-up, Goyal et al. 2017; cosine, Loshchilov and Hutter 2017 (no restarts);
-one cycle, Smith and Topin 2019 in the shape of torch's OneCycleLR (two cosine phases).
+Each gives the share of config.learning_rate at optimizer step `step` (0, 1, …) of `horizon_steps`; past the horizon
+it stays at its last value. Sources: linear warm-up, Goyal et al. 2017; cosine, Loshchilov and Hutter 2017, without
+restarts; one cycle, Smith and Topin 2019, in the shape of torch's OneCycleLR (two cosine phases).
 """
 
 import math

@@ -6,8 +6,8 @@ import hashlib
 def derive_seed(*parts: int | str) -> int:
     """A seed in 0 … 2**63 - 1 from whole numbers and words; equal parts give equal seeds, on every machine.
 
-    Each part is written with its kind and length before it is hashed (SHA-256), so no two lists of parts look alike:
-    ("ab", "c") and ("a", "bc") differ, and so do 1 and "1". TypeError for any other kind, bool and float among them.
+    Each part is written with its kind and length before it is hashed (SHA-256), so no two lists of parts look
+    alike: ("ab", "c") and ("a", "bc") differ, and so do 1 and "1". TypeError for any other kind, also for a bool.
     """
     digest = hashlib.sha256()
     for part in parts:

@@ -35,8 +35,8 @@ TIMED_STEPS = 20
 class Plan:
     """How far a run goes, in steps.
 
-    horizon_steps: where the learning-rate schedule ends, fixed before step 1. stop_steps: the last step; None while a
-    wall-clock run has not met its end yet. A Plan with stop_steps replays a run by steps, without a clock.
+    horizon_steps: where the learning-rate schedule ends, fixed before step 1. stop_steps: the last step; None while
+    a wall-clock run has not met its end yet. A Plan with stop_steps replays a run by steps, without a clock.
     """
 
     horizon_steps: int
@@ -59,11 +59,11 @@ def never() -> bool:
 class Training:
     """A run of one config on one data set, from its start or from a checkpoint.
 
-    Every random draw is a function of (config.seed, stream, epoch or step), so a checkpoint holds no generator's state.
+    Every random draw is a function of (config.seed, stream, epoch or step): a checkpoint needs no generator's state.
     Sets this process up with `prepare_process(config.threads)` and, with dropout, seeds torch's global generator.
 
-    Attributes: plan; model; step, optimizer steps made; last, the last measurement made, also before the checkpoint;
-    interrupted, whether the last `run` ended early.
+    Attributes: plan; model; step, optimizer steps made; last, the last measurement made, also if that was before
+    the checkpoint; interrupted, whether the last `run` ended early.
 
     Errors: ConfigError for a config that doesn't fit the data or the machine; CheckpointError.
     """
@@ -115,7 +115,7 @@ class Training:
         return Plan(horizon, plan.stop_steps if plan and plan.stop_steps else horizon)
 
     def _horizon_from_clock(self, seconds: float) -> int:
-        """The steps that `seconds` are expected to hold, from the median of timed steps on a copy that is thrown away."""
+        """The steps that `seconds` should hold: the median of timed steps, on a copy that is thrown away."""
         model = copy.deepcopy(self.model)
         optimizer = build_optimizer(self.config, model)
         durations = []
@@ -130,8 +130,8 @@ class Training:
     def run(self, interrupt: Callable[[], bool] = never) -> Iterator[Measurement]:
         """Train, and yield a measurement at each report and at the end.
 
-        `interrupt` is asked before each step; where it is true the run ends there with `interrupted` set, and can be
-        saved, or gone on with by another `run()`. A loss that is not finite is reported as it is.
+        `interrupt` is asked before each step; where it is true the run ends there with `interrupted` set, and can
+        be saved, or gone on with by another `run()`. A loss that is not finite is reported as it is.
         """
         self.interrupted = False
         self.model.train()
@@ -209,7 +209,7 @@ class Training:
         self._samples = 0
 
     def evaluate(self, split: "Split") -> dict[str, float]:
-        """Mean cross entropy (`loss`, no smoothing) and `accuracy` (0..1) of the model as it is on a split."""
+        """Mean cross entropy (`loss`, without smoothing) and `accuracy` (0..1) of the model as it is now."""
         return self._evaluate(*on_device(split, self._hardware.device))
 
     def _evaluate(self, images: Tensor, labels: Tensor) -> dict[str, float]:

@@ -1,0 +1,121 @@
+"""Where a sweep's files lie, and the check that a name stays inside the results folder."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeps.errors import LedgerError, SpecError, SweepNotFoundError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+
+
+def check_name(name: str) -> str:
+    """Give the name back if it can be a folder's name, else raise SpecError: names become paths."""
+    if not _NAME.fullmatch(name):
+        raise SpecError(
+            f"a sweep's name is letters, digits, '.', '_' and '-' (at most 80, the first a letter or digit), "
+            f"but got {name!r}: choose another with --name"
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """The files of one sweep below the results folder: results/sweeps/<name>/."""
+
+    results: Path
+    name: str
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        object.__setattr__(self, "results", Path(self.results).absolute())
+
+    @property
+    def path(self) -> Path:
+        return self.results / "sweeps" / self.name
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.sqlite"
+
+    @property
+    def lease(self) -> Path:
+        return self.path / "ledger.lock"
+
+    @property
+    def spec(self) -> Path:
+        return self.path / "sweep.toml"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best.toml"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def log(self, label: str) -> Path:
+        return self.logs / f"{label}.log"
+
+    def checkpoint(self, label: str) -> Path:
+        return self.checkpoints / label / "checkpoint.pt"
+
+    def table(self, name: str) -> Path:
+        return self.path / f"{name}.parquet"
+
+    def create(self) -> None:
+        """Make the folders, or raise LedgerError if the results folder can't be written."""
+        try:
+            for folder in (self.path, self.logs, self.checkpoints):
+                folder.mkdir(parents=True, exist_ok=True)
+            probe = self.path / f".writable-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise LedgerError(
+                f"the results folder {self.results} can't be written ({error.strerror}): "
+                "choose another with --results"
+            ) from error
+
+    def require(self) -> "SweepFolder":
+        """Give the folder back if a sweep is in it, else raise SweepNotFoundError with the names there are."""
+        if self.ledger.exists() or self.spec.exists():
+            return self
+        names = ", ".join(folder.name for folder in list_folders(self.results)) or "none"
+        raise SweepNotFoundError(
+            f"no sweep named {self.name!r} in {self.results} (there: {names}): see `sweeps list`, or give --results"
+        )
+
+
+def list_folders(results: Path) -> list[SweepFolder]:
+    """All sweeps below a results folder, by name."""
+    root = Path(results).absolute() / "sweeps"
+    if not root.is_dir():
+        return []
+    return [
+        SweepFolder(results, entry.name)
+        for entry in sorted(root.iterdir())
+        if _NAME.fullmatch(entry.name) and (entry / "ledger.sqlite").exists()
+    ]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name beside `path` that is renamed onto it when the block ends well, and removed when not.
+
+    A reader sees the old file or the new one, never a part of one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,188 @@
+"""What a ledger holds, as frozen rows, and the state of every trial that follows from them.
+
+A `History` is a fold over rows in the order of their sequence numbers: it never looks at a clock, a file or Ray, so
+that whatever is decided from it can be decided again.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from study.measurement import Measurement
+
+State = Literal["running", "paused", "cut", "pruned", "complete", "failed"]
+Verdict = Literal["continue", "pause", "promote", "stop"]
+
+DIVERGED = -1  # the rung number of the decision that ends a trial whose metric is not finite
+
+
+class TrialKey(NamedTuple):
+    """A trial's identity: its number, and 0 for the search's own run or 1, 2, … for the selection's fresh seeds."""
+
+    number: int
+    replicate: int = 0
+
+    @property
+    def label(self) -> str:
+        """The name in logs and folders: 12 or 12-seed1."""
+        return f"{self.number}-seed{self.replicate}" if self.replicate else str(self.number)
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Where a row stands in the ledger: sequence number and time of its commit (seconds since the epoch)."""
+
+    seq: int
+    time: float
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A trial was asked for: its parameters, its seed and the last sequence number that the suggestion saw."""
+
+    key: TrialKey
+    params: Mapping[str, Any]
+    seed: int
+    seen: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One report of a trial, and the SHA-256 of the environment that made it."""
+
+    key: TrialKey
+    measurement: Measurement
+    environment: str | None = None
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A pruning decision: the rung and its fidelity, the verdict, and the last sequence number that it saw."""
+
+    key: TrialKey
+    rung: int
+    level: float
+    verdict: Verdict
+    reason: str
+    seen: int
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A trial changed its state for a reason other than a pruning decision."""
+
+    key: TrialKey
+    state: State
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Anything else worth keeping: sessions, environments, extensions, reads of the test set, the outcome."""
+
+    kind: str
+    body: Mapping[str, Any]
+    key: TrialKey | None = None
+
+
+Row = Asked | Measured | Decided | Moved | Noted
+
+
+@dataclass
+class Trial:
+    """One trial as the rows so far tell it."""
+
+    key: TrialKey
+    params: Mapping[str, Any]
+    seed: int
+    asked: Stamp
+    seen: int
+    state: State = "running"
+    reason: str = ""
+    detail: str = ""
+    ended: float | None = None
+    measurements: list[Measurement] = field(default_factory=list)
+    seqs: list[int] = field(default_factory=list)  # the sequence number of each measurement
+    environments: list[str | None] = field(default_factory=list)
+    decided: dict[int, Decided] = field(default_factory=dict)  # the last decision at each rung
+    losses: int = 0  # how often its actor was lost
+
+    @property
+    def last(self) -> Measurement | None:
+        return self.measurements[-1] if self.measurements else None
+
+    def value(self, metric: str) -> float | None:
+        """The metric's last value if it is finite, else None."""
+        value = self.last.values.get(metric) if self.last else None
+        return value if value is not None and math.isfinite(value) else None
+
+
+class History:
+    """The fold: trials by key in the order they were asked, and what was noted."""
+
+    def __init__(self, rows: Iterable[tuple[Stamp, Row]] = ()) -> None:
+        self.trials: dict[TrialKey, Trial] = {}
+        self.notes: list[tuple[Stamp, Noted]] = []
+        self.last = Stamp(0, 0.0)
+        self._spent = 0.0  # wall-clock of the sessions before the current one, s
+        self._session: float | None = None
+        for stamp, row in rows:
+            self.apply(stamp, row)
+
+    def apply(self, stamp: Stamp, row: Row) -> None:
+        """Take one more row, in the order of the ledger."""
+        match row:
+            case Asked():
+                self.trials[row.key] = Trial(row.key, row.params, row.seed, stamp, row.seen)
+            case Measured():
+                trial = self.trials[row.key]
+                trial.measurements.append(row.measurement)
+                trial.seqs.append(stamp.seq)
+                trial.environments.append(row.environment)
+            case Decided():
+                self._decide(stamp, row)
+            case Moved():
+                trial = self.trials[row.key]
+                trial.state, trial.reason, trial.detail = row.state, row.reason, row.detail
+                trial.ended = None if row.state == "running" else stamp.time
+                trial.losses += row.reason == "lost"
+            case Noted():
+                self._note(stamp, row)
+        self.last = stamp
+
+    def _decide(self, stamp: Stamp, row: Decided) -> None:
+        trial = self.trials[row.key]
+        trial.decided[row.rung] = row
+        if row.verdict == "stop":
+            trial.state, trial.reason, trial.ended = "pruned", row.reason, stamp.time
+        elif row.verdict == "pause":
+            trial.state, trial.reason, trial.ended = "paused", row.reason, stamp.time
+        elif row.verdict == "promote":
+            trial.state, trial.reason, trial.ended = "running", "", None
+
+    def _note(self, stamp: Stamp, row: Noted) -> None:
+        self.notes.append((stamp, row))
+        if row.kind == "session":
+            if self._session is not None:
+                self._spent += self.last.time - self._session
+            self._session = stamp.time
+
+    def elapsed(self, now: float) -> float:
+        """Wall-clock that the sweep's sessions used, s; the time between them doesn't count."""
+        return self._spent + (now - self._session if self._session is not None else 0.0)
+
+    def noted(self, kind: str) -> Iterator[Noted]:
+        """The notes of a kind, in order."""
+        return (row for _, row in self.notes if row.kind == kind)
+
+    @property
+    def search(self) -> list[Trial]:
+        """The search's own trials, by number."""
+        return [trial for key, trial in self.trials.items() if key.replicate == 0]
+
+    @property
+    def selection(self) -> list[Trial]:
+        """The trials on fresh seeds, in the order they were asked."""
+        return [trial for key, trial in self.trials.items() if key.replicate > 0]

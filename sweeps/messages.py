@@ -1,0 +1,53 @@
+"""What the driver tells a worker (a leg of a trial) and what the worker answers (messages); both cross processes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from study.measurement import Measurement
+from sweeps.history import TrialKey
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One uninterrupted stretch of a trial in a worker: from its start, or from its checkpoint, to its next halt."""
+
+    sweep: str
+    key: TrialKey
+    params: Mapping[str, Any]
+    seed: int
+    known: int  # reports that the ledger has; the worker goes on behind them or repeats them
+    checkpoint: Path
+    log: Path
+    plan: Mapping[str, Any] | None = None  # the recorded horizon of a wall-clock trial that goes on
+    seconds_left: float | None = None  # of the search's budget: then the worker saves and reports `cut`
+
+    @property
+    def title(self) -> str:
+        """Sweep, trial and main parameters, as people see them in the Ray dashboard."""
+        main = [
+            f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in self.params.items()
+        ]
+        return f"{self.sweep} #{self.key.label} {' '.join(main[:3])}".strip()
+
+    def __repr__(self) -> str:
+        return self.title
+
+
+@dataclass(frozen=True)
+class Message:
+    """A worker's word on its leg.
+
+    measured: one measurement (with the environment that made it); ended: the trial is at its end; cut: the budget is
+    used up and the state is saved; failed: the trial raised.
+    """
+
+    kind: Literal["measured", "ended", "cut", "failed"]
+    measurement: Measurement | None = None
+    environment: Mapping[str, str] | None = None
+    plan: Mapping[str, Any] | None = None
+    reason: str = ""
+    detail: str = ""  # the traceback of a failure
+    notes: tuple[str, ...] = ()  # what a person should know, such as a checkpoint that could not be used

@@ -1,0 +1,168 @@
+"""A sweep's history as Optuna sees it: a storage that is read from the ledger's rows and writes nothing to them.
+
+    here                          to Optuna
+    complete                      COMPLETE with its last value
+    paused, cut, pruned at a rung PRUNED with its intermediate values (a paused leader shown as RUNNING would repel TPE)
+    pruned because it diverged    PRUNED without a value, which TPE ranks last
+    failed                        FAIL
+    running                       RUNNING (TPE's constant liar counts it as a bad point)
+
+Only the trial that is being suggested for can be written to; it lives in this object alone.
+Source: optuna.storages.BaseStorage, Optuna's public storage interface.
+"""
+
+from collections.abc import Container, Sequence
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces import Choice, Constant, Float, Int, Parameter
+from sweeps.history import DIVERGED, History, Trial
+from sweeps.spec import SweepSpec
+
+_STUDY_ID = 0
+FIDELITY_UNIT = 1000  # Optuna's steps are whole numbers: a fidelity of 1 epoch is step 1000
+
+
+def distribution(parameter: Parameter) -> BaseDistribution:
+    """Optuna's distribution of a parameter that varies."""
+    match parameter:
+        case Float():
+            return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+        case Int():
+            return IntDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+        case Choice():
+            return CategoricalDistribution(parameter.values)
+    raise TypeError(f"a parameter that doesn't vary has no distribution: {parameter!r}")
+
+
+class OptunaView(BaseStorage):
+    """One study named like the sweep; a trial's id is its number."""
+
+    def __init__(self, spec: SweepSpec, history: History) -> None:
+        self._spec = spec
+        varying = {n: p for n, p in spec.space.parameters.items() if not isinstance(p, Constant)}
+        self._distributions = {name: distribution(parameter) for name, parameter in varying.items()}
+        self._trials = [self._frozen(trial) for trial in history.search]
+
+    def begin(self, number: int) -> int:
+        """Add the trial that is being suggested for; gives its id."""
+        trial = FrozenTrial(
+            number, TrialState.RUNNING, None, datetime.now(UTC), None, {}, {}, {}, {}, {}, number
+        )
+        self._trials.append(trial)
+        return number
+
+    def _frozen(self, trial: Trial) -> FrozenTrial:
+        metric = self._spec.metric
+        state, value = self._state(trial), trial.value(metric)
+        names = [name for name in trial.params if name in self._distributions]
+        diverged = DIVERGED in trial.decided
+        return FrozenTrial(
+            number=trial.key.number,
+            trial_id=trial.key.number,
+            state=state,
+            value=value if state is TrialState.COMPLETE else None,
+            datetime_start=datetime.fromtimestamp(trial.asked.time, UTC),
+            datetime_complete=None if trial.ended is None else datetime.fromtimestamp(trial.ended, UTC),
+            params={name: trial.params[name] for name in names},
+            distributions={name: self._distributions[name] for name in names},
+            user_attrs={"state": trial.state, "reason": trial.reason},
+            system_attrs={},
+            intermediate_values={}
+            if diverged
+            else {round(m.fidelity * FIDELITY_UNIT): m.values[metric] for m in trial.measurements},
+        )
+
+    @staticmethod
+    def _state(trial: Trial) -> TrialState:
+        if trial.state == "running":
+            return TrialState.RUNNING
+        if trial.state == "complete":
+            return TrialState.COMPLETE
+        return TrialState.FAIL if trial.state == "failed" else TrialState.PRUNED
+
+    # What Optuna reads.
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        if study_name != self._spec.name:
+            raise KeyError(f"this view holds the study {self._spec.name!r} alone, not {study_name!r}")
+        return _STUDY_ID
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        return self._spec.name
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        return [StudyDirection.MAXIMIZE if self._spec.direction == "maximize" else StudyDirection.MINIMIZE]
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        return {}
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return {}
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        return [FrozenStudy(self._spec.name, self.get_study_directions(_STUDY_ID)[0], {}, {}, _STUDY_ID)]
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        return self._trials[trial_id]
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        return [trial for trial in self._trials if states is None or trial.state in states]
+
+    # What Optuna writes about the trial that is being suggested for.
+
+    def _open(self, trial_id: int) -> FrozenTrial:
+        trial = self._trials[trial_id]
+        if trial is not self._trials[-1] or trial.state is not TrialState.RUNNING:
+            self._refuse()
+        return trial
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        trial = self._open(trial_id)
+        trial.params = {**trial.params, param_name: distribution.to_external_repr(param_value_internal)}
+        trial.distributions = {**trial.distributions, param_name: distribution}
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        trial = self._open(trial_id)
+        trial.system_attrs = {**trial.system_attrs, key: value}
+
+    # What Optuna may not write: the ledger has one writer, and that is not Optuna.
+
+    def _refuse(self) -> NoReturn:
+        raise RuntimeError(f"the sweep {self._spec.name!r} is read-only to Optuna: change it with `sweeps`")
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        self._refuse()
+
+    def delete_study(self, study_id: int) -> None:
+        self._refuse()
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._refuse()
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._refuse()
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        self._refuse()
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        self._refuse()
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        self._refuse()
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._refuse()

@@ -1,0 +1,108 @@
+"""The honest choice as pure functions of history: who is tried again on fresh seeds, and who wins by the mean."""
+
+import math
+from dataclasses import dataclass
+
+from study.seeds import derive_seed
+from sweeps.history import History, Trial, TrialKey
+from sweeps.spec import SweepSpec
+
+BASELINE = 0  # the number of the trial in which every parameter has its default
+FINAL_REPLICATE = (
+    1  # fixed beforehand: the winner's model on its first fresh seed is stored, tested and replayed
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration in the final selection: its values on fresh seeds by replicate, their mean, rank and the reason."""
+
+    number: int
+    searched: float | None  # the value that the search saw, on its one seed
+    values: dict[int, float]
+    mean: float | None
+    rank: int | None  # 1 is best; None if it failed on a fresh seed
+    reason: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The outcome: candidates by rank, the winner's number (None if none survived)."""
+
+    candidates: tuple[Candidate, ...]
+    winner: int | None
+
+    @property
+    def final(self) -> TrialKey | None:
+        """The trial whose model is the sweep's result."""
+        return None if self.winner is None else TrialKey(self.winner, FINAL_REPLICATE)
+
+
+def selection_seed(spec: SweepSpec, replicate: int) -> int:
+    """The fresh seed of a replicate: common to all candidates, so that they compare in pairs."""
+    return derive_seed(spec.seed, "selection", replicate)
+
+
+def _order(spec: SweepSpec, value: float) -> float:
+    return -value if spec.direction == "maximize" else value
+
+
+def candidates(spec: SweepSpec, history: History) -> list[int]:
+    """The baseline and the best trials by their last finite value; a failed or diverged trial is no candidate."""
+    fit = [
+        (value, trial.key.number)
+        for trial in history.search
+        if trial.state != "failed" and (value := trial.value(spec.metric)) is not None
+    ]
+    best = [number for _, number in sorted(fit, key=lambda item: (_order(spec, item[0]), item[1]))]
+    chosen = best[: spec.selection.candidates]
+    baseline = [BASELINE] if BASELINE in best and BASELINE not in chosen else []
+    return chosen + baseline
+
+
+def wanted(spec: SweepSpec, numbers: list[int]) -> list[TrialKey]:
+    """The trials on fresh seeds that a selection consists of; all first seeds come before any second one."""
+    return [
+        TrialKey(number, replicate) for replicate in range(1, spec.selection.seeds + 1) for number in numbers
+    ]
+
+
+def select(spec: SweepSpec, history: History, numbers: list[int]) -> Selection:
+    """Rank the candidates by the mean over their fresh seeds; one that failed on any of them can't win."""
+    judged = [_judge(spec, history, number) for number in numbers]
+    able = sorted(
+        (c for c in judged if c.mean is not None), key=lambda c: (_order(spec, c.mean or 0.0), c.number)
+    )
+    ranked = tuple(
+        Candidate(c.number, c.searched, c.values, c.mean, rank, _why(spec, c, able, rank))
+        for rank, c in enumerate(able, start=1)
+    )
+    return Selection(
+        ranked + tuple(c for c in judged if c.mean is None), ranked[0].number if ranked else None
+    )
+
+
+def _judge(spec: SweepSpec, history: History, number: int) -> Candidate:
+    runs = [history.trials.get(key) for key in wanted(spec, [number])]
+    values = {
+        run.key.replicate: value for run in runs if run and (value := _full_value(spec, run)) is not None
+    }
+    searched = history.trials[TrialKey(number)].value(spec.metric)
+    missing = [f"fresh seed {i}: {_fate(run)}" for i, run in enumerate(runs, start=1) if i not in values]
+    mean = None if missing else math.fsum(values.values()) / len(values)
+    return Candidate(number, searched, values, mean, None, "; ".join(missing))
+
+
+def _full_value(spec: SweepSpec, run: Trial) -> float | None:
+    return run.value(spec.metric) if run.state == "complete" else None
+
+
+def _fate(run: Trial | None) -> str:
+    return "was not run" if run is None else f"{run.state} {run.reason}".strip()
+
+
+def _why(spec: SweepSpec, candidate: Candidate, able: list[Candidate], rank: int) -> str:
+    if rank == 1:
+        return f"best mean {spec.metric} on {len(candidate.values)} fresh seeds"
+    behind = abs((able[0].mean or 0.0) - (candidate.mean or 0.0))
+    return f"mean is {behind:.6g} behind the winner's"

@@ -1,0 +1,252 @@
+"""A sweep's whole description, read from TOML: what is trained, what varies, how it is searched, pruned and chosen."""
+
+import difflib
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import tomli_w
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from search_spaces import SearchSpace, SpaceError, extend, parse, preset, to_table
+from study.config import TrialConfig
+from sweeps.errors import SpecError
+from sweeps.folders import check_name
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+def parse_duration(value: object) -> object:
+    """Seconds from 90, "90s", "10m" or "1h30m"; anything else is given back for the caller to refuse."""
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match and any(match.groups()):
+            hours, minutes, seconds = (float(part or 0) for part in match.groups())
+            return hours * 3600 + minutes * 60 + seconds
+        raise ValueError("a duration is written like 90s, 10m or 1h30m")
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
+
+
+class _Section(BaseModel):
+    """A frozen table that refuses keys it doesn't know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Sampler(_Section):
+    """How parameters are suggested."""
+
+    name: Literal["tpe", "random"] = "tpe"
+
+
+class Pruning(_Section):
+    """When a trial is stopped early; fidelity is epochs of the training set seen, or reports of a function."""
+
+    name: Literal["asha", "none"] = "asha"
+    variant: Literal["promote", "stop"] = "promote"
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    min_fidelity: Annotated[float, Field(gt=0)] = 1.0
+    max_fidelity: Annotated[float, Field(gt=0)] | None = None  # a trial that reaches it is complete
+
+
+class Resources(_Section):
+    """What one trial occupies; fractions of a GPU share it."""
+
+    cpus_per_trial: Annotated[float, Field(ge=0)] = 1.0
+    gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _whole_gpus_above_one(self) -> Self:
+        if self.gpus_per_trial > 1 and self.gpus_per_trial != int(self.gpus_per_trial):
+            raise ValueError("gpus_per_trial above 1 must be a whole number")
+        if self.cpus_per_trial == 0 and self.gpus_per_trial == 0:
+            raise ValueError("a trial needs a share of a CPU or of a GPU")
+        return self
+
+
+class SelectionRule(_Section):
+    """How the final model is chosen: the best candidates and the baseline, each on fresh seeds."""
+
+    candidates: Annotated[int, Field(ge=1)] = 3
+    seeds: Annotated[int, Field(ge=1)] = 2
+    time_share: Annotated[float, Field(ge=0, lt=1)] = 0.4  # of `time`, held back from the search
+
+
+class SweepSpec(_Section):
+    """Everything that decides what a sweep does; two equal specs with equal seeds search the same space alike."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: str
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    trials: Annotated[int, Field(ge=1)]
+    time: Duration | None = None  # wall-clock of the whole sweep, s
+    metric: str = "validation_accuracy"
+    direction: Literal["maximize", "minimize"] = "maximize"
+    target: str | None = None  # "module:function"; None trains the study's models
+    training: dict[str, Any] = Field(default_factory=dict)  # knobs of a TrialConfig that don't vary
+    space: SearchSpace
+    sampler: Sampler = Sampler()
+    pruning: Pruning = Pruning()
+    resources: Resources = Resources()
+    selection: SelectionRule = SelectionRule()
+
+    @model_validator(mode="after")
+    def _rules_between_keys(self) -> Self:
+        check_name(self.name)
+        if self.target is None:
+            self._check_training()
+        elif self.training:
+            raise ValueError(
+                "[training] belongs to the study's models: leave it out where `target` names a function"
+            )
+        return self
+
+    def _check_training(self) -> None:
+        knobs = [name for name in TrialConfig.model_fields if name != "seed"]
+        for name in (*self.training, *self.space.parameters):
+            if name not in knobs:
+                raise ValueError(f"{name!r} is no knob of a trial{nearest(name, knobs)}")
+            if name in self.training and name in self.space.parameters:
+                raise ValueError(f"{name!r} stands in [training] and in [space]: keep one")
+        if self.pruning.max_fidelity is not None:
+            raise ValueError("pruning.max_fidelity is for functions: a model's is training.epochs")
+        self.trial_config(self.space.defaults(), seed=0)
+
+    def trial_config(self, params: Mapping[str, Any], seed: int) -> TrialConfig:
+        """The frozen configuration of one training run."""
+        return TrialConfig(
+            **{"threads": max(1, int(self.resources.cpus_per_trial)), **self.training, **params}, seed=seed
+        )
+
+    @property
+    def max_fidelity(self) -> float | None:
+        """The fidelity at which a trial is complete; None where only the trial itself knows."""
+        return self.pruning.max_fidelity if self.target else self.training.get("epochs", TrialConfig().epochs)
+
+    def to_table(self) -> dict[str, Any]:
+        """The spec as a TOML table; `parse_spec` reads it back to an equal spec."""
+        table = self.model_dump(exclude={"space"}, exclude_none=True)
+        return {**table, "space": to_table(self.space)}
+
+    def to_toml(self) -> str:
+        """The spec as TOML text."""
+        return tomli_w.dumps(self.to_table())
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the canonical JSON of the spec, hex."""
+        return hashlib.sha256(json.dumps(self.to_table(), sort_keys=True).encode()).hexdigest()
+
+    def extended(self, trials: int = 0, seconds: float = 0) -> "SweepSpec":
+        """The same sweep with more trials or more time."""
+        time = None if self.time is None else self.time + seconds
+        return parse_spec(
+            {**self.to_table(), "trials": self.trials + trials} | ({"time": time} if time else {}),
+            "extension",
+        )
+
+
+def nearest(word: str, words: list[str]) -> str:
+    """ ", did you mean 'x'?" for the nearest of the words, or the list of them."""
+    close = difflib.get_close_matches(word, words, n=1)
+    return f", did you mean {close[0]!r}?" if close else f": choose from {', '.join(words)}"
+
+
+def explain(error: ValidationError, source: str, keys: list[str]) -> str:
+    """The first broken rule in one line: source, key, rule, value."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{source}: unknown key {place!r}{nearest(place.split('.')[-1], keys)}"
+    if first["type"] == "missing":
+        return f"{source}: the key {place!r} is missing"
+    rule = first["msg"].removeprefix("Value error, ")
+    if not place:
+        return f"{source}: {rule}"
+    return f"{source}: {place}: {rule[0].lower()}{rule[1:]}, but got {first['input']!r}"
+
+
+def _keys_at(place: tuple[Any, ...]) -> list[str]:
+    """The keys that a table of the spec knows, for hints."""
+    model: Any = SweepSpec
+    for part in place[:-1]:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def parse_spec(table: Mapping[str, Any], source: str) -> SweepSpec:
+    """A SweepSpec from a TOML table; SpecError names source, key, rule and value."""
+    fields = dict(table)
+    try:
+        if "space" not in fields:
+            raise SpecError(f"{source}: the table [space] is missing: say what varies, or give `preset`")
+        fields["space"] = _parse_space(fields["space"], source)
+        return SweepSpec(**fields)
+    except SpaceError as error:
+        raise SpecError(str(error)) from error
+    except ValidationError as error:
+        keys = _keys_at(error.errors()[0]["loc"]) if error.errors()[0]["type"] == "extra_forbidden" else []
+        raise SpecError(explain(error, source, keys)) from error
+
+
+def _parse_space(table: object, source: str) -> SearchSpace:
+    if isinstance(table, SearchSpace):
+        return table
+    if not isinstance(table, Mapping):
+        raise SpecError(f"{source}: space: must be a table, but got {table!r}")
+    rest = {key: value for key, value in table.items() if key != "preset"}
+    if "preset" not in table:
+        return parse(rest, f"{source}: space")
+    return extend(preset(table["preset"]), rest, f"{source}: space")
+
+
+def preset_names() -> list[str]:
+    """The sweeps that ship with the package."""
+    files = resources.files("sweeps").joinpath("presets").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def load_spec(spec: "str | Path | Mapping[str, Any] | SweepSpec", **overrides: Any) -> SweepSpec:
+    """A spec from a preset's name, a TOML file, a table or a spec; overrides that are None change nothing.
+
+    `cpus_per_trial` and `gpus_per_trial` land in [resources], every other override at the top.
+    """
+    table, source = _read_table(spec)
+    given = {key: value for key, value in overrides.items() if value is not None}
+    for key in ("cpus_per_trial", "gpus_per_trial"):
+        if key in given:
+            table["resources"] = {**table.get("resources", {}), key: given.pop(key)}
+    return parse_spec({**table, **given}, source)
+
+
+def _read_table(spec: "str | Path | Mapping[str, Any] | SweepSpec") -> tuple[dict[str, Any], str]:
+    if isinstance(spec, SweepSpec):
+        return spec.to_table(), spec.name
+    if isinstance(spec, Mapping):
+        return dict(spec), "spec"
+    path = Path(spec)
+    looks_like_a_path = path.suffix == ".toml" or len(path.parts) > 1
+    if not looks_like_a_path and str(spec) not in preset_names():
+        raise SpecError(
+            f"no preset sweep named {str(spec)!r}{nearest(str(spec), preset_names())}, or give a .toml file"
+        )
+    try:
+        if looks_like_a_path:
+            text = path.read_text("utf-8")
+        else:
+            text = resources.files("sweeps").joinpath("presets", f"{spec}.toml").read_text("utf-8")
+        table = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} can't be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{path} is not valid TOML: {error}") from error
+    return {"name": path.stem, **table}, str(spec)

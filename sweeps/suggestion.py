@@ -1,0 +1,67 @@
+"""The next trial's parameters as a pure function of recorded history, computed by Optuna's samplers."""
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from search_spaces import Choice, Float, Int, Parameter, Scalar
+from study.seeds import derive_seed
+from sweeps.history import History
+from sweeps.selection import BASELINE
+from sweeps.spec import SweepSpec
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def suggest(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scalar]:
+    """Parameters of trial `number` of the search, given all that is recorded; trial 0 is the baseline.
+
+    The sampler is seeded by the sweep's seed and the trial's number alone, so that the same history gives the same
+    suggestion in any process.
+    """
+    if number == BASELINE:
+        return spec.space.defaults()
+    import optuna
+
+    from sweeps.optuna_view import OptunaView
+
+    view = OptunaView(spec, history)
+    study = optuna.load_study(study_name=spec.name, storage=view, sampler=_sampler(spec, number))
+    trial = optuna.trial.Trial(study, view.begin(number))
+    return spec.space.walk(lambda name, parameter: _ask(trial, name, parameter))
+
+
+def _sampler(spec: SweepSpec, number: int) -> "optuna.samplers.BaseSampler":
+    import optuna
+
+    seed = derive_seed(spec.seed, "suggestion", number) % 2**32
+    if spec.sampler.name == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    with warnings.catch_warnings():
+        # `group` is what makes TPE see conditional parameters together; Optuna calls it experimental.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            seed=seed,
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+            n_startup_trials=10,
+            n_ei_candidates=24,
+        )
+
+
+def _ask(trial: "optuna.Trial", name: str, parameter: Parameter) -> Scalar:
+    match parameter:
+        case Float():
+            return trial.suggest_float(
+                name, parameter.low, parameter.high, log=parameter.log, step=parameter.step
+            )
+        case Int():
+            return trial.suggest_int(
+                name, parameter.low, parameter.high, log=parameter.log, step=parameter.step
+            )
+        case Choice():
+            value: Scalar = trial.suggest_categorical(name, parameter.values)
+            return value
+    raise TypeError(f"the parameter {name!r} is of no kind that can be suggested: {parameter!r}")

@@ -1,0 +1,198 @@
+"""What a trial runs: the study's training, or a user's own generator function; both behind one small face."""
+
+import base64
+import hashlib
+import importlib
+import inspect
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from study.measurement import Measurement
+from sweeps.errors import SpecError
+from sweeps.folders import replacing
+from sweeps.ledger import dump_json, load_json
+from sweeps.spec import SweepSpec, nearest
+
+if TYPE_CHECKING:
+    from study.data import Dataset
+
+Function = Callable[..., Iterator[Mapping[str, Any]]]
+
+CHECKPOINT = "checkpoint"  # the key under which a function yields what it can go on from
+
+
+class Run(Protocol):
+    """A trial under way in this process."""
+
+    last: Measurement | None  # the last measurement, also after going on from a checkpoint
+    interrupted: bool
+    environment: Mapping[str, str]
+    plan: Mapping[str, Any] | None
+
+    def measurements(self, interrupt: Callable[[], bool]) -> Iterator[Measurement]:
+        """The measurements to come; ends early with `interrupted` where `interrupt()` became true."""
+        ...
+
+    def save(self, path: Path) -> bool:
+        """Write a checkpoint; False if this run can't go on from one."""
+        ...
+
+
+class TrainingRun:
+    """The study's training of one model."""
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        params: Mapping[str, Any],
+        seed: int,
+        data: "Dataset",
+        plan: Mapping[str, Any] | None,
+        checkpoint: Path | None,
+    ) -> None:
+        from study.reproducibility import environment
+        from study.training import Plan, Training
+
+        config = spec.trial_config(params, seed)
+        self.training = Training(config, data, plan=Plan(**plan) if plan else None, checkpoint=checkpoint)
+        self.environment = environment(config, data)
+        # Fixed epochs need no record: the horizon follows from the configuration.
+        self.plan = asdict(self.training.plan) if config.seconds is not None else None
+
+    @property
+    def last(self) -> Measurement | None:
+        return self.training.last
+
+    @property
+    def interrupted(self) -> bool:
+        return self.training.interrupted
+
+    def measurements(self, interrupt: Callable[[], bool]) -> Iterator[Measurement]:
+        return self.training.run(interrupt)
+
+    def save(self, path: Path) -> bool:
+        self.training.save(path)
+        return True
+
+
+class FunctionRun:
+    """A user's generator: takes (params, seed) or (params, seed, checkpoint) and yields dicts of numbers."""
+
+    def __init__(
+        self, function: Function, params: Mapping[str, Any], seed: int, checkpoint: Path | None
+    ) -> None:
+        self.last: Measurement | None = None
+        self.interrupted = False
+        self.plan = None
+        self.environment = function_environment(function)
+        self._can_go_on = len(inspect.signature(function).parameters) >= 3
+        self._state: object = None
+        if checkpoint is not None:
+            self._load(checkpoint)
+        arguments = (dict(params), seed, self._state) if self._can_go_on else (dict(params), seed)
+        self._generator = iter(function(*arguments))
+
+    def measurements(self, interrupt: Callable[[], bool]) -> Iterator[Measurement]:
+        while not interrupt():
+            start = time.perf_counter()
+            try:
+                yielded = next(self._generator)
+            except StopIteration:
+                return
+            self.last = self._measure(yielded, time.perf_counter() - start)
+            yield self.last
+        self.interrupted = True
+
+    def _measure(self, yielded: object, seconds: float) -> Measurement:
+        if not isinstance(yielded, Mapping):
+            raise TypeError(f"the function must yield dicts of numbers, but yielded {yielded!r}")
+        self._state = yielded.get(CHECKPOINT)
+        values = {}
+        for name, value in yielded.items():
+            if name == CHECKPOINT:
+                continue
+            if not isinstance(value, Real) and not hasattr(value, "__float__"):
+                raise TypeError(f"a metric must be a number, but {name!r} is {value!r}")
+            values[str(name)] = float(value)
+        report = self.last.report + 1 if self.last else 1
+        spent = self.last.seconds if self.last else 0.0
+        return Measurement(report, report, float(report), spent + seconds, values, None)
+
+    def save(self, path: Path) -> bool:
+        if not self._can_go_on or self._state is None or self.last is None:
+            return False
+        state = self._state
+        if isinstance(state, bytes):
+            state = {"bytes": base64.b64encode(state).decode()}
+        with replacing(path) as temporary:
+            temporary.write_text(dump_json({"measurement": asdict(self.last), "state": state}))
+        return True
+
+    def _load(self, path: Path) -> None:
+        stored = load_json(path.read_text())
+        state = stored["state"]
+        is_bytes = isinstance(state, dict) and set(state) == {"bytes"}
+        self._state = base64.b64decode(state["bytes"]) if is_bytes else state
+        if self._can_go_on:
+            self.last = Measurement(**stored["measurement"])
+
+
+def source_hash(function: Function) -> str:
+    """SHA-256 of the function's source text, hex."""
+    return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
+
+
+def function_environment(function: Function) -> dict[str, str]:
+    """What can change a function's results, as far as it can be seen from outside."""
+    try:
+        source = source_hash(function)
+    except (OSError, TypeError):
+        source = "not available"
+    return {"python": platform.python_version(), "machine": platform.machine(), "source": source}
+
+
+def function_name(function: Function) -> str:
+    """The name "module:function" of a callable."""
+    return f"{function.__module__}:{function.__qualname__}"
+
+
+def resolve(target: str) -> Function:
+    """The function that "module:function" names, looked for in the working directory too; SpecError if it isn't there."""
+    module_name, _, name = target.partition(":")
+    if not module_name or not name:
+        raise SpecError(f"target is written 'module:function', but got {target!r}")
+    if module_name == "__main__" and not hasattr(sys.modules["__main__"], name):
+        raise SpecError(
+            f"the target {target!r} was defined in a script: run or resume the sweep from that script"
+        )
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise SpecError(f"the target's module {module_name!r} can't be imported: {error}") from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise SpecError(f"no function {name!r} in the module {module_name!r}{nearest(name, dir(module))}")
+    return check_function(function)
+
+
+def check_function(function: Function) -> Function:
+    """Give the function back if it can be a target, else raise SpecError."""
+    try:
+        count = len(inspect.signature(function).parameters)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"a target must be a Python function, but got {function!r}") from error
+    if count not in (2, 3) or not inspect.isgeneratorfunction(function):
+        raise SpecError(
+            f"a target is a generator function of (params, seed) or (params, seed, checkpoint) "
+            f"that yields dicts of metrics, but got {function_name(function)}{inspect.signature(function)}"
+        )
+    return function

@@ -1,1 +1,51 @@
-"""sweeps"""
+"""Many experiments: sweeps over search spaces, driven from a ledger, ending in a model that replays bit for bit."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweeps.api import load as load
+    from sweeps.api import resume as resume
+    from sweeps.api import run as run
+    from sweeps.errors import InterruptedSweepError as InterruptedSweepError
+    from sweeps.errors import LeaseError as LeaseError
+    from sweeps.errors import LedgerError as LedgerError
+    from sweeps.errors import ResourceError as ResourceError
+    from sweeps.errors import SpecError as SpecError
+    from sweeps.errors import SweepError as SweepError
+    from sweeps.errors import SweepNotFoundError as SweepNotFoundError
+    from sweeps.replay import Replay as Replay
+    from sweeps.result import Result as Result
+    from sweeps.spec import SweepSpec as SweepSpec
+    from sweeps.spec import load_spec as load_spec
+    from sweeps.spec import preset_names as preset_names
+
+_MODULES = {
+    "load": "api",
+    "resume": "api",
+    "run": "api",
+    "InterruptedSweepError": "errors",
+    "LeaseError": "errors",
+    "LedgerError": "errors",
+    "ResourceError": "errors",
+    "SpecError": "errors",
+    "SweepError": "errors",
+    "SweepNotFoundError": "errors",
+    "Replay": "replay",
+    "Result": "result",
+    "SweepSpec": "spec",
+    "load_spec": "spec",
+    "preset_names": "spec",
+}
+
+__all__ = sorted(_MODULES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from study.measurement import Measurement
 from study.seeds import derive_seed
 from sweeps.agenda import Ask, Finished, GoOn, Record, Replicate, Wait, next_work
+from sweeps.comparison import first_difference
 from sweeps.folders import SweepFolder
 from sweeps.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, Trial, TrialKey
 from sweeps.ledger import Ledger, dump_json
@@ -47,14 +48,16 @@ class Driver:
         self.history = History(ledger.rows())
         self.live: set[TrialKey] = set()
         self._ledger = ledger
-        self._observe = observe
+        self.observe = observe
         self._clock = clock
 
     def record(self, row: Row) -> None:
         """Commit a row, then let the history and the observer know."""
         stamp = self._ledger.append(row)
         self.history.apply(stamp, row)
-        self._observe(stamp, row)
+        if isinstance(row, Decided | Moved):
+            self._drop_checkpoint(self.history.trials[row.key])
+        self.observe(stamp, row)
 
     def start(self, session: Mapping[str, Any]) -> None:
         """Open a session, and take the decisions that an earlier session's death left open."""
@@ -65,10 +68,9 @@ class Driver:
     @property
     def seconds_left(self) -> float | None:
         """What the search may still use of the sweep's wall-clock, s; the selection's share is held back."""
-        if self.spec.time is None:
+        if self.spec.search_time is None:
             return None
-        allowed = self.spec.time * (1 - self.spec.selection.time_share)
-        return allowed - self.history.elapsed(self._clock())
+        return self.spec.search_time - self.history.elapsed(self._clock())
 
     def next_leg(self) -> Leg | Literal["wait", "finished"]:
         """What a free slot does now; the ask or promotion behind it is committed when this returns."""
@@ -78,19 +80,12 @@ class Driver:
             match next_work(self.spec, self.history, self.live, time_is_over):
                 case Ask(key):
                     params = suggest(self.spec, self.history, key.number)
-                    self.record(
-                        Asked(
-                            key,
-                            params,
-                            derive_seed(self.spec.seed, "trial", key.number),
-                            self.history.last.seq,
-                        )
-                    )
+                    seed = derive_seed(self.spec.seed, "trial", key.number)
+                    self.record(Asked(key, params, seed, self.history.last.seq))
                 case Replicate(key):
                     params = self.history.trials[TrialKey(key.number)].params
-                    self.record(
-                        Asked(key, params, selection_seed(self.spec, key.replicate), self.history.last.seq)
-                    )
+                    seed = selection_seed(self.spec, key.replicate)
+                    self.record(Asked(key, params, seed, self.history.last.seq))
                 case GoOn(key, row):
                     if row is not None:
                         self.record(row)
@@ -108,7 +103,6 @@ class Driver:
                 return self._leg(self.history.trials[key])
 
     def _leg(self, trial: Trial) -> Leg:
-        plan = next((note.body for note in self.history.noted("plan") if note.key == trial.key), None)
         return Leg(
             sweep=self.spec.name,
             key=trial.key,
@@ -117,7 +111,7 @@ class Driver:
             known=len(trial.measurements),
             checkpoint=self.folder.checkpoint(trial.key.label),
             log=self.folder.log(trial.key.label),
-            plan=plan,
+            plan=self.history.plan(trial.key),
             seconds_left=None if trial.key.replicate else self.seconds_left,
         )
 
@@ -126,7 +120,7 @@ class Driver:
         trial = self.history.trials[key]
         for note in message.notes:
             self.record(Noted("warning", {"text": note}, key))
-        if message.plan is not None and not any(note.key == key for note in self.history.noted("plan")):
+        if message.plan is not None and self.history.plan(key) is None:
             self.record(Noted("plan", message.plan, key))
         match message.kind:
             case "measured" if message.measurement is not None:
@@ -140,7 +134,6 @@ class Driver:
         goes_on = trial.state == "running"
         if not goes_on:
             self.live.discard(key)
-            self._drop_checkpoint(trial)
         return goes_on
 
     def _measured(self, trial: Trial, measurement: Measurement, environment: str | None) -> None:
@@ -156,12 +149,12 @@ class Driver:
         if self.spec.metric not in measurement.values:
             return f"the metric {self.spec.metric!r} was not reported, only: {', '.join(sorted(measurement.values))}"
         if measurement.report > len(trial.measurements):
-            return None
+            expected = len(trial.measurements) + 1
+            return None if measurement.report == expected else f"report {measurement.report} came before {expected}"
         stored = trial.measurements[measurement.report - 1]
         difference = first_difference(stored, measurement)
         return (
-            difference
-            and f"nondeterministic: report {measurement.report} was repeated after a restart, {difference}"
+            difference and f"nondeterministic: report {measurement.report} was repeated after a restart, {difference}"
         )
 
     def _settle(self, trial: Trial) -> None:
@@ -169,9 +162,9 @@ class Driver:
         while (decision := decide(self.spec, self.history, trial)) is not None:
             self.record(decision)
         full = self.spec.max_fidelity
-        if trial.state == "running" and self.spec.target and full is not None:
-            if trial.last is not None and trial.last.fidelity >= full:
-                self.record(Moved(trial.key, "complete", "full fidelity"))
+        is_full = full is not None and trial.last is not None and trial.last.fidelity >= full
+        if trial.state == "running" and self.spec.target and is_full:
+            self.record(Moved(trial.key, "complete", "full fidelity"))
 
     def _ended(self, trial: Trial) -> None:
         if trial.last is None:
@@ -209,20 +202,7 @@ class Driver:
 
     def _drop_checkpoint(self, trial: Trial) -> None:
         """Free the disk of a trial that can't go on; a possible final model stays until the choice is made."""
-        may_go_on = trial.state in ("paused", "cut")
+        may_go_on = trial.state in ("running", "paused", "cut")
         may_win = trial.key.replicate == FINAL_REPLICATE and trial.state == "complete"
         if not (may_go_on or may_win):
             shutil.rmtree(self.folder.checkpoint(trial.key.label).parent, ignore_errors=True)
-
-
-def first_difference(stored: Measurement, repeated: Measurement) -> str | None:
-    """The first value in which two runs of one report differ, in words; times are no result and don't count."""
-    for name in ("step", "fidelity", "digest"):
-        if getattr(stored, name) != getattr(repeated, name):
-            return f"{name} was {getattr(stored, name)}, is {getattr(repeated, name)}"
-    for name in sorted({*stored.values, *repeated.values}):
-        old, new = stored.values.get(name), repeated.values.get(name)
-        # NaN repeats NaN: compared by representation, which keeps every bit of a float that is a number.
-        if repr(old) != repr(new):
-            return f"{name} was {old!r}, is {new!r}"
-    return None

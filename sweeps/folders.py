@@ -80,8 +80,7 @@ class SweepFolder:
             probe.unlink()
         except OSError as error:
             raise LedgerError(
-                f"the results folder {self.results} can't be written ({error.strerror}): "
-                "choose another with --results"
+                f"the results folder {self.results} can't be written ({error.strerror}): choose another with --results"
             ) from error
 
     def require(self) -> "SweepFolder":

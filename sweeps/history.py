@@ -177,6 +177,15 @@ class History:
         """The notes of a kind, in order."""
         return (row for _, row in self.notes if row.kind == kind)
 
+    def plan(self, key: TrialKey) -> Mapping[str, Any] | None:
+        """The recorded horizon of a wall-clock trial, None for any other."""
+        return next((note.body for note in self.noted("plan") if note.key == key), None)
+
+    @property
+    def outcome(self) -> Mapping[str, Any] | None:
+        """The result of the last conclusion, None while there is none."""
+        return next((row.body for _, row in reversed(self.notes) if row.kind == "outcome"), None)
+
     @property
     def search(self) -> list[Trial]:
         """The search's own trials, by number."""

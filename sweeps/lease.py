@@ -16,9 +16,7 @@ def lease(path: Path, name: str) -> Iterator[None]:
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise LedgerError(
-            f"the lease {path} can't be opened ({error.strerror}): mend its permissions"
-        ) from error
+        raise LedgerError(f"the lease {path} can't be opened ({error.strerror}): mend its permissions") from error
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -98,9 +98,7 @@ def dump_json(value: object) -> str:
 
 def load_json(text: str) -> Any:
     """What `dump_json` wrote."""
-    return json.loads(
-        text, object_hook=lambda table: float(table["float"]) if set(table) == {"float"} else table
-    )
+    return json.loads(text, object_hook=lambda table: float(table["float"]) if set(table) == {"float"} else table)
 
 
 def _encode(value: object) -> object:
@@ -270,9 +268,7 @@ def _damaged(place: str, what: str) -> LedgerError:
 def _engine(path: Path, read_only: bool = False) -> Engine:
     """SQLite in WAL with a full sync at each commit: a commit survives a power failure."""
     mode = "ro" if read_only else "rwc"
-    engine = sa.create_engine(
-        f"sqlite:///file:{quote(str(path))}?mode={mode}&uri=true", connect_args={"timeout": 10}
-    )
+    engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?mode={mode}&uri=true", connect_args={"timeout": 10})
 
     @sa.event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _record: object) -> None:

@@ -52,9 +52,7 @@ class OptunaView(BaseStorage):
 
     def begin(self, number: int) -> int:
         """Add the trial that is being suggested for; gives its id."""
-        trial = FrozenTrial(
-            number, TrialState.RUNNING, None, datetime.now(UTC), None, {}, {}, {}, {}, {}, number
-        )
+        trial = FrozenTrial(number, TrialState.RUNNING, None, datetime.now(UTC), None, {}, {}, {}, {}, {}, number)
         self._trials.append(trial)
         return number
 
@@ -156,9 +154,7 @@ class OptunaView(BaseStorage):
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         self._refuse()
 
-    def set_trial_state_values(
-        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
-    ) -> bool:
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         self._refuse()
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:

@@ -82,9 +82,7 @@ def decide(spec: SweepSpec, history: History, trial: Trial) -> Decided | None:
         standing = f"place {place} of {len(ranked)} at rung {rung} (fidelity {level:g})"
         if goes_on:
             return Decided(trial.key, rung, level, "continue", standing, seen)
-        return Decided(
-            trial.key, rung, level, "stop" if spec.pruning.variant == "stop" else "pause", standing, seen
-        )
+        return Decided(trial.key, rung, level, "stop" if spec.pruning.variant == "stop" else "pause", standing, seen)
     return None
 
 

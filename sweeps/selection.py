@@ -8,14 +8,12 @@ from sweeps.history import History, Trial, TrialKey
 from sweeps.spec import SweepSpec
 
 BASELINE = 0  # the number of the trial in which every parameter has its default
-FINAL_REPLICATE = (
-    1  # fixed beforehand: the winner's model on its first fresh seed is stored, tested and replayed
-)
+FINAL_REPLICATE = 1  # fixed beforehand: the winner's model on its first fresh seed is stored, tested and replayed
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A configuration in the final selection: its values on fresh seeds by replicate, their mean, rank and the reason."""
+    """A configuration in the final selection: its values on fresh seeds by replicate, their mean, rank and why."""
 
     number: int
     searched: float | None  # the value that the search saw, on its one seed
@@ -62,31 +60,36 @@ def candidates(spec: SweepSpec, history: History) -> list[int]:
 
 def wanted(spec: SweepSpec, numbers: list[int]) -> list[TrialKey]:
     """The trials on fresh seeds that a selection consists of; all first seeds come before any second one."""
-    return [
-        TrialKey(number, replicate) for replicate in range(1, spec.selection.seeds + 1) for number in numbers
-    ]
+    return [TrialKey(number, replicate) for replicate in range(1, spec.selection.seeds + 1) for number in numbers]
 
 
 def select(spec: SweepSpec, history: History, numbers: list[int]) -> Selection:
     """Rank the candidates by the mean over their fresh seeds; one that failed on any of them can't win."""
     judged = [_judge(spec, history, number) for number in numbers]
-    able = sorted(
-        (c for c in judged if c.mean is not None), key=lambda c: (_order(spec, c.mean or 0.0), c.number)
-    )
+    able = sorted((c for c in judged if c.mean is not None), key=lambda c: (_order(spec, c.mean or 0.0), c.number))
     ranked = tuple(
         Candidate(c.number, c.searched, c.values, c.mean, rank, _why(spec, c, able, rank))
         for rank, c in enumerate(able, start=1)
     )
-    return Selection(
-        ranked + tuple(c for c in judged if c.mean is None), ranked[0].number if ranked else None
-    )
+    return Selection(ranked + tuple(c for c in judged if c.mean is None), ranked[0].number if ranked else None)
+
+
+def selection_of(spec: SweepSpec, history: History) -> Selection | None:
+    """The selection as it stands; None while no trial has run on a fresh seed."""
+    if not history.selection:
+        return None
+    return select(spec, history, candidates(spec, history))
+
+
+def final_key(history: History) -> TrialKey | None:
+    """The trial whose model is the recorded result, or None."""
+    winner = history.outcome["winner"] if history.outcome else None
+    return None if winner is None else TrialKey(winner, FINAL_REPLICATE)
 
 
 def _judge(spec: SweepSpec, history: History, number: int) -> Candidate:
     runs = [history.trials.get(key) for key in wanted(spec, [number])]
-    values = {
-        run.key.replicate: value for run in runs if run and (value := _full_value(spec, run)) is not None
-    }
+    values = {run.key.replicate: value for run in runs if run and (value := _full_value(spec, run)) is not None}
     searched = history.trials[TrialKey(number)].value(spec.metric)
     missing = [f"fresh seed {i}: {_fate(run)}" for i, run in enumerate(runs, start=1) if i not in values]
     mean = None if missing else math.fsum(values.values()) / len(values)

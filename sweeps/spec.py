@@ -105,9 +105,7 @@ class SweepSpec(_Section):
         if self.target is None:
             self._check_training()
         elif self.training:
-            raise ValueError(
-                "[training] belongs to the study's models: leave it out where `target` names a function"
-            )
+            raise ValueError("[training] belongs to the study's models: leave it out where `target` names a function")
         return self
 
     def _check_training(self) -> None:
@@ -117,6 +115,8 @@ class SweepSpec(_Section):
                 raise ValueError(f"{name!r} is no knob of a trial{nearest(name, knobs)}")
             if name in self.training and name in self.space.parameters:
                 raise ValueError(f"{name!r} stands in [training] and in [space]: keep one")
+        if "dataset" in self.space.parameters:
+            raise ValueError("a sweep has one data set: put `dataset` into [training]")
         if self.pruning.max_fidelity is not None:
             raise ValueError("pruning.max_fidelity is for functions: a model's is training.epochs")
         self.trial_config(self.space.defaults(), seed=0)
@@ -131,6 +131,11 @@ class SweepSpec(_Section):
     def max_fidelity(self) -> float | None:
         """The fidelity at which a trial is complete; None where only the trial itself knows."""
         return self.pruning.max_fidelity if self.target else self.training.get("epochs", TrialConfig().epochs)
+
+    @property
+    def search_time(self) -> float | None:
+        """The share of `time` that the search may use, s; the rest is held back for the selection."""
+        return None if self.time is None else self.time * (1 - self.selection.time_share)
 
     def to_table(self) -> dict[str, Any]:
         """The spec as a TOML table; `parse_spec` reads it back to an equal spec."""
@@ -156,7 +161,7 @@ class SweepSpec(_Section):
 
 
 def nearest(word: str, words: list[str]) -> str:
-    """ ", did you mean 'x'?" for the nearest of the words, or the list of them."""
+    """The words ", did you mean 'x'?" for the nearest of the words, or the list of them."""
     close = difflib.get_close_matches(word, words, n=1)
     return f", did you mean {close[0]!r}?" if close else f": choose from {', '.join(words)}"
 

@@ -54,13 +54,9 @@ def _sampler(spec: SweepSpec, number: int) -> "optuna.samplers.BaseSampler":
 def _ask(trial: "optuna.Trial", name: str, parameter: Parameter) -> Scalar:
     match parameter:
         case Float():
-            return trial.suggest_float(
-                name, parameter.low, parameter.high, log=parameter.log, step=parameter.step
-            )
+            return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log, step=parameter.step)
         case Int():
-            return trial.suggest_int(
-                name, parameter.low, parameter.high, log=parameter.log, step=parameter.step
-            )
+            return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log, step=parameter.step)
         case Choice():
             value: Scalar = trial.suggest_categorical(name, parameter.values)
             return value

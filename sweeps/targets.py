@@ -33,6 +33,7 @@ class Run(Protocol):
 
     last: Measurement | None  # the last measurement, also after going on from a checkpoint
     interrupted: bool
+    resumable: bool  # whether it writes checkpoints and can go on from them
     environment: Mapping[str, str]
     plan: Mapping[str, Any] | None
 
@@ -47,6 +48,8 @@ class Run(Protocol):
 
 class TrainingRun:
     """The study's training of one model."""
+
+    resumable = True
 
     def __init__(
         self,
@@ -85,18 +88,16 @@ class TrainingRun:
 class FunctionRun:
     """A user's generator: takes (params, seed) or (params, seed, checkpoint) and yields dicts of numbers."""
 
-    def __init__(
-        self, function: Function, params: Mapping[str, Any], seed: int, checkpoint: Path | None
-    ) -> None:
+    def __init__(self, function: Function, params: Mapping[str, Any], seed: int, checkpoint: Path | None) -> None:
         self.last: Measurement | None = None
         self.interrupted = False
         self.plan = None
         self.environment = function_environment(function)
-        self._can_go_on = len(inspect.signature(function).parameters) >= 3
+        self.resumable = len(inspect.signature(function).parameters) >= 3
         self._state: object = None
         if checkpoint is not None:
             self._load(checkpoint)
-        arguments = (dict(params), seed, self._state) if self._can_go_on else (dict(params), seed)
+        arguments = (dict(params), seed, self._state) if self.resumable else (dict(params), seed)
         self._generator = iter(function(*arguments))
 
     def measurements(self, interrupt: Callable[[], bool]) -> Iterator[Measurement]:
@@ -126,7 +127,7 @@ class FunctionRun:
         return Measurement(report, report, float(report), spent + seconds, values, None)
 
     def save(self, path: Path) -> bool:
-        if not self._can_go_on or self._state is None or self.last is None:
+        if not self.resumable or self._state is None or self.last is None:
             return False
         state = self._state
         if isinstance(state, bytes):
@@ -140,8 +141,7 @@ class FunctionRun:
         state = stored["state"]
         is_bytes = isinstance(state, dict) and set(state) == {"bytes"}
         self._state = base64.b64decode(state["bytes"]) if is_bytes else state
-        if self._can_go_on:
-            self.last = Measurement(**stored["measurement"])
+        self.last = Measurement(**stored["measurement"])
 
 
 def source_hash(function: Function) -> str:
@@ -164,14 +164,12 @@ def function_name(function: Function) -> str:
 
 
 def resolve(target: str) -> Function:
-    """The function that "module:function" names, looked for in the working directory too; SpecError if it isn't there."""
+    """The function that "module:function" names, in the working directory too; SpecError if it isn't there."""
     module_name, _, name = target.partition(":")
     if not module_name or not name:
         raise SpecError(f"target is written 'module:function', but got {target!r}")
     if module_name == "__main__" and not hasattr(sys.modules["__main__"], name):
-        raise SpecError(
-            f"the target {target!r} was defined in a script: run or resume the sweep from that script"
-        )
+        raise SpecError(f"the target {target!r} was defined in a script: run or resume the sweep from that script")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     try:

@@ -2,8 +2,7 @@
 
 import contextlib
 import logging
-import time
-import traceback
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,53 +11,12 @@ from typing import Any
 from ray.tune import Trainable
 
 from study.measurement import Measurement
+from sweeps.legs import run_leg
 from sweeps.messages import Leg, Message
 from sweeps.spec import SweepSpec
 from sweeps.targets import Function, FunctionRun, Run, TrainingRun
 
 MESSAGE = "message"  # the one key of what a step gives to Tune
-
-
-def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Iterator[Message]:
-    """The messages of one leg; `begin` starts the trial, from its checkpoint where there is one.
-
-    The checkpoint is written before its measurement is reported, and holds it: a measurement whose report was lost
-    with the driver is reported again, not trained again. Never raises what the trial raises: that is a message.
-    """
-    deadline = None if leg.seconds_left is None else time.monotonic() + leg.seconds_left
-
-    def is_over() -> bool:
-        return deadline is not None and time.monotonic() >= deadline
-
-    try:
-        run, notes = _begin(leg, begin)
-        facts = {"environment": run.environment, "plan": run.plan}
-        if run.last is not None and run.last.report > leg.known:
-            yield Message("measured", run.last, notes=notes, **facts)
-            notes = ()
-        for measurement in run.measurements(is_over):
-            run.save(leg.checkpoint)
-            yield Message("measured", measurement, notes=notes, **facts)
-            notes = ()
-        if run.interrupted:
-            run.save(leg.checkpoint)
-            yield Message("cut", reason="time", notes=notes)
-        else:
-            yield Message("ended", notes=notes)
-    except Exception as error:  # whatever a trial raises is a record, and the actor stays warm
-        yield Message("failed", reason=f"{type(error).__name__}: {error}", detail=traceback.format_exc())
-
-
-def _begin(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> tuple[Run, tuple[str, ...]]:
-    """The trial from its checkpoint; from its start, with a note, where the checkpoint can't be used."""
-    if not leg.checkpoint.exists():
-        notes = (f"no checkpoint of trial {leg.key.label}: it starts again",) if leg.known else ()
-        return begin(leg, None), notes
-    try:
-        return begin(leg, leg.checkpoint), ()
-    except Exception as error:  # a damaged file shows in many ways; each means the same here
-        note = f"the checkpoint of trial {leg.key.label} can't be used ({error}): it starts again"
-        return begin(leg, None), (note,)
 
 
 def worker_class(spec: SweepSpec, function: Function | None, data: Any) -> type[Trainable]:
@@ -67,9 +25,12 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any) -> type[
     class Worker(Trainable):
         def setup(self, config: dict[str, Any]) -> None:
             self._begin = _starter(spec, function, data)
+            self._device_is_lost = False
             self.reset_config(config)
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
+            if self._device_is_lost:
+                os._exit(1)  # the driver hears of a lost actor, and the trial starts in a new one
             self._leg: Leg = new_config["leg"]
             self._messages = run_leg(self._leg, self._begin)
             return True
@@ -78,6 +39,8 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any) -> type[
             with _logging_to(self._leg.log):
                 message = next(self._messages)
                 print(_log_line(self._leg, message), flush=True)
+            # After one of these every further call in this process fails.
+            self._device_is_lost = "CUDA error" in message.reason
             return {MESSAGE: message}
 
         def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -1,0 +1,138 @@
+"""Search spaces as TOML: read with errors that name file, key, rule and value, written so that they read back equal."""
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from search_spaces.parameters import Choice, Constant, Float, Int, Parameter, SpaceError
+from search_spaces.space import SearchSpace, hint
+
+# Which keys a parameter's table may have, by the key that says its kind.
+_KEYS = {
+    "float": ("log", "step", "default", "when"),
+    "int": ("log", "step", "default", "when"),
+    "choice": ("default", "when"),
+    "value": ("when",),
+}
+
+
+def parse(table: Mapping[str, Any], source: str) -> SearchSpace:
+    """The space that a TOML table describes; `source` names it in errors."""
+    parameters = {name: _parse_parameter(value, f"{source}: {name}") for name, value in table.items()}
+    try:
+        return SearchSpace(parameters)
+    except SpaceError as error:
+        raise SpaceError(f"{source}: {error}") from None
+
+
+def extend(base: SearchSpace, table: Mapping[str, Any], source: str) -> SearchSpace:
+    """A space with the parameters of `table` put in the place of, or added to, those of `base`."""
+    return parse({**to_table(base), **table}, source)
+
+
+def load(path: Path | str) -> SearchSpace:
+    """The space in a TOML file."""
+    return _parse_text(_read(Path(path)), str(path))
+
+
+def preset_names() -> list[str]:
+    """The spaces that ship with the package."""
+    return sorted(file.name.removesuffix(".toml") for file in _presets().iterdir() if file.name.endswith(".toml"))
+
+
+def preset(name: str) -> SearchSpace:
+    """A space that ships with the package; SpaceError with the nearest name if there is none."""
+    if name not in preset_names():
+        raise SpaceError(f"no preset space named {name!r}{hint(str(name), preset_names())}")
+    return _parse_text(_presets().joinpath(f"{name}.toml").read_text("utf-8"), f"preset {name}")
+
+
+def _presets() -> Any:
+    return resources.files("search_spaces").joinpath("presets")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpaceError(f"{path}: can't be read: {error}") from error
+
+
+def _parse_text(text: str, source: str) -> SearchSpace:
+    try:
+        return parse(tomllib.loads(text), source)
+    except tomllib.TOMLDecodeError as error:
+        raise SpaceError(f"{source}: is not valid TOML: {error}") from error
+
+
+def _parse_parameter(value: Any, place: str) -> Parameter:
+    """One parameter; its place opens every error."""
+    try:
+        return _from_table(value) if isinstance(value, Mapping) else Constant(value)
+    except SpaceError as error:
+        raise SpaceError(f"{place}: {error}") from None
+
+
+def _from_table(table: Mapping[str, Any]) -> Parameter:
+    kinds = [kind for kind in _KEYS if kind in table]
+    if len(kinds) != 1:
+        unknown = next((key for key in table if key not in _KEYS and key not in _KEYS["float"]), None)
+        near = f" (unknown key {unknown!r}{hint(unknown, _KEYS)})" if unknown else ""
+        raise SpaceError(f"exactly one of float, int, choice and value must be given, but got {kinds or 'none'}{near}")
+    kind = kinds[0]
+    rest = {key: value for key, value in table.items() if key != kind}
+    for key in rest:
+        if key not in _KEYS[kind]:
+            raise SpaceError(f"unknown key {key!r} of a {kind} parameter{hint(key, _KEYS[kind])}")
+    rest["when"] = _parse_when(table.get("when", {}))
+    if kind == "choice":
+        if not isinstance(table[kind], list | tuple):
+            raise SpaceError(f"choice must be a list of values, but got {table[kind]!r}")
+        return Choice(tuple(table[kind]), **rest)
+    if kind == "value":
+        return Constant(table[kind], **rest)
+    return _numeric(kind, table[kind], rest)
+
+
+def _numeric(kind: str, bounds: Any, rest: dict[str, Any]) -> Parameter:
+    if not isinstance(bounds, list | tuple) or len(bounds) != 2:
+        raise SpaceError(f"{kind} must be [low, high], but got {bounds!r}")
+    if not isinstance(rest.get("log", False), bool):
+        raise SpaceError(f"log must be true or false, but got {rest['log']!r}")
+    return (Float if kind == "float" else Int)(bounds[0], bounds[1], **rest)
+
+
+def _parse_when(when: Any) -> dict[str, tuple[Any, ...]]:
+    if not isinstance(when, Mapping):
+        raise SpaceError(f'when must be a table like {{ optimizer = ["sgd"] }}, but got {when!r}')
+    return {parent: tuple(v) if isinstance(v, list | tuple) else (v,) for parent, v in when.items()}
+
+
+def to_table(space: SearchSpace) -> dict[str, Any]:
+    """The space as a TOML table; `parse` reads it back to an equal space."""
+    return {name: _parameter_table(parameter) for name, parameter in space.parameters.items()}
+
+
+def _parameter_table(parameter: Parameter) -> Any:
+    when = {"when": {parent: list(values) for parent, values in parameter.when.items()}} if parameter.when else {}
+    match parameter:
+        case Constant():
+            return {"value": parameter.value, **when} if when else parameter.value
+        case Choice():
+            return {"choice": list(parameter.values), "default": parameter.default, **when}
+    kind = "float" if isinstance(parameter, Float) else "int"
+    table: dict[str, Any] = {kind: [parameter.low, parameter.high]}
+    if parameter.log:
+        table["log"] = True
+    if parameter.step is not None and (kind == "float" or parameter.step != 1):
+        table["step"] = parameter.step
+    return {**table, "default": parameter.default, **when}
+
+
+def dumps(space: SearchSpace) -> str:
+    """The space as TOML text."""
+    return tomli_w.dumps(to_table(space))

@@ -1,0 +1,47 @@
+"""What runs leave behind and nobody needs: the folders of dead Rays, and the checkpoints of sweeps that are over."""
+
+import shutil
+from pathlib import Path
+
+from sweeps.errors import SweepError
+from sweeps.folders import SweepFolder
+from sweeps.lease import lease
+from sweeps.result import Result
+from sweeps.session import ray_folder
+
+
+def clean_rays() -> str:
+    """Remove the session folders of Rays that sweeps started and that no process uses any more."""
+    sessions = [p for p in ray_folder().glob("session_*") if p.is_dir() and not p.is_symlink()]
+    dead = [session for session in sessions if not _is_in_use(session)]
+    size = sum(_size(session) for session in dead)
+    for session in dead:
+        shutil.rmtree(session, ignore_errors=True)
+    return f"removed the folders of {len(dead)} dead Rays ({size / 1e6:.1f} MB) from {ray_folder()}"
+
+
+def clean_sweep(name: str, results: Path) -> str:
+    """Remove the checkpoints of a sweep that is over; it can then be shown and reproduced, but not extended."""
+    folder = SweepFolder(results, name).require()
+    with lease(folder.lease, name):
+        if Result(folder).history.outcome is None:
+            raise SweepError(f"the sweep {name!r} is not over, and resuming needs its checkpoints: finish it first")
+        size = _size(folder.checkpoints)
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    return f"removed the checkpoints of {name} ({size / 1e6:.1f} MB)"
+
+
+def _is_in_use(session: Path) -> bool:
+    """Whether a process names the session on its command line, as all of Ray's do."""
+    name = session.name.encode()
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if name in process.read_bytes():
+                return True
+        except OSError:
+            continue  # it ended meanwhile
+    return False
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

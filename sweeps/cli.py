@@ -1,0 +1,195 @@
+"""The command line: each command is a few lines over the Python face, and words every error in one line."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sweeps.errors import SweepError
+
+app = typer.Typer(
+    name="sweeps",
+    help="Hyperparameter sweeps over neural-network training that end in a model you can trust.",
+    epilog="Exit codes: 0 done, 1 failed or not identical, 2 wrong input, 3 no such sweep, 4 ledger, 5 sweep in use, "
+    "6 resources, 130 stopped.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Results = Annotated[Path, typer.Option(help="Folder that holds everything sweeps write.")]
+Name = Annotated[str, typer.Argument(help="Name of the sweep, as `sweeps list` shows it.")]
+DataDir = Annotated[Path | None, typer.Option(help="Where full data sets lie or are downloaded to.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every report, and Ray's own logs.")]
+
+RESULTS = Path("results")
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False) -> None:
+    """Take what stands before the command; `main` reads --debug itself."""
+
+
+@app.command()
+def run(
+    spec: Annotated[str, typer.Argument(help="A preset's name, such as quickstart, or a .toml file.")],
+    results: Results = RESULTS,
+    name: Annotated[str | None, typer.Option(help="Name of the sweep; the spec's by default.")] = None,
+    trials: Annotated[int | None, typer.Option(help="How many trials to search.")] = None,
+    time: Annotated[str | None, typer.Option(help="Wall-clock of the whole sweep, like 90s, 10m or 1h30m.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The one seed from which all others derive.")] = None,
+    data_dir: DataDir = None,
+    cpus_per_trial: Annotated[float | None, typer.Option(help="CPUs a trial occupies; may be a fraction.")] = None,
+    gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs a trial occupies; fractions share one.")] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run a sweep: search, prune, choose on fresh seeds, test once, store."""
+    from sweeps.api import run as run_sweep
+
+    result = run_sweep(
+        spec,
+        results=results,
+        name=name,
+        trials=trials,
+        time=time,
+        seed=seed,
+        data_dir=data_dir,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        progress="json" if as_json else "auto",
+        verbose=verbose,
+    )
+    _finish(result, as_json)
+
+
+@app.command()
+def resume(
+    name: Name,
+    results: Results = RESULTS,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Go on with a sweep that was interrupted, however it was."""
+    from sweeps.api import resume as resume_sweep
+
+    result = resume_sweep(
+        name, results=results, data_dir=data_dir, progress="json" if as_json else "auto", verbose=verbose
+    )
+    _finish(result, as_json)
+
+
+def _finish(result: Any, as_json: bool) -> None:
+    """Tell the outcome; exit code 1 where no trial survived."""
+    from sweeps.showing import tell_outcome
+
+    if not as_json:
+        tell_outcome(result)
+    if result.history.outcome is None or result.history.outcome["winner"] is None:
+        raise SweepError(
+            f"the sweep {result.name!r} ended without a winner: {(result.history.outcome or {})['reason']}"
+        )
+
+
+@app.command("list")
+def list_sweeps(results: Results = RESULTS, as_json: Json = False) -> None:
+    """List the sweeps of a results folder."""
+    from sweeps.showing import tell_list
+
+    tell_list(results, as_json=as_json)
+
+
+@app.command()
+def show(name: Name, results: Results = RESULTS, as_json: Json = False) -> None:
+    """Show a sweep: its outcome, its selection and its trials."""
+    from sweeps.api import load
+    from sweeps.showing import tell_sweep
+
+    tell_sweep(load(name, results=results), as_json=as_json)
+
+
+@app.command()
+def reproduce(
+    name: Name,
+    results: Results = RESULTS,
+    trial: Annotated[str, typer.Option(help="best, a trial's number, or a label like 3-seed1.")] = "best",
+    data_dir: DataDir = None,
+) -> None:
+    """Train a trial again in a fresh process and compare every bit; exit 0 if identical, 1 if not."""
+    from sweeps.api import load
+
+    replay = load(name, results=results).reproduce(trial, data_dir)
+    if replay.identical:
+        typer.echo(f"identical: trial {replay.label} of {name}, {replay.compared} measurements and their weights")
+    else:
+        typer.echo(f"different: trial {replay.label} of {name}, {replay.difference}")
+    for line in replay.environment:
+        typer.echo(f"environment: {line}")
+    if not replay.identical and not replay.environment:
+        typer.echo("environment: the same as recorded")
+    raise typer.Exit(0 if replay.identical else 1)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="A TOML file of one training run, such as a sweep's best.toml.")],
+    results: Results = RESULTS,
+    data_dir: DataDir = None,
+) -> None:
+    """Train one model and store it as an experiment."""
+    from sweeps.single import train_one
+
+    train_one(config, results, data_dir)
+
+
+@app.command()
+def clean(
+    name: Annotated[str | None, typer.Argument(help="A sweep that is over, whose checkpoints may go.")] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Remove what dead Rays left behind and, with a NAME, the checkpoints of a sweep that is over."""
+    from sweeps.cleaning import clean_rays, clean_sweep
+
+    typer.echo(clean_rays())
+    if name is not None:
+        typer.echo(clean_sweep(name, results))
+
+
+def main() -> None:
+    """Run the command line; an error is one line and its exit code, a traceback only with --debug."""
+    if "--debug" in sys.argv:
+        sys.exit(app())
+    sys.exit(_worded(app))
+
+
+def _worded(command: Callable[[], Any]) -> int:
+    from study.data import DataError
+
+    from search_spaces import SpaceError
+    from study.config import ConfigError
+
+    try:
+        command()
+    except SweepError as error:
+        return _say(error, error.exit_code)
+    except (SpaceError, ConfigError, DataError) as error:
+        return _say(error, 2)
+    except KeyboardInterrupt:
+        return _say("stopped", 130)
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        # Not one of ours: a defect, or the machine. Still one line; --debug shows where.
+        return _say(f"{type(error).__name__}: {error} (run `sweeps --debug …` to see where)", 1)
+    return 0
+
+
+def _say(error: object, code: int) -> int:
+    text = " ".join(str(error).split())
+    typer.echo(f"error: {text}", err=True)
+    return code

@@ -1,0 +1,159 @@
+"""Ray Tune as executor: a thin Searcher and a thin TrialScheduler hand the driver's legs to warm actors.
+
+To Tune every leg is a trial of its own. Promotion, resume and retry are the driver's, so Tune neither pauses nor
+restores anything; it places legs on free resources, reuses actors and says when one died.
+"""
+
+import tempfile
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import ray
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, Trainable, TuneConfig, TuneError, Tuner
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from sweeps.driver import Driver
+from sweeps.worker import MESSAGE
+
+_Answer = TypeVar("_Answer")
+
+
+class _Bridge:
+    """What the Searcher and the scheduler share: the driver, and the first error it raised inside Tune."""
+
+    def __init__(self, driver: Driver, slots: int) -> None:
+        self.driver = driver
+        self.slots = slots
+        self.error: BaseException | None = None
+        self.actors: set[Any] = set()
+
+    def call(self, ask: Callable[[], _Answer]) -> _Answer:
+        """Tune wraps what its plugins raise in errors of its own; keep the first as it was."""
+        try:
+            return ask()
+        except BaseException as error:
+            self.error = self.error or error
+            raise
+
+
+class _LegSearcher(Searcher):
+    """Suggests the driver's next leg while a slot is free."""
+
+    def __init__(self, bridge: _Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if len(self._bridge.driver.live) >= self._bridge.slots:
+            return None
+        leg = self._bridge.call(self._bridge.driver.next_leg)
+        if leg == "finished":
+            return Searcher.FINISHED
+        return None if leg == "wait" else {"leg": leg}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing to do: the scheduler hears of ends first."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to keep: the searcher has no state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing was kept."""
+
+
+class _LegScheduler(TrialScheduler):
+    """Gives the driver each message of a worker, and Tune the driver's verdict."""
+
+    def __init__(self, bridge: _Bridge) -> None:
+        self._bridge = bridge
+        self._keeps_all_actors = False
+
+    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
+        return True
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        if not self._keeps_all_actors:
+            # Tune keeps one idle actor at most; between two legs more than one slot may be idle for a moment.
+            tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=self._bridge.slots)
+            self._keeps_all_actors = True
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        key = trial.config["leg"].key
+        goes_on = self._bridge.call(lambda: self._bridge.driver.receive(key, result[MESSAGE]))
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        reason = str(trial.get_error() or "its actor died").strip().splitlines()[-1]
+        self._bridge.call(lambda: self._bridge.driver.lost(trial.config["leg"].key, reason))
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Nothing to do: a leg ends by the driver's verdict."""
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
+        """Nothing to do: trials are not removed."""
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Any that fits: the order of legs is the driver's."""
+        return None
+
+    def debug_string(self) -> str:
+        return "driven by the sweep's ledger"
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to keep: the scheduler has no state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing was kept."""
+
+
+class _ActorCallback(ray.tune.Callback):
+    """Remembers the actors, and names each task of a reused one after its trial of the moment.
+
+    An actor's own name is fixed at its start.
+    """
+
+    def __init__(self, bridge: _Bridge) -> None:
+        self._bridge = bridge
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        actor = trial.temporary_state.ray_actor
+        if actor is not None:
+            self._bridge.actors.add(actor)
+            actor.train = actor.train.options(name=trial.config["leg"].title)
+
+
+def execute(driver: Driver, worker: type[Trainable], slots: int) -> None:
+    """Run the sweep's legs until the driver has no more work; raises what the driver raised."""
+    bridge = _Bridge(driver, slots)
+    with tempfile.TemporaryDirectory(prefix="sweeps-tune-") as scratch:
+        tuner = Tuner(
+            worker,
+            tune_config=TuneConfig(
+                search_alg=_LegSearcher(bridge),
+                scheduler=_LegScheduler(bridge),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=lambda trial: f"{driver.spec.name}_{trial.config['leg'].key.label}",
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=RunConfig(
+                name=driver.spec.name,
+                storage_path=scratch,
+                verbose=0,
+                callbacks=[_ActorCallback(bridge)],
+                checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
+                failure_config=FailureConfig(max_failures=0),
+            ),
+        )
+        try:
+            tuner.fit()
+        except (TuneError, RuntimeError) as error:
+            raise bridge.error or error from error
+        except KeyboardInterrupt:
+            for actor in bridge.actors:
+                ray.kill(actor)
+            raise
+    if bridge.error:
+        raise bridge.error

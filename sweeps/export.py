@@ -1,0 +1,239 @@
+"""The Parquet tables of a sweep: typed columns with units and meanings, and provenance in the schema's metadata."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from search_spaces import Choice, Constant, Float, Int, Parameter
+from sweeps.folders import SweepFolder, replacing
+from sweeps.history import History, Trial
+from sweeps.ledger import dump_json
+from sweeps.selection import BASELINE, FINAL_REPLICATE, Candidate, Selection, selection_of
+from sweeps.spec import SweepSpec
+
+SCHEMA_VERSION = 1
+TABLES = ("trials", "measurements", "selection")
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its type, its unit ("" where it has none), what it means, and where a row's value comes from."""
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+    value: Callable[[Any], Any]
+
+    @property
+    def field(self) -> pa.Field:
+        return pa.field(self.name, self.type, metadata={"unit": self.unit, "meaning": self.meaning})
+
+
+def parameter_type(parameter: Parameter) -> pa.DataType:
+    """The Arrow type that holds every value of a parameter; text (JSON) where its choices are of several kinds."""
+    match parameter:
+        case Float():
+            return pa.float64()
+        case Int():
+            return pa.int64()
+    values = parameter.values if isinstance(parameter, Choice) else (parameter.value,)
+    kinds = {type(value) for value in values}
+    for kind, arrow in ((bool, pa.bool_()), (int, pa.int64()), (str, pa.string())):
+        if kinds == {kind}:
+            return arrow
+    return pa.float64() if kinds <= {int, float} else pa.string()
+
+
+def _parameter_column(name: str, parameter: Parameter, taken: Iterable[str]) -> Column:
+    arrow = parameter_type(parameter)
+    is_mixed = arrow == pa.string() and isinstance(parameter, Choice | Constant)
+
+    def value(trial: Trial) -> Any:
+        found = trial.params.get(name)
+        return dump_json(found) if is_mixed and found is not None and not isinstance(found, str) else found
+
+    column = f"params_{name}" if name in taken else name
+    return Column(column, arrow, "", "parameter, null where its condition is off", value)
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _trial_columns(spec: SweepSpec) -> list[Column]:
+    def last(name: str) -> Callable[[Trial], Any]:
+        return lambda trial: getattr(trial.last, name) if trial.last else None
+
+    fixed = [
+        Column("trial", pa.int64(), "", "number within the sweep; 0 is the baseline", lambda t: t.key.number),
+        Column("state", pa.string(), "", "running, paused, cut, pruned, complete or failed", lambda t: t.state),
+        Column("reason", pa.string(), "", "why it is in this state", lambda t: t.reason),
+        Column("value", pa.float64(), "", f"last finite {spec.metric}", lambda t: t.value(spec.metric)),
+        Column("reports", pa.int64(), "", "measurements made", lambda t: len(t.measurements)),
+        Column("steps", pa.int64(), "optimizer steps", "at the last measurement", last("step")),
+        Column("fidelity", pa.float64(), "epochs", "at the last measurement (reports of a function)", last("fidelity")),
+        Column("seconds", pa.float64(), "s", "training time, without validation", last("seconds")),
+        Column("trial_seed", pa.int64(), "", "seed that its streams derive from", lambda t: t.seed),
+        Column("digest", pa.string(), "", "SHA-256 of the weights at the last measurement", last("digest")),
+        Column("environment", pa.string(), "", "SHA-256 of what could change its bits", _environment),
+        Column("asked", _TIME, "UTC", "when it was asked for", lambda t: _moment(t.asked.time)),
+        Column("ended", _TIME, "UTC", "when it came into its state", lambda t: _moment(t.ended)),
+        Column("error", pa.string(), "", "traceback of a failed trial", lambda t: t.detail or None),
+    ]
+    taken = [column.name for column in fixed]
+    varied = [_parameter_column(name, parameter, taken) for name, parameter in spec.space.parameters.items()]
+    return [*fixed[:4], *varied, *fixed[4:]]
+
+
+def _environment(trial: Trial) -> str | None:
+    return trial.environments[-1] if trial.environments else None
+
+
+@dataclass(frozen=True)
+class _Report:
+    trial: Trial
+    index: int
+
+    @property
+    def measurement(self) -> Any:
+        return self.trial.measurements[self.index]
+
+
+def _measurement_columns(history: History) -> list[Column]:
+    names = sorted({name for t in history.trials.values() for m in t.measurements for name in m.values})
+
+    def metric(name: str) -> Callable[[_Report], float | None]:
+        return lambda report: report.measurement.values.get(name)
+
+    fixed = [
+        Column("trial", pa.int64(), "", "number within the sweep", lambda r: r.trial.key.number),
+        Column("replicate", pa.int64(), "", "0 in the search, else the fresh seed's", lambda r: r.trial.key.replicate),
+        Column("report", pa.int64(), "", "1, 2, … within the trial", lambda r: r.measurement.report),
+        Column("step", pa.int64(), "optimizer steps", "made so far", lambda r: r.measurement.step),
+        Column("fidelity", pa.float64(), "epochs", "of data seen (reports of a function)", _fidelity),
+        Column("seconds", pa.float64(), "s", "training time so far", lambda r: r.measurement.seconds),
+        Column("digest", pa.string(), "", "SHA-256 of the weights", lambda r: r.measurement.digest),
+        Column("environment", pa.string(), "", "SHA-256 of what could change its bits", _report_environment),
+        Column("seq", pa.int64(), "", "place in the ledger", lambda r: r.trial.seqs[r.index]),
+        Column("state", pa.string(), "", "of its trial", lambda r: r.trial.state),
+        Column("reason", pa.string(), "", "of its trial", lambda r: r.trial.reason),
+    ]
+    taken = [column.name for column in fixed]
+    metrics = [
+        Column(f"metric_{n}" if n in taken else n, pa.float64(), "", "metric as reported", metric(n)) for n in names
+    ]
+    return [*fixed[:6], *metrics, *fixed[6:]]
+
+
+def _fidelity(report: _Report) -> float:
+    return float(report.measurement.fidelity)
+
+
+def _report_environment(report: _Report) -> str | None:
+    return report.trial.environments[report.index]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    candidate: Candidate
+    run: Trial | None  # None in the candidate's own row
+    decision: str
+    is_final: bool
+
+
+def _selection_columns(spec: SweepSpec) -> list[Column]:
+    def of_run(ask: Callable[[Trial], Any]) -> Callable[[_Judged], Any]:
+        return lambda row: None if row.run is None else ask(row.run)
+
+    return [
+        Column("row", pa.string(), "", "seed or candidate", lambda r: "seed" if r.run else "candidate"),
+        Column("trial", pa.int64(), "", "number of the trial that was tried again", lambda r: r.candidate.number),
+        Column("replicate", pa.int64(), "", "which fresh seed", of_run(lambda t: t.key.replicate)),
+        Column("trial_seed", pa.int64(), "", "the fresh seed, common to all candidates", of_run(lambda t: t.seed)),
+        Column("value", pa.float64(), "", f"{spec.metric} on this seed", of_run(lambda t: t.value(spec.metric))),
+        Column("mean", pa.float64(), "", "over the candidate's fresh seeds", lambda r: r.candidate.mean),
+        Column("searched", pa.float64(), "", "what the search saw on its one seed", lambda r: r.candidate.searched),
+        Column("rank", pa.int64(), "", "by mean, 1 is best", lambda r: r.candidate.rank),
+        Column("decision", pa.string(), "", "winner, beaten or out", lambda r: r.decision),
+        Column("state", pa.string(), "", "of the run on this seed", of_run(lambda t: t.state)),
+        Column("reason", pa.string(), "", "of the run, or of the candidate's decision", _selection_reason),
+        Column("is_baseline", pa.bool_(), "", "every parameter's default", lambda r: r.candidate.number == BASELINE),
+        Column("is_final", pa.bool_(), "", "the model that is stored, tested and replayed", lambda r: r.is_final),
+        Column(
+            "digest", pa.string(), "", "SHA-256 of the weights", of_run(lambda t: t.last.digest if t.last else None)
+        ),
+    ]
+
+
+def _selection_reason(row: _Judged) -> str:
+    return row.candidate.reason if row.run is None else row.run.reason
+
+
+def _selection_rows(history: History, selection: Selection | None) -> list[_Judged]:
+    rows = []
+    for candidate in selection.candidates if selection else ():
+        won = selection is not None and candidate.number == selection.winner
+        decision = "winner" if won else "beaten" if candidate.rank else "out"
+        rows.append(_Judged(candidate, None, decision, False))
+        runs = [trial for trial in history.selection if trial.key.number == candidate.number]
+        rows += [_Judged(candidate, run, decision, won and run.key.replicate == FINAL_REPLICATE) for run in runs]
+    return rows
+
+
+def provenance(spec: SweepSpec, history: History) -> dict[str, str]:
+    """Where a table comes from, for its schema's metadata."""
+    return {
+        "schema_version": str(SCHEMA_VERSION),
+        "package": f"nn-training-study {version('nn-training-study')}",
+        "sweep": spec.name,
+        "spec": spec.to_toml(),
+        "spec_hash": spec.hash,
+        "seed": str(spec.seed),
+        "ledger_rows": str(history.last.seq),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environments": dump_json({note.body["hash"]: note.body["values"] for note in history.noted("environment")}),
+        "outcome": dump_json(history.outcome),
+    }
+
+
+def tables(spec: SweepSpec, history: History) -> dict[str, pa.Table]:
+    """The three tables as they stand now, by name."""
+    reports = [_Report(t, i) for t in history.trials.values() for i in range(len(t.measurements))]
+    judged = _selection_rows(history, selection_of(spec, history))
+    about = provenance(spec, history)
+    return {
+        "trials": _table(_trial_columns(spec), history.search, about),
+        "measurements": _table(_measurement_columns(history), reports, about),
+        "selection": _table(_selection_columns(spec), judged, about),
+    }
+
+
+def _table(columns: list[Column], rows: list[Any], about: Mapping[str, str]) -> pa.Table:
+    schema = pa.schema([column.field for column in columns], metadata=dict(about))
+    arrays = [pa.array([column.value(row) for row in rows], column.type) for column in columns]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def to_frame(table: pa.Table) -> Any:
+    """The table as a pandas frame whose whole numbers and booleans stay such beside nulls."""
+    import pandas as pd
+
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.string(): pd.StringDtype()}
+    return table.to_pandas(types_mapper=nullable.get)
+
+
+def write_tables(folder: SweepFolder, spec: SweepSpec, history: History) -> None:
+    """Write trials.parquet, measurements.parquet and selection.parquet, each in one rename."""
+    for name, table in tables(spec, history).items():
+        # Through pandas once, so that a reader's frame has the nullable types too.
+        typed = pa.Table.from_pandas(to_frame(table), schema=table.schema, preserve_index=False)
+        with replacing(folder.table(name)) as temporary:
+            pq.write_table(typed, temporary, compression="zstd")

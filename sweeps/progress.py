@@ -1,0 +1,223 @@
+"""What one sees of a running sweep: a live panel, plain lines, or JSON lines; each row only after its commit."""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.folders import SweepFolder
+from sweeps.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, Trial
+from sweeps.ledger import dump_json
+from sweeps.session import Session
+from sweeps.spec import SweepSpec
+
+Form = Literal["auto", "json", "none"]
+STATES = ("running", "paused", "cut", "pruned", "complete", "failed")
+_REFRESH = 0.25  # s
+_RATE_WINDOW = 30.0  # s, over which epochs per second are counted
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A sweep at a glance."""
+
+    phase: str
+    states: Mapping[str, int]
+    asked: int
+    trials: int
+    best: float | None
+    best_trial: str
+    elapsed: float  # s
+    time: float | None  # s, the budget
+    rate: float  # fidelity (epochs) per second, lately
+
+    @property
+    def budget(self) -> str:
+        """How much of each budget is used."""
+        spent = f"{self.asked}/{self.trials} trials"
+        clock = _clock(self.elapsed) if self.time is None else f"{_clock(self.elapsed)} of {_clock(self.time)}"
+        return f"{spent}, {clock}"
+
+    @property
+    def counts(self) -> str:
+        return ", ".join(f"{self.states[state]} {state}" for state in STATES if self.states.get(state)) or "none yet"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
+def best_of(spec: SweepSpec, history: History) -> Trial | None:
+    """The search's best trial by its last finite value."""
+    able = [t for t in history.search if t.state != "failed" and t.value(spec.metric) is not None]
+    sign = -1 if spec.direction == "maximize" else 1
+    return min(able, key=lambda t: (sign * (t.value(spec.metric) or 0.0), t.key.number), default=None)
+
+
+class Progress:
+    """Follows a sweep row by row; each form of output is one method that takes a row."""
+
+    def __init__(self, spec: SweepSpec, folder: SweepFolder, history: History, form: Form, *, verbose: bool) -> None:
+        self._spec, self._folder, self.history, self._form = spec, folder, history, form
+        self._verbose = verbose
+        self._out: TextIO = sys.stdout
+        self._console = Console()
+        self._live: Live | None = None
+        self._shown = 0.0
+        self._phase = "search"
+        self._recent: list[tuple[float, float]] = []  # (time, fidelity gained)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the panel, where there is a terminal, as long as the block runs."""
+        if self._form != "auto" or self._verbose or not self._console.is_terminal:
+            yield
+            return
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            self._live = live
+            yield
+            self._live = None
+
+    def opened(self, session: Session) -> None:
+        """Say where to look while the sweep runs."""
+        where = f"dashboard {session.dashboard}" if session.dashboard else "no Ray dashboard"
+        if self._form == "json":
+            self._line({"kind": "session", "dashboard": session.dashboard, "slots": session.slots})
+        self._say(
+            f"sweep {self._spec.name}: {self._spec.trials} trials, {session.slots} at a time, in {self._folder.path}"
+        )
+        self._say(where)
+        for note in session.notes:
+            self._say(f"note: {note}")
+
+    def say(self, text: str) -> None:
+        """One line for a person; in JSON form a note."""
+        if self._form == "json":
+            self._line({"kind": "note", "text": text})
+        self._say(text)
+
+    def _say(self, text: str) -> None:
+        if self._form == "auto":
+            self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    def observe(self, stamp: Stamp, row: Row) -> None:
+        """Take a row that is committed."""
+        if isinstance(row, Asked) and row.key.replicate:
+            self._phase = "selection"
+        if isinstance(row, Measured):
+            self._count(stamp, row)
+        if self._form == "json":
+            self._line(row_as_dict(stamp, row))
+        elif self._form == "auto":
+            self._observe_for_person(stamp, row)
+
+    def _count(self, stamp: Stamp, row: Measured) -> None:
+        reports = self.history.trials[row.key].measurements
+        gained = row.measurement.fidelity - (reports[-2].fidelity if len(reports) > 1 else 0.0)
+        self._recent = [(t, f) for t, f in self._recent if t > stamp.time - _RATE_WINDOW] + [(stamp.time, gained)]
+
+    def _observe_for_person(self, stamp: Stamp, row: Row) -> None:
+        if isinstance(row, Noted):
+            if row.kind == "warning":
+                self._say(f"warning: trial {row.key.label if row.key else ''}: {row.body['text']}")
+            return
+        if self._live is None:
+            if self._is_worth_a_line(row):
+                self._say(self._plain(stamp, row))
+        elif time.monotonic() - self._shown > _REFRESH:
+            self._live.update(self._panel(self.summary(stamp.time)), refresh=True)
+            self._shown = time.monotonic()
+
+    def _is_worth_a_line(self, row: Row) -> bool:
+        if self._verbose:
+            return not isinstance(row, Asked)
+        if isinstance(row, Measured):
+            return row.measurement.report == 1 and row.key == next(iter(self.history.trials))
+        is_end = isinstance(row, Decided) and row.verdict in ("pause", "stop")
+        return is_end or (isinstance(row, Moved) and row.state != "running")
+
+    def summary(self, now: float) -> Summary:
+        """The sweep at a glance, at a time (seconds since the epoch)."""
+        best = best_of(self._spec, self.history)
+        span = max(now - self._recent[0][0], 1.0) if self._recent else 1.0
+        return Summary(
+            phase=self._phase,
+            states=Counter(trial.state for trial in self.history.trials.values()),
+            asked=len(self.history.search),
+            trials=self._spec.trials,
+            best=best.value(self._spec.metric) if best else None,
+            best_trial=best.key.label if best else "",
+            elapsed=self.history.elapsed(now),
+            time=self._spec.time,
+            rate=sum(gained for _, gained in self._recent) / span,
+        )
+
+    def _plain(self, stamp: Stamp, row: Measured | Decided | Moved | Asked) -> str:
+        summary = self.summary(stamp.time)
+        trial = self.history.trials[row.key]
+        value = trial.value(self._spec.metric)
+        shown = "no value" if value is None else f"{self._spec.metric} {value:.4f}"
+        place = f"at {trial.last.fidelity:g}" if trial.last else ""
+        best = "" if summary.best is None else f" | best {summary.best:.4f} (trial {summary.best_trial})"
+        why = f" ({trial.reason.splitlines()[0]})" if trial.state in ("failed", "pruned") and trial.reason else ""
+        return (
+            f"{_clock(summary.elapsed)} trial {row.key.label} {trial.state} {place}, {shown}{why}{best} | "
+            f"{summary.counts} | {summary.budget} | {summary.rate:.2f} {self._unit}/s"
+        )
+
+    @property
+    def _unit(self) -> str:
+        return "reports" if self._spec.target else "epochs"
+
+    def _panel(self, summary: Summary) -> Group:
+        grid = Table.grid(padding=(0, 2))
+        best = "none yet" if summary.best is None else f"{summary.best:.4f} (trial {summary.best_trial})"
+        for name, value in (
+            ("phase", summary.phase),
+            ("trials", summary.counts),
+            (f"best {self._spec.metric}", best),
+            ("budget", summary.budget),
+            ("speed", f"{summary.rate:.2f} {self._unit}/s"),
+        ):
+            grid.add_row(Text(name, style="dim"), Text(value))
+        running = Table(box=None, padding=(0, 2), header_style="dim")
+        for title in ("trial", self._unit, self._spec.metric, "parameters"):
+            running.add_column(title, no_wrap=True, overflow="ellipsis")
+        for trial in self.history.trials.values():
+            if trial.state == "running":
+                value = trial.value(self._spec.metric)
+                done = f"{trial.last.fidelity:g}" if trial.last else "-"
+                shown = "-" if value is None else f"{value:.4f}"
+                running.add_row(trial.key.label, done, shown, params_in_brief(trial.params))
+        return Group(grid, running)
+
+    def _line(self, value: Mapping[str, Any]) -> None:
+        self._out.write(dump_json(value) + "\n")
+        self._out.flush()
+
+
+def params_in_brief(params: Mapping[str, Any]) -> str:
+    """Parameters on one line, floats with three digits."""
+    return " ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items())
+
+
+def row_as_dict(stamp: Stamp, row: Row) -> dict[str, Any]:
+    """A ledger row as one flat JSON object."""
+    fields = asdict(row)
+    key = fields.pop("key", None)
+    place = {} if key is None else {"trial": key[0], "replicate": key[1]}
+    if isinstance(row, Measured):
+        fields |= fields.pop("measurement")
+    if isinstance(row, Noted):
+        return {"kind": row.kind, "seq": stamp.seq, "time": stamp.time, **place, **json.loads(dump_json(row.body))}
+    return {"kind": type(row).__name__.lower(), "seq": stamp.seq, "time": stamp.time, **place, **fields}

@@ -1,0 +1,159 @@
+"""Verified replay: a trial trains again from its seed in a fresh process and must give the same bits.
+
+Nothing that the trial stored is used but its parameters, its seed and, for a wall-clock trial, the recorded horizon.
+"""
+
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from study.measurement import Measurement
+from sweeps.comparison import environment_differences, first_difference
+from sweeps.errors import SweepError
+from sweeps.history import History, Trial
+from sweeps.ledger import dump_json, load_json
+from sweeps.spec import SweepSpec, parse_spec
+from sweeps.targets import Function, FunctionRun, Run, TrainingRun
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The outcome: identical, or the first difference; and how the environments differ, which may explain one."""
+
+    label: str
+    compared: int  # measurements
+    difference: str | None
+    environment: tuple[str, ...]
+
+    @property
+    def identical(self) -> bool:
+        return self.difference is None
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What the fresh process is told."""
+
+    spec: dict[str, Any]
+    params: Mapping[str, Any]
+    seed: int
+    plan: Mapping[str, Any] | None
+    reports: int
+    data_dir: Path | None
+    function: bytes | None  # cloudpickle
+    path: list[str]  # to import a user's function from
+
+
+def replay(spec: SweepSpec, history: History, trial: Trial, function: Function | None, data_dir: Path | None) -> Replay:
+    """Train the trial again, report by report, until it differs or all that the ledger holds is repeated."""
+    label, stored = trial.key.label, trial.measurements
+    if not stored:
+        raise SweepError(f"trial {label} of {spec.name!r} has no measurement to compare ({trial.state} {trial.reason})")
+    request = _Request(
+        spec=spec.to_table(),
+        params=trial.params,
+        seed=trial.seed,
+        plan=_by_steps(history.plan(trial.key), stored[-1]),
+        reports=len(stored),
+        data_dir=data_dir,
+        function=None if function is None else _pickled(function),
+        path=sys.path,
+    )
+    environment: tuple[str, ...] = ()
+    compared = 0
+    with contextlib.closing(_fresh_process(request)) as answers:
+        for answer in answers:
+            if "environment" in answer:
+                environment = _environment_difference(history, trial, answer["environment"])
+                continue
+            measurement = Measurement(**answer)
+            difference = first_difference(stored[compared], measurement)
+            if difference:
+                return Replay(label, compared, f"report {measurement.report}: {difference}", environment)
+            compared += 1
+    missing = None if compared == len(stored) else f"it ended after report {compared}, the ledger has {len(stored)}"
+    return Replay(label, compared, missing, environment)
+
+
+def _by_steps(plan: Mapping[str, Any] | None, last: Measurement) -> Mapping[str, Any] | None:
+    """A wall-clock trial is replayed by the horizon that was fixed before its first step, and the steps it made."""
+    return None if plan is None else {**plan, "stop_steps": last.step}
+
+
+def _environment_difference(history: History, trial: Trial, here: Mapping[str, str]) -> tuple[str, ...]:
+    recorded = {note.body["hash"]: note.body["values"] for note in history.noted("environment")}
+    stored = recorded.get(trial.environments[-1] or "", {})
+    return tuple(environment_differences(stored, here))
+
+
+def _pickled(function: Function) -> bytes:
+    from ray import cloudpickle
+
+    pickled: bytes = cloudpickle.dumps(function)
+    return pickled
+
+
+def _fresh_process(request: _Request) -> Iterator[dict[str, Any]]:
+    """What the process answers, line by line; it is killed when nobody listens any more."""
+    command = [sys.executable, "-m", "sweeps.replay"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(pickle.dumps(request))
+            process.stdin.close()
+            for line in process.stdout:
+                answer = load_json(line.decode())
+                if "error" in answer:
+                    raise SweepError(f"the replay failed: {answer['error']}")
+                yield answer
+        finally:
+            process.kill()
+
+
+def _run(request: _Request) -> Run:
+    """The trial, from its start, in this process."""
+    if request.function is not None:
+        sys.path[:] = request.path
+        function: Function = pickle.loads(request.function)
+        return FunctionRun(function, request.params, request.seed, None)
+    from study.data import load
+
+    spec = parse_spec(request.spec, "the ledger")
+    config = spec.trial_config(request.params, request.seed)
+    return TrainingRun(spec, request.params, request.seed, load(config.dataset, request.data_dir), request.plan, None)
+
+
+def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
+    """The fresh process: read the request, answer with the environment and then each measurement."""
+
+    def answer(value: Mapping[str, Any]) -> None:
+        stdout.write(dump_json(value).encode() + b"\n")
+        stdout.flush()
+
+    request: _Request = pickle.load(stdin)
+    try:
+        run = _run(request)
+        answer({"environment": run.environment})
+        for measurement in run.measurements(lambda: False):
+            answer(asdict(measurement))
+            if measurement.report == request.reports:
+                return
+    except Exception as error:  # a user's function may raise anything; the caller words it
+        answer({"error": f"{type(error).__name__}: {error}"})
+
+
+if __name__ == "__main__":
+    # What a user's function prints must not mix with the answers.
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # Pickled under the module's own name, not __main__: run the module that the caller knows.
+    from sweeps.replay import _serve as serve
+
+    serve(sys.stdin.buffer, answers)

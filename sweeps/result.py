@@ -1,0 +1,102 @@
+"""What a sweep found, read from its ledger: pandas frames, the winner, and verified replay."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeps.errors import SpecError, SweepError
+from sweeps.folders import SweepFolder
+from sweeps.history import History, Trial, TrialKey
+from sweeps.ledger import Ledger
+from sweeps.selection import final_key
+from sweeps.spec import SweepSpec
+from sweeps.targets import Function, resolve
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweeps.replay import Replay
+
+
+class Result:
+    """A sweep as it stands in its ledger when this is made; later rows need another `sweeps.load`.
+
+    Attributes: name, folder, spec, history (the recorded rows), trials, measurements and selection (pandas frames with
+    the columns of the Parquet tables), best (the winner's row of `trials` with its mean on fresh seeds and its test
+    scores), experiment (the folder of the stored model).
+    """
+
+    def __init__(self, folder: SweepFolder, function: Function | None = None) -> None:
+        self.folder = folder
+        self.name = folder.name
+        self._function = function
+        ledger = Ledger.open(folder.require().ledger, read_only=True)
+        try:
+            self.spec: SweepSpec = ledger.spec()
+            self.history = History(ledger.rows())
+        finally:
+            ledger.close()
+
+    @cached_property
+    def _frames(self) -> dict[str, "pd.DataFrame"]:
+        from sweeps.export import tables, to_frame
+
+        return {name: to_frame(table) for name, table in tables(self.spec, self.history).items()}
+
+    @property
+    def trials(self) -> "pd.DataFrame":
+        return self._frames["trials"]
+
+    @property
+    def measurements(self) -> "pd.DataFrame":
+        return self._frames["measurements"]
+
+    @property
+    def selection(self) -> "pd.DataFrame":
+        return self._frames["selection"]
+
+    @property
+    def best(self) -> "pd.Series[Any] | None":
+        """The winner's row, None where no trial survived or the sweep is not over yet."""
+        outcome = self.history.outcome
+        if outcome is None or outcome["winner"] is None:
+            return None
+        row = self.trials.set_index("trial", drop=False).loc[outcome["winner"]].copy()
+        for name in ("mean", "test_accuracy", "test_loss"):
+            row[name] = outcome.get(name)
+        return row
+
+    @property
+    def experiment(self) -> Path | None:
+        """The folder of the stored model, None where there is none."""
+        stored = (self.history.outcome or {}).get("experiment")
+        return None if stored is None else self.folder.results / stored
+
+    def trial(self, trial: int | str = "best") -> Trial:
+        """A trial by number, by label ("3-seed1"), or the final model's ("best"); SpecError if there is none."""
+        if trial == "best":
+            key = final_key(self.history)
+            if key is None:
+                raise SweepError(f"the sweep {self.name!r} has no winner: finish it with `sweeps resume {self.name}`")
+            return self.history.trials[key]
+        number, _, replicate = str(trial).partition("-seed")
+        if number.isdecimal() and (not replicate or replicate.isdecimal()):
+            found = self.history.trials.get(TrialKey(int(number), int(replicate or 0)))
+            if found is not None:
+                return found
+        last = len(self.history.search) - 1
+        raise SpecError(
+            f"the sweep {self.name!r} has no trial {trial!r}: give best, 0 … {last}, or a label like 0-seed1"
+        )
+
+    def reproduce(self, trial: int | str = "best", data_dir: Path | str | None = None) -> "Replay":
+        """Train a trial again in a fresh process and compare every measurement and digest with the ledger's."""
+        from sweeps.replay import replay
+        from sweeps.running import recorded_data_dir
+
+        function = self._function or (resolve(self.spec.target) if self.spec.target else None)
+        where = Path(data_dir) if data_dir else recorded_data_dir(self.history)
+        return replay(self.spec, self.history, self.trial(trial), function, where)
+
+    def __repr__(self) -> str:
+        return f"Result({self.name!r}, {len(self.history.search)} trials, in {str(self.folder.path)!r})"

@@ -1,0 +1,145 @@
+"""A sweep from its spec to its outcome: new or resumed, on this machine's Ray, with one driver at a time."""
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sweeps.agenda import Finished, next_work
+from sweeps.driver import Driver
+from sweeps.errors import InterruptedSweepError, SpecError
+from sweeps.folders import SweepFolder, replacing
+from sweeps.history import History
+from sweeps.lease import lease
+from sweeps.ledger import Ledger
+from sweeps.progress import Form, Progress
+from sweeps.session import session
+from sweeps.spec import SweepSpec
+from sweeps.targets import Function, resolve, source_hash
+
+
+def start(
+    spec: SweepSpec, folder: SweepFolder, function: Function | None, data_dir: Path | None, form: Form, *, verbose: bool
+) -> None:
+    """Run a new sweep to its end; LedgerError if its folder holds one already."""
+    function = function or (resolve(spec.target) if spec.target else None)
+    folder.create()
+    with lease(folder.lease, spec.name):
+        with replacing(folder.spec) as temporary:
+            temporary.write_text(f"# What ran; hash {spec.hash}\n{spec.to_toml()}", "utf-8")
+        with closing(Ledger.create(folder.ledger, spec)) as ledger:
+            _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose)
+
+
+def go_on(folder: SweepFolder, function: Function | None, data_dir: Path | None, form: Form, *, verbose: bool) -> None:
+    """Run an interrupted sweep to its end."""
+    with lease(folder.lease, folder.name), closing(Ledger.open(folder.ledger)) as ledger:
+        spec = ledger.spec()
+        function = function or (resolve(spec.target) if spec.target else None)
+        _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose)
+
+
+def _drive(
+    spec: SweepSpec,
+    folder: SweepFolder,
+    ledger: Ledger,
+    function: Function | None,
+    data_dir: Path | None,
+    form: Form,
+    *,
+    verbose: bool,
+) -> None:
+    from sweeps.export import write_tables
+
+    driver = Driver(spec, folder, ledger)
+    progress = Progress(spec, folder, driver.history, form, verbose=verbose)
+    driver.observe = progress.observe
+    if is_over(spec, driver.history):
+        write_tables(folder, spec, driver.history)
+        progress.say(f"sweep {spec.name} is over: {len(driver.history.search)} trials; see `sweeps show {spec.name}`")
+        return
+    data_dir = data_dir or recorded_data_dir(driver.history)
+    try:
+        with _stop_signals(), session(spec.resources, verbose=verbose) as ready:
+            progress.opened(ready)
+            _run(driver, function, data_dir, ready.slots, progress)
+    except KeyboardInterrupt:
+        write_tables(folder, spec, driver.history)
+        raise InterruptedSweepError(
+            f"stopped; everything reported is kept: go on with `sweeps resume {spec.name} --results {folder.results}`"
+        ) from None
+
+
+def _run(driver: Driver, function: Function | None, data_dir: Path | None, slots: int, progress: Progress) -> None:
+    # Ray Tune and the worker are imported when Ray is up: its processes start meanwhile.
+    from sweeps.conclusion import conclude
+    from sweeps.execution import execute
+    from sweeps.staging import stage
+    from sweeps.worker import worker_class
+
+    data = stage(driver.spec, data_dir)
+    driver.start(_session_facts(function, data_dir, slots))
+    with progress.shown():
+        execute(driver, worker_class(driver.spec, function, data), slots)
+        conclude(driver, data, data_dir)
+
+
+def _session_facts(function: Function | None, data_dir: Path | None, slots: int) -> Mapping[str, Any]:
+    facts: dict[str, Any] = {"slots": slots, "data_dir": str(data_dir) if data_dir else None}
+    if function is not None:
+        try:
+            facts["source_hash"] = source_hash(function)
+        except (OSError, TypeError):
+            facts["source_hash"] = None  # typed into an interpreter: there is no source to hash
+    return facts
+
+
+def recorded_data_dir(history: History) -> Path | None:
+    """The folder of data sets that the last session used, None for the default one."""
+    found = [note.body.get("data_dir") for note in history.noted("session")]
+    return Path(found[-1]) if found and found[-1] else None
+
+
+def is_over(spec: SweepSpec, history: History) -> bool:
+    """Whether nothing is left to do, so that not even Ray is needed to find out."""
+    if history.outcome is None:
+        return False
+    time_is_over = spec.search_time is not None and history.elapsed(history.last.time) >= spec.search_time
+    return isinstance(next_work(spec, history, (), time_is_over), Finished)
+
+
+@contextmanager
+def _stop_signals() -> Iterator[None]:
+    """A stop signal ends the sweep as Ctrl-C does; outside the main thread signals are not ours to take."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def new_folder(results: Path, spec: SweepSpec, *, name_was_given: bool) -> tuple[SweepFolder, SweepSpec]:
+    """A free folder: a given name must be free, the spec's own gets -2, -3, … where it is taken."""
+    folder = SweepFolder(results, spec.name)
+    if not folder.path.exists():
+        return folder, spec
+    if name_was_given:
+        raise SpecError(
+            f"there is a sweep named {spec.name!r} in {folder.results}: "
+            f"continue it with `sweeps resume {spec.name}`, or choose another --name"
+        )
+    number = 2
+    while SweepFolder(results, f"{spec.name}-{number}").path.exists():
+        number += 1
+    renamed = spec.model_copy(update={"name": f"{spec.name}-{number}"})
+    return SweepFolder(results, renamed.name), renamed

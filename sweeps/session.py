@@ -1,0 +1,127 @@
+"""The Ray that a sweep runs on: started here on loopback with its dashboard, or the one this process is joined to."""
+
+import logging
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeps.errors import ResourceError
+from sweeps.spec import Resources
+
+# Read by Ray when it is imported or when a sweep starts; a value that the user has set stays.
+_ENVIRONMENT = {
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else workers start through `uv run`, with the folder uploaded
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a user's function finds its relative paths
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger has what they would write
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # else Ctrl-C waits for all trials
+    "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),  # the ledger is the truth, Tune's snapshot is not used
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+_LARGEST_STORE = 2**29  # bytes; a data set is staged once a node, and the largest of ours has 180 MB
+
+
+@dataclass(frozen=True)
+class Session:
+    """A Ray that is ready: how many trials fit at a time, where its dashboard is, and what a person should know."""
+
+    slots: int
+    dashboard: str | None
+    notes: tuple[str, ...]
+
+
+def ray_folder() -> Path:
+    """Where the Rays that sweeps start keep sockets and logs; short, since a socket's path may have 107 bytes."""
+    return Path(tempfile.gettempdir()) / f"sweeps-ray-{os.getuid()}"
+
+
+def set_environment() -> tuple[str, ...]:
+    """Set what Ray reads from the environment; gives a note where that came too late."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    constants = sys.modules.get("ray._private.ray_constants")
+    if "UV_RUN_RECURSION_DEPTH" in os.environ and getattr(constants, "RAY_ENABLE_UV_RUN_RUNTIME_ENV", False):
+        return (
+            "ray was imported before sweeps under `uv run`: its workers start through `uv run`, which is slow; "
+            "import sweeps first, or set RAY_ENABLE_UV_RUN_RUNTIME_ENV=0",
+        )
+    return ()
+
+
+@contextmanager
+def session(resources: Resources, *, verbose: bool = False) -> Iterator[Session]:
+    """A Ray for one sweep. One that this process has started already is used and left running."""
+    notes = set_environment()
+    import ray
+
+    _quieten(verbose)
+    is_ours = not ray.is_initialized()
+    try:
+        if is_ours:
+            _start(verbose)
+        slots = _slots(resources, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
+        yield Session(slots, _dashboard(), notes)
+    finally:
+        if is_ours:
+            ray.shutdown()
+
+
+def _start(verbose: bool) -> None:
+    import ray
+
+    try:
+        ray.init(
+            address="local",  # RAY_ADDRESS in the environment must not send a local run to a cluster
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            logging_level=logging.INFO if verbose else logging.ERROR,
+            log_to_driver=verbose,
+            object_store_memory=_LARGEST_STORE,
+            _temp_dir=str(ray_folder()),
+        )
+    except (OSError, RuntimeError, ValueError, TimeoutError) as error:
+        raise ResourceError(f"Ray can't be started here ({error}): look into {ray_folder()} for its logs") from error
+
+
+def _quieten(verbose: bool) -> None:
+    """Tune warns about what we do without on purpose: its own metrics, snapshots and searcher states."""
+    for name in ("ray.tune", "ray.air"):
+        logging.getLogger(name).setLevel(logging.INFO if verbose else logging.ERROR)
+
+
+def _dashboard() -> str | None:
+    import ray
+
+    url = ray._private.worker.get_dashboard_url()
+    return f"http://{url}" if url else None
+
+
+def _slots(resources: Resources, nodes: list[dict[str, float]]) -> int:
+    """How many trials fit on the nodes at a time; ResourceError if not one does."""
+    slots = sum(_slots_of(resources, node) for node in nodes)
+    if not slots:
+        most = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
+        raise ResourceError(
+            f"a trial asks for {resources.cpus_per_trial:g} CPUs and {resources.gpus_per_trial:g} GPUs, the "
+            f"largest node has {most['CPU']:g} CPUs and {most['GPU']:g} GPUs: lower --cpus-per-trial or --gpus-per-trial"
+        )
+    return slots
+
+
+def _slots_of(resources: Resources, node: dict[str, float]) -> int:
+    cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial
+    fits = []
+    if cpus:
+        fits.append(math.floor(node.get("CPU", 0) / cpus + 1e-9))
+    if gpus:
+        devices = int(node.get("GPU", 0))
+        # A fraction of a GPU never spans two devices.
+        fits.append(devices * math.floor(1 / gpus + 1e-9) if gpus < 1 else devices // int(gpus))
+    return min(fits)

@@ -1,0 +1,152 @@
+"""Finished and running sweeps in the terminal: outcome, selection and trials as tables, or as JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from sweeps.errors import LedgerError
+from sweeps.folders import list_folders
+from sweeps.ledger import dump_json
+from sweeps.progress import params_in_brief
+from sweeps.result import Result
+
+
+def _console() -> Console:
+    """Piped output gets long lines, not lines broken at 80 columns."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
+
+
+def summary(result: Result) -> dict[str, Any]:
+    """A sweep in a few values, for `list` and for programs."""
+    history = result.history
+    states: dict[str, int] = {}
+    for trial in history.search:
+        states[trial.state] = states.get(trial.state, 0) + 1
+    return {
+        "name": result.name,
+        "trials": len(history.search),
+        "asked_for": result.spec.trials,
+        "states": states,
+        "metric": result.spec.metric,
+        "outcome": history.outcome,
+    }
+
+
+def tell_outcome(result: Result) -> None:
+    """The outcome in words, with the commands that come next."""
+    for line in outcome_lines(result):
+        _console().print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def outcome_lines(result: Result) -> list[str]:
+    """The outcome in words, a line each."""
+    outcome = result.history.outcome
+    if outcome is None:
+        return [f"the sweep {result.name!r} is not over: go on with `sweeps resume {result.name}`"]
+    if outcome["winner"] is None:
+        return [f"no winner: {outcome['reason']}"]
+    metric, winner = outcome["metric"], outcome["winner"]
+    baseline = outcome["baseline_mean"]
+    against = (
+        "it is the baseline" if winner == 0 else f"the baseline has {baseline:.4f}" if baseline is not None else ""
+    )
+    lines = [
+        f"winner: trial {winner}, mean {metric} {outcome['mean']:.4f} on {outcome['seeds']} fresh seeds"
+        + (f" ({against})" if against else ""),
+        f"        {params_in_brief(result.trial(winner).params)}",
+    ]
+    if "test_accuracy" in outcome:
+        lines.append(f"test set, read once: accuracy {outcome['test_accuracy']:.4f}, loss {outcome['test_loss']:.4f}")
+        lines.append(f"model:  {result.experiment}")
+    lines.append(f"tables: {result.folder.path}/*.parquet")
+    lines.append(f"check:  sweeps reproduce {result.name}{_results_option(result)}")
+    return lines
+
+
+def _results_option(result: Result) -> str:
+    return "" if result.folder.results == Path("results").absolute() else f" --results {result.folder.results}"
+
+
+def tell_list(results: Path, *, as_json: bool) -> None:
+    """Every sweep of a results folder on a line; one that can't be read says why."""
+    found: list[dict[str, Any]] = []
+    for folder in list_folders(results):
+        try:
+            found.append(summary(Result(folder)))
+        except LedgerError as error:
+            found.append({"name": folder.name, "error": str(error)})
+    if as_json:
+        print(dump_json(found))
+        return
+    if not found:
+        print(f"no sweeps in {Path(results).absolute()}: start one with `sweeps run quickstart`")
+        return
+    table = Table(box=None, header_style="bold")
+    for title in ("name", "trials", "states", "result"):
+        table.add_column(title, overflow="fold")
+    for sweep in found:
+        if "error" in sweep:
+            table.add_row(sweep["name"], "", "", sweep["error"])
+            continue
+        states = ", ".join(f"{count} {state}" for state, count in sorted(sweep["states"].items()))
+        table.add_row(sweep["name"], f"{sweep['trials']}/{sweep['asked_for']}", states, _result_cell(sweep))
+    _console().print(table)
+
+
+def _result_cell(sweep: dict[str, Any]) -> str:
+    outcome = sweep["outcome"]
+    if outcome is None:
+        return "not over"
+    if outcome["winner"] is None:
+        return "no winner"
+    return f"trial {outcome['winner']}, mean {outcome['metric']} {outcome['mean']:.4f}"
+
+
+def tell_sweep(result: Result, *, as_json: bool) -> None:
+    """One sweep in full."""
+    if as_json:
+        frames = {
+            name: json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))
+            for name, frame in (("trials", result.trials), ("selection", result.selection))
+        }
+        print(json.dumps({**json.loads(dump_json(summary(result))), **frames}))
+        return
+    tell_outcome(result)
+    _console().print(_selection_table(result))
+    _console().print(_trials_table(result))
+
+
+def _selection_table(result: Result) -> Table:
+    frame = result.selection
+    table = Table(title="final selection on fresh seeds", box=None, header_style="bold", title_justify="left")
+    for title in ("rank", "trial", "mean", "in the search", "decision", "reason"):
+        table.add_column(title)
+    for row in frame[frame["row"] == "candidate"].to_dict("records"):
+        values = (row["rank"], row["trial"], row["mean"], row["searched"], row["decision"], row["reason"])
+        table.add_row(*(_cell(value) for value in values))
+    return table
+
+
+def _trials_table(result: Result) -> Table:
+    table = Table(title="trials of the search", box=None, header_style="bold", title_justify="left")
+    unit = "reports" if result.spec.target else "epochs"
+    for title in ("trial", "state", result.spec.metric, unit, "s", "parameters", "reason"):
+        table.add_column(title, no_wrap=title != "parameters", overflow="ellipsis")
+    for trial in result.history.search:
+        last = trial.last
+        numbers = (trial.value(result.spec.metric), last.fidelity if last else None, last.seconds if last else None)
+        reason = trial.reason.splitlines()[0] if trial.reason else ""
+        table.add_row(trial.key.label, trial.state, *(_cell(n) for n in numbers), params_in_brief(trial.params), reason)
+    return table
+
+
+def _cell(value: Any) -> str:
+    import pandas as pd
+
+    if value is None or value is pd.NA or value != value:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

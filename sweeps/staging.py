@@ -1,0 +1,31 @@
+"""A sweep's data, loaded once and put where all workers of a node share it."""
+
+from pathlib import Path
+from typing import Any
+
+from study.data import DataError, load
+
+from sweeps.errors import SpecError
+from sweeps.spec import SweepSpec
+
+EMBEDDED = "mnist_sample"  # numpy reads it at once; torchvision, which the driver does without, reads the others
+
+
+def stage(spec: SweepSpec, data_dir: Path | None) -> Any:
+    """A reference to the sweep's Dataset in Ray's object store; None for a user's function. SpecError without data."""
+    if spec.target is not None:
+        return None
+    import ray
+
+    dataset = spec.trial_config(spec.space.defaults(), 0).dataset
+    try:
+        if dataset == EMBEDDED:
+            return ray.put(load(dataset, data_dir))
+        reference = ray.remote(num_cpus=0)(load).options(name=f"load {dataset}").remote(dataset, data_dir)
+        ray.wait([reference])
+        ray.get(reference)
+    except DataError as error:
+        raise SpecError(str(error)) from error
+    except ray.exceptions.RayTaskError as error:
+        raise SpecError(str(error.cause)) from error
+    return reference

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from study.data import Split as Split
     from study.data import load as load
     from study.data import load_test as load_test
+    from study.experiments import Experiment as Experiment
+    from study.experiments import ExperimentError as ExperimentError
+    from study.experiments import load_experiment as load_experiment
+    from study.experiments import store as store
     from study.measurement import Measurement as Measurement
     from study.models import build_model as build_model
     from study.models import parameter_count as parameter_count
@@ -31,6 +35,10 @@ _MODULES = {
     "Split": "data",
     "load": "data",
     "load_test": "data",
+    "Experiment": "experiments",
+    "ExperimentError": "experiments",
+    "load_experiment": "experiments",
+    "store": "experiments",
     "Measurement": "measurement",
     "build_model": "models",
     "parameter_count": "models",

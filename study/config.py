@@ -125,11 +125,7 @@ def _explain(error: ValidationError) -> str:
     knob = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         close = difflib.get_close_matches(knob, TrialConfig.model_fields, n=1)
-        hint = (
-            f", did you mean {close[0]!r}?"
-            if close
-            else f": choose from {', '.join(TrialConfig.model_fields)}"
-        )
+        hint = f", did you mean {close[0]!r}?" if close else f": choose from {', '.join(TrialConfig.model_fields)}"
         return f"unknown knob {knob!r}{hint}"
     rule = first["msg"].removeprefix("Value error, ")
     if not knob:

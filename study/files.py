@@ -1,14 +1,10 @@
-"""Files that are whole or not there, and tensors read back without running code that a file may hold."""
+"""Files that are whole or not there: written under a temporary name, then renamed."""
 
 import os
-import pickle
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import torch
 
 
 @contextmanager
@@ -21,22 +17,3 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors, numbers, text and dicts and lists of them."""
-    with replacing(Path(path)) as temporary:
-        torch.save(dict(content), temporary)
-
-
-def load_tensors(path: Path) -> dict[str, Any]:
-    """Read what `save_tensors` wrote; ValueError in one line for a file that is cut short or another kind."""
-    if not Path(path).exists():
-        raise FileNotFoundError("there is no such file")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError("it is cut short or damaged: write it again") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"it holds a {type(content).__name__}, not a dict of tensors")
-    return content

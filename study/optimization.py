@@ -23,9 +23,7 @@ def build_optimizer(config: TrialConfig, model: nn.Module) -> torch.optim.Optimi
         )
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     betas = (config.beta1 or 0.0, config.beta2 or 0.0)
-    return kind(
-        parameters, lr=config.learning_rate, betas=betas, weight_decay=config.weight_decay, fused=True
-    )
+    return kind(parameters, lr=config.learning_rate, betas=betas, weight_decay=config.weight_decay, fused=True)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:

@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from study.batches import Batches, on_device
 from study.config import TrialConfig
-from study.files import load_tensors, save_tensors
 from study.initialization import initialize
 from study.measurement import Measurement
 from study.models import build_model
@@ -22,6 +21,7 @@ from study.optimization import build_optimizer, set_learning_rate
 from study.reproducibility import Hardware, prepare_process, weights_digest
 from study.schedules import learning_rate
 from study.seeds import derive_seed
+from study.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from study.data import Dataset, Split
@@ -151,19 +151,13 @@ class Training:
     def _advance(self) -> None:
         """One step of training, on the clock."""
         start = perf_counter()
-        self._rate = learning_rate(
-            self.config, self.step, self.plan.horizon_steps, self._batches.steps_per_epoch
-        )
+        self._rate = learning_rate(self.config, self.step, self.plan.horizon_steps, self._batches.steps_per_epoch)
         self._learn(self.model, self._optimizer, self.step, self._rate)
         self.step += 1
         if self.plan.stop_steps is None:
             self._hardware.synchronize()  # the clock decides, so it must be right at each step
         self._seconds += perf_counter() - start
-        if (
-            self.plan.stop_steps is None
-            and self.config.seconds is not None
-            and self._seconds >= self.config.seconds
-        ):
+        if self.plan.stop_steps is None and self.config.seconds is not None and self._seconds >= self.config.seconds:
             self.plan = Plan(self.plan.horizon_steps, self.step)
 
     def _learn(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, rate: float) -> None:
@@ -217,9 +211,7 @@ class Training:
         self.model.eval()
         sums = torch.zeros_like(self._sums)
         with torch.inference_mode(), self._hardware.autocast():
-            for part, answers in zip(
-                images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True
-            ):
+            for part, answers in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
                 logits = self.model(self._batches.normalized(part)).float()
                 loss = functional.cross_entropy(logits, answers, reduction="sum")
                 sums += torch.stack([loss, (logits.argmax(1) == answers).sum()])

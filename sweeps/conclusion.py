@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from study.files import replacing
 from sweeps.driver import Driver
 from sweeps.errors import SweepError
 from sweeps.export import write_tables
-from sweeps.folders import SweepFolder, replacing
+from sweeps.folders import SweepFolder
 from sweeps.history import History, Noted, Trial
 from sweeps.selection import BASELINE, Selection, candidates, select
 from sweeps.spec import SweepSpec
@@ -109,7 +110,6 @@ def _score(final: _Final, data: "Dataset") -> dict[str, Any]:
     """In a worker: the final model from its checkpoint or, if that is gone, trained again; then the test set, once."""
     from study.data import load_test
     from study.experiments import store
-
     from study.reproducibility import environment
     from study.training import CheckpointError, Plan, Training
 

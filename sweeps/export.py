@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from search_spaces import Choice, Constant, Float, Int, Parameter
-from sweeps.folders import SweepFolder, replacing
+from study.files import replacing
+from sweeps.folders import SweepFolder
 from sweeps.history import History, Trial
 from sweeps.ledger import dump_json
 from sweeps.selection import BASELINE, FINAL_REPLICATE, Candidate, Selection, selection_of

@@ -2,8 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,18 +101,3 @@ def list_folders(results: Path) -> list[SweepFolder]:
         for entry in sorted(root.iterdir())
         if _NAME.fullmatch(entry.name) and (entry / "ledger.sqlite").exists()
     ]
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that is renamed onto it when the block ends well, and removed when not.
-
-    A reader sees the old file or the new one, never a part of one.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from study.files import replacing
 from study.measurement import Measurement
 from sweeps.errors import LedgerError
-from sweeps.folders import replacing
 from sweeps.history import Asked, Decided, Measured, Moved, Noted, Row, Stamp, TrialKey
 from sweeps.spec import SweepSpec, parse_spec
 

@@ -7,10 +7,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from study.files import replacing
 from sweeps.agenda import Finished, next_work
 from sweeps.driver import Driver
 from sweeps.errors import InterruptedSweepError, SpecError
-from sweeps.folders import SweepFolder, replacing
+from sweeps.folders import SweepFolder
 from sweeps.history import History
 from sweeps.lease import lease
 from sweeps.ledger import Ledger

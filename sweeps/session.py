@@ -109,8 +109,9 @@ def _slots(resources: Resources, nodes: list[dict[str, float]]) -> int:
     if not slots:
         most = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
         raise ResourceError(
-            f"a trial asks for {resources.cpus_per_trial:g} CPUs and {resources.gpus_per_trial:g} GPUs, the "
-            f"largest node has {most['CPU']:g} CPUs and {most['GPU']:g} GPUs: lower --cpus-per-trial or --gpus-per-trial"
+            f"a trial asks for {resources.cpus_per_trial:g} CPUs and {resources.gpus_per_trial:g} GPUs, "
+            f"but no node has so many (at most {most['CPU']:g} CPUs, {most['GPU']:g} GPUs): "
+            "lower --cpus-per-trial or --gpus-per-trial"
         )
     return slots
 

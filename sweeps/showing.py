@@ -147,6 +147,6 @@ def _trials_table(result: Result) -> Table:
 def _cell(value: Any) -> str:
     import pandas as pd
 
-    if value is None or value is pd.NA or value != value:
+    if pd.isna(value):
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

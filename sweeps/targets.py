@@ -14,9 +14,9 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from study.files import replacing
 from study.measurement import Measurement
 from sweeps.errors import SpecError
-from sweeps.folders import replacing
 from sweeps.ledger import dump_json, load_json
 from sweeps.spec import SweepSpec, nearest
 

@@ -27,7 +27,11 @@ class _Bridge:
         self.driver = driver
         self.slots = slots
         self.error: BaseException | None = None
-        self.actors: set[Any] = set()
+        self.actors: dict[Any, Any] = {}  # each actor, and its method `train` as it was made
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Tune pickles its plugins for a restore that never comes; a driver and its ledger can't be copied."""
+        return object, ()
 
     def call(self, ask: Callable[[], _Answer]) -> _Answer:
         """Tune wraps what its plugins raise in errors of its own; keep the first as it was."""
@@ -120,8 +124,8 @@ class _ActorCallback(ray.tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         actor = trial.temporary_state.ray_actor
         if actor is not None:
-            self._bridge.actors.add(actor)
-            actor.train = actor.train.options(name=trial.config["leg"].title)
+            train = self._bridge.actors.setdefault(actor, actor.train)
+            actor.train = train.options(name=trial.config["leg"].title)
 
 
 def execute(driver: Driver, worker: type[Trainable], slots: int) -> None:
@@ -135,7 +139,7 @@ def execute(driver: Driver, worker: type[Trainable], slots: int) -> None:
                 scheduler=_LegScheduler(bridge),
                 num_samples=-1,
                 reuse_actors=True,
-                trial_name_creator=lambda trial: f"{driver.spec.name}_{trial.config['leg'].key.label}",
+                trial_name_creator=lambda trial: trial.config["leg"].key.label,
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
             run_config=RunConfig(

@@ -1,45 +1,52 @@
-"""Data sets as arrays in memory: the embedded digits, and full sets through torchvision; the test set apart."""
+"""Data sets as arrays in memory: train and validation for the search, the test set by a call of its own."""
 
+import difflib
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 EMBEDDED = "mnist_sample"
 
-# The class of torchvision.datasets and the images per class that are held back from its train split for validation.
-_FULL = {
-    "mnist": ("MNIST", 1000),
-    "fashion_mnist": ("FashionMNIST", 1000),
-    "kmnist": ("KMNIST", 1000),
-    "cifar10": ("CIFAR10", 500),
-}
-NAMES = (EMBEDDED, *_FULL)
+# Of a full set's published train split, one image in so many is held back for validation, as many of each class:
+# 10,000 of 60,000, and 5,000 of CIFAR-10's 50,000.
+_ONE_IN = {"mnist": 6, "fashion_mnist": 6, "kmnist": 6, "cifar10": 10}
+NAMES = (EMBEDDED, *_ONE_IN)
 
 
 class DataError(RuntimeError):
-    """A data set can't be had; one line that says why and what to do."""
+    """A data set can't be had or isn't one; one line that says why and what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
-    """images: (n, channels, height, width), uint8; labels: (n,), int64."""
+    """images: (n, channels, height, width), uint8; labels: (n,), int64. DataError for other arrays."""
 
     images: np.ndarray
     labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise DataError(
+                "images must be uint8 of shape (n, channels, height, width), "
+                f"but are {self.images.dtype} of shape {self.images.shape}"
+            )
+        if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
+            raise DataError(
+                f"labels must be int64 of shape ({len(self.images)},), one for each image, "
+                f"but are {self.labels.dtype} of shape {self.labels.shape}"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """What a search may see of a data set: train and validation. The test split comes from `load_test` alone."""
 
@@ -47,6 +54,16 @@ class Dataset:
     train: Split
     validation: Split
     classes: int
+
+    def __post_init__(self) -> None:
+        for split in (self.train, self.validation):
+            if len(split) == 0:
+                raise DataError(f"both splits of {self.name!r} must hold images, but one is empty")
+            if split.labels.min() < 0 or split.labels.max() >= self.classes:
+                raise DataError(
+                    f"labels of {self.name!r} must be in 0 … {self.classes - 1}, "
+                    f"but go from {split.labels.min()} to {split.labels.max()}"
+                )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -60,109 +77,77 @@ class Dataset:
     @cached_property
     def mean(self) -> tuple[float, ...]:
         """Per channel, of the train split, in 0..1."""
-        return tuple(float(m) / 255 for m in self._counts @ np.arange(256))
+        return tuple(float(m) / 255 for m in self._shares @ np.arange(256))
 
     @cached_property
     def std(self) -> tuple[float, ...]:
         """Per channel, of the train split, in units of 0..1."""
-        squares = self._counts @ np.arange(256) ** 2
+        squares = self._shares @ np.arange(256) ** 2
         return tuple(float(np.sqrt(max(s / 255**2 - m**2, 0.0))) for s, m in zip(squares, self.mean, strict=True))
 
     @cached_property
-    def _counts(self) -> np.ndarray:
-        """The share of each of 256 values in each channel: exact, without a float copy of the images."""
-        channels = self.train.images.shape[1]
-        counts = [np.bincount(self.train.images[:, c].ravel(), minlength=256) for c in range(channels)]
-        return np.stack(counts) / self.train.images[:, 0].size
+    def _shares(self) -> np.ndarray:
+        """The share of each of 256 values in each channel; in parts, since bincount makes an int64 copy."""
+        images = self.train.images
+        counts = np.zeros((images.shape[1], 256), dtype=np.int64)
+        for start in range(0, len(images), 1000):
+            for channel in range(images.shape[1]):
+                counts[channel] += np.bincount(images[start : start + 1000, channel].ravel(), minlength=256)
+        return counts / images[:, 0].size
 
 
 def load(name: str, data_dir: Path | None = None) -> Dataset:
     """Train and validation of a data set; DataError if it can't be had. Never reads the test set.
 
-    data_dir: where full sets lie as torchvision lays them out, or are downloaded to; a cache folder by default.
+    data_dir: where full sets lie as torchvision lays them out, or are downloaded to; without it
+    $NN_TRAINING_STUDY_DATA, else a folder in the user's cache.
     """
+    _check_name(name)
     if name == EMBEDDED:
-        return Dataset(name, _embedded("train"), _embedded("validation"), 10)
-    images, labels, classes = _full(name, data_dir, train=True)
-    held_back = _held_back(labels, _FULL[name][1])
-    train, validation = (Split(images[mask], labels[mask]) for mask in (~held_back, held_back))
-    return Dataset(name, train, validation, classes)
+        data = Dataset(name, _embedded("train"), _embedded("validation"), 10)
+    else:
+        from study.downloads import read_full
+
+        images, labels, classes = read_full(name, data_dir, train=True)
+        held_back = _held_back(labels, _ONE_IN[name], classes)
+        train, validation = (Split(images[mask], labels[mask]) for mask in (~held_back, held_back))
+        data = Dataset(name, train, validation, classes)
+    # Worked out here, once, so that a copy sent to a worker has them.
+    _ = data.fingerprint, data.mean, data.std
+    return data
 
 
 def load_test(name: str, data_dir: Path | None = None) -> Split:
     """The test split; DataError if it can't be had. Only the selected model reads it."""
+    _check_name(name)
     if name == EMBEDDED:
         return _embedded("test")
-    images, labels, _ = _full(name, data_dir, train=False)
+    from study.downloads import read_full
+
+    images, labels, _ = read_full(name, data_dir, train=False)
     return Split(images, labels)
 
 
+def _check_name(name: str) -> None:
+    if name not in NAMES:
+        close = difflib.get_close_matches(name, NAMES, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(NAMES)}"
+        raise DataError(f"no data set is named {name!r}: {hint}")
+
+
 def _embedded(part: str) -> Split:
-    with resources.files("study").joinpath("digits", f"{part}.npz").open("rb") as file, np.load(file) as arrays:
-        return Split(arrays["images"], arrays["labels"].astype(np.int64))
+    place = resources.files("study").joinpath("digits", f"{part}.npz")
+    try:
+        with place.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return Split(arrays["images"], arrays["labels"].astype(np.int64))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"the embedded digits in {place} are damaged ({error}): install the package again") from error
 
 
-def _held_back(labels: np.ndarray, per_class: int) -> np.ndarray:
-    """A mask of the last images of each class: fixed, and balanced whatever the file's order."""
+def _held_back(labels: np.ndarray, one_in: int, classes: int) -> np.ndarray:
+    """A mask of the last images of each class, equally many: fixed, and balanced whatever the file's order."""
+    per_class = max(1, len(labels) // one_in // classes)
     mask = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        places = np.flatnonzero(labels == label)
-        # A tiny set, such as a mirror in a test, keeps most of its images for training.
-        mask[places[-min(per_class, max(1, len(places) // 6)) :]] = True
+    for label in range(classes):
+        mask[np.flatnonzero(labels == label)[-per_class:]] = True
     return mask
-
-
-def default_data_dir() -> Path:
-    """The cache folder of this user for full data sets."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "nn-training-study" / "data"
-
-
-def _full(name: str, data_dir: Path | None, *, train: bool) -> tuple[np.ndarray, np.ndarray, int]:
-    """Images, labels and the number of classes of one split, downloaded if it isn't there."""
-    if name not in _FULL:
-        raise DataError(f"no data set named {name!r}: choose from {', '.join(NAMES)}")
-    import torchvision
-
-    kind = getattr(torchvision.datasets, _FULL[name][0])
-    root = Path(data_dir) if data_dir else default_data_dir()
-    dataset = _there(kind, root, train)
-    if dataset is None:
-        dataset = _downloaded(kind, root, train, name)
-    images = np.asarray(dataset.data)
-    # torchvision holds one channel as (n, height, width), three as (n, height, width, 3).
-    images = images[:, None] if images.ndim == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-    labels = np.asarray(dataset.targets, dtype=np.int64)
-    return images.astype(np.uint8, copy=False), labels, len(dataset.classes)
-
-
-def _there(kind: Any, root: Path, train: bool) -> Any:
-    """The data set if its files lie in root and fit their checksums, else None."""
-    try:
-        return kind(str(root), train=train, download=False)
-    except (RuntimeError, OSError, ValueError, EOFError):
-        return None
-
-
-def _downloaded(kind: Any, root: Path, train: bool, name: str) -> Any:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with _lock(root / f".{name}.lock"):
-            # Does nothing where another process has fetched it while this one waited.
-            return kind(str(root), train=train, download=True)
-    except (RuntimeError, OSError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(
-            f"the data set {name!r} is not in {root} and can't be downloaded ({reason}): give the folder that has it "
-            f'with --data-dir, or use the embedded digits with dataset = "{EMBEDDED}"'
-        ) from error
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """One process at a time; the kernel frees it when its holder dies."""
-    import fcntl
-
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

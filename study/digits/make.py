@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from study.data import _full
+from study.downloads import read_full
 
 PER_CLASS = {"train": 800, "validation": 200, "test": 200}
 
@@ -19,7 +19,7 @@ def sample(data_dir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Images and labels of each file, from the full MNIST in data_dir."""
     chosen = {}
     for is_train, parts in ((True, ("train", "validation")), (False, ("test",))):
-        images, labels, classes = _full("mnist", data_dir, train=is_train)
+        images, labels, classes = read_full("mnist", data_dir, train=is_train)
         places = [np.flatnonzero(labels == label).tolist() for label in range(classes)]
         for places_of_class in places:
             random.Random(0).shuffle(places_of_class)

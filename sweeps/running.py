@@ -74,7 +74,6 @@ def _drive(
 
 
 def _run(driver: Driver, function: Function | None, data_dir: Path | None, slots: int, progress: Progress) -> None:
-    # Ray Tune and the worker are imported when Ray is up: its processes start meanwhile.
     from sweeps.conclusion import conclude
     from sweeps.execution import execute
     from sweeps.staging import stage

@@ -5,9 +5,11 @@ import math
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from sweeps.errors import ResourceError
@@ -17,6 +19,9 @@ from sweeps.spec import Resources
 _ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else workers start through `uv run`, with the folder uploaded
     "RAY_USAGE_STATS_ENABLED": "0",
+    # Actors never take over processes that Ray starts in advance; these would only compete with them for the CPUs.
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a user's function finds its relative paths
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger has what they would write
@@ -73,9 +78,16 @@ def session(resources: Resources, *, verbose: bool = False) -> Iterator[Session]
             ray.shutdown()
 
 
+def _import_ahead() -> None:
+    """What the driver needs next; Ray's start is mostly waiting for other processes."""
+    for module in ("optuna", "pandas", "pyarrow.fs", "sqlalchemy"):
+        import_module(module)
+
+
 def _start(verbose: bool) -> None:
     import ray
 
+    threading.Thread(target=_import_ahead, daemon=True).start()
     try:
         ray.init(
             address="local",  # RAY_ADDRESS in the environment must not send a local run to a cluster

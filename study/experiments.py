@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.config import TrialConfig
+from study.config import ConfigError, TrialConfig
 from study.files import replacing
 from study.measurement import Measurement
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from study.data import Dataset
+    from study.data import Dataset, Split
     from study.training import Training
 
 SCHEMA_VERSION = 1
@@ -62,6 +62,24 @@ class Experiment:
         model.load_state_dict(self.weights())
         return model.eval()
 
+    def evaluate(self, data: "Dataset", split: "Split") -> dict[str, float]:
+        """`loss` and `accuracy` on a split, with the bits of the recorded ones where the environment is the same.
+
+        data: the data set trained on, since its training images say how any image is normalised.
+        """
+        from study.training import Plan, Training
+
+        recorded = self.metadata["environment"].get("dataset_fingerprint", data.fingerprint)
+        if data.fingerprint != recorded:
+            raise ExperimentError(
+                f"{self.folder} was trained on data with fingerprint {recorded}, "
+                f"but {data.name!r} here has {data.fingerprint}: give the data set that it was trained on"
+            )
+        # A plan keeps a wall-clock run from timing its steps.
+        training = Training(self.config, data, plan=Plan(**self.metadata["plan"]))
+        training.model.load_state_dict(self.weights())
+        return training.evaluate(split)
+
 
 def store(
     results: Path,
@@ -72,25 +90,27 @@ def store(
     exit_reason: str,
     extra: Mapping[str, Any],
 ) -> Experiment:
-    """Write a finished run as a new folder below results/<model>/; `extra` goes into metadata.json."""
+    """Write a run as a new folder below results/<model>/; ValueError if `extra` says anew what is there."""
     from study.tensors import save_tensors
 
+    metadata = {
+        "schema_version": SCHEMA_VERSION,
+        "config": training.config.model_dump(exclude_none=True),
+        "seed": training.config.seed,
+        "plan": asdict(training.plan),
+        "digest": training.digest(),
+        "exit_reason": exit_reason,
+        "environment": dict(environment),
+        "stored": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    if taken := sorted(metadata.keys() & extra.keys()):
+        raise ValueError(f"extra must not hold {', '.join(taken)}: metadata.json has it already, choose another name")
+    metadata |= extra
     folder = claim(results / training.config.model)
     try:
         save_tensors(folder / "model.pth", training.state_dict())
         metrics = {"schema_version": SCHEMA_VERSION, "measurements": [asdict(m) for m in measurements]}
         _write(folder / "metrics.json", metrics)
-        metadata = {
-            "schema_version": SCHEMA_VERSION,
-            "config": training.config.model_dump(exclude_none=True),
-            "seed": training.config.seed,
-            "plan": asdict(training.plan),
-            "digest": training.digest(),
-            "exit_reason": exit_reason,
-            "environment": dict(environment),
-            "stored": datetime.now(UTC).isoformat(timespec="seconds"),
-            **extra,
-        }
         # Last, so that a folder with metadata.json is a whole one.
         _write(folder / "metadata.json", metadata)
     except BaseException:
@@ -116,23 +136,36 @@ def claim(folder: Path) -> Path:
 def load_experiment(folder: Path | str) -> Experiment:
     """A stored run; ExperimentError for a folder that is missing, incomplete or of another schema version."""
     folder = Path(folder)
+    if not folder.is_dir():
+        raise ExperimentError(f"there is no experiment in {folder}: the folder is missing")
+    # Read first: it was written last.
     metadata = _read(folder / "metadata.json")
-    metrics = _read(folder / "metrics.json")
-    if metadata["schema_version"] != SCHEMA_VERSION:
+    if metadata.get("schema_version") != SCHEMA_VERSION:
         raise ExperimentError(
-            f"{folder} has schema version {metadata['schema_version']}, this package reads {SCHEMA_VERSION}"
+            f"{folder} has schema version {metadata.get('schema_version')}, this package reads {SCHEMA_VERSION}"
         )
-    measurements = tuple(Measurement(**m) for m in metrics["measurements"])
-    return Experiment(folder, TrialConfig(**metadata["config"]), measurements, metadata)
+    metrics = _read(folder / "metrics.json")
+    try:
+        measurements = tuple(Measurement(**m) for m in metrics["measurements"])
+        config = TrialConfig(**metadata["config"])
+        _ = metadata["digest"], metadata["plan"], metadata["environment"]
+    except (ConfigError, KeyError, TypeError) as error:
+        raise ExperimentError(f"{folder} is no experiment of this package: {error!r}") from error
+    return Experiment(folder, config, measurements, metadata)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
-        raise ExperimentError(f"{path.parent} is no whole experiment: {path.name} is missing") from error
+        raise ExperimentError(
+            f"{path.parent} is no whole experiment: {path.name} is missing, so its writer was stopped "
+            "or is still at work: if it was stopped, store the run again"
+        ) from error
     except (OSError, ValueError) as error:
         raise ExperimentError(f"{path} can't be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ExperimentError(f"{path} must hold a JSON object, but holds a {type(content).__name__}")
     return content
 
 

@@ -92,15 +92,16 @@ def _score_and_store(driver: Driver, trial: Trial, data: Any, data_dir: Path | N
     spec, folder = driver.spec, driver.folder
     plan = driver.history.plan(trial.key)
     final = _Final(spec, trial, folder.checkpoint(trial.key.label), plan, folder.results, data_dir)
-    resources = {"num_cpus": spec.resources.cpus_per_trial, "num_gpus": spec.resources.gpus_per_trial}
-    task = ray.remote(**resources)(_score)
+    decorate: Any = ray.remote(  # Ray's types know no task whose argument may be a reference
+        num_cpus=spec.resources.cpus_per_trial,
+        num_gpus=spec.resources.gpus_per_trial,
+        name=f"{spec.name} test of #{trial.key.label}",
+    )
     try:
-        scored: dict[str, Any] = ray.get(
-            task.options(name=f"{spec.name} test of #{trial.key.label}").remote(final, data)
-        )
-    except ray.exceptions.RayTaskError as error:
+        scored: dict[str, Any] = ray.get(decorate(_score).remote(final, data))
+    except ray.exceptions.RayError as error:
         raise SweepError(
-            f"the final model of {spec.name!r} could not be scored ({error.cause}): all trials are kept; "
+            f"the final model of {spec.name!r} could not be scored ({getattr(error, 'cause', error)}): all is kept; "
             f"mend the cause, then `sweeps resume {spec.name}`"
         ) from error
     return scored

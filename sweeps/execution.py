@@ -49,7 +49,7 @@ class _LegSearcher(Searcher):
         super().__init__()
         self._bridge = bridge
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         if len(self._bridge.driver.live) >= self._bridge.slots:
             return None
         leg = self._bridge.call(self._bridge.driver.next_leg)
@@ -122,7 +122,7 @@ class _ActorCallback(ray.tune.Callback):
         self._bridge = bridge
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        actor = trial.temporary_state.ray_actor
+        actor: Any = trial.temporary_state.ray_actor
         if actor is not None:
             train = self._bridge.actors.setdefault(actor, actor.train)
             actor.train = train.options(name=trial.config["leg"].title)

@@ -23,7 +23,7 @@ SCHEMA_VERSION = 1
 _metadata = sa.MetaData()
 
 
-def _table(name: str, *columns: sa.Column[Any]) -> sa.Table:
+def _table(name: str, *columns: sa.Column[Any] | sa.UniqueConstraint) -> sa.Table:
     """A table whose rows carry the ledger-wide sequence number and the time of their commit."""
     stamp = (
         sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -137,7 +137,7 @@ def _to_columns(row: Row) -> tuple[sa.Table, dict[str, Any]]:
             return _transitions, key | {"state": row.state, "reason": row.reason, "detail": row.detail}
 
 
-def _from_columns(table: sa.Table, column: Mapping[str, Any]) -> Row:
+def _from_columns(table: sa.Table, column: sa.RowMapping) -> Row:
     if table is _notes:
         note_key = None if column["number"] is None else TrialKey(column["number"], column["replicate"])
         return Noted(column["kind"], load_json(column["body"]), note_key)

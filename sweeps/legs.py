@@ -2,14 +2,14 @@
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from sweeps.messages import Leg, Message
 from sweeps.targets import Run
 
 
-def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Iterator[Message]:
+def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Generator[Message]:
     """The messages of one leg; `begin` starts the trial, from its checkpoint where there is one.
 
     The checkpoint is written before its measurement is reported, and holds it: a measurement whose report was lost
@@ -22,13 +22,12 @@ def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Iterator[Mess
 
     try:
         run, notes = _begin(leg, begin)
-        facts = {"environment": run.environment, "plan": run.plan}
         if run.last is not None and run.last.report > leg.known:
-            yield Message("measured", run.last, notes=notes, **facts)
+            yield Message("measured", run.last, run.environment, run.plan, notes=notes)
             notes = ()
         for measurement in run.measurements(is_over):
             run.save(leg.checkpoint)
-            yield Message("measured", measurement, notes=notes, **facts)
+            yield Message("measured", measurement, run.environment, run.plan, notes=notes)
             notes = ()
         if run.interrupted:
             run.save(leg.checkpoint)

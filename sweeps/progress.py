@@ -195,9 +195,9 @@ class Progress:
             running.add_column(title, no_wrap=True, overflow="ellipsis")
         for trial in self.history.trials.values():
             if trial.state == "running":
-                value = trial.value(self._spec.metric)
+                now = trial.value(self._spec.metric)
                 done = f"{trial.last.fidelity:g}" if trial.last else "-"
-                shown = "-" if value is None else f"{value:.4f}"
+                shown = "-" if now is None else f"{now:.4f}"
                 running.add_row(trial.key.label, done, shown, params_in_brief(trial.params))
         return Group(grid, running)
 

@@ -8,7 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -95,11 +95,11 @@ def _environment_difference(history: History, trial: Trial, here: Mapping[str, s
 def _pickled(function: Function) -> bytes:
     from ray import cloudpickle
 
-    pickled: bytes = cloudpickle.dumps(function)
+    pickled: bytes = cloudpickle.dumps(function)  # type: ignore[no-untyped-call]
     return pickled
 
 
-def _fresh_process(request: _Request) -> Iterator[dict[str, Any]]:
+def _fresh_process(request: _Request) -> Generator[dict[str, Any]]:
     """What the process answers, line by line; it is killed when nobody listens any more."""
     command = [sys.executable, "-m", "sweeps.replay"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

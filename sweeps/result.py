@@ -61,7 +61,7 @@ class Result:
         outcome = self.history.outcome
         if outcome is None or outcome["winner"] is None:
             return None
-        row = self.trials.set_index("trial", drop=False).loc[outcome["winner"]].copy()
+        row: pd.Series[Any] = self.trials.set_index("trial", drop=False).loc[outcome["winner"]].copy()
         for name in ("mean", "test_accuracy", "test_loss"):
             row[name] = outcome.get(name)
         return row

@@ -70,7 +70,7 @@ def session(resources: Resources, *, verbose: bool = False) -> Iterator[Session]
     try:
         if is_ours:
             _start(verbose)
-        slots = _slots(resources, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+        slots = _slots(resources, _nodes())
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
         yield Session(slots, _dashboard(), notes)
     finally:
@@ -111,8 +111,15 @@ def _quieten(verbose: bool) -> None:
 def _dashboard() -> str | None:
     import ray
 
-    url = ray._private.worker.get_dashboard_url()
+    url = ray._private.worker.get_dashboard_url()  # type: ignore[no-untyped-call]
     return f"http://{url}" if url else None
+
+
+def _nodes() -> list[dict[str, float]]:
+    """The resources of each living node."""
+    import ray
+
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def _slots(resources: Resources, nodes: list[dict[str, float]]) -> int:

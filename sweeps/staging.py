@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from study.data import DataError, load
-
 from sweeps.errors import SpecError
 from sweeps.spec import SweepSpec
 
@@ -21,7 +20,8 @@ def stage(spec: SweepSpec, data_dir: Path | None) -> Any:
     try:
         if dataset == EMBEDDED:
             return ray.put(load(dataset, data_dir))
-        reference = ray.remote(num_cpus=0)(load).options(name=f"load {dataset}").remote(dataset, data_dir)
+        decorate: Any = ray.remote(num_cpus=0, name=f"load {dataset}")
+        reference = decorate(load).remote(dataset, data_dir)
         ray.wait([reference])
         ray.get(reference)
     except DataError as error:

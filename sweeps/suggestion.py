@@ -58,6 +58,6 @@ def _ask(trial: "optuna.Trial", name: str, parameter: Parameter) -> Scalar:
         case Int():
             return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log, step=parameter.step)
         case Choice():
-            value: Scalar = trial.suggest_categorical(name, parameter.values)
-            return value
+            chosen = trial.suggest_categorical(name, parameter.values)
+            return next(value for value in parameter.values if value is chosen or value == chosen)
     raise TypeError(f"the parameter {name!r} is of no kind that can be suggested: {parameter!r}")

@@ -31,18 +31,32 @@ CHECKPOINT = "checkpoint"  # the key under which a function yields what it can g
 class Run(Protocol):
     """A trial under way in this process."""
 
-    last: Measurement | None  # the last measurement, also after going on from a checkpoint
-    interrupted: bool
-    resumable: bool  # whether it writes checkpoints and can go on from them
-    environment: Mapping[str, str]
-    plan: Mapping[str, Any] | None
+    @property
+    def last(self) -> Measurement | None:
+        """The last measurement, also after going on from a checkpoint."""
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether `measurements` ended early."""
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it writes checkpoints and can go on from them."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What can change its bits."""
+
+    @property
+    def plan(self) -> Mapping[str, Any] | None:
+        """The horizon of a wall-clock run, fixed before its first step."""
 
     def measurements(self, interrupt: Callable[[], bool]) -> Iterator[Measurement]:
-        """The measurements to come; ends early with `interrupted` where `interrupt()` became true."""
+        """The measurements to come; ends early where `interrupt()` became true."""
         ...
 
     def save(self, path: Path) -> bool:
-        """Write a checkpoint; False if this run can't go on from one."""
+        """Write a checkpoint; False if there is nothing that this run could go on from."""
         ...
 
 

@@ -134,11 +134,12 @@ def _draw(parameter: Parameter, rng: random.Random) -> Scalar:
         case Int(low, high, True):
             drawn = math.floor(math.exp(rng.uniform(math.log(low), math.log(high + 1))))
             return min(max(drawn, low), high)
-        case Int(low, high, False, step):
+        case Int(low, high, _, step):
             return low + rng.randint(0, (high - low) // step) * step
         case Choice(values):
             return rng.choice(values)
-    return parameter.default
+        case Constant(value):
+            return value
 
 
 def _draw_float(low: float, high: float, log: bool, step: float | None, rng: random.Random) -> float:

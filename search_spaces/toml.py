@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ _KEYS = {
 def parse(table: Mapping[str, Any], source: str) -> SearchSpace:
     """The space that a TOML table describes; `source` names it in errors."""
     parameters = {name: _parse_parameter(value, f"{source}: {name}") for name, value in table.items()}
+    return _space(parameters, source)
+
+
+def _space(parameters: Mapping[str, Parameter], source: str) -> SearchSpace:
     try:
         return SearchSpace(parameters)
     except SpaceError as error:
@@ -30,8 +35,33 @@ def parse(table: Mapping[str, Any], source: str) -> SearchSpace:
 
 
 def extend(base: SearchSpace, table: Mapping[str, Any], source: str) -> SearchSpace:
-    """A space with the parameters of `table` put in the place of, or added to, those of `base`."""
-    return parse({**to_table(base), **table}, source)
+    """A space with the parameters of `table` put in the place of, or added to, those of `base`.
+
+    Narrowing a parent takes its dependents along: what of `base` can't become active any more is left out, such as
+    momentum where the optimizer is made a constant "adam".
+    """
+    parameters: dict[str, Parameter] = dict(base.parameters)
+    parameters.update({name: _parse_parameter(value, f"{source}: {name}") for name, value in table.items()})
+    inherited = [name for name in base.parameters if name not in table]
+    _leave_out_the_unreachable(parameters, inherited)
+    return _space(parameters, source)
+
+
+def _leave_out_the_unreachable(parameters: dict[str, Parameter], inherited: list[str]) -> None:
+    """Drop inherited values of conditions that a parent can't have any more, and what then has no value left."""
+    changed = True
+    while changed:
+        changed = False
+        for name in [name for name in inherited if name in parameters]:
+            when = {
+                parent: tuple(v for v in values if parent in parameters and parameters[parent].contains(v))
+                for parent, values in parameters[name].when.items()
+            }
+            if not all(when.values()):
+                del parameters[name]
+                changed = True
+            elif when != parameters[name].when:
+                parameters[name] = replace(parameters[name], when=when)
 
 
 def load(path: Path | str) -> SearchSpace:

@@ -92,18 +92,18 @@ _notes = _table(
 
 
 def dump_json(value: object) -> str:
-    """Canonical JSON that keeps every float exactly; what is not finite becomes {"float": "nan"}."""
+    """Canonical JSON that keeps every float exactly; what is not finite becomes {"__float__": "nan"}."""
     return json.dumps(_encode(value), sort_keys=True, allow_nan=False)
 
 
 def load_json(text: str) -> Any:
     """What `dump_json` wrote."""
-    return json.loads(text, object_hook=lambda table: float(table["float"]) if set(table) == {"float"} else table)
+    return json.loads(text, object_hook=lambda table: float(table["__float__"]) if set(table) == {"__float__"} else table)
 
 
 def _encode(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
-        return {"float": str(value)}
+        return {"__float__": str(value)}
     if isinstance(value, Mapping):
         return {str(key): _encode(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,0 +1,54 @@
+"""What tests of sweeps share: importable functions, a folder, and one Ray for the whole session."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sweeps.folders import SweepFolder
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _functions_are_importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(HERE))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> SweepFolder:
+    return SweepFolder(tmp_path / "results", "bowl")
+
+
+@pytest.fixture(scope="session")
+def ray_with_gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One Ray for all tests that run sweeps in this process; it is told that it has four CPUs and two GPUs.
+
+    Gives the folder that its workers know as SWEEPS_TEST_FOLDER.
+    """
+    place = tmp_path_factory.mktemp("seen-by-workers") / "marks"
+    place.mkdir()
+    from sweeps.session import ray_folder, set_environment
+
+    set_environment()
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=4,
+        num_gpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=2**28,
+        _temp_dir=str(ray_folder()),
+        runtime_env={
+            "env_vars": {
+                "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
+                "SWEEPS_TEST_FOLDER": str(place),
+            }
+        },
+    )
+    yield place
+    ray.shutdown()

@@ -1,0 +1,72 @@
+"""Functions that sweeps search in tests; imported by name in Ray's workers and in fresh processes."""
+
+import json
+import math
+import os
+import random
+from pathlib import Path
+
+
+def bowl(params, seed):
+    """Nine reports that approach (x - 0.3)², the faster the smaller the distance; the same for the same seed."""
+    noise = random.Random(seed).gauss(0, 0.01)
+    for report in range(1, 10):
+        yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report + noise}
+
+
+def bowl_with_checkpoint(params, seed, checkpoint):
+    """As `bowl`, and it can go on."""
+    noise = random.Random(seed).gauss(0, 0.01)
+    for report in range((checkpoint or {"report": 0})["report"] + 1, 10):
+        yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report + noise, "checkpoint": {"report": report}}
+
+
+def raises_at_half(params, seed):
+    """Raises where x lies above one half."""
+    yield {"loss": params["x"]}
+    if params["x"] > 0.5:
+        raise ValueError("the loss escaped")
+    for _ in range(8):
+        yield {"loss": params["x"]}
+
+
+def nan_at_half(params, seed):
+    """Yields NaN where x lies above one half."""
+    for _ in range(9):
+        yield {"loss": math.nan if params["x"] > 0.5 else params["x"]}
+
+
+def differs_each_time(params, seed):
+    """Yields what no seed decides."""
+    for _ in range(9):
+        yield {"loss": random.SystemRandom().random()}
+
+
+def process_and_devices(params, seed):
+    """Says in which process and on which GPUs it runs, and who runs beside it."""
+    place = Path(os.environ["SWEEPS_TEST_FOLDER"])
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    mark = place / f"{os.getpid()}-{seed}"
+    mark.write_text(devices)
+    for report in range(3):
+        beside = [path.read_text() for path in place.iterdir()]
+        with (place.parent / "seen.jsonl").open("a") as file:
+            file.write(json.dumps({"devices": devices, "beside": beside}) + "\n")
+        yield {"loss": params["x"], "process": os.getpid(), "report": report}
+    mark.unlink()
+
+
+def dies_once(params, seed):
+    """Kills its own process in the second report, the first time."""
+    mark = Path(os.environ["SWEEPS_TEST_FOLDER"]) / f"died-{seed}"
+    yield {"loss": params["x"]}
+    if not mark.exists():
+        mark.touch()
+        os._exit(1)
+    for _ in range(8):
+        yield {"loss": params["x"]}
+
+
+def no_generator(params, seed):
+    """Returns what it should yield."""
+    return {"loss": params["x"]}

@@ -1,0 +1,68 @@
+"""A small sweep, and its workers simulated without Ray."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sweeps.driver import Driver
+from sweeps.folders import SweepFolder
+from sweeps.ledger import Ledger
+from sweeps.legs import run_leg
+from sweeps.messages import Leg
+from sweeps.spec import SweepSpec, load_spec
+from sweeps.targets import FunctionRun, resolve
+
+TABLE = {
+    "name": "bowl",
+    "trials": 12,
+    "metric": "loss",
+    "direction": "minimize",
+    "target": "functions:bowl_with_checkpoint",
+    "space": {
+        "x": {"float": [0.0, 1.0]},
+        "kind": {"choice": ["a", "b"]},
+        "y": {"int": [1, 4], "when": {"kind": ["b"]}},
+    },
+    "pruning": {"max_fidelity": 9},
+}
+
+
+def small_spec(**changes: Any) -> SweepSpec:
+    """A sweep over a function that ends in milliseconds."""
+    return load_spec({**TABLE, **changes})
+
+
+class Simulation:
+    """Workers without Ray: legs run in this process, and a seeded generator says which worker reports next."""
+
+    def __init__(self, driver: Driver, slots: int = 3, seed: int = 0) -> None:
+        self.driver = driver
+        self.slots = slots
+        self.rng = random.Random(seed)
+        self.function = resolve(driver.spec.target or "")
+
+    def _begin(self, leg: Leg, checkpoint: Path | None) -> FunctionRun:
+        return FunctionRun(self.function, leg.params, leg.seed, checkpoint)
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Until the sweep is over, or `stop` says so between two messages."""
+        workers = {}
+        while not stop():
+            while len(workers) < self.slots:
+                leg = self.driver.next_leg()
+                if not isinstance(leg, Leg):
+                    break
+                workers[leg.key] = run_leg(leg, self._begin)
+            if not workers:
+                return
+            key = self.rng.choice(sorted(workers))
+            if not self.driver.receive(key, next(workers[key])):
+                del workers[key]
+
+
+def open_driver(folder: SweepFolder, spec: SweepSpec, **options: Any) -> Driver:
+    """A driver on a new ledger, or on the one that lies there."""
+    folder.create()
+    ledger = Ledger.open(folder.ledger) if folder.ledger.exists() else Ledger.create(folder.ledger, spec)
+    return Driver(spec, folder, ledger, **options)

@@ -1,0 +1,217 @@
+"""The driver: whatever order workers report in, and wherever a process dies, the ledger tells one true story."""
+
+from collections import Counter
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulation import Simulation, open_driver, small_spec
+
+from study.measurement import Measurement
+from sweeps.comparison import first_difference
+from sweeps.driver import MAX_LOSSES, Driver
+from sweeps.folders import SweepFolder
+from sweeps.history import Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
+from sweeps.ledger import Ledger, dump_json
+from sweeps.messages import Leg, Message
+from sweeps.selection import candidates, select
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it."""
+
+
+def finish(folder: SweepFolder, **changes: object) -> Driver:
+    """Run the small sweep to its end without a disturbance."""
+    driver = open_driver(folder, small_spec(**changes))
+    driver.start({})
+    Simulation(driver).run()
+    return driver
+
+
+def assert_one_true_story(folder: SweepFolder, trials: int) -> History:
+    """What holds of every ledger of a finished sweep."""
+    rows = Ledger.open(folder.ledger).rows()
+    history = History(rows)
+    assert [trial.key.number for trial in history.search] == list(range(trials))
+    for trial in history.trials.values():
+        assert [m.report for m in trial.measurements] == list(range(1, len(trial.measurements) + 1))
+        assert trial.state != "running"
+    ends = Counter(row.key for _, row in rows if isinstance(row, Moved) and row.state in ("complete", "failed"))
+    assert all(count == 1 for count in ends.values())
+    asked = Counter(row.key for _, row in rows if isinstance(row, Asked))
+    assert all(count == 1 for count in asked.values())
+    decided = Counter((row.key, row.rung, row.verdict) for _, row in rows if isinstance(row, Decided))
+    assert all(count == 1 for count in decided.values())
+    assert select(small_spec(), history, candidates(small_spec(), history)).winner is not None
+    return history
+
+
+def test_a_sweep_ends_with_the_trials_asked_for(folder: SweepFolder) -> None:
+    finish(folder)
+
+    assert_one_true_story(folder, 12)
+
+
+@settings(max_examples=25)
+@given(kill_after=st.integers(1, 150), second=st.integers(1, 60), seed=st.integers(0, 9))
+def test_a_kill_after_any_commit_loses_nothing(
+    tmp_path_factory: pytest.TempPathFactory, kill_after: int, second: int, seed: int
+) -> None:
+    folder = SweepFolder(tmp_path_factory.mktemp("results"), "bowl")
+    seen: list[tuple[Stamp, Row]] = []
+    for limit in (kill_after, second, 10**9):
+        acknowledged = len(seen)
+
+        def observe(stamp: Stamp, row: Row, limit: int = limit, before: int = acknowledged) -> None:
+            seen.append((stamp, row))
+            if len(seen) - before >= limit:
+                raise Killed
+
+        driver = open_driver(folder, small_spec(), observe=observe)
+        try:
+            driver.start({})
+            Simulation(driver, seed=seed).run()
+        except Killed:
+            continue
+
+    history = assert_one_true_story(folder, 12)
+    stored = {stamp.seq: row for stamp, row in Ledger.open(folder.ledger).rows()}
+    assert all(dump_json(asdict(stored[stamp.seq])) == dump_json(asdict(row)) for stamp, row in seen)
+    assert history.last.seq == len(stored)
+
+
+def test_an_interrupted_trial_goes_on_behind_what_the_ledger_has(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec(pruning={"name": "none", "max_fidelity": 9}))
+    driver.start({})
+    Simulation(driver, slots=1).run(stop=lambda: driver.history.last.seq >= 7)
+    reports = len(driver.history.trials[TrialKey(0)].measurements)
+
+    again = open_driver(folder, driver.spec)
+    again.start({})
+    leg = again.next_leg()
+
+    assert isinstance(leg, Leg)
+    assert reports > 2
+    assert (leg.key, leg.known) == (TrialKey(0), reports)
+    assert leg.checkpoint.exists()
+
+
+def test_a_repeated_report_that_differs_fails_the_trial_as_nondeterministic(folder: SweepFolder) -> None:
+    spec = small_spec(target="functions:differs_each_time", pruning={"name": "none", "max_fidelity": 9}, trials=1)
+    driver = open_driver(folder, spec)
+    driver.start({})
+    Simulation(driver, slots=1).run(stop=lambda: len(driver.history.trials) == 1 and driver.history.last.seq > 6)
+
+    again = open_driver(folder, spec)
+    again.start({})
+    Simulation(again, slots=1).run()
+
+    trial = again.history.trials[TrialKey(0)]
+    assert trial.state == "failed"
+    assert trial.reason.startswith("nondeterministic: report 1 was repeated after a restart, loss was")
+
+
+def test_a_trial_whose_worker_is_lost_too_often_fails(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec())
+    driver.start({})
+    for _ in range(MAX_LOSSES + 1):
+        leg = driver.next_leg()
+        assert isinstance(leg, Leg)
+        assert leg.key == TrialKey(0)
+        driver.lost(leg.key, "its actor died")
+
+    assert driver.history.trials[TrialKey(0)].state == "failed"
+
+
+def test_a_missing_metric_is_named_with_what_was_reported(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec(metric="accuracy"))
+    driver.start({})
+    leg = driver.next_leg()
+    assert isinstance(leg, Leg)
+    driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 0.5}, None), {}))
+
+    trial = driver.history.trials[leg.key]
+    assert (trial.state, trial.reason) == ("failed", "the metric 'accuracy' was not reported, only: loss")
+
+
+def test_a_skipped_report_is_a_fault(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec())
+    driver.start({})
+    leg = driver.next_leg()
+    assert isinstance(leg, Leg)
+    driver.receive(leg.key, Message("measured", Measurement(3, 3, 3.0, 0.1, {"loss": 0.5}, None), {}))
+
+    assert driver.history.trials[leg.key].reason == "report 3 came before 1"
+
+
+def test_time_that_is_over_cuts_running_trials_and_leaves_the_selection_its_share(folder: SweepFolder) -> None:
+    now = [1000.0]
+    spec = small_spec(time="100s", trials=50)
+    driver = open_driver(folder, spec, clock=lambda: now[0])
+    driver.start({})
+    started = driver.history.last.time
+    now[0] = started
+    leg = driver.next_leg()
+    assert isinstance(leg, Leg)
+    assert leg.seconds_left == pytest.approx(60)
+    driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 0.5}, None), {}))
+    now[0] = started + 61
+
+    assert driver.history.trials[leg.key].state == "paused"
+    fresh = driver.next_leg()
+    assert isinstance(fresh, Leg)
+    assert fresh.key == TrialKey(0, 1)
+    assert fresh.seconds_left is None
+
+
+def test_checkpoints_of_ended_trials_are_freed_and_those_that_may_go_on_stay(folder: SweepFolder) -> None:
+    driver = finish(folder)
+
+    for trial in driver.history.trials.values():
+        is_there = folder.checkpoint(trial.key.label).exists()
+        may_go_on = trial.state in ("paused", "cut")
+        may_win = trial.key.replicate == 1
+        assert is_there == (may_go_on or may_win), trial
+
+
+def test_rows_are_seen_from_outside_only_after_their_commit(folder: SweepFolder) -> None:
+    unseen = []
+
+    def observe(stamp: Stamp, row: Row) -> None:
+        reader = Ledger.open(folder.ledger, read_only=True)
+        if stamp not in [found for found, _ in reader.rows()]:
+            unseen.append(stamp)
+        reader.close()
+
+    driver = open_driver(folder, small_spec(trials=2), observe=observe)
+    driver.start({})
+    Simulation(driver).run()
+
+    assert unseen == []
+    assert any(isinstance(row, Measured) for _, row in Ledger.open(folder.ledger).rows())
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"step": 2}, "step"),
+        ({"fidelity": 2.0}, "fidelity"),
+        ({"digest": "b"}, "digest"),
+        ({"values": {"loss": 0.1 + 2**-56}}, "loss"),
+        ({"values": {"loss": 0.1, "accuracy": 1.0}}, "accuracy"),
+    ],
+)
+def test_any_changed_value_is_a_difference(changed: dict[str, object], word: str) -> None:
+    stored = Measurement(1, 1, 1.0, 0.5, {"loss": 0.1}, "a")
+    difference = first_difference(stored, Measurement(**{**asdict(stored), **changed}))
+
+    assert difference is not None
+    assert difference.startswith(word)
+
+
+def test_a_run_that_took_longer_is_the_same_run() -> None:
+    stored = Measurement(1, 1, 1.0, 0.5, {"loss": float("nan")}, "a")
+
+    assert first_difference(stored, Measurement(1, 1, 1.0, 9.5, {"loss": float("nan")}, "a")) is None

@@ -1,0 +1,172 @@
+"""ASHA: decisions are a pure function of what was recorded, right on skipped rungs, ties, NaN and infinities."""
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+from simulation import small_spec
+
+from study.measurement import Measurement
+from sweeps.history import DIVERGED, Asked, History, Measured, Stamp, TrialKey
+from sweeps.pruning import decide, levels, promotion
+from sweeps.spec import SweepSpec
+
+
+class Records:
+    """Builds a history row by row."""
+
+    def __init__(self, spec: SweepSpec) -> None:
+        self.spec = spec
+        self.history = History()
+
+    def add(self, row: object) -> None:
+        self.history.apply(Stamp(self.history.last.seq + 1, 0.0), row)  # type: ignore[arg-type]
+
+    def report(self, number: int, loss: float, fidelity: float, settle: bool = True) -> None:
+        key = TrialKey(number)
+        if key not in self.history.trials:
+            self.add(Asked(key, {"x": 0.5}, 0, self.history.last.seq))
+        trial = self.history.trials[key]
+        report = len(trial.measurements) + 1
+        self.add(Measured(key, Measurement(report, report, fidelity, 0.0, {"loss": loss})))
+        while settle and (decision := decide(self.spec, self.history, trial)) is not None:
+            self.add(decision)
+
+    def state(self, number: int) -> str:
+        return self.history.trials[TrialKey(number)].state
+
+    def promote(self) -> int | None:
+        decision = promotion(self.spec, self.history)
+        if decision is None:
+            return None
+        self.add(decision)
+        return decision.key.number
+
+
+def records(variant: str = "promote", **pruning: object) -> Records:
+    return Records(small_spec(pruning={"variant": variant, "max_fidelity": 9, **pruning}))
+
+
+def test_rungs_lie_below_the_full_fidelity() -> None:
+    spec = small_spec(pruning={"min_fidelity": 0.5, "max_fidelity": 9})
+
+    assert [level for _, level in levels(spec, 100)] == [0.5, 1.5, 4.5]
+
+
+def test_without_pruning_there_are_no_rungs() -> None:
+    assert list(levels(small_spec(pruning={"name": "none", "max_fidelity": 9}), 100)) == []
+
+
+def test_a_trial_pauses_at_a_rung_until_it_belongs_to_the_best_third() -> None:
+    sweep = records()
+    sweep.report(0, 0.5, 1)
+    sweep.report(1, 0.4, 1)
+    assert sweep.promote() is None
+    sweep.report(2, 0.6, 1)
+
+    assert sweep.promote() == 1
+    assert sweep.state(1) == "running"
+    assert sweep.promote() is None
+
+
+def test_the_highest_rung_is_promoted_from_first() -> None:
+    sweep = records()
+    for number, loss in enumerate([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]):
+        sweep.report(number, loss, 1)
+    for _ in range(3):
+        number = sweep.promote()
+        assert number is not None
+        sweep.report(number, number / 10, 3)
+    sweep.report(9, 0.05, 1)
+
+    assert sweep.promote() == 0
+    assert max(sweep.history.trials[TrialKey(0)].decided) == 1
+
+
+def test_a_report_that_skips_rungs_is_decided_at_each_lowest_first() -> None:
+    sweep = records(variant="stop")
+    for number in range(3):
+        sweep.report(number, 0.1 * number, 1)
+        sweep.report(number, 0.1 * number, 3) if sweep.state(number) == "running" else None
+    sweep.report(3, 0.05, 5)
+
+    assert list(sweep.history.trials[TrialKey(3)].decided) == [0, 1]
+
+
+def test_a_late_report_may_not_pass_a_rung_that_it_skipped() -> None:
+    sweep = records(variant="stop")
+    for number in range(3):
+        sweep.report(number, 0.1 + 0.01 * number, 1)
+    sweep.report(3, 0.9, 8)
+
+    assert sweep.state(3) == "pruned"
+    assert list(sweep.history.trials[TrialKey(3)].decided) == [0]
+
+
+def test_of_equal_values_the_earlier_trial_goes_on() -> None:
+    sweep = records()
+    for number in range(3):
+        sweep.report(number, 0.5, 1)
+
+    assert sweep.promote() == 0
+
+
+@given(st.sampled_from([math.nan, math.inf, -math.inf]), st.sampled_from(["promote", "stop"]))
+def test_a_value_that_is_not_finite_ends_a_trial_at_once_and_takes_no_place(value: float, variant: str) -> None:
+    sweep = records(variant)
+    sweep.report(0, value, 0.2)
+
+    assert sweep.state(0) == "pruned"
+    assert list(sweep.history.trials[TrialKey(0)].decided) == [DIVERGED]
+    assert "diverged" in sweep.history.trials[TrialKey(0)].reason
+    for number in (1, 2):
+        sweep.report(number, 0.5, 1)
+    assert sweep.promote() is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.floats(0, 1) | st.just(math.nan)), min_size=5, max_size=60),
+    st.sampled_from(["promote", "stop"]),
+)
+def test_one_decision_a_rung_and_none_twice(reports: list[tuple[int, float]], variant: str) -> None:
+    sweep = records(variant)
+    fidelity = dict.fromkeys(range(10), 0.0)
+    for reported, loss in reports:
+        number = reported
+        if TrialKey(number) in sweep.history.trials and sweep.state(number) != "running":
+            number = sweep.promote() or number
+        if TrialKey(number) in sweep.history.trials and sweep.state(number) != "running":
+            continue
+        fidelity[number] += 1
+        sweep.report(number, loss, fidelity[number])
+        trial = sweep.history.trials[TrialKey(number)]
+        assert decide(sweep.spec, sweep.history, trial) is None
+        reached = [rung for rung, _ in levels(sweep.spec, fidelity[number])]
+        if trial.state == "running":
+            assert sorted(trial.decided) == reached
+
+
+@given(st.permutations([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]))
+def test_whatever_the_order_of_arrival_the_best_third_is_promoted(losses: list[float]) -> None:
+    sweep = records()
+    for number, loss in enumerate(losses):
+        sweep.report(number, loss, 1)
+        while sweep.promote() is not None:
+            pass
+
+    gone_on = {loss for number, loss in enumerate(losses) if sweep.state(number) == "running"}
+    assert {0.1, 0.2, 0.3} <= gone_on
+
+
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=30))
+def test_a_decision_is_the_same_when_computed_again_from_the_recorded_rows(losses: list[float]) -> None:
+    sweep = records()
+    for number, loss in enumerate(losses):
+        sweep.report(number, loss, 1, settle=False)
+        trial = sweep.history.trials[TrialKey(number)]
+        first = decide(sweep.spec, sweep.history, trial)
+
+        assert decide(sweep.spec, sweep.history, trial) == first
+        assert first is not None
+        assert first.seen == sweep.history.last.seq
+        sweep.add(first)

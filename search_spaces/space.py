@@ -50,17 +50,16 @@ class SearchSpace:
                 raise SpaceError(f"{name}: when: {parent!r} is {above.rule}, so it is never {value!r}")
 
     def _sorted(self) -> tuple[str, ...]:
-        """Names with parents first; among those that are free, in the order of declaration."""
+        """Names with parents first, else by the alphabet: the layout of a file must not change what is sampled."""
         sorter = TopologicalSorter({name: list(p.when) for name, p in self.parameters.items()})
         try:
             sorter.prepare()
         except CycleError as error:
             raise SpaceError(f"the conditions form a cycle: {' -> '.join(error.args[1])}") from None
-        place = {name: i for i, name in enumerate(self.parameters)}
         order: list[str] = []
         ready: list[str] = []
         while sorter.is_active():
-            ready = sorted([*ready, *sorter.get_ready()], key=place.__getitem__)
+            ready = sorted([*ready, *sorter.get_ready()])
             order.append(ready.pop(0))
             sorter.done(order[-1])
         return tuple(order)

@@ -169,7 +169,7 @@ class Ledger:
             raise LedgerError(f"there is a ledger at {path}: continue it with `sweeps resume {spec.name}`")
         with replacing(path) as temporary:
             new = cls(_engine(temporary), str(temporary))
-            values = {"name": spec.name, "spec": dump_json(spec.to_table()), "spec_hash": spec.hash}
+            values = {"name": spec.name, "spec": json.dumps(spec.to_table()), "spec_hash": spec.hash}
             with new._guard("created"), new._connection.begin():
                 _metadata.create_all(new._connection)
                 version = {"schema_version": SCHEMA_VERSION, "created": time.time()}
@@ -231,7 +231,7 @@ class Ledger:
         with self._guard("read"):
             row = self._connection.execute(sa.select(_sweep.c.name, _sweep.c.spec, _sweep.c.spec_hash)).one()
             self._connection.rollback()
-        spec = parse_spec(load_json(row.spec), f"the ledger of {row.name}")
+        spec = parse_spec(json.loads(row.spec), f"the ledger of {row.name}")
         if spec.hash != row.spec_hash:
             raise _damaged(self._place, "the stored spec doesn't fit its hash")
         return spec

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ray.tune import Trainable
+from ray.tune import PlacementGroupFactory, Trainable
 
 from study.measurement import Measurement
 from sweeps.legs import run_leg
 from sweeps.messages import Leg, Message
-from sweeps.spec import SweepSpec
+from sweeps.spec import Resources, SweepSpec
 from sweeps.targets import Function, FunctionRun, Run, TrainingRun
 
 MESSAGE = "message"  # the one key of what a step gives to Tune
@@ -23,6 +23,10 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any) -> type[
     """The Trainable of one sweep; `data` is a reference to the staged Dataset, which all workers of a node share."""
 
     class Worker(Trainable):
+        @classmethod
+        def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
+            return PlacementGroupFactory([_bundle(spec.resources)])
+
         def setup(self, config: dict[str, Any]) -> None:
             self._begin = _starter(spec, function, data)
             self._device_is_lost = False
@@ -55,6 +59,11 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any) -> type[
 
     Worker.__name__ = Worker.__qualname__ = f"sweep_{spec.name}"
     return Worker
+
+
+def _bundle(resources: Resources) -> dict[str, float]:
+    shares = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
+    return {kind: share for kind, share in shares.items() if share}
 
 
 def _starter(spec: SweepSpec, function: Function | None, data: Any) -> Callable[[Leg, Path | None], Run]:

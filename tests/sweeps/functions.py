@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import time
 from pathlib import Path
 
 
@@ -42,18 +43,30 @@ def differs_each_time(params, seed):
         yield {"loss": random.SystemRandom().random()}
 
 
-def process_and_devices(params, seed):
-    """Says in which process and on which GPUs it runs, and who runs beside it."""
+def process(params, seed):
+    """Says in which process it runs."""
+    for _ in range(3):
+        yield {"loss": params["x"], "process": os.getpid()}
+
+
+def meets_others(params, seed):
+    """Writes down its GPUs and those of the trials beside it, once four trials have come together."""
     place = Path(os.environ["SWEEPS_TEST_FOLDER"])
-    devices = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    mark = place / f"{os.getpid()}-{seed}"
-    mark.write_text(devices)
-    for report in range(3):
-        beside = [path.read_text() for path in place.iterdir()]
-        with (place.parent / "seen.jsonl").open("a") as file:
-            file.write(json.dumps({"devices": devices, "beside": beside}) + "\n")
-        yield {"loss": params["x"], "process": os.getpid(), "report": report}
-    mark.unlink()
+    mine = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    present, arrived, looks = place / f"present-{seed}", place / f"arrived-{seed}", place / f"look-{seed}"
+    present.write_text(mine)
+    arrived.touch()
+    _until(lambda: len(list(place.glob("arrived-*"))) >= 4)
+    looks.write_text(json.dumps({"mine": mine, "beside": [path.read_text() for path in place.glob("present-*")]}))
+    _until(lambda: len(list(place.glob("look-*"))) >= 4)
+    present.unlink()
+    yield {"loss": params["x"]}
+
+
+def _until(condition):
+    deadline = time.monotonic() + 60
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def dies_once(params, seed):

@@ -1,0 +1,144 @@
+"""Sweeps on a real Ray: warm actors, GPUs in shares, and trials that raise, diverge, lie or die."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import functions
+import pandas as pd
+import pytest
+from simulation import TABLE
+
+import sweeps
+from sweeps.errors import ResourceError
+
+
+def run(results: Path, **changes: Any) -> sweeps.Result:
+    table = {**TABLE, "selection": {"candidates": 1, "seeds": 1}, **changes}
+    return sweeps.run(table, results=results, progress="none")
+
+
+@pytest.fixture(scope="module")
+def bowl(ray_with_gpus: Path, tmp_path_factory: pytest.TempPathFactory) -> sweeps.Result:
+    return run(tmp_path_factory.mktemp("results"), trials=15)
+
+
+def test_a_sweep_over_a_function_ends_with_a_winner(bowl: sweeps.Result) -> None:
+    assert len(bowl.trials) == 15
+    assert bowl.best is not None
+    assert abs(bowl.best["x"] - 0.3) < 0.25
+    assert not bowl.trials["state"].isin(["running", "failed"]).any()
+
+
+def test_asha_spends_less_than_full_fidelity_on_each(bowl: sweeps.Result) -> None:
+    assert len(bowl.measurements[bowl.measurements["replicate"] == 0]) < 15 * 9 * 0.7
+
+
+def test_the_tables_of_a_function_open_in_pandas(bowl: sweeps.Result) -> None:
+    trials = pd.read_parquet(bowl.folder.table("trials"))
+
+    assert str(trials["y"].dtype) == "Int64"
+    assert trials.loc[trials["kind"] == "a", "y"].isna().all()
+    assert trials.loc[trials["kind"] == "b", "y"].notna().all()
+    pd.testing.assert_frame_equal(trials, bowl.trials)
+
+
+@pytest.mark.parametrize("trial", ["best", 0, 3])
+def test_any_trial_of_a_function_replays_identically(bowl: sweeps.Result, trial: int | str) -> None:
+    replay = bowl.reproduce(trial)
+
+    assert replay.identical, replay.difference
+    assert replay.compared == len(bowl.trial(trial).measurements)
+
+
+def test_a_function_that_raises_makes_failed_rows_with_reason_and_traceback(
+    ray_with_gpus: Path, tmp_path: Path
+) -> None:
+    result = run(tmp_path, target="functions:raises_at_half", pruning={"name": "none"}, trials=8)
+    failed = result.trials[result.trials["x"] > 0.5]
+
+    assert len(failed) > 0
+    assert (failed["state"] == "failed").all()
+    assert (failed["reason"] == "ValueError: the loss escaped").all()
+    assert failed["error"].str.contains("functions.py").all()
+    assert (result.trials[result.trials["x"] <= 0.5]["state"] == "complete").all()
+    assert result.best is not None
+
+
+def test_nan_prunes_a_trial_and_is_kept_as_it_was(ray_with_gpus: Path, tmp_path: Path) -> None:
+    result = run(tmp_path, target="functions:nan_at_half", trials=8)
+    diverged = result.trials[result.trials["x"] > 0.5]
+
+    assert len(diverged) > 0
+    assert set(diverged["state"]) == {"pruned"}
+    assert set(diverged["reason"]) == {"diverged: loss is nan"}
+    assert set(diverged["reports"]) == {1}
+
+
+def test_a_trial_whose_process_dies_goes_on_in_another(ray_with_gpus: Path, tmp_path: Path) -> None:
+    result = run(tmp_path, target="functions:dies_once", pruning={"name": "none"}, trials=2)
+
+    assert set(result.trials["state"]) == {"complete"}
+    assert set(result.trials["reports"]) == {10 - 1}
+    assert any(trial.losses for trial in result.history.trials.values())
+
+
+def test_half_gpu_trials_pack_two_a_device_and_what_does_not_fit_waits(ray_with_gpus: Path, tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        target="functions:meets_others",
+        trials=12,
+        pruning={"name": "none"},
+        resources={"cpus_per_trial": 0.5, "gpus_per_trial": 0.5},
+    )
+    looks = [json.loads(path.read_text()) for path in ray_with_gpus.glob("look-*")]
+
+    assert len(looks) >= 12
+    assert {look["mine"] for look in looks} == {"0", "1"}
+    most = {device: max(look["beside"].count(device) for look in looks) for device in ("0", "1")}
+    assert most == {"0": 2, "1": 2}
+    assert max(len(look["beside"]) for look in looks) == 4
+
+
+def test_actors_are_reused_and_no_more_than_slots_are_made(ray_with_gpus: Path, tmp_path: Path) -> None:
+    result = run(
+        tmp_path,
+        target="functions:process",
+        trials=12,
+        pruning={"name": "none"},
+        resources={"cpus_per_trial": 2.0},
+    )
+
+    assert result.measurements["process"].nunique() == 2
+
+
+def test_more_gpus_than_there_are_is_refused_before_anything_is_asked(ray_with_gpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match=r"3 GPUs, but no node has so many .*--gpus-per-trial"):
+        run(tmp_path, resources={"gpus_per_trial": 3.0})
+
+    assert len(sweeps.load("bowl", results=tmp_path).trials) == 0
+
+
+def test_a_callable_can_be_passed_and_an_existing_name_gets_a_number(ray_with_gpus: Path, tmp_path: Path) -> None:
+    table = {key: value for key, value in TABLE.items() if key != "target"}
+    options: dict[str, Any] = {"target": functions.bowl, "results": tmp_path, "progress": "none", "trials": 3}
+    first = sweeps.run(table, **options)
+    second = sweeps.run(table, **options)
+
+    assert (first.name, second.name) == ("bowl", "bowl-2")
+    assert first.spec.target == "functions:bowl"
+    assert next(first.history.noted("session")).body["source_hash"] is not None
+
+
+def test_resuming_a_finished_sweep_does_nothing(bowl: sweeps.Result) -> None:
+    again = sweeps.resume("bowl", results=bowl.folder.results, progress="none")
+
+    assert again.history.last == bowl.history.last
+
+
+def test_ray_stays_up_where_it_was_up(bowl: sweeps.Result) -> None:
+    import ray
+
+    assert ray.is_initialized()
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"

@@ -120,10 +120,10 @@ class SearchSpace:
 
 
 def hint(word: str, known: Iterable[str]) -> str:
-    """The words ", did you mean 'x'?" for the nearest known name, or what is known."""
+    """The words ", did you mean 'x'?" for the nearest known name, or the list of what is known."""
     names = list(known)
     close = difflib.get_close_matches(word, names, n=1)
-    return f", did you mean {close[0]!r}?" if close else f": there is {', '.join(names) or 'none'}"
+    return f", did you mean {close[0]!r}?" if close else f": choose from {', '.join(names) or 'none'}"
 
 
 def _draw(parameter: Parameter, rng: random.Random) -> Scalar:

@@ -2,12 +2,15 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from sweeps.errors import SweepError
+
+UsageError = typer.BadParameter.__bases__[0]  # typer carries its own copy of click, under a private name
 
 app = typer.Typer(
     name="sweeps",
@@ -162,34 +165,41 @@ def clean(
 
 def main() -> None:
     """Run the command line; an error is one line and its exit code, a traceback only with --debug."""
-    if "--debug" in sys.argv:
-        sys.exit(app())
-    sys.exit(_worded(app))
+    run_app = partial(app, standalone_mode=False)
+    sys.exit(run_app() if "--debug" in sys.argv else _worded(run_app))
 
 
 def _worded(command: Callable[[], Any]) -> int:
-    from study.data import DataError
-
-    from search_spaces import SpaceError
-    from study.config import ConfigError
-
+    """Run a command; an error becomes one line, and gives its exit code."""
     try:
-        command()
-    except SweepError as error:
-        return _say(error, error.exit_code)
-    except (SpaceError, ConfigError, DataError) as error:
-        return _say(error, 2)
-    except KeyboardInterrupt:
-        return _say("stopped", 130)
+        return int(command() or 0)
     except BrokenPipeError:
         return 1
-    except Exception as error:
-        # Not one of ours: a defect, or the machine. Still one line; --debug shows where.
-        return _say(f"{type(error).__name__}: {error} (run `sweeps --debug …` to see where)", 1)
-    return 0
+    except (Exception, KeyboardInterrupt) as error:
+        return _say(*_words(error))
 
 
-def _say(error: object, code: int) -> int:
-    text = " ".join(str(error).split())
+def _words(error: BaseException) -> tuple[str, int]:
+    """What to say of an error, and the exit code."""
+    from search_spaces import SpaceError
+    from study.config import ConfigError
+    from study.data import DataError
+
+    match error:
+        case SweepError():
+            return str(error), error.exit_code
+        case SpaceError() | ConfigError() | DataError():
+            return str(error), 2
+        case UsageError():
+            command = error.ctx.command_path if error.ctx else "sweeps"
+            return f"{error.format_message()} See `{command} --help`.", 2
+        case KeyboardInterrupt():
+            return "stopped", 130
+    # Not one of ours: a defect, or the machine. Still one line; --debug shows where.
+    return f"{type(error).__name__}: {error} (put --debug after `sweeps` to see where)", 1
+
+
+def _say(text: str, code: int) -> int:
+    text = " ".join(text.split())
     typer.echo(f"error: {text}", err=True)
     return code

@@ -98,7 +98,9 @@ def dump_json(value: object) -> str:
 
 def load_json(text: str) -> Any:
     """What `dump_json` wrote."""
-    return json.loads(text, object_hook=lambda table: float(table["__float__"]) if set(table) == {"__float__"} else table)
+    return json.loads(
+        text, object_hook=lambda table: float(table["__float__"]) if set(table) == {"__float__"} else table
+    )
 
 
 def _encode(value: object) -> object:

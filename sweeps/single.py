@@ -4,15 +4,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from sweeps.errors import SpecError
-from sweeps.spec import explain
 
 
 def read_config(path: Path) -> Any:
     """The TrialConfig that a TOML file holds; SpecError names file, key, rule and value."""
-    from study.config import TrialConfig
+    from study.config import ConfigError, TrialConfig
 
     try:
         table = tomllib.loads(path.read_text("utf-8"))
@@ -24,8 +21,8 @@ def read_config(path: Path) -> Any:
         raise SpecError(f"{path} belongs to a user's function: `sweeps train` trains the study's models")
     try:
         return TrialConfig(**table)
-    except ValidationError as error:
-        raise SpecError(explain(error, str(path), list(TrialConfig.model_fields))) from error
+    except ConfigError as error:
+        raise SpecError(f"{path}: {error}") from error
 
 
 def train_one(path: Path, results: Path, data_dir: Path | None) -> None:
@@ -33,7 +30,6 @@ def train_one(path: Path, results: Path, data_dir: Path | None) -> None:
     config = read_config(path)
     from study.data import load
     from study.experiments import store
-
     from study.reproducibility import environment
     from study.training import Training
 

@@ -1,6 +1,5 @@
 """A sweep's whole description, read from TOML: what is trained, what varies, how it is searched, pruned and chosen."""
 
-import difflib
 import hashlib
 import json
 import re
@@ -12,8 +11,10 @@ from typing import Annotated, Any, Literal, Self
 
 import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from search_spaces import SearchSpace, SpaceError, extend, parse, preset, to_table
+from search_spaces.space import hint
 from study.config import TrialConfig
 from sweeps.errors import SpecError
 from sweeps.folders import check_name
@@ -112,7 +113,7 @@ class SweepSpec(_Section):
         knobs = [name for name in TrialConfig.model_fields if name != "seed"]
         for name in (*self.training, *self.space.parameters):
             if name not in knobs:
-                raise ValueError(f"{name!r} is no knob of a trial{nearest(name, knobs)}")
+                raise ValueError(f"{name!r} is no knob of a trial{hint(name, knobs)}")
             if name in self.training and name in self.space.parameters:
                 raise ValueError(f"{name!r} stands in [training] and in [space]: keep one")
         if "dataset" in self.space.parameters:
@@ -160,18 +161,17 @@ class SweepSpec(_Section):
         )
 
 
-def nearest(word: str, words: list[str]) -> str:
-    """The words ", did you mean 'x'?" for the nearest of the words, or the list of them."""
-    close = difflib.get_close_matches(word, words, n=1)
-    return f", did you mean {close[0]!r}?" if close else f": choose from {', '.join(words)}"
+def _first(error: ValidationError) -> ErrorDetails:
+    """The error to tell: a misspelt key before the gap that it leaves."""
+    return min(error.errors(), key=lambda details: details["type"] != "extra_forbidden")
 
 
 def explain(error: ValidationError, source: str, keys: list[str]) -> str:
     """The first broken rule in one line: source, key, rule, value."""
-    first = error.errors()[0]
+    first = _first(error)
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"{source}: unknown key {place!r}{nearest(place.split('.')[-1], keys)}"
+        return f"{source}: unknown key {place!r}{hint(place.split('.')[-1], keys)}"
     if first["type"] == "missing":
         return f"{source}: the key {place!r} is missing"
     rule = first["msg"].removeprefix("Value error, ")
@@ -199,7 +199,8 @@ def parse_spec(table: Mapping[str, Any], source: str) -> SweepSpec:
     except SpaceError as error:
         raise SpecError(str(error)) from error
     except ValidationError as error:
-        keys = _keys_at(error.errors()[0]["loc"]) if error.errors()[0]["type"] == "extra_forbidden" else []
+        first = _first(error)
+        keys = _keys_at(first["loc"]) if first["type"] == "extra_forbidden" else []
         raise SpecError(explain(error, source, keys)) from error
 
 
@@ -241,9 +242,7 @@ def _read_table(spec: "str | Path | Mapping[str, Any] | SweepSpec") -> tuple[dic
     path = Path(spec)
     looks_like_a_path = path.suffix == ".toml" or len(path.parts) > 1
     if not looks_like_a_path and str(spec) not in preset_names():
-        raise SpecError(
-            f"no preset sweep named {str(spec)!r}{nearest(str(spec), preset_names())}, or give a .toml file"
-        )
+        raise SpecError(f"no preset sweep named {str(spec)!r}{hint(str(spec), preset_names())}, or give a .toml file")
     try:
         if looks_like_a_path:
             text = path.read_text("utf-8")

@@ -14,11 +14,12 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from search_spaces.space import hint
 from study.files import replacing
 from study.measurement import Measurement
 from sweeps.errors import SpecError
 from sweeps.ledger import dump_json, load_json
-from sweeps.spec import SweepSpec, nearest
+from sweeps.spec import SweepSpec
 
 if TYPE_CHECKING:
     from study.data import Dataset
@@ -192,7 +193,8 @@ def resolve(target: str) -> Function:
         raise SpecError(f"the target's module {module_name!r} can't be imported: {error}") from error
     function = getattr(module, name, None)
     if not callable(function):
-        raise SpecError(f"no function {name!r} in the module {module_name!r}{nearest(name, dir(module))}")
+        public = [known for known in vars(module) if not known.startswith("_")]
+        raise SpecError(f"no function {name!r} in the module {module_name!r}{hint(name, public)}")
     return check_function(function)
 
 

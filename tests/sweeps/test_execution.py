@@ -110,7 +110,7 @@ def test_actors_are_reused_and_no_more_than_slots_are_made(ray_with_gpus: Path, 
         resources={"cpus_per_trial": 2.0},
     )
 
-    assert result.measurements["process"].nunique() == 2
+    assert result.measurements["process"].nunique() <= 2
 
 
 def test_more_gpus_than_there_are_is_refused_before_anything_is_asked(ray_with_gpus: Path, tmp_path: Path) -> None:

@@ -211,7 +211,9 @@ class Training:
         self.model.eval()
         sums = torch.zeros_like(self._sums)
         with torch.inference_mode(), self._hardware.autocast():
-            for part, answers in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
+            for part, answers in zip(
+                torch.split(images, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH), strict=True
+            ):
                 logits = self.model(self._batches.normalized(part)).float()
                 loss = functional.cross_entropy(logits, answers, reduction="sum")
                 sums += torch.stack([loss, (logits.argmax(1) == answers).sum()])

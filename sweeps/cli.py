@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer._click.exceptions import UsageError  # typer carries its own copy of click
 
 from sweeps.errors import SweepError
-
-UsageError = typer.BadParameter.__bases__[0]  # typer carries its own copy of click, under a private name
 
 app = typer.Typer(
     name="sweeps",
@@ -108,12 +107,22 @@ def list_sweeps(results: Results = RESULTS, as_json: Json = False) -> None:
 
 
 @app.command()
-def show(name: Name, results: Results = RESULTS, as_json: Json = False) -> None:
+def show(
+    name: Name,
+    results: Results = RESULTS,
+    as_json: Json = False,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the learning curves into this file (png, svg, pdf).")
+    ] = None,
+) -> None:
     """Show a sweep: its outcome, its selection and its trials."""
     from sweeps.api import load
-    from sweeps.showing import tell_sweep
+    from sweeps.showing import draw_curves, tell_sweep
 
-    tell_sweep(load(name, results=results), as_json=as_json)
+    result = load(name, results=results)
+    tell_sweep(result, as_json=as_json)
+    if figure is not None:
+        draw_curves(result, figure)
 
 
 @app.command()

@@ -92,13 +92,15 @@ def _score_and_store(driver: Driver, trial: Trial, data: Any, data_dir: Path | N
     spec, folder = driver.spec, driver.folder
     plan = driver.history.plan(trial.key)
     final = _Final(spec, trial, folder.checkpoint(trial.key.label), plan, folder.results, data_dir)
-    decorate: Any = ray.remote(  # Ray's types know no task whose argument may be a reference
-        num_cpus=spec.resources.cpus_per_trial,
-        num_gpus=spec.resources.gpus_per_trial,
-        name=f"{spec.name} test of #{trial.key.label}",
-    )
+    # Without types: Ray's know no task that is given a reference in the place of a value.
+    score: Any = ray.remote(_score)
+    options = {
+        "num_cpus": spec.resources.cpus_per_trial,
+        "num_gpus": spec.resources.gpus_per_trial,
+        "name": f"{spec.name} test of #{trial.key.label}",
+    }
     try:
-        scored: dict[str, Any] = ray.get(decorate(_score).remote(final, data))
+        scored: dict[str, Any] = ray.get(score.options(**options).remote(final, data))
     except ray.exceptions.RayError as error:
         raise SweepError(
             f"the final model of {spec.name!r} could not be scored ({getattr(error, 'cause', error)}): all is kept; "

@@ -1,13 +1,14 @@
 """Finished and running sweeps in the terminal: outcome, selection and trials as tables, or as JSON."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from sweeps.errors import LedgerError
+from sweeps.errors import LedgerError, SpecError
 from sweeps.folders import list_folders
 from sweeps.ledger import dump_json
 from sweeps.progress import params_in_brief
@@ -118,6 +119,33 @@ def tell_sweep(result: Result, *, as_json: bool) -> None:
     tell_outcome(result)
     _console().print(_selection_table(result))
     _console().print(_trials_table(result))
+
+
+def draw_curves(result: Result, path: Path) -> None:
+    """The learning curves of the search as a picture; SpecError for a kind of file that can't be drawn."""
+    from study.figures import Curve, learning_curves
+
+    metric = result.spec.metric
+    curves = [
+        Curve(
+            trial.key.label,
+            [m.fidelity for m in trial.measurements],
+            [m.values.get(metric, math.nan) for m in trial.measurements],
+            trial.state == "complete",
+        )
+        for trial in result.history.search
+    ]
+    outcome = result.history.outcome or {}
+    winner = None if outcome.get("winner") is None else str(outcome["winner"])
+    title = f"{result.name}: {len(curves)} trials" + (
+        f", mean on fresh seeds {outcome['mean']:.4f}" if winner is not None else ""
+    )
+    unit = "reports" if result.spec.target else "epochs"
+    figure = learning_curves(curves, winner, metric=metric, direction=result.spec.direction, unit=unit, title=title)
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:
+        raise SpecError(f"the figure {path} can't be written: {error}") from error
 
 
 def _selection_table(result: Result) -> Table:

@@ -20,8 +20,8 @@ def stage(spec: SweepSpec, data_dir: Path | None) -> Any:
     try:
         if dataset == EMBEDDED:
             return ray.put(load(dataset, data_dir))
-        decorate: Any = ray.remote(num_cpus=0, name=f"load {dataset}")
-        reference = decorate(load).remote(dataset, data_dir)
+        task: Any = ray.remote(load)
+        reference = task.options(num_cpus=0, name=f"load {dataset}").remote(dataset, data_dir)
         ray.wait([reference])
         ray.get(reference)
     except DataError as error:

@@ -122,7 +122,7 @@ class SearchSpace:
 def hint(word: str, known: Iterable[str]) -> str:
     """The words ", did you mean 'x'?" for the nearest known name, or the list of what is known."""
     names = list(known)
-    close = difflib.get_close_matches(word, names, n=1)
+    close = difflib.get_close_matches(word.lower(), names, n=1)
     return f", did you mean {close[0]!r}?" if close else f": choose from {', '.join(names) or 'none'}"
 
 

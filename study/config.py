@@ -1,7 +1,8 @@
 """TrialConfig: one training run as a frozen value, with every knob that can change its result."""
 
 import difflib
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -119,21 +120,24 @@ class TrialConfig(BaseModel):
         return self
 
 
+def nearest(word: str, names: Iterable[str]) -> str:
+    """The words ", did you mean 'x'?" for the nearest name, or the list of all."""
+    all_names = list(names)
+    close = difflib.get_close_matches(word.lower(), all_names, n=1)
+    return f", did you mean {close[0]!r}?" if close else f": choose from {', '.join(all_names)}"
+
+
 def _explain(error: ValidationError) -> str:
     """The first broken rule in one line."""
     first = error.errors()[0]
     knob = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(knob, TrialConfig.model_fields, n=1)
-        hint = f", did you mean {close[0]!r}?" if close else f": choose from {', '.join(TrialConfig.model_fields)}"
-        return f"unknown knob {knob!r}{hint}"
+        return f"unknown knob {knob!r}{nearest(knob, TrialConfig.model_fields)}"
     rule = first["msg"].removeprefix("Value error, ")
     if not knob:
         return rule
-    hint = ""
+    got = f"but got {first['input']!r}"
     if first["type"] == "literal_error" and isinstance(first["input"], str):
-        rule = rule.replace("Input should be", "must be one of")
-        choices = first["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        close = difflib.get_close_matches(first["input"], choices, n=1)
-        hint = f", did you mean {close[0]!r}?" if close else ""
-    return f"{knob}: {rule.replace('Input should', 'must')}, but got {first['input']!r}{hint}"
+        choices = get_args(TrialConfig.model_fields[knob].annotation)
+        return f"{knob}: unknown choice {first['input']!r}{nearest(first['input'], choices)}"
+    return f"{knob}: {rule.replace('Input should', 'must')}, {got}"

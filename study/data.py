@@ -1,6 +1,5 @@
 """Data sets as arrays in memory: train and validation for the search, the test set by a call of its own."""
 
-import difflib
 import hashlib
 import zipfile
 import zlib
@@ -10,6 +9,8 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+
+from study.config import nearest
 
 EMBEDDED = "mnist_sample"
 
@@ -130,9 +131,7 @@ def load_test(name: str, data_dir: Path | None = None) -> Split:
 
 def _check_name(name: str) -> None:
     if name not in NAMES:
-        close = difflib.get_close_matches(name, NAMES, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(NAMES)}"
-        raise DataError(f"no data set is named {name!r}: {hint}")
+        raise DataError(f"no data set is named {name!r}{nearest(name, NAMES)}")
 
 
 def _embedded(part: str) -> Split:

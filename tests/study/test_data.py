@@ -186,7 +186,7 @@ def test_a_copy_sent_to_a_worker_brings_its_fingerprint_along() -> None:
 
 @pytest.mark.parametrize("read", [load, load_test])
 def test_an_unknown_name_is_refused_with_the_nearest(read: object) -> None:
-    with pytest.raises(DataError, match=r"no data set is named 'fashion_minst': did you mean 'fashion_mnist'\?"):
+    with pytest.raises(DataError, match=r"no data set is named 'fashion_minst', did you mean 'fashion_mnist'\?"):
         read("fashion_minst")  # type: ignore[operator]
 
 

@@ -1,65 +1,18 @@
 """The main job as a newcomer runs it, with the worst thing in the middle: kill -9, then resume, then every promise."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections import Counter
-from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from conftest import KILL_AFTER, Job
 
 import sweeps
 from study.config import TrialConfig
 from study.data import load
 from study.experiments import load_experiment
-
-COMMAND = [str(Path(sys.executable).with_name("sweeps"))]
-KILL_AFTER = 25  # measurements: some trials have ended, some are paused, two are in training
-
-
-@dataclass(frozen=True)
-class Job:
-    """A finished quickstart that was killed on its way."""
-
-    results: Path
-    acknowledged: list[dict[str, object]]  # what the killed driver had written out
-    resumed: subprocess.CompletedProcess[str]
-
-    def sweeps(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *arguments, "--results", str(self.results)], capture_output=True, text=True, check=False
-        )
-
-
-@pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    results = tmp_path_factory.mktemp("main-job")
-    lines = []
-    with subprocess.Popen(
-        [*COMMAND, "run", "quickstart", "--json", "--results", str(results)],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as driver:
-        assert driver.stdout is not None
-        for line in driver.stdout:
-            lines.append(json.loads(line))
-            if sum(row["kind"] == "measured" for row in lines) == KILL_AFTER:
-                break
-        os.kill(driver.pid, signal.SIGKILL)
-        # What the pipe still holds was acknowledged too; a last line may be cut.
-        lines += [json.loads(line) for line in driver.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
-        os.killpg(driver.pid, signal.SIGKILL)
-    resumed = subprocess.run(
-        [*COMMAND, "resume", "quickstart", "--results", str(results)], capture_output=True, text=True, check=False
-    )
-    return Job(results, [row for row in lines if row["kind"] == "measured"], resumed)
 
 
 def test_a_killed_sweep_is_resumed_to_its_end(job: Job) -> None:

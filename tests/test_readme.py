@@ -16,7 +16,7 @@ BIN = Path(sys.executable).parent
 RUN_ELSEWHERE = {
     "pip install uv && uv run sweeps run quickstart": "tests/test_main_job.py runs it, kills it and resumes it",
     "uv run pytest": "that is this",
-    "uv venv && uv pip install --torch-backend cpu -e . && uv run --no-sync sweeps run quickstart": "said to be untested",
+    "uv venv && uv pip install --torch-backend cpu -e . && uv run --no-sync sweeps run quickstart": "untested, it says",
 }
 
 

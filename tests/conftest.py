@@ -1,15 +1,8 @@
 """What all tests share: quiet, repeatable property tests, and one main job that was killed and resumed."""
 
-import json
-import os
-import signal
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, settings
+from killed_job import Job, killed_and_resumed
 
 # Two busy cores: a slow example is no failure. Derandomized, so that a red run is red again.
 settings.register_profile(
@@ -21,44 +14,7 @@ settings.register_profile(
 )
 settings.load_profile("repeatable")
 
-COMMAND = [str(Path(sys.executable).with_name("sweeps"))]
-KILL_AFTER = 25  # measurements: some trials have ended, some are paused, two are in training
-
-
-@dataclass(frozen=True)
-class Job:
-    """A finished quickstart that was killed on its way."""
-
-    results: Path
-    acknowledged: list[dict[str, object]]  # what the killed driver had written out
-    resumed: subprocess.CompletedProcess[str]
-
-    def sweeps(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*COMMAND, *arguments, "--results", str(self.results)], capture_output=True, text=True, check=False
-        )
-
 
 @pytest.fixture(scope="session")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    results = tmp_path_factory.mktemp("main-job")
-    lines = []
-    with subprocess.Popen(
-        [*COMMAND, "run", "quickstart", "--json", "--results", str(results)],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as driver:
-        assert driver.stdout is not None
-        for line in driver.stdout:
-            lines.append(json.loads(line))
-            if sum(row["kind"] == "measured" for row in lines) == KILL_AFTER:
-                break
-        os.kill(driver.pid, signal.SIGKILL)
-        # What the pipe still holds was acknowledged too; a last line may be cut.
-        lines += [json.loads(line) for line in driver.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
-        os.killpg(driver.pid, signal.SIGKILL)
-    resumed = subprocess.run(
-        [*COMMAND, "resume", "quickstart", "--results", str(results)], capture_output=True, text=True, check=False
-    )
-    return Job(results, [row for row in lines if row["kind"] == "measured"], resumed)
+    return killed_and_resumed(tmp_path_factory.mktemp("main-job"))

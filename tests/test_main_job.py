@@ -7,7 +7,7 @@ from collections import Counter
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import KILL_AFTER, Job
+from killed_job import KILL_AFTER, Job
 
 import sweeps
 from study.config import TrialConfig

@@ -132,7 +132,7 @@ def test_a_missing_data_set_without_network_names_both_ways_out(call, tmp_path: 
         ("optimiser = 'sgd'\n", "one.toml: unknown knob 'optimiser', did you mean 'optimizer'?"),
         ("learning_rate = -1\n", "learning_rate: "),
         ("dropout_rate = 0.5\n", "dropout_rate"),
-        ("model = 'resnet'\n", "model: unknown choice 'resnet': choose from custom_cnn, alexnet, vgg"),
+        ("model = 'resnet'\n", "model: unknown choice 'resnet', did you mean 'alexnet'?"),
         ("epochs = =", "not valid TOML"),
     ],
 )

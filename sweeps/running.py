@@ -63,7 +63,8 @@ def _drive(
         return
     data_dir = data_dir or recorded_data_dir(driver.history)
     try:
-        with _stop_signals(), session(spec.resources, verbose=verbose) as ready:
+        # Twice, since Ray's start takes SIGTERM for itself.
+        with _stop_signals(), session(spec.resources, verbose=verbose) as ready, _stop_signals():
             progress.opened(ready)
             _run(driver, function, data_dir, ready.slots, progress)
     except KeyboardInterrupt:

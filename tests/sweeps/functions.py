@@ -83,3 +83,10 @@ def dies_once(params, seed):
 def no_generator(params, seed):
     """Returns what it should yield."""
     return {"loss": params["x"]}
+
+
+def slow(params, seed, checkpoint):
+    """Nine reports of work that takes 0.1 s each, and can go on."""
+    for report in range((checkpoint or {"report": 0})["report"] + 1, 10):
+        time.sleep(0.1)
+        yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report, "checkpoint": {"report": report}}

@@ -120,6 +120,17 @@ def test_more_gpus_than_there_are_is_refused_before_anything_is_asked(ray_with_g
     assert len(sweeps.load("bowl", results=tmp_path).trials) == 0
 
 
+def test_a_wall_clock_budget_cuts_the_search_and_leaves_time_to_choose(ray_with_gpus: Path, tmp_path: Path) -> None:
+    result = run(tmp_path, target="functions:slow", trials=10_000, time="6s", selection={"candidates": 1, "seeds": 1})
+    cut = result.trials[result.trials["state"] == "cut"]
+
+    assert result.best is not None
+    assert result.selection["row"].eq("seed").sum() >= 1
+    assert len(cut) > 0
+    assert set(cut["reason"]) == {"time"}
+    assert not result.trials["state"].eq("running").any()
+
+
 def test_a_callable_can_be_passed_and_an_existing_name_gets_a_number(ray_with_gpus: Path, tmp_path: Path) -> None:
     table = {key: value for key, value in TABLE.items() if key != "target"}
     options: dict[str, Any] = {"target": functions.bowl, "results": tmp_path, "progress": "none", "trials": 3}

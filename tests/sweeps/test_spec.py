@@ -92,7 +92,7 @@ def test_a_broken_rule_is_one_line_that_names_place_and_value(change: dict[str, 
 BAD_TRAINING: list[tuple[dict[str, Any], str]] = [
     ({"training": {"epoch": 3}}, r"'epoch' is no knob of a trial, did you mean 'epochs'\?"),
     ({"training": {"epochs": 0}}, r"epochs.*but got 0"),
-    ({"training": {"dataset": "mnits"}}, r"dataset.*but got 'mnits'"),
+    ({"training": {"dataset": "mnits"}}, r"dataset: unknown choice 'mnits', did you mean 'mnist'"),
     ({"training": {"optimizer": "adam"}}, r"'optimizer' stands in \[training\] and in \[space\]: keep one"),
     ({"space": {"dataset": {"choice": ["mnist", "kmnist"]}}}, r"a sweep has one data set"),
     ({"space": {"seed": {"int": [0, 9]}}}, r"'seed' is no knob"),

@@ -1,0 +1,121 @@
+"""Real processes that are stopped: Ctrl-C, SIGTERM, and a script whose function lives in it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import sweeps
+
+HERE = Path(__file__).parent
+COMMAND = Path(sys.executable).with_name("sweeps")
+ENOUGH = 60  # s for what takes seconds; a hang, not slowness, is what runs into it
+
+SPEC = """
+trials = 8
+metric = "loss"
+direction = "minimize"
+target = "functions:slow"
+
+[space]
+x = { float = [0.0, 1.0] }
+
+[pruning]
+max_fidelity = 9
+
+[selection]
+candidates = 1
+seeds = 1
+"""
+
+SCRIPT = """
+import sys
+import time
+import sweeps
+
+def target(params, seed):
+    for report in range(9):
+        time.sleep(0.05)
+        yield {"loss": params["x"] / (report + 1)}
+
+SPEC = {
+    "name": "script", "trials": 6, "metric": "loss", "direction": "minimize",
+    "space": {"x": {"float": [0.0, 1.0]}}, "pruning": {"name": "none", "max_fidelity": 9},
+    "selection": {"candidates": 1, "seeds": 1},
+}
+if sys.argv[1] == "run":
+    sweeps.run(SPEC, target=target, progress="json")
+else:
+    result = sweeps.resume("script", target=target, progress="none")
+    print("best", result.best["x"], "of", len(result.trials))
+"""
+
+
+def started(place: Path, *command: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    return subprocess.Popen(
+        command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def measured(process: subprocess.Popen[str], enough: int) -> list[int]:
+    """The sequence numbers of the first measurements that the process acknowledges."""
+    seqs: list[int] = []
+    assert process.stdout is not None
+    while len(seqs) < enough:
+        row = json.loads(process.stdout.readline())
+        seqs += [row["seq"]] if row["kind"] == "measured" else []
+    return seqs
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_keeps_what_was_reported_and_says_how_to_resume(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "slow.toml").write_text(SPEC)
+    process = started(tmp_path, str(COMMAND), "run", "slow.toml", "--json")
+    acknowledged = measured(process, 12)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=ENOUGH)
+
+    assert process.returncode == 130
+    assert err.strip().splitlines()[-1] == (
+        f"error: stopped; everything reported is kept: go on with `sweeps resume slow --results {tmp_path / 'results'}`"
+    )
+    table = pd.read_parquet(tmp_path / "results/sweeps/slow/measurements.parquet")
+    assert set(acknowledged) <= set(table["seq"])
+
+    resumed = started(tmp_path, str(COMMAND), "resume", "slow")
+    out, err = resumed.communicate(timeout=ENOUGH)
+    assert resumed.returncode == 0, err
+    assert "winner: trial" in out
+    result = sweeps.load("slow", results=tmp_path / "results")
+    assert len(result.trials) == 8
+    assert set(acknowledged) <= set(result.measurements["seq"])
+
+
+def test_a_function_of_a_script_goes_on_from_its_script_alone(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    process = started(tmp_path, sys.executable, "script.py", "run")
+    acknowledged = measured(process, 12)
+    process.kill()
+    process.communicate(timeout=ENOUGH)
+
+    refused = started(tmp_path, str(COMMAND), "resume", "script")
+    _, err = refused.communicate(timeout=ENOUGH)
+    assert refused.returncode == 2
+    assert "was defined in a script: run or resume the sweep from that script" in err
+
+    resumed = started(tmp_path, sys.executable, "script.py", "resume")
+    out, err = resumed.communicate(timeout=ENOUGH)
+    assert resumed.returncode == 0, err
+    assert out.startswith("best ")
+    assert out.strip().endswith("of 6")
+    result = sweeps.load("script", results=tmp_path / "results")
+    assert set(acknowledged) <= set(result.measurements["seq"])
+    assert set(result.trials["state"]) == {"complete"}
+    # Without a checkpoint a trial starts again, and its repeated reports were compared, not stored twice.
+    assert (result.measurements.groupby(["trial", "replicate"])["report"].count() == 9).all()

@@ -1,0 +1,118 @@
+"""What is shown of a running sweep: only committed rows, as plain lines, as JSON, or as a panel."""
+
+import io
+import json
+import math
+from typing import Any
+
+import pytest
+from rich.console import Console
+from simulation import Simulation, open_driver, small_spec
+
+from study.measurement import Measurement
+from sweeps.driver import Driver
+from sweeps.folders import SweepFolder
+from sweeps.history import Asked, Measured, Stamp, TrialKey
+from sweeps.ledger import Ledger, load_json
+from sweeps.progress import Form, Progress, best_of, row_as_dict
+from sweeps.session import Session
+
+
+def shown(folder: SweepFolder, form: Form, *, verbose: bool = False, **changes: Any) -> tuple[Driver, Progress]:
+    """A whole sweep, seen by a Progress of one form."""
+    driver = open_driver(folder, small_spec(**changes))
+    progress = Progress(driver.spec, folder, driver.history, form, verbose=verbose)
+    driver.observe = progress.observe
+    progress.opened(Session(3, "http://127.0.0.1:8265", ("a note",)))
+    driver.start({})
+    Simulation(driver).run()
+    return driver, progress
+
+
+def test_json_lines_are_the_ledgers_rows_in_their_order(
+    folder: SweepFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    driver, _ = shown(folder, "json")
+    opened, *lines = [load_json(line) for line in capsys.readouterr().out.splitlines()]
+    ledger = Ledger.open(folder.ledger, read_only=True)
+    rows = ledger.rows()
+    ledger.close()
+
+    assert opened == {"kind": "session", "dashboard": "http://127.0.0.1:8265", "slots": 3}
+    assert [line["seq"] for line in lines] == [stamp.seq for stamp, _ in rows] == list(range(1, len(rows) + 1))
+    assert lines == [json.loads(json.dumps(row_as_dict(stamp, row))) for stamp, row in rows]
+    assert driver.history.last.seq == len(rows)
+
+
+def test_a_metric_that_is_not_finite_is_strict_json(folder: SweepFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    driver = open_driver(folder, small_spec())
+    progress = Progress(driver.spec, folder, driver.history, "json", verbose=False)
+    key = TrialKey(0)
+    measured = Measured(key, Measurement(1, 1, 1.0, 0.1, {"loss": math.nan}, None))
+    for seq, row in enumerate((Asked(key, {"x": 0.5}, 1, 0), measured), start=1):
+        driver.history.apply(Stamp(seq, float(seq)), row)
+        progress.observe(Stamp(seq, float(seq)), row)
+    last = capsys.readouterr().out.splitlines()[-1]
+
+    assert json.loads(last, parse_constant=pytest.fail)["values"] == {"loss": {"__float__": "nan"}}
+
+
+def test_plain_lines_tell_state_best_budget_and_speed(folder: SweepFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    driver, _ = shown(folder, "auto")
+    out = capsys.readouterr().out
+    first, place, note, *lines = out.splitlines()
+
+    assert first == f"sweep bowl: 12 trials, 3 at a time, in {folder.path}"
+    assert place == "dashboard http://127.0.0.1:8265"
+    assert note == "note: a note"
+    best = best_of(driver.spec, driver.history)
+    assert best is not None
+    assert f"best {best.value('loss'):.4f} (trial {best.key.label})" in lines[-1]
+    assert "12/12 trials" in lines[-1]
+    assert "reports/s" in lines[-1]
+    assert "complete" in lines[-1]
+
+
+def test_the_first_measurement_is_a_line_and_verbose_shows_each(
+    folder: SweepFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    driver, _ = shown(folder, "auto", verbose=True, trials=3)
+    lines = capsys.readouterr().out.splitlines()
+    reports = sum(len(trial.measurements) for trial in driver.history.trials.values())
+
+    assert sum(" at " in line for line in lines) >= reports
+
+
+def test_nothing_is_shown_where_nothing_is_wanted(folder: SweepFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    shown(folder, "none")
+
+    assert capsys.readouterr().out == ""
+
+
+def test_the_panel_lists_states_best_budget_and_the_trials_in_training(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec(time="10m"))
+    progress = Progress(driver.spec, folder, driver.history, "auto", verbose=False)
+    driver.observe = progress.observe
+    driver.start({})
+    Simulation(driver).run(stop=lambda: len(driver.history.search) == 5)
+    text = io.StringIO()
+    Console(file=text, width=120).print(progress._panel(progress.summary(driver.history.last.time)))
+    best = best_of(driver.spec, driver.history)
+
+    assert best is not None
+    assert f"{best.value('loss'):.4f} (trial {best.key.label})" in text.getvalue()
+    assert "5/12 trials, 0:00 of 10:00" in text.getvalue()
+    running = [trial for trial in driver.history.search if trial.state == "running"]
+    assert running
+    for trial in running:
+        assert any(line.split()[:1] == [trial.key.label] for line in text.getvalue().splitlines())
+
+
+def test_a_failed_trial_is_never_the_best(folder: SweepFolder) -> None:
+    driver, _ = shown(folder, "none", target="functions:raises_at_half", pruning={"name": "none"}, trials=10)
+    states = {trial.state for trial in driver.history.search}
+    best = best_of(driver.spec, driver.history)
+
+    assert states == {"complete", "failed"}
+    assert best is not None
+    assert best.state == "complete"

@@ -104,6 +104,10 @@ class SearchSpace:
         """One configuration, each parameter drawn uniformly (on a logarithmic scale with `log`)."""
         return self.walk(lambda _, parameter: _draw(parameter, rng))
 
+    def in_order(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The same values in the order in which the space declares them: how people see them."""
+        return {name: params[name] for name in self.parameters if name in params}
+
     def check(self, params: Mapping[str, Any]) -> None:
         """SpaceError where a configuration is not one of this space: first broken rule, with key and value."""
         for name in params:

@@ -106,7 +106,7 @@ class Driver:
         return Leg(
             sweep=self.spec.name,
             key=trial.key,
-            params=trial.params,
+            params=self.spec.space.in_order(trial.params),
             seed=trial.seed,
             known=len(trial.measurements),
             checkpoint=self.folder.checkpoint(trial.key.label),

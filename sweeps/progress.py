@@ -90,13 +90,12 @@ class Progress:
 
     def opened(self, session: Session) -> None:
         """Say where to look while the sweep runs."""
-        where = f"dashboard {session.dashboard}" if session.dashboard else "no Ray dashboard"
         if self._form == "json":
             self._line({"kind": "session", "dashboard": session.dashboard, "slots": session.slots})
         self._say(
             f"sweep {self._spec.name}: {self._spec.trials} trials, {session.slots} at a time, in {self._folder.path}"
         )
-        self._say(where)
+        self._say(session.where)
         for note in session.notes:
             self._say(f"note: {note}")
 
@@ -198,7 +197,7 @@ class Progress:
                 now = trial.value(self._spec.metric)
                 done = f"{trial.last.fidelity:g}" if trial.last else "-"
                 shown = "-" if now is None else f"{now:.4f}"
-                running.add_row(trial.key.label, done, shown, params_in_brief(trial.params))
+                running.add_row(trial.key.label, done, shown, params_in_brief(self._spec.space.in_order(trial.params)))
         return Group(grid, running)
 
     def _line(self, value: Mapping[str, Any]) -> None:

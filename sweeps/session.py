@@ -39,6 +39,15 @@ class Session:
     slots: int
     dashboard: str | None
     notes: tuple[str, ...]
+    needs_token: bool = False
+
+    @property
+    def where(self) -> str:
+        """Where to look, for a person. Ray's token is a secret: the command that shows it is told, not the token."""
+        if self.dashboard is None:
+            return "no Ray dashboard"
+        asks = " (asks once for a token: `ray get-auth-token` shows it)" if self.needs_token else ""
+        return f"dashboard {self.dashboard}{asks}"
 
 
 def ray_folder() -> Path:
@@ -72,7 +81,8 @@ def session(resources: Resources, *, verbose: bool = False) -> Iterator[Session]
             _start(verbose)
         slots = _slots(resources, _nodes())
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
-        yield Session(slots, _dashboard(), notes)
+        # Ray sets this where it asks for a token, which is its default on one machine since 2.59.
+        yield Session(slots, _dashboard(), notes, needs_token=os.environ.get("RAY_AUTH_MODE") == "token")
     finally:
         if is_ours:
             ray.shutdown()

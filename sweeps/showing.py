@@ -58,7 +58,7 @@ def outcome_lines(result: Result) -> list[str]:
     lines = [
         f"winner: trial {winner}, mean {metric} {outcome['mean']:.4f} on {outcome['seeds']} fresh seeds"
         + (f" ({against})" if against else ""),
-        f"        {params_in_brief(result.trial(winner).params)}",
+        f"        {params_in_brief(result.spec.space.in_order(result.trial(winner).params))}",
     ]
     if "test_accuracy" in outcome:
         lines.append(f"test set, read once: accuracy {outcome['test_accuracy']:.4f}, loss {outcome['test_loss']:.4f}")
@@ -168,7 +168,8 @@ def _trials_table(result: Result) -> Table:
         last = trial.last
         numbers = (trial.value(result.spec.metric), last.fidelity if last else None, last.seconds if last else None)
         reason = trial.reason.splitlines()[0] if trial.reason else ""
-        table.add_row(trial.key.label, trial.state, *(_cell(n) for n in numbers), params_in_brief(trial.params), reason)
+        params = params_in_brief(result.spec.space.in_order(trial.params))
+        table.add_row(trial.key.label, trial.state, *(_cell(n) for n in numbers), params, reason)
     return table
 
 

@@ -55,7 +55,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any) -> type[
 
         def __repr__(self) -> str:
             # Ray asks once, when the actor is made; the tasks carry the trial of the moment.
-            return f"{spec.name} worker, first {self._leg.title}" if hasattr(self, "_leg") else spec.name
+            return f"{self._leg.title} (first of this worker)" if hasattr(self, "_leg") else spec.name
 
     Worker.__name__ = Worker.__qualname__ = f"sweep_{spec.name}"
     return Worker

@@ -164,3 +164,10 @@ def test_the_small_cnns_baseline_is_the_studys() -> None:
     defaults = search_spaces.preset("custom_cnn").defaults()
 
     assert TrialConfig(**defaults) == TrialConfig()
+
+
+def test_people_see_parameters_in_the_order_of_their_declaration() -> None:
+    space = SearchSpace({"z": Float(0.0, 1.0), "b": Choice((1, 2)), "a": Float(0.0, 1.0)})
+
+    assert list(space.in_order({"a": 0.5, "b": 1, "z": 0.1})) == ["z", "b", "a"]
+    assert space.in_order({"a": 0.5}) == {"a": 0.5}

@@ -6,7 +6,7 @@ import types
 import pytest
 
 from sweeps.errors import ResourceError
-from sweeps.session import _slots, set_environment
+from sweeps.session import Session, _slots, set_environment
 from sweeps.spec import Resources
 
 TWO_GPUS = {"CPU": 8.0, "GPU": 2.0}
@@ -58,3 +58,11 @@ def test_a_ray_that_was_imported_too_early_under_uv_is_told(
     monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
 
     assert len(set_environment()) == notes
+
+
+def test_where_ray_asks_for_a_token_the_command_that_shows_it_is_told() -> None:
+    url = "http://127.0.0.1:8265"
+
+    assert Session(1, url, ()).where == f"dashboard {url}"
+    assert "`ray get-auth-token`" in Session(1, url, (), needs_token=True).where
+    assert Session(1, None, (), needs_token=True).where == "no Ray dashboard"

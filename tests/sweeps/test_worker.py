@@ -1,0 +1,88 @@
+"""The actor in which trials train: its name says what it does, and each trial has a log of its own."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from simulation import small_spec
+
+from sweeps.history import TrialKey
+from sweeps.messages import Leg
+from sweeps.worker import MESSAGE, worker_class
+
+
+def a_leg(folder: Path, number: int, **changes: Any) -> Leg:
+    params = {"x": 0.25, "kind": "b", "y": 2, "z": 1}
+    given: dict[str, Any] = {"params": params, "seed": 1, "known": 0, **changes}
+    return Leg("bowl", TrialKey(number), checkpoint=folder / str(number), log=folder / f"{number}.log", **given)
+
+
+def talkative(params, seed):
+    print("a word of", params["x"])
+    logging.getLogger("theirs").warning("a warning")
+    yield {"loss": 0.125}
+    raise RuntimeError("enough")
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Any:
+    made = worker_class(small_spec(), talkative, None)
+    # Without Tune's own set-up, which makes folders and reads the cluster.
+    actor = made.__new__(made)
+    actor.setup({"leg": a_leg(tmp_path, 3)})
+    return actor
+
+
+def test_an_actor_says_sweep_trial_and_main_parameters(worker: Any, tmp_path: Path) -> None:
+    assert repr(worker) == "bowl #3 x=0.25 kind=b y=2 (first of this worker)"
+    assert a_leg(tmp_path, 7).title == "bowl #7 x=0.25 kind=b y=2"
+
+
+def test_what_a_trial_says_is_in_its_own_log(worker: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    worker.step()
+    worker.step()
+    worker.reset_config({"leg": a_leg(tmp_path, 4)})
+    worker.step()
+    first, second = ((tmp_path / f"{number}.log").read_text() for number in (3, 4))
+
+    assert "a word of 0.25" in first
+    assert "a warning" in first
+    assert "trial 3 report 1 step 1 fidelity 1 loss=0.125" in first
+    assert "trial 3 failed RuntimeError: enough" in first
+    assert "Traceback" in first
+    assert "trial 4 report 1" in second
+    assert "trial 3" not in second
+    assert "a word" not in capsys.readouterr().out
+
+
+def test_what_a_trial_raises_is_a_message_and_the_actor_stays(worker: Any, tmp_path: Path) -> None:
+    worker.step()
+    message = worker.step()[MESSAGE]
+
+    assert (message.kind, message.reason) == ("failed", "RuntimeError: enough")
+    assert worker.reset_config({"leg": a_leg(tmp_path, 4)})
+    assert worker.step()[MESSAGE].measurement.values == {"loss": 0.125}
+
+
+def test_after_a_lost_device_the_process_is_left(worker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+    monkeypatch.setattr("sweeps.worker.os._exit", left.append)
+    worker._messages = iter(
+        [
+            type(
+                "Broken",
+                (),
+                {
+                    "measurement": None,
+                    "kind": "failed",
+                    "detail": "",
+                    "reason": "RuntimeError: CUDA error: an illegal access",
+                },
+            )()
+        ]
+    )
+    worker.step()
+    worker.reset_config({"leg": a_leg(tmp_path, 4)})
+
+    assert left == [1]

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from study.measurement import Measurement as Measurement
     from study.models import build_model as build_model
     from study.models import parameter_count as parameter_count
+    from study.range_test import LrRange as LrRange
+    from study.range_test import RangeTestError as RangeTestError
+    from study.range_test import lr_range as lr_range
     from study.reproducibility import environment as environment
     from study.reproducibility import prepare_process as prepare_process
     from study.reproducibility import weights_digest as weights_digest
@@ -39,6 +42,9 @@ _MODULES = {
     "ExperimentError": "experiments",
     "load_experiment": "experiments",
     "store": "experiments",
+    "LrRange": "range_test",
+    "RangeTestError": "range_test",
+    "lr_range": "range_test",
     "Measurement": "measurement",
     "build_model": "models",
     "parameter_count": "models",

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from study.range_test import LrRange
 
 # Okabe and Ito, Color Universal Design, 2008: blue, vermillion and green that differ for all kinds of sight.
 BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#BBBBBB"
@@ -29,10 +32,7 @@ def learning_curves(
 
     The vertical axis leaves out the worst tenth of all values, where untrained models would flatten the rest.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.2, 4.2), dpi=150, layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = _plain_axes()
     for curve in sorted(curves, key=lambda c: (c.label == winner, c.is_kept)):
         colour = VERMILLION if curve.label == winner else BLUE if curve.is_kept else GREY
         width, order = (2.4, 3) if curve.label == winner else (1.4, 2) if curve.is_kept else (1.0, 1)
@@ -43,9 +43,40 @@ def learning_curves(
     axes.set_xlabel(f"training seen ({unit})")
     axes.set_ylabel(f"{metric.replace('_', ' ')} (0 to 1)" if metric.endswith("accuracy") else metric.replace("_", " "))
     axes.set_title(title, loc="left", fontsize=10)
-    axes.grid(color="#EEEEEE")
-    axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def lr_range_figure(result: "LrRange", *, title: str) -> "Figure":
+    """A range test: the loss over the learning rate, the bounds for a search as a band, and both suggestions."""
+    figure, axes = _plain_axes()
+    axes.axvspan(result.low, result.high, color=GREEN, alpha=0.12, linewidth=0)
+    axes.plot(result.rates, result.losses, ".", color=GREY, markersize=4, label="loss of each step")
+    axes.plot(result.rates, result.smoothed, color=BLUE, linewidth=2, label="smoothed")
+    for rate, name, colour, style in (
+        (result.steepest, "steepest descent", VERMILLION, "--"),
+        (result.valley, "valley", "black", ":"),
+    ):
+        axes.axvline(rate, color=colour, linestyle=style, label=f"{name}: {rate:.2g}")
+    axes.fill_between([], [], color=GREEN, alpha=0.12, label=f"to search: {result.low:.2g} to {result.high:.2g}")
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate (per step, logarithmic)")
+    axes.set_ylabel("training loss (cross entropy, nats)")
+    end = "" if result.diverged is None else f"; diverged at {result.diverged:.2g}"
+    axes.set_title(title + end, loc="left", fontsize=10)
+    axes.legend(frameon=False, fontsize=8, loc="best")
+    return figure
+
+
+def _plain_axes() -> "tuple[Figure, Axes]":
+    """One plot of the size and style that all figures share."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.2), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(color="#EEEEEE")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
 
 
 def _legend(axes: object, curves: Sequence[Curve], winner: str | None) -> None:

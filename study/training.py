@@ -2,7 +2,7 @@
 
 import copy
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -116,16 +116,25 @@ class Training:
 
     def _horizon_from_clock(self, seconds: float) -> int:
         """The steps that `seconds` should hold: the median of timed steps, on a copy that is thrown away."""
-        model = copy.deepcopy(self.model)
-        optimizer = build_optimizer(self.config, model)
         durations = []
-        for step in range(WARM_UP_STEPS + TIMED_STEPS):
-            start = perf_counter()
-            self._learn(model, optimizer, step, self.config.learning_rate)
+        start = perf_counter()
+        for _ in self.probe([self.config.learning_rate] * (WARM_UP_STEPS + TIMED_STEPS)):
             self._hardware.synchronize()
             durations.append(perf_counter() - start)
-        self._forget_samples()
+            start = perf_counter()
         return max(1, round(seconds / statistics.median(durations[WARM_UP_STEPS:])))
+
+    def probe(self, rates: Iterable[float]) -> Iterator[Tensor]:
+        """Train a copy of the model that is thrown away, a step at each rate; gives each step's loss, a scalar.
+
+        The run itself is left as it is, bit for bit: its weights, its optimizer and what its next report will say.
+        """
+        model = copy.deepcopy(self.model)
+        model.train()
+        optimizer = build_optimizer(self.config, model)
+        for step, rate in enumerate(rates):
+            loss, _ = self._learn(model, optimizer, step, rate)
+            yield loss
 
     def run(self, interrupt: Callable[[], bool] = never) -> Iterator[Measurement]:
         """Train, and yield a measurement at each report and at the end.
@@ -152,7 +161,10 @@ class Training:
         """One step of training, on the clock."""
         start = perf_counter()
         self._rate = learning_rate(self.config, self.step, self.plan.horizon_steps, self._batches.steps_per_epoch)
-        self._learn(self.model, self._optimizer, self.step, self._rate)
+        loss, right = self._learn(self.model, self._optimizer, self.step, self._rate)
+        samples = self._batches.samples_after(self.step + 1) - self._batches.samples_after(self.step)
+        self._sums += torch.stack([loss * samples, right])
+        self._samples += samples
         self.step += 1
         if self.plan.stop_steps is None:
             self._hardware.synchronize()  # the clock decides, so it must be right at each step
@@ -160,7 +172,10 @@ class Training:
         if self.plan.stop_steps is None and self.config.seconds is not None and self._seconds >= self.config.seconds:
             self.plan = Plan(self.plan.horizon_steps, self.step)
 
-    def _learn(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, rate: float) -> None:
+    def _learn(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, rate: float
+    ) -> tuple[Tensor, Tensor]:
+        """One step; gives the batch's mean loss and its number of right answers, as scalars on the device."""
         images, labels = self._batches.at(step)
         if self.config.dropout:
             torch.manual_seed(derive_seed(self.config.seed, "dropout", step))
@@ -171,8 +186,7 @@ class Training:
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        self._sums += torch.stack([loss.detach() * len(labels), (logits.argmax(1) == labels).sum()])
-        self._samples += len(labels)
+        return loss.detach(), (logits.argmax(1) == labels).sum()
 
     def _measure(self) -> Measurement:
         start = perf_counter()

@@ -1,0 +1,155 @@
+"""The learning-rate range test: the loss while the rate climbs exponentially, and the rates that it suggests.
+
+Source: Smith, Cyclical Learning Rates for Training Neural Networks, WACV 2017. The stop at four times the best loss and
+the valley rule follow fastai's learning-rate finder (Howard and Gugger, Information 11(2), 2020).
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from study.config import TrialConfig
+
+if TYPE_CHECKING:
+    from study.data import Dataset
+
+LOW, HIGH, STEPS = 1e-6, 10.0, 120
+WINDOW = 5  # steps each way that a loss is averaged over, with weights that fall to the sides: centred, so without lag
+MEMORY = 0.9  # of the running average that notices divergence while the ramp is climbed
+DIVERGED_AT = 4.0  # times the best running average
+FLOOR = 0.05  # share of the first loss below which a loss counts as this: noise around zero is no divergence
+FALLING_FROM = 0.1  # share of the whole fall at which the loss counts as falling
+LEAST_FALL = 0.02  # share of the first loss
+FEWEST = 10  # steps below divergence that a suggestion needs
+
+
+class RangeTestError(RuntimeError):
+    """The ramp gives no suggestion; one line that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class LrRange:
+    """The outcome of a range test.
+
+    rates, losses, smoothed: a value for each step of the ramp before it diverged. steepest: the rate where the smoothed
+    loss falls fastest over the logarithm of the rate. valley: the rate in the middle of the longest fall. low, high:
+    bounds for a search, from where the loss begins to fall to where it is lowest; both suggestions lie between.
+    diverged: the rate at which the ramp was stopped, None if it reached its end; all others lie below it.
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    smoothed: tuple[float, ...]
+    steepest: float
+    valley: float
+    low: float
+    high: float
+    diverged: float | None
+
+
+def ramp(low: float, high: float, steps: int) -> list[float]:
+    """Rates from low to high, both included, evenly spaced on a logarithmic scale."""
+    if not 0 < low < high < math.inf or steps < 2:
+        raise RangeTestError(
+            f"a ramp needs 0 < low < high and at least 2 steps, but got low={low:g}, high={high:g}, steps={steps}"
+        )
+    return [low * (high / low) ** (step / (steps - 1)) for step in range(steps)]
+
+
+def lr_range(
+    config: TrialConfig,
+    data: "Dataset | None" = None,
+    *,
+    low: float = LOW,
+    high: float = HIGH,
+    steps: int = STEPS,
+) -> LrRange:
+    """Run the range test of a config's model, optimizer, batch size and augmentation; its learning rate is ignored.
+
+    The same config and data give the same result on equal machines. Errors: RangeTestError where the ramp is no ramp,
+    diverges at once or never lets the loss fall; ConfigError and DataError as in training.
+    """
+    from study.data import load
+    from study.training import Training
+
+    rates = ramp(low, high, steps)
+    training = Training(config, data if data is not None else load(config.dataset))
+    return judge(rates, (loss.item() for loss in training.probe(rates)))
+
+
+def judge(rates: Sequence[float], losses: Iterable[float]) -> LrRange:
+    """Follow the losses of a ramp until they diverge, and suggest rates; asks for no loss beyond that."""
+    sound, diverged = _until_divergence(losses)
+    stopped = rates[len(sound)] if diverged else None
+    if len(sound) < FEWEST:
+        raise RangeTestError(
+            f"the loss diverged after {len(sound)} steps, at a rate of {stopped or rates[-1]:.3g}: "
+            f"start the ramp lower than {rates[0]:.3g}, or give it more steps"
+        )
+    smoothed = smooth(sound)
+    lowest = min(range(len(smoothed)), key=smoothed.__getitem__)
+    fall = smoothed[0] - smoothed[lowest]
+    if fall < LEAST_FALL * abs(smoothed[0]):
+        raise RangeTestError(
+            f"the loss never fell between the rates {rates[0]:.3g} and {rates[len(sound) - 1]:.3g} "
+            f"(it began at {smoothed[0]:.4g}): widen the ramp, or look whether the model can learn"
+        )
+    begin = next(i for i, loss in enumerate(smoothed) if loss <= smoothed[0] - FALLING_FROM * fall)
+    begin = min(begin, lowest - 1)
+    falling = smoothed[begin : lowest + 1]
+    return LrRange(
+        rates=tuple(rates[: len(sound)]),
+        losses=tuple(sound),
+        smoothed=tuple(smoothed),
+        steepest=rates[begin + steepest_descent(falling)],
+        valley=rates[begin + valley(falling)],
+        low=rates[begin],
+        high=rates[lowest],
+        diverged=stopped,
+    )
+
+
+def _until_divergence(losses: Iterable[float]) -> tuple[list[float], bool]:
+    """The losses before divergence, and whether there was one."""
+    sound: list[float] = []
+    total, best = 0.0, math.inf
+    for count, loss in enumerate(losses, start=1):
+        total = MEMORY * total + (1 - MEMORY) * loss
+        average = total / (1 - MEMORY**count)  # corrected for its start at zero
+        if not math.isfinite(average) or average > DIVERGED_AT * best:
+            return sound, True
+        sound.append(loss)
+        best = max(min(best, average), FLOOR * sound[0])
+    return sound, False
+
+
+def smooth(losses: Sequence[float]) -> list[float]:
+    """Centred averages with triangular weights; at the ends over what is there."""
+
+    def average(at: int) -> float:
+        near = range(max(0, at - WINDOW), min(len(losses), at + WINDOW + 1))
+        weights = [WINDOW + 1 - abs(i - at) for i in near]
+        return math.fsum(w * losses[i] for w, i in zip(weights, near, strict=True)) / sum(weights)
+
+    return [average(at) for at in range(len(losses))]
+
+
+def steepest_descent(losses: Sequence[float]) -> int:
+    """The index of the fastest fall, by differences over both neighbours where there are two."""
+
+    def slope(i: int) -> float:
+        before, after = max(i - 1, 0), min(i + 1, len(losses) - 1)
+        return (losses[after] - losses[before]) / (after - before)
+
+    return min(range(len(losses)), key=slope)
+
+
+def valley(losses: Sequence[float]) -> int:
+    """The index in the middle of the longest falling subsequence."""
+    chains: list[tuple[int, int]] = []  # of the longest that ends at each index: its length, and minus its start
+    for i, loss in enumerate(losses):
+        length, start = max((chains[j] for j in range(i) if losses[j] > loss), default=(0, -i))
+        chains.append((length + 1, start))
+    end = max(range(len(chains)), key=lambda i: chains[i][0])
+    return (end - chains[end][1]) // 2

@@ -16,7 +16,6 @@ app = typer.Typer(
     help="Hyperparameter sweeps over neural-network training that end in a model you can trust.",
     epilog="Exit codes: 0 done, 1 failed or not identical, 2 wrong input, 3 no such sweep, 4 ledger, 5 sweep in use, "
     "6 resources, 130 stopped.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -167,13 +166,15 @@ def clean(
     """Remove what dead Rays left behind and, with a NAME, the checkpoints of a sweep that is over."""
     from sweeps.cleaning import clean_rays, clean_sweep
 
-    typer.echo(clean_rays())
     if name is not None:
         typer.echo(clean_sweep(name, results))
+    typer.echo(clean_rays())
 
 
 def main() -> None:
     """Run the command line; an error is one line and its exit code, a traceback only with --debug."""
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
     run_app = partial(app, standalone_mode=False)
     sys.exit(run_app() if "--debug" in sys.argv else _worded(run_app))
 
@@ -201,7 +202,7 @@ def _words(error: BaseException) -> tuple[str, int]:
             return str(error), 2
         case UsageError():
             command = error.ctx.command_path if error.ctx else "sweeps"
-            return f"{error.format_message()} See `{command} --help`.", 2
+            return f"{error.format_message().rstrip('.')}. See `{command} --help`.", 2
         case KeyboardInterrupt():
             return "stopped", 130
     # Not one of ours: a defect, or the machine. Still one line; --debug shows where.

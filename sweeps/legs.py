@@ -34,7 +34,7 @@ def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Generator[Mes
             yield Message("cut", reason="time", notes=notes)
         else:
             yield Message("ended", notes=notes)
-    except Exception as error:  # whatever a trial raises is a record, and the actor stays warm
+    except (Exception, SystemExit) as error:  # whatever a trial raises is a record, and the actor stays warm
         yield Message("failed", reason=f"{type(error).__name__}: {error}", detail=traceback.format_exc())
 
 

@@ -71,7 +71,7 @@ class Progress:
         self._spec, self._folder, self.history, self._form = spec, folder, history, form
         self._verbose = verbose
         self._out: TextIO = sys.stdout
-        self._console = Console()
+        self._console = Console(file=self._out)  # this very one, also while prints of others are turned elsewhere
         self._live: Live | None = None
         self._shown = 0.0
         self._phase = "search"
@@ -143,7 +143,7 @@ class Progress:
         if isinstance(row, Measured):
             return row.measurement.report == 1 and row.key == next(iter(self.history.trials))
         is_end = isinstance(row, Decided) and row.verdict in ("pause", "stop")
-        return is_end or (isinstance(row, Moved) and row.state != "running")
+        return is_end or (isinstance(row, Moved) and (row.state != "running" or row.reason == "lost"))
 
     def summary(self, now: float) -> Summary:
         """The sweep at a glance, at a time (seconds since the epoch)."""
@@ -166,11 +166,12 @@ class Progress:
         trial = self.history.trials[row.key]
         value = trial.value(self._spec.metric)
         shown = "no value" if value is None else f"{self._spec.metric} {value:.4f}"
-        place = f"at {trial.last.fidelity:g}" if trial.last else ""
+        place = f" at {trial.last.fidelity:g}" if trial.last else ""
         best = "" if summary.best is None else f" | best {summary.best:.4f} (trial {summary.best_trial})"
-        why = f" ({trial.reason.splitlines()[0]})" if trial.state in ("failed", "pruned") and trial.reason else ""
+        is_told = trial.state in ("failed", "pruned") or trial.reason == "lost"
+        why = f" ({trial.reason.splitlines()[0]})" if is_told and trial.reason else ""
         return (
-            f"{_clock(summary.elapsed)} trial {row.key.label} {trial.state} {place}, {shown}{why}{best} | "
+            f"{_clock(summary.elapsed)} trial {row.key.label} {trial.state}{place}, {shown}{why}{best} | "
             f"{summary.counts} | {summary.budget} | {summary.rate:.2f} {self._unit}/s"
         )
 

@@ -77,7 +77,9 @@ class Result:
         if trial == "best":
             key = final_key(self.history)
             if key is None:
-                raise SweepError(f"the sweep {self.name!r} has no winner: finish it with `sweeps resume {self.name}`")
+                is_over = self.history.outcome is not None
+                what = "name a trial by its number" if is_over else f"finish it with `sweeps resume {self.name}`"
+                raise SweepError(f"the sweep {self.name!r} has no winner: {what}")
             return self.history.trials[key]
         number, _, replicate = str(trial).partition("-seed")
         if number.isdecimal() and (not replicate or replicate.isdecimal()):

@@ -1,16 +1,19 @@
 """A sweep from its spec to its outcome: new or resumed, on this machine's Ray, with one driver at a time."""
 
+import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn
 
+from study.data import DataError
 from study.files import replacing
 from sweeps.agenda import Finished, next_work
 from sweeps.driver import Driver
-from sweeps.errors import InterruptedSweepError, SpecError
+from sweeps.errors import InterruptedSweepError, SpecError, SweepError
 from sweeps.folders import SweepFolder
 from sweeps.history import History
 from sweeps.lease import lease
@@ -31,7 +34,13 @@ def start(
         with replacing(folder.spec) as temporary:
             temporary.write_text(f"# What ran; hash {spec.hash}\n{spec.to_toml()}", "utf-8")
         with closing(Ledger.create(folder.ledger, spec)) as ledger:
-            _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose)
+            try:
+                _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose)
+            except (SweepError, DataError) as error:
+                # Refused before anything began: there is nothing to resume, and the name is free again.
+                if not ledger.rows() and not isinstance(error, InterruptedSweepError):
+                    shutil.rmtree(folder.path)
+                raise
 
 
 def go_on(folder: SweepFolder, function: Function | None, data_dir: Path | None, form: Form, *, verbose: bool) -> None:
@@ -63,8 +72,14 @@ def _drive(
         return
     data_dir = data_dir or recorded_data_dir(driver.history)
     try:
-        # Twice, since Ray's start takes SIGTERM for itself.
-        with _stop_signals(), session(spec.resources, verbose=verbose) as ready, _stop_signals():
+        # What Ray prints goes to standard error: standard output is the sweep's alone, and may be read by a program.
+        # The signals are taken twice, since Ray's start takes SIGTERM for itself.
+        with (
+            redirect_stdout(sys.stderr),
+            _stop_signals(),
+            session(spec.resources, verbose=verbose) as ready,
+            _stop_signals(),
+        ):
             progress.opened(ready)
             _run(driver, function, data_dir, ready.slots, progress)
     except KeyboardInterrupt:

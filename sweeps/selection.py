@@ -106,6 +106,6 @@ def _fate(run: Trial | None) -> str:
 
 def _why(spec: SweepSpec, candidate: Candidate, able: list[Candidate], rank: int) -> str:
     if rank == 1:
-        return f"best mean {spec.metric} on {len(candidate.values)} fresh seeds"
+        return f"best mean {spec.metric} on fresh seeds (n = {len(candidate.values)})"
     behind = abs((able[0].mean or 0.0) - (candidate.mean or 0.0))
     return f"mean is {behind:.6g} behind the winner's"

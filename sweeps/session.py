@@ -113,9 +113,9 @@ def _start(verbose: bool) -> None:
 
 
 def _quieten(verbose: bool) -> None:
-    """Tune warns about what we do without on purpose: its own metrics, snapshots and searcher states."""
+    """Tune warns about what we do without on purpose, and logs a lost worker in 30 lines: the sweep says it in one."""
     for name in ("ray.tune", "ray.air"):
-        logging.getLogger(name).setLevel(logging.INFO if verbose else logging.ERROR)
+        logging.getLogger(name).setLevel(logging.INFO if verbose else logging.CRITICAL)
 
 
 def _dashboard() -> str | None:

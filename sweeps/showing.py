@@ -55,8 +55,9 @@ def outcome_lines(result: Result) -> list[str]:
     against = (
         "it is the baseline" if winner == 0 else f"the baseline has {baseline:.4f}" if baseline is not None else ""
     )
+    seeds = f"{outcome['seeds']} fresh seed{_s(outcome['seeds'])}"
     lines = [
-        f"winner: trial {winner}, mean {metric} {outcome['mean']:.4f} on {outcome['seeds']} fresh seeds"
+        f"winner: trial {winner}, mean {metric} {outcome['mean']:.4f} on {seeds}"
         + (f" ({against})" if against else ""),
         f"        {params_in_brief(result.spec.space.in_order(result.trial(winner).params))}",
     ]
@@ -66,6 +67,10 @@ def outcome_lines(result: Result) -> list[str]:
     lines.append(f"tables: {result.folder.path}/*.parquet")
     lines.append(f"check:  sweeps reproduce {result.name}{_results_option(result)}")
     return lines
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def _results_option(result: Result) -> str:
@@ -137,7 +142,7 @@ def draw_curves(result: Result, path: Path) -> None:
     ]
     outcome = result.history.outcome or {}
     winner = None if outcome.get("winner") is None else str(outcome["winner"])
-    title = f"{result.name}: {len(curves)} trials" + (
+    title = f"{result.name}: {len(curves)} trial{_s(len(curves))}" + (
         f", mean on fresh seeds {outcome['mean']:.4f}" if winner is not None else ""
     )
     unit = "reports" if result.spec.target else "epochs"

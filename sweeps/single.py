@@ -14,7 +14,7 @@ def read_config(path: Path) -> Any:
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} can't be read: {error}") from error
+        raise SpecError(f"{path} can't be read ({getattr(error, 'strerror', error)})") from error
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{path} is not valid TOML: {error}") from error
     if "target" in table:

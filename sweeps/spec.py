@@ -242,7 +242,9 @@ def _read_table(spec: "str | Path | Mapping[str, Any] | SweepSpec") -> tuple[dic
     path = Path(spec)
     looks_like_a_path = path.suffix == ".toml" or len(path.parts) > 1
     if not looks_like_a_path and str(spec) not in preset_names():
-        raise SpecError(f"no preset sweep named {str(spec)!r}{hint(str(spec), preset_names())}, or give a .toml file")
+        raise SpecError(
+            f"{str(spec)!r} is no .toml file, and no preset sweep has that name{hint(str(spec), preset_names())}"
+        )
     try:
         if looks_like_a_path:
             text = path.read_text("utf-8")
@@ -250,7 +252,7 @@ def _read_table(spec: "str | Path | Mapping[str, Any] | SweepSpec") -> tuple[dic
             text = resources.files("sweeps").joinpath("presets", f"{spec}.toml").read_text("utf-8")
         table = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} can't be read: {error}") from error
+        raise SpecError(f"{path} can't be read ({getattr(error, 'strerror', error)})") from error
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{path} is not valid TOML: {error}") from error
     return {"name": path.stem, **table}, str(spec)

@@ -31,6 +31,15 @@ def raises_at_half(params, seed):
         yield {"loss": params["x"]}
 
 
+def leaves_at_half(params, seed):
+    """Asks its process to end where x lies above one half."""
+    yield {"loss": params["x"]}
+    if params["x"] > 0.5:
+        raise SystemExit(3)
+    for _ in range(8):
+        yield {"loss": params["x"]}
+
+
 def nan_at_half(params, seed):
     """Yields NaN where x lies above one half."""
     for _ in range(9):
@@ -85,8 +94,13 @@ def no_generator(params, seed):
     return {"loss": params["x"]}
 
 
-def slow(params, seed, checkpoint):
+def slow(params, seed, checkpoint, seconds=0.1):
     """Nine reports of work that takes 0.1 s each, and can go on."""
     for report in range((checkpoint or {"report": 0})["report"] + 1, 10):
-        time.sleep(0.1)
+        time.sleep(seconds)
         yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report, "checkpoint": {"report": report}}
+
+
+def slower(params, seed, checkpoint):
+    """Nine reports of 0.3 s."""
+    yield from slow(params, seed, checkpoint, seconds=0.3)

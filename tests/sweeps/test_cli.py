@@ -8,6 +8,7 @@ from simulation import Simulation, open_driver, small_spec
 
 from sweeps.cli import main
 from sweeps.folders import SweepFolder
+from sweeps.history import Noted
 from sweeps.lease import lease
 
 SPACE = "[space]\nlearning_rate = { float = [0.01, 0.1] }\n"
@@ -162,10 +163,31 @@ def test_a_sweep_that_is_not_over_has_no_best(call, tmp_path: Path) -> None:
     assert "sweeps resume bowl" in one_line(err)
 
 
+def test_a_sweep_that_ended_without_a_winner_is_not_told_to_resume(call, tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path / "results", "bowl")
+    driver = open_driver(
+        folder, small_spec(target="functions:nan_at_half", trials=1, space={"x": {"float": [0.6, 0.9]}})
+    )
+    driver.start({})
+    Simulation(driver).run()
+    driver.record(Noted("outcome", {"winner": None, "reason": "none survived"}))
+    code, _, err = call("reproduce", "bowl")
+
+    assert code == 1
+    assert "has no winner: name a trial by its number" in one_line(err)
+
+
 def test_wrong_use_is_code_2(call) -> None:
     assert call("run")[0] == 2
     assert call("run", "quickstart", "--trials", "many")[0] == 2
     assert call("fly")[0] == 2
+
+
+def test_the_bare_command_is_its_help(call) -> None:
+    code, out, err = call()
+
+    assert (code, err) == (0, "")
+    assert "Usage: sweeps" in out
 
 
 def test_help_lists_every_command_and_the_exit_codes(call) -> None:

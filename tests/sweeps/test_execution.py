@@ -12,11 +12,12 @@ from simulation import TABLE
 
 import sweeps
 from sweeps.errors import ResourceError
+from sweeps.progress import Form
 
 
-def run(results: Path, **changes: Any) -> sweeps.Result:
+def run(results: Path, form: Form = "none", **changes: Any) -> sweeps.Result:
     table = {**TABLE, "selection": {"candidates": 1, "seeds": 1}, **changes}
-    return sweeps.run(table, results=results, progress="none")
+    return sweeps.run(table, results=results, progress=form)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,17 @@ def test_a_function_that_raises_makes_failed_rows_with_reason_and_traceback(
     assert result.best is not None
 
 
+def test_a_function_that_leaves_the_process_is_a_failed_row_and_the_actor_stays(
+    ray_with_gpus: Path, tmp_path: Path
+) -> None:
+    result = run(tmp_path, target="functions:leaves_at_half", pruning={"name": "none"}, trials=8)
+    failed = result.trials[result.trials["x"] > 0.5]
+
+    assert len(failed) > 0
+    assert (failed["reason"] == "SystemExit: 3").all()
+    assert not any(trial.losses for trial in result.history.trials.values())
+
+
 def test_nan_prunes_a_trial_and_is_kept_as_it_was(ray_with_gpus: Path, tmp_path: Path) -> None:
     result = run(tmp_path, target="functions:nan_at_half", trials=8)
     diverged = result.trials[result.trials["x"] > 0.5]
@@ -76,8 +88,15 @@ def test_nan_prunes_a_trial_and_is_kept_as_it_was(ray_with_gpus: Path, tmp_path:
     assert set(diverged["reports"]) == {1}
 
 
-def test_a_trial_whose_process_dies_goes_on_in_another(ray_with_gpus: Path, tmp_path: Path) -> None:
-    result = run(tmp_path, target="functions:dies_once", pruning={"name": "none"}, trials=2)
+def test_a_trial_whose_process_dies_goes_on_in_another(
+    ray_with_gpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    changes: dict[str, Any] = {"target": "functions:dies_once", "pruning": {"name": "none"}, "trials": 2}
+    result = run(tmp_path, **changes, form="json")
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+
+    # Ray's own words about a dead worker must not mix with ours.
+    assert [line for line in lines if line.get("reason") == "lost"]
 
     assert set(result.trials["state"]) == {"complete"}
     assert set(result.trials["reports"]) == {10 - 1}
@@ -117,11 +136,13 @@ def test_more_gpus_than_there_are_is_refused_before_anything_is_asked(ray_with_g
     with pytest.raises(ResourceError, match=r"3 GPUs, but no node has so many .*--gpus-per-trial"):
         run(tmp_path, resources={"gpus_per_trial": 3.0})
 
-    assert len(sweeps.load("bowl", results=tmp_path).trials) == 0
+    assert list((tmp_path / "sweeps").iterdir()) == []
+    assert run(tmp_path, trials=1).name == "bowl"
 
 
 def test_a_wall_clock_budget_cuts_the_search_and_leaves_time_to_choose(ray_with_gpus: Path, tmp_path: Path) -> None:
-    result = run(tmp_path, target="functions:slow", trials=10_000, time="6s", selection={"candidates": 1, "seeds": 1})
+    # The search has 2.4 s of these, and no trial can be over by then.
+    result = run(tmp_path, target="functions:slower", trials=10_000, time="4s", pruning={"name": "none"})
     cut = result.trials[result.trials["state"] == "cut"]
 
     assert result.best is not None

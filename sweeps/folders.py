@@ -83,7 +83,7 @@ class SweepFolder:
 
     def require(self) -> "SweepFolder":
         """Give the folder back if a sweep is in it, else raise SweepNotFoundError with the names there are."""
-        if self.ledger.exists() or self.spec.exists():
+        if self.ledger.exists():
             return self
         names = ", ".join(folder.name for folder in list_folders(self.results)) or "none"
         raise SweepNotFoundError(

@@ -10,6 +10,18 @@ from pathlib import Path
 from sweeps.errors import LeaseError, LedgerError
 
 
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the sweep."""
+    try:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # there is no such file, or it can't be read: whoever wants the lease will hear why
+    return False
+
+
 @contextmanager
 def lease(path: Path, name: str) -> Iterator[None]:
     """Hold the sweep for this process; LeaseError at once if another process holds it."""

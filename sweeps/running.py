@@ -16,7 +16,7 @@ from sweeps.driver import Driver
 from sweeps.errors import InterruptedSweepError, SpecError, SweepError
 from sweeps.folders import SweepFolder
 from sweeps.history import History
-from sweeps.lease import lease
+from sweeps.lease import is_held, lease
 from sweeps.ledger import Ledger
 from sweeps.progress import Form, Progress
 from sweeps.session import session
@@ -147,7 +147,7 @@ def _stop_signals() -> Iterator[None]:
 def new_folder(results: Path, spec: SweepSpec, *, name_was_given: bool) -> tuple[SweepFolder, SweepSpec]:
     """A free folder: a given name must be free, the spec's own gets -2, -3, … where it is taken."""
     folder = SweepFolder(results, spec.name)
-    if not folder.path.exists():
+    if not _is_taken(folder):
         return folder, spec
     if name_was_given:
         raise SpecError(
@@ -155,7 +155,12 @@ def new_folder(results: Path, spec: SweepSpec, *, name_was_given: bool) -> tuple
             f"continue it with `sweeps resume {spec.name}`, or choose another --name"
         )
     number = 2
-    while SweepFolder(results, f"{spec.name}-{number}").path.exists():
+    while _is_taken(SweepFolder(results, f"{spec.name}-{number}")):
         number += 1
     renamed = spec.model_copy(update={"name": f"{spec.name}-{number}"})
     return SweepFolder(results, renamed.name), renamed
+
+
+def _is_taken(folder: SweepFolder) -> bool:
+    """A folder without ledger and driver is what a start left that was killed before its first commit."""
+    return folder.ledger.exists() or is_held(folder.lease)

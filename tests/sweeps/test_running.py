@@ -1,0 +1,72 @@
+"""From a spec to a running sweep: which folder it gets, and that a sweep refused at its start leaves none."""
+
+from pathlib import Path
+
+import pytest
+from simulation import open_driver, small_spec
+
+from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
+from sweeps.folders import SweepFolder
+from sweeps.lease import is_held, lease
+from sweeps.running import new_folder, start
+
+
+def test_the_specs_own_name_gets_a_number_where_it_is_taken(folder: SweepFolder) -> None:
+    spec = small_spec()
+    names = []
+    for _ in range(3):
+        claimed, named = new_folder(folder.results, spec, name_was_given=False)
+        open_driver(claimed, named)
+        names.append(named.name)
+
+    assert names == ["bowl", "bowl-2", "bowl-3"]
+
+
+def test_a_given_name_that_is_taken_is_refused(folder: SweepFolder) -> None:
+    open_driver(folder, small_spec())
+
+    with pytest.raises(SpecError, match=r"there is a sweep named 'bowl'.*`sweeps resume bowl`, or choose another"):
+        new_folder(folder.results, small_spec(), name_was_given=True)
+
+
+def test_a_folder_that_a_kill_left_before_the_first_commit_is_free(folder: SweepFolder) -> None:
+    folder.create()
+    folder.spec.write_text("a spec")
+
+    assert new_folder(folder.results, small_spec(), name_was_given=True)[0] == folder
+    with pytest.raises(SweepNotFoundError):
+        folder.require()
+
+
+def test_a_folder_whose_driver_is_about_to_begin_is_taken(folder: SweepFolder) -> None:
+    folder.create()
+    assert not is_held(folder.lease)
+    with lease(folder.lease, "bowl"):
+        assert is_held(folder.lease)
+        assert new_folder(folder.results, small_spec(), name_was_given=False)[1].name == "bowl-2"
+    assert not is_held(folder.lease)
+
+
+def test_a_sweep_refused_before_it_began_leaves_no_folder(folder: SweepFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise ResourceError("more than there is")
+
+    monkeypatch.setattr("sweeps.running._drive", refused)
+    with pytest.raises(ResourceError):
+        start(small_spec(), folder, None, None, "none", verbose=False)
+
+    assert not folder.path.exists()
+
+
+def test_what_was_recorded_stays_whatever_is_raised_later(folder: SweepFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def later(_spec: object, where: SweepFolder, *_: object, **__: object) -> None:
+        driver = open_driver(where, small_spec())
+        driver.start({})
+        raise ResourceError("more than there is")
+
+    monkeypatch.setattr("sweeps.running._drive", later)
+    with pytest.raises(ResourceError):
+        start(small_spec(), folder, None, None, "none", verbose=False)
+
+    assert folder.ledger.exists()
+    assert Path(folder.spec).exists()

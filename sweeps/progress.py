@@ -190,9 +190,10 @@ class Progress:
             ("speed", f"{summary.rate:.2f} {self._unit}/s"),
         ):
             grid.add_row(Text(name, style="dim"), Text(value))
-        running = Table(box=None, padding=(0, 2), header_style="dim")
-        for title in ("trial", self._unit, self._spec.metric, "parameters"):
-            running.add_column(title, no_wrap=True, overflow="ellipsis")
+        running = Table(box=None, padding=(0, 2), header_style="dim", expand=True)
+        for title in ("trial", self._unit, self._spec.metric):
+            running.add_column(title, no_wrap=True, min_width=len(title))
+        running.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)  # what is too long is cut here
         for trial in self.history.trials.values():
             if trial.state == "running":
                 now = trial.value(self._spec.metric)

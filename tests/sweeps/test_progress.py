@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from simulation import Simulation, open_driver, small_spec
+from simulation import TABLE, Simulation, open_driver, small_spec
 
 from study.measurement import Measurement
 from sweeps.driver import Driver
@@ -90,13 +90,14 @@ def test_nothing_is_shown_where_nothing_is_wanted(folder: SweepFolder, capsys: p
 
 
 def test_the_panel_lists_states_best_budget_and_the_trials_in_training(folder: SweepFolder) -> None:
-    driver = open_driver(folder, small_spec(time="10m"))
+    many = {f"another_parameter_{i}": {"float": [0.0, 1.0]} for i in range(9)}
+    driver = open_driver(folder, small_spec(time="10m", space={**TABLE["space"], **many}))
     progress = Progress(driver.spec, folder, driver.history, "auto", verbose=False)
     driver.observe = progress.observe
     driver.start({})
     Simulation(driver).run(stop=lambda: len(driver.history.search) == 5)
     text = io.StringIO()
-    Console(file=text, width=120).print(progress._panel(progress.summary(driver.history.last.time)))
+    Console(file=text, width=100).print(progress._panel(progress.summary(driver.history.last.time)))
     best = best_of(driver.spec, driver.history)
 
     assert best is not None
@@ -104,6 +105,7 @@ def test_the_panel_lists_states_best_budget_and_the_trials_in_training(folder: S
     assert "5/12 trials, 0:00 of 10:00" in text.getvalue()
     running = [trial for trial in driver.history.search if trial.state == "running"]
     assert running
+    assert any(line.split() == ["trial", "reports", "loss", "parameters"] for line in text.getvalue().splitlines())
     for trial in running:
         assert any(line.split()[:1] == [trial.key.label] for line in text.getvalue().splitlines())
 

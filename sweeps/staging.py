@@ -24,8 +24,9 @@ def stage(spec: SweepSpec, data_dir: Path | None) -> Any:
         reference = task.options(num_cpus=0, name=f"load {dataset}").remote(dataset, data_dir)
         ray.wait([reference])
         ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        # First, since Ray's error is an instance of its cause's class too, with a traceback for a message.
+        raise SpecError(str(error.cause)) from error
     except DataError as error:
         raise SpecError(str(error)) from error
-    except ray.exceptions.RayTaskError as error:
-        raise SpecError(str(error.cause)) from error
     return reference

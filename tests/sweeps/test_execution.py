@@ -11,7 +11,7 @@ import pytest
 from simulation import TABLE
 
 import sweeps
-from sweeps.errors import ResourceError
+from sweeps.errors import ResourceError, SpecError
 from sweeps.progress import Form
 
 
@@ -130,6 +130,25 @@ def test_actors_are_reused_and_no_more_than_slots_are_made(ray_with_gpus: Path, 
     )
 
     assert result.measurements["process"].nunique() <= 2
+
+
+def test_a_damaged_data_set_is_one_clear_line_and_leaves_no_sweep(ray_with_gpus: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(b"no images")
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(b"no labels")
+    table = {
+        "name": "digits",
+        "trials": 1,
+        "training": {"dataset": "mnist", "epochs": 1},
+        "space": {"learning_rate": {"float": [0.01, 0.1]}},
+    }
+    with pytest.raises(SpecError, match=r"^the data set 'mnist' in .* is damaged") as caught:
+        sweeps.run(table, results=tmp_path / "results", data_dir=tmp_path / "data", progress="none")
+
+    assert len(str(caught.value).splitlines()) == 1
+    assert list((tmp_path / "results" / "sweeps").iterdir()) == []
 
 
 def test_more_gpus_than_there_are_is_refused_before_anything_is_asked(ray_with_gpus: Path, tmp_path: Path) -> None:

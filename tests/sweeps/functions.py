@@ -94,13 +94,17 @@ def no_generator(params, seed):
     return {"loss": params["x"]}
 
 
-def slow(params, seed, checkpoint, seconds=0.1):
+def slow(params, seed, checkpoint):
     """Nine reports of work that takes 0.1 s each, and can go on."""
-    for report in range((checkpoint or {"report": 0})["report"] + 1, 10):
-        time.sleep(seconds)
-        yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report, "checkpoint": {"report": report}}
+    yield from _work(params, checkpoint, 0.1)
 
 
 def slower(params, seed, checkpoint):
     """Nine reports of 0.3 s."""
-    yield from slow(params, seed, checkpoint, seconds=0.3)
+    yield from _work(params, checkpoint, 0.3)
+
+
+def _work(params, checkpoint, seconds):
+    for report in range((checkpoint or {"report": 0})["report"] + 1, 10):
+        time.sleep(seconds)
+        yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report, "checkpoint": {"report": report}}

@@ -68,7 +68,9 @@ def measured(process: subprocess.Popen[str], enough: int) -> list[int]:
     seqs: list[int] = []
     assert process.stdout is not None
     while len(seqs) < enough:
-        row = json.loads(process.stdout.readline())
+        line = process.stdout.readline()
+        assert line, process.communicate()[1]
+        row = json.loads(line)
         seqs += [row["seq"]] if row["kind"] == "measured" else []
     return seqs
 

@@ -112,7 +112,7 @@ def test_a_sweep_over_models_checks_its_knobs_before_anything_runs(change: dict[
 def test_a_missing_file_and_a_missing_preset_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="can't be read"):
         load_spec(tmp_path / "none.toml")
-    with pytest.raises(SpecError, match=r"no preset sweep named 'quickstrat', did you mean 'quickstart'\?"):
+    with pytest.raises(SpecError, match=r"no preset sweep has that name, did you mean 'quickstart'\?"):
         load_spec("quickstrat")
 
 

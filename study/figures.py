@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from study.measurement import Measurement
     from study.range_test import LrRange
 
 # Okabe and Ito, Color Universal Design, 2008: blue, vermillion and green that differ for all kinds of sight.
@@ -46,6 +47,29 @@ def learning_curves(
     return figure
 
 
+def training_curves(measurements: "Sequence[Measurement]", *, title: str) -> "Figure":
+    """One run: loss and accuracy on training and validation images over the epochs, and the learning rate below."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 5.4), dpi=150, layout="constrained")
+    places = figure.subplot_mosaic([["loss", "accuracy"], ["rate", "rate"]], height_ratios=(3, 1))
+    losses, accuracies, rates = places["loss"], places["accuracy"], places["rate"]
+    epochs = [m.fidelity for m in measurements]
+    for axes, name, unit in ((losses, "loss", "cross entropy, nats"), (accuracies, "accuracy", "0 to 1")):
+        for part, colour, style in (("train", BLUE, "--"), ("validation", VERMILLION, "-")):
+            values = [m.values[f"{part}_{name}"] for m in measurements]
+            axes.plot(epochs, values, style, marker=".", color=colour, label=part)
+        axes.set_ylabel(f"{name} ({unit})")
+        axes.legend(frameon=False, fontsize=8)
+    rates.plot(epochs, [m.values["learning_rate"] for m in measurements], marker=".", color="black")
+    rates.set_ylabel("learning rate")
+    for axes in (losses, accuracies, rates):
+        axes.set_xlabel("training seen (epochs)")
+        _plain(axes)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    return figure
+
+
 def lr_range_figure(result: "LrRange", *, title: str) -> "Figure":
     """A range test: the loss over the learning rate, the bounds for a search as a band, and both suggestions."""
     figure, axes = _plain_axes()
@@ -73,10 +97,14 @@ def _plain_axes() -> "tuple[Figure, Axes]":
 
     figure = Figure(figsize=(7.2, 4.2), dpi=150, layout="constrained")
     axes = figure.add_subplot()
+    _plain(axes)
+    return figure, axes
+
+
+def _plain(axes: "Axes") -> None:
     axes.grid(color="#EEEEEE")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def _legend(axes: object, curves: Sequence[Curve], winner: str | None) -> None:

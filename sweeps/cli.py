@@ -1,5 +1,6 @@
 """The command line: each command is a few lines over the Python face, and words every error in one line."""
 
+import json
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -26,6 +27,8 @@ Name = Annotated[str, typer.Argument(help="Name of the sweep, as `sweeps list` s
 DataDir = Annotated[Path | None, typer.Option(help="Where full data sets lie or are downloaded to.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every report, and Ray's own logs.")]
+Model = Annotated[str, typer.Option(help="custom_cnn, alexnet or vgg.")]
+Data = Annotated[str, typer.Option(help="mnist_sample (embedded), mnist, fashion_mnist, kmnist or cifar10.")]
 
 RESULTS = Path("results")
 
@@ -156,6 +159,36 @@ def train(
     from sweeps.single import train_one
 
     train_one(config, results, data_dir)
+
+
+@app.command("lr-range")
+def lr_range(
+    model: Model = "custom_cnn",
+    optimizer: Annotated[str, typer.Option(help="sgd, nesterov, adam or adamw.")] = "nesterov",
+    data: Data = "mnist_sample",
+    batch_size: Annotated[int, typer.Option(help="Images in a step; the best rate hangs on it.")] = 128,
+    low: Annotated[float, typer.Option(help="Rate of the first step.")] = 1e-6,
+    high: Annotated[float, typer.Option(help="Rate of the last step, if the loss doesn't diverge before.")] = 10.0,
+    steps: Annotated[int, typer.Option(help="Steps of the ramp, one batch each.")] = 120,
+    seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of the data.")] = 0,
+    results: Results = RESULTS,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Let the learning rate climb step by step and see where the loss falls, and where it diverges."""
+    from study.config import TrialConfig
+    from sweeps.ramps import range_test
+
+    config = TrialConfig(model=model, optimizer=optimizer, dataset=data, batch_size=batch_size, seed=seed)
+    found = range_test(config, results, data_dir, low=low, high=high, steps=steps)
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    typer.echo(f"steepest descent at {found['steepest']:.2g}, valley at {found['valley']:.2g}")
+    typer.echo(f"search between {found['low']:.2g} and {found['high']:.2g}")
+    end = found["diverged"]
+    typer.echo("the loss did not diverge" if end is None else f"the loss diverged at {end:.2g}")
+    typer.echo(f"stored in {found['stored']}, figure {found['figure']}")
 
 
 @app.command()

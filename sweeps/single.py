@@ -30,6 +30,7 @@ def train_one(path: Path, results: Path, data_dir: Path | None) -> None:
     config = read_config(path)
     from study.data import load
     from study.experiments import store
+    from study.figures import training_curves
     from study.reproducibility import environment
     from study.training import Training
 
@@ -41,4 +42,6 @@ def train_one(path: Path, results: Path, data_dir: Path | None) -> None:
         print(f"epoch {measurement.fidelity:g}: {values} ({measurement.seconds:.1f} s)", flush=True)
         measurements.append(measurement)
     experiment = store(results, training, measurements, environment(config, data), exit_reason="complete", extra={})
-    print(f"stored in {experiment.folder}")
+    title = f"{config.model}, {config.optimizer}, {config.dataset}, seed {config.seed}"
+    training_curves(measurements, title=title).savefig(experiment.folder / "curves.png")
+    print(f"stored in {experiment.folder}, figure curves.png")

@@ -16,7 +16,8 @@ def test_a_config_is_trained_shown_and_stored(tmp_path: Path, capsys: pytest.Cap
     lines = capsys.readouterr().out.splitlines()
 
     assert lines[0].startswith("epoch 1: train_loss ")
-    assert lines[-1] == f"stored in {tmp_path / 'results/custom_cnn/exp_1'}"
+    assert lines[-1] == f"stored in {tmp_path / 'results/custom_cnn/exp_1'}, figure curves.png"
+    assert (tmp_path / "results/custom_cnn/exp_1/curves.png").read_bytes().startswith(b"\x89PNG")
     stored = load_experiment(tmp_path / "results/custom_cnn/exp_1")
     data = load("mnist_sample")
     accuracy = stored.evaluate(data, data.validation)["accuracy"]

@@ -1,0 +1,50 @@
+"""Range tests from the command line: the ramp is climbed in this process, drawn, and stored beside the experiments."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from study.config import TrialConfig
+from study.files import replacing
+from sweeps.errors import SpecError
+
+
+def range_test(
+    config: TrialConfig, results: Path, data_dir: Path | None, *, low: float, high: float, steps: int
+) -> dict[str, Any]:
+    """Run the test and store results/<model>/lr_range_<optimizer>.json and .png; gives what the JSON holds."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from study.data import load
+    from study.figures import lr_range_figure
+    from study.range_test import RangeTestError, judge, ramp
+    from study.reproducibility import environment
+    from study.training import Training
+
+    data = load(config.dataset, data_dir)
+    try:
+        rates = ramp(low, high, steps)
+        losses = (loss.item() for loss in Training(config, data).probe(rates))
+        shown = track(losses, "climbing", total=steps, transient=True, console=Console(stderr=True))
+        result = judge(rates, shown)
+    except RangeTestError as error:
+        raise SpecError(f"{config.model} with {config.optimizer}: {error}") from error
+    title = f"{config.model}, {config.optimizer}, batch size {config.batch_size}, {config.dataset}"
+    place = results.absolute() / config.model / f"lr_range_{config.optimizer}.json"
+    figure = place.with_suffix(".png")
+    content = {
+        **asdict(result),
+        "config": config.model_dump(exclude_none=True),
+        "environment": environment(config, data),
+        "figure": figure.name,
+    }
+    try:
+        with replacing(place) as temporary:
+            temporary.write_text(json.dumps(content, indent=2), "utf-8")
+        with replacing(figure) as temporary:
+            lr_range_figure(result, title=title).savefig(temporary, format="png")
+    except OSError as error:
+        raise SpecError(f"{place.parent} can't be written ({error.strerror}): choose another --results") from error
+    return {**content, "stored": str(place)}

@@ -1,0 +1,41 @@
+"""Range tests from the command line: stored with what made them, drawn, and refused in one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from study.config import TrialConfig
+from sweeps.errors import SpecError
+from sweeps.ramps import range_test
+
+PNG = b"\x89PNG"
+
+
+def test_a_range_test_is_stored_with_its_config_and_drawn(tmp_path: Path) -> None:
+    config = TrialConfig(batch_size=32, optimizer="adam")
+    found = range_test(config, tmp_path, None, low=1e-5, high=1.0, steps=40)
+    stored = json.loads((tmp_path / "custom_cnn/lr_range_adam.json").read_text())
+
+    assert found["stored"] == str(tmp_path / "custom_cnn/lr_range_adam.json")
+    assert stored == {key: list(v) if isinstance(v, tuple) else v for key, v in found.items() if key != "stored"}
+    assert TrialConfig(**stored["config"]) == config
+    assert stored["environment"]["dataset"] == "mnist_sample"
+    assert 1e-5 <= stored["low"] < stored["high"] <= 1.0
+    assert (tmp_path / "custom_cnn" / stored["figure"]).read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "message"),
+    [
+        (50.0, 1000.0, "custom_cnn with nesterov: the loss diverged after .* start the ramp lower"),
+        (1.0, 0.1, "custom_cnn with nesterov: a ramp needs 0 < low < high"),
+    ],
+)
+def test_a_ramp_without_a_suggestion_says_why_and_stores_nothing(
+    tmp_path: Path, low: float, high: float, message: str
+) -> None:
+    with pytest.raises(SpecError, match=message):
+        range_test(TrialConfig(batch_size=32), tmp_path, None, low=low, high=high, steps=40)
+
+    assert list(tmp_path.iterdir()) == []

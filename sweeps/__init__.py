@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sweeps.errors import SpecError as SpecError
     from sweeps.errors import SweepError as SweepError
     from sweeps.errors import SweepNotFoundError as SweepNotFoundError
-    from sweeps.replay import Replay as Replay
+    from sweeps.execution.replay import Replay as Replay
     from sweeps.result import Result as Result
     from sweeps.spec import SweepSpec as SweepSpec
     from sweeps.spec import load_spec as load_spec
@@ -31,7 +31,7 @@ _MODULES = {
     "SpecError": "errors",
     "SweepError": "errors",
     "SweepNotFoundError": "errors",
-    "Replay": "replay",
+    "Replay": "execution.replay",
     "Result": "result",
     "SweepSpec": "spec",
     "load_spec": "spec",

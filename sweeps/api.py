@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sweeps.folders import SweepFolder
-from sweeps.progress import Form
+from sweeps.execution.targets import Function, check_function, function_name
 from sweeps.result import Result
 from sweeps.running import go_on, new_folder, start
 from sweeps.spec import SweepSpec, load_spec
-from sweeps.targets import Function, check_function, function_name
+from sweeps.store.folders import SweepFolder
+from sweeps.terminal.progress import Form
 
 DEFAULT_RESULTS = Path("results")
 

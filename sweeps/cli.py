@@ -90,7 +90,7 @@ def resume(
 
 def _finish(result: Any, as_json: bool) -> None:
     """Tell the outcome; exit code 1 where no trial survived."""
-    from sweeps.showing import tell_outcome
+    from sweeps.terminal.showing import tell_outcome
 
     if not as_json:
         tell_outcome(result)
@@ -103,7 +103,7 @@ def _finish(result: Any, as_json: bool) -> None:
 @app.command("list")
 def list_sweeps(results: Results = RESULTS, as_json: Json = False) -> None:
     """List the sweeps of a results folder."""
-    from sweeps.showing import tell_list
+    from sweeps.terminal.showing import tell_list
 
     tell_list(results, as_json=as_json)
 
@@ -119,7 +119,7 @@ def show(
 ) -> None:
     """Show a sweep: its outcome, its selection and its trials."""
     from sweeps.api import load
-    from sweeps.showing import draw_curves, tell_sweep
+    from sweeps.terminal.showing import draw_curves, tell_sweep
 
     result = load(name, results=results)
     tell_sweep(result, as_json=as_json)
@@ -156,7 +156,7 @@ def train(
     data_dir: DataDir = None,
 ) -> None:
     """Train one model and store it as an experiment."""
-    from sweeps.single import train_one
+    from sweeps.terminal.single import train_one
 
     train_one(config, results, data_dir)
 
@@ -177,7 +177,7 @@ def lr_range(
 ) -> None:
     """Let the learning rate climb step by step and see where the loss falls, and where it diverges."""
     from study.config import TrialConfig
-    from sweeps.ramps import range_test
+    from sweeps.terminal.ramps import range_test
 
     config = TrialConfig(model=model, optimizer=optimizer, dataset=data, batch_size=batch_size, seed=seed)
     found = range_test(config, results, data_dir, low=low, high=high, steps=steps)
@@ -197,7 +197,7 @@ def clean(
     results: Results = RESULTS,
 ) -> None:
     """Remove what dead Rays left behind and, with a NAME, the checkpoints of a sweep that is over."""
-    from sweeps.cleaning import clean_rays, clean_sweep
+    from sweeps.terminal.cleaning import clean_rays, clean_sweep
 
     if name is not None:
         typer.echo(clean_sweep(name, results))

@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.errors import SpecError, SweepError
-from sweeps.folders import SweepFolder
-from sweeps.history import History, Trial, TrialKey
-from sweeps.ledger import Ledger
-from sweeps.selection import final_key
+from sweeps.execution.targets import Function, resolve
+from sweeps.search.history import History, Trial, TrialKey
+from sweeps.search.selection import final_key
 from sweeps.spec import SweepSpec
-from sweeps.targets import Function, resolve
+from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import Ledger
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sweeps.replay import Replay
+    from sweeps.execution.replay import Replay
 
 
 class Result:
@@ -39,7 +39,7 @@ class Result:
 
     @cached_property
     def _frames(self) -> dict[str, "pd.DataFrame"]:
-        from sweeps.export import tables, to_frame
+        from sweeps.store.export import tables, to_frame
 
         return {name: to_frame(table) for name, table in tables(self.spec, self.history).items()}
 
@@ -93,7 +93,7 @@ class Result:
 
     def reproduce(self, trial: int | str = "best", data_dir: Path | str | None = None) -> "Replay":
         """Train a trial again in a fresh process and compare every measurement and digest with the ledger's."""
-        from sweeps.replay import replay
+        from sweeps.execution.replay import replay
         from sweeps.running import recorded_data_dir
 
         function = self._function or (resolve(self.spec.target) if self.spec.target else None)

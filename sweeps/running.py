@@ -11,17 +11,17 @@ from typing import Any, NoReturn
 
 from study.data import DataError
 from study.files import replacing
-from sweeps.agenda import Finished, next_work
-from sweeps.driver import Driver
 from sweeps.errors import InterruptedSweepError, SpecError, SweepError
-from sweeps.folders import SweepFolder
-from sweeps.history import History
-from sweeps.lease import is_held, lease
-from sweeps.ledger import Ledger
-from sweeps.progress import Form, Progress
-from sweeps.session import session
+from sweeps.execution.driver import Driver
+from sweeps.execution.session import session
+from sweeps.execution.targets import Function, resolve, source_hash
+from sweeps.search.agenda import Finished, next_work
+from sweeps.search.history import History
 from sweeps.spec import SweepSpec
-from sweeps.targets import Function, resolve, source_hash
+from sweeps.store.folders import SweepFolder
+from sweeps.store.lease import is_held, lease
+from sweeps.store.ledger import Ledger
+from sweeps.terminal.progress import Form, Progress
 
 
 def start(
@@ -61,7 +61,7 @@ def _drive(
     *,
     verbose: bool,
 ) -> None:
-    from sweeps.export import write_tables
+    from sweeps.store.export import write_tables
 
     driver = Driver(spec, folder, ledger)
     progress = Progress(spec, folder, driver.history, form, verbose=verbose)
@@ -90,10 +90,10 @@ def _drive(
 
 
 def _run(driver: Driver, function: Function | None, data_dir: Path | None, slots: int, progress: Progress) -> None:
-    from sweeps.conclusion import conclude
-    from sweeps.execution import execute
-    from sweeps.staging import stage
-    from sweeps.worker import worker_class
+    from sweeps.execution.conclusion import conclude
+    from sweeps.execution.staging import stage
+    from sweeps.execution.tune import execute
+    from sweeps.execution.worker import worker_class
 
     data = stage(driver.spec, data_dir)
     driver.start(_session_facts(function, data_dir, slots))

@@ -17,7 +17,7 @@ from search_spaces import SearchSpace, SpaceError, extend, parse, preset, to_tab
 from search_spaces.space import hint
 from study.config import TrialConfig
 from sweeps.errors import SpecError
-from sweeps.folders import check_name
+from sweeps.names import check_name
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,31 @@ def test_a_room_imports_only_where_its_arrows_point(room: str) -> None:
         assert not imported(path) & FORBIDDEN[room], path
 
 
+# Within sweeps: what a room may import of the others. The modules at its top that all may use hold no state.
+INNER = {
+    "search": {"search"},
+    "store": {"search", "store"},
+    "execution": {"search", "store", "execution"},
+    "terminal": {"search", "store", "execution", "terminal", "result"},
+}
+COMMON = {"errors", "names", "spec"}
+
+
+@pytest.mark.parametrize("room", INNER)
+def test_a_room_of_sweeps_imports_only_from_the_rooms_beneath_it(room: str) -> None:
+    paths = sorted((ROOT / "sweeps" / room).glob("*.py"))
+    assert len(paths) > 1
+    for path in paths:
+        names = re.findall(r"(?:from|import) sweeps\.(\w+)", path.read_text("utf-8"))
+        assert set(names) <= INNER[room] | COMMON, path
+
+
+def test_the_search_is_pure() -> None:
+    impure = {"ray", "time", "os", "pathlib", "sqlalchemy", "pyarrow", "pandas", "random"}
+    for path in sorted((ROOT / "sweeps" / "search").glob("*.py")):
+        assert not imported(path) & impure, path
+
+
 @pytest.mark.parametrize("path", [path for room in ROOMS for path in modules(room)], ids=str)
 def test_a_module_opens_with_a_sentence_and_fits_one_idea(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text("utf-8")))
@@ -71,8 +97,8 @@ LIGHT = {
     "sweeps.cli": ("torch", "ray", "pandas", "optuna"),
     "sweeps.api": ("torch", "ray", "optuna"),
     "sweeps.running": ("torch", "ray", "optuna"),
-    "sweeps.execution": ("torch", "torchvision"),
-    "sweeps.worker": ("torch", "torchvision"),
+    "sweeps.execution.tune": ("torch", "torchvision"),
+    "sweeps.execution.worker": ("torch", "torchvision"),
 }
 
 
@@ -86,7 +112,8 @@ def test_importing_stays_light(module: str) -> None:
 
 def test_reading_a_sweeps_results_needs_neither_torch_nor_ray() -> None:
     code = (
-        "import sys; import sweeps, sweeps.result, sweeps.export, sweeps.showing, sweeps.optuna_view; "
+        "import sys; import sweeps, sweeps.result, sweeps.store.export; "
+        "import sweeps.terminal.showing, sweeps.search.optuna_view; "
         "print([name for name in ('torch', 'ray') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.folders import SweepFolder
+from sweeps.store.folders import SweepFolder
 
 HERE = Path(__file__).parent
 
@@ -29,7 +29,7 @@ def ray_with_gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """
     place = tmp_path_factory.mktemp("seen-by-workers") / "marks"
     place.mkdir()
-    from sweeps.session import ray_folder, set_environment
+    from sweeps.execution.session import ray_folder, set_environment
 
     set_environment()
     import ray

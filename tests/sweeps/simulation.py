@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sweeps.driver import Driver
-from sweeps.folders import SweepFolder
-from sweeps.ledger import Ledger
-from sweeps.legs import run_leg
-from sweeps.messages import Leg
+from sweeps.execution.driver import Driver
+from sweeps.execution.legs import run_leg
+from sweeps.execution.messages import Leg
+from sweeps.execution.targets import FunctionRun, resolve
 from sweeps.spec import SweepSpec, load_spec
-from sweeps.targets import FunctionRun, resolve
+from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import Ledger
 
 TABLE = {
     "name": "bowl",

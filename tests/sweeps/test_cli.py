@@ -7,9 +7,9 @@ import pytest
 from simulation import Simulation, open_driver, small_spec
 
 from sweeps.cli import main
-from sweeps.folders import SweepFolder
-from sweeps.history import Noted
-from sweeps.lease import lease
+from sweeps.search.history import Noted
+from sweeps.store.folders import SweepFolder
+from sweeps.store.lease import lease
 
 SPACE = "[space]\nlearning_rate = { float = [0.01, 0.1] }\n"
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from simulation import Simulation, open_driver, small_spec
 
 from study.measurement import Measurement
-from sweeps.comparison import first_difference
-from sweeps.driver import MAX_LOSSES, Driver
-from sweeps.folders import SweepFolder
-from sweeps.history import Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
-from sweeps.ledger import Ledger, dump_json
-from sweeps.messages import Leg, Message
-from sweeps.selection import candidates, select
+from sweeps.execution.driver import MAX_LOSSES, Driver
+from sweeps.execution.messages import Leg, Message
+from sweeps.search.comparison import first_difference
+from sweeps.search.history import Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
+from sweeps.search.selection import candidates, select
+from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import Ledger, dump_json
 
 
 class Killed(BaseException):

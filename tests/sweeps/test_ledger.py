@@ -16,8 +16,8 @@ from simulation import small_spec
 
 from study.measurement import Measurement
 from sweeps.errors import LedgerError
-from sweeps.history import Asked, Decided, Measured, Moved, Noted, Row, TrialKey
-from sweeps.ledger import Ledger, dump_json, load_json
+from sweeps.search.history import Asked, Decided, Measured, Moved, Noted, Row, TrialKey
+from sweeps.store.ledger import Ledger, dump_json, load_json
 
 floats = st.floats(allow_nan=True, allow_infinity=True)
 scalars = st.booleans() | st.integers(-(2**53), 2**53) | floats | st.text(max_size=8)
@@ -176,8 +176,8 @@ _WRITER = """
 import sys
 from pathlib import Path
 from simulation import small_spec
-from sweeps.history import Noted
-from sweeps.ledger import Ledger
+from sweeps.search.history import Noted
+from sweeps.store.ledger import Ledger
 ledger = Ledger.create(Path(sys.argv[1]), small_spec())
 for number in range(10**6):
     print(ledger.append(Noted("n", {"number": number})).seq, flush=True)

@@ -10,12 +10,12 @@ from rich.console import Console
 from simulation import TABLE, Simulation, open_driver, small_spec
 
 from study.measurement import Measurement
-from sweeps.driver import Driver
-from sweeps.folders import SweepFolder
-from sweeps.history import Asked, Measured, Stamp, TrialKey
-from sweeps.ledger import Ledger, load_json
-from sweeps.progress import Form, Progress, best_of, row_as_dict
-from sweeps.session import Session
+from sweeps.execution.driver import Driver
+from sweeps.execution.session import Session
+from sweeps.search.history import Asked, Measured, Stamp, TrialKey
+from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import Ledger, load_json
+from sweeps.terminal.progress import Form, Progress, best_of, row_as_dict
 
 
 def shown(folder: SweepFolder, form: Form, *, verbose: bool = False, **changes: Any) -> tuple[Driver, Progress]:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from simulation import small_spec
 
 from study.measurement import Measurement
-from sweeps.history import DIVERGED, Asked, History, Measured, Stamp, TrialKey
-from sweeps.pruning import decide, levels, promotion
+from sweeps.search.history import DIVERGED, Asked, History, Measured, Stamp, TrialKey
+from sweeps.search.pruning import decide, levels, promotion
 from sweeps.spec import SweepSpec
 
 

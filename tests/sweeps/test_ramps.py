@@ -7,7 +7,7 @@ import pytest
 
 from study.config import TrialConfig
 from sweeps.errors import SpecError
-from sweeps.ramps import range_test
+from sweeps.terminal.ramps import range_test
 
 PNG = b"\x89PNG"
 

@@ -9,7 +9,7 @@ from simulation import Simulation, open_driver, small_spec
 
 import sweeps
 from sweeps.errors import SweepError
-from sweeps.folders import SweepFolder
+from sweeps.store.folders import SweepFolder
 
 HERE = "WHERE number = 1 AND replicate = 0"
 

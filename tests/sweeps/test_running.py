@@ -6,9 +6,9 @@ import pytest
 from simulation import open_driver, small_spec
 
 from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
-from sweeps.folders import SweepFolder
-from sweeps.lease import is_held, lease
 from sweeps.running import new_folder, start
+from sweeps.store.folders import SweepFolder
+from sweeps.store.lease import is_held, lease
 
 
 def test_the_specs_own_name_gets_a_number_where_it_is_taken(folder: SweepFolder) -> None:

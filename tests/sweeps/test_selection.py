@@ -3,8 +3,8 @@
 from simulation import small_spec
 
 from study.measurement import Measurement
-from sweeps.history import Asked, History, Measured, Moved, Stamp, TrialKey
-from sweeps.selection import candidates, select, selection_seed, wanted
+from sweeps.search.history import Asked, History, Measured, Moved, Stamp, TrialKey
+from sweeps.search.selection import candidates, select, selection_seed, wanted
 
 SPEC = small_spec(selection={"candidates": 2, "seeds": 2})
 

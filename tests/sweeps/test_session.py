@@ -6,7 +6,7 @@ import types
 import pytest
 
 from sweeps.errors import ResourceError
-from sweeps.session import Session, _slots, set_environment
+from sweeps.execution.session import Session, _slots, set_environment
 from sweeps.spec import Resources
 
 TWO_GPUS = {"CPU": 8.0, "GPU": 2.0}

@@ -7,7 +7,7 @@ import pytest
 from study.data import load
 from study.experiments import load_experiment
 from sweeps.errors import SpecError
-from sweeps.single import read_config, train_one
+from sweeps.terminal.single import read_config, train_one
 
 
 def test_a_config_is_trained_shown_and_stored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

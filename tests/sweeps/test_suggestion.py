@@ -5,13 +5,13 @@ import pytest
 from simulation import Simulation, open_driver, small_spec
 
 from study.measurement import Measurement
-from sweeps.folders import SweepFolder
-from sweeps.history import Asked, History, Measured, Moved, Stamp, TrialKey
-from sweeps.ledger import Ledger
-from sweeps.optuna_view import FIDELITY_UNIT, OptunaView
-from sweeps.pruning import decide
+from sweeps.search.history import Asked, History, Measured, Moved, Stamp, TrialKey
+from sweeps.search.optuna_view import FIDELITY_UNIT, OptunaView
+from sweeps.search.pruning import decide
+from sweeps.search.suggestion import suggest
 from sweeps.spec import load_spec
-from sweeps.suggestion import suggest
+from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import Ledger
 
 SPEC = small_spec(trials=40)
 

@@ -10,7 +10,7 @@ import functions
 import pytest
 
 from sweeps.errors import SpecError
-from sweeps.targets import FunctionRun, check_function, function_name, resolve, source_hash
+from sweeps.execution.targets import FunctionRun, check_function, function_name, resolve, source_hash
 
 
 def never() -> bool:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from simulation import small_spec
 
-from sweeps.history import TrialKey
-from sweeps.messages import Leg
-from sweeps.worker import MESSAGE, worker_class
+from sweeps.execution.messages import Leg
+from sweeps.execution.worker import MESSAGE, worker_class
+from sweeps.search.history import TrialKey
 
 
 def a_leg(folder: Path, number: int, **changes: Any) -> Leg:
@@ -67,7 +67,7 @@ def test_what_a_trial_raises_is_a_message_and_the_actor_stays(worker: Any, tmp_p
 
 def test_after_a_lost_device_the_process_is_left(worker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[int] = []
-    monkeypatch.setattr("sweeps.worker.os._exit", left.append)
+    monkeypatch.setattr("sweeps.execution.worker.os._exit", left.append)
     worker._messages = iter(
         [
             type(

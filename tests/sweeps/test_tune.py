@@ -12,7 +12,7 @@ from simulation import TABLE
 
 import sweeps
 from sweeps.errors import ResourceError, SpecError
-from sweeps.progress import Form
+from sweeps.terminal.progress import Form
 
 
 def run(results: Path, form: Form = "none", **changes: Any) -> sweeps.Result:

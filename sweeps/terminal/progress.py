@@ -14,11 +14,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.folders import SweepFolder
-from sweeps.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, Trial
-from sweeps.ledger import dump_json
-from sweeps.session import Session
+from sweeps.execution.session import Session
+from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, Trial
 from sweeps.spec import SweepSpec
+from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import dump_json
 
 Form = Literal["auto", "json", "none"]
 STATES = ("running", "paused", "cut", "pruned", "complete", "failed")

@@ -11,10 +11,10 @@ from typing import Any
 from ray.tune import PlacementGroupFactory, Trainable
 
 from study.measurement import Measurement
-from sweeps.legs import run_leg
-from sweeps.messages import Leg, Message
+from sweeps.execution.legs import run_leg
+from sweeps.execution.messages import Leg, Message
+from sweeps.execution.targets import Function, FunctionRun, Run, TrainingRun
 from sweeps.spec import Resources, SweepSpec
-from sweeps.targets import Function, FunctionRun, Run, TrainingRun
 
 MESSAGE = "message"  # the one key of what a step gives to Tune
 

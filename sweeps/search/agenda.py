@@ -8,9 +8,9 @@ thing: a trial goes on under its own number, from its checkpoint.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sweeps.history import Decided, History, Moved, Trial, TrialKey
-from sweeps.pruning import promotion
-from sweeps.selection import BASELINE, candidates, wanted
+from sweeps.search.history import Decided, History, Moved, Trial, TrialKey
+from sweeps.search.pruning import promotion
+from sweeps.search.selection import BASELINE, candidates, wanted
 from sweeps.spec import SweepSpec
 
 

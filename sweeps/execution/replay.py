@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from study.measurement import Measurement
-from sweeps.comparison import environment_differences, first_difference
 from sweeps.errors import SweepError
-from sweeps.history import History, Trial
-from sweeps.ledger import dump_json, load_json
+from sweeps.execution.targets import Function, FunctionRun, Run, TrainingRun
+from sweeps.search.comparison import environment_differences, first_difference
+from sweeps.search.history import History, Trial
 from sweeps.spec import SweepSpec, parse_spec
-from sweeps.targets import Function, FunctionRun, Run, TrainingRun
+from sweeps.store.ledger import dump_json, load_json
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _pickled(function: Function) -> bytes:
 
 def _fresh_process(request: _Request) -> Generator[dict[str, Any]]:
     """What the process answers, line by line; it is killed when nobody listens any more."""
-    command = [sys.executable, "-m", "sweeps.replay"]
+    command = [sys.executable, "-m", "sweeps.execution.replay"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -154,6 +154,6 @@ if __name__ == "__main__":
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     # Pickled under the module's own name, not __main__: run the module that the caller knows.
-    from sweeps.replay import _serve as serve
+    from sweeps.execution.replay import _serve as serve
 
     serve(sys.stdin.buffer, answers)

@@ -14,8 +14,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from sweeps.driver import Driver
-from sweeps.worker import MESSAGE
+from sweeps.execution.driver import Driver
+from sweeps.execution.worker import MESSAGE
 
 _Answer = TypeVar("_Answer")
 

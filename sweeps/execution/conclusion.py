@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from study.files import replacing
-from sweeps.driver import Driver
 from sweeps.errors import SweepError
-from sweeps.export import write_tables
-from sweeps.folders import SweepFolder
-from sweeps.history import History, Noted, Trial
-from sweeps.selection import BASELINE, Selection, candidates, select
+from sweeps.execution.driver import Driver
+from sweeps.search.history import History, Noted, Trial
+from sweeps.search.selection import BASELINE, Selection, candidates, select
 from sweeps.spec import SweepSpec
+from sweeps.store.export import write_tables
+from sweeps.store.folders import SweepFolder
 
 if TYPE_CHECKING:
     from study.data import Dataset

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from sweeps.errors import LedgerError, SpecError
-from sweeps.folders import list_folders
-from sweeps.ledger import dump_json
-from sweeps.progress import params_in_brief
 from sweeps.result import Result
+from sweeps.store.folders import list_folders
+from sweeps.store.ledger import dump_json
+from sweeps.terminal.progress import params_in_brief
 
 
 def _console() -> Console:

@@ -5,8 +5,8 @@ import traceback
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-from sweeps.messages import Leg, Message
-from sweeps.targets import Run
+from sweeps.execution.messages import Leg, Message
+from sweeps.execution.targets import Run
 
 
 def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Generator[Message]:

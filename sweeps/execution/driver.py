@@ -12,16 +12,16 @@ from typing import Any, Literal
 
 from study.measurement import Measurement
 from study.seeds import derive_seed
-from sweeps.agenda import Ask, Finished, GoOn, Record, Replicate, Wait, next_work
-from sweeps.comparison import first_difference
-from sweeps.folders import SweepFolder
-from sweeps.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, Trial, TrialKey
-from sweeps.ledger import Ledger, dump_json
-from sweeps.messages import Leg, Message
-from sweeps.pruning import decide
-from sweeps.selection import FINAL_REPLICATE, selection_seed
+from sweeps.execution.messages import Leg, Message
+from sweeps.search.agenda import Ask, Finished, GoOn, Record, Replicate, Wait, next_work
+from sweeps.search.comparison import first_difference
+from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, Trial, TrialKey
+from sweeps.search.pruning import decide
+from sweeps.search.selection import FINAL_REPLICATE, selection_seed
+from sweeps.search.suggestion import suggest
 from sweeps.spec import SweepSpec
-from sweeps.suggestion import suggest
+from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import Ledger, dump_json
 
 MAX_LOSSES = 2  # an actor that dies may take its trial with it this often before the trial is failed
 

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 from study.files import replacing
 from study.measurement import Measurement
 from sweeps.errors import LedgerError
-from sweeps.history import Asked, Decided, Measured, Moved, Noted, Row, Stamp, TrialKey
+from sweeps.search.history import Asked, Decided, Measured, Moved, Noted, Row, Stamp, TrialKey
 from sweeps.spec import SweepSpec, parse_spec
 
 SCHEMA_VERSION = 1

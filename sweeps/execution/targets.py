@@ -18,8 +18,8 @@ from search_spaces.space import hint
 from study.files import replacing
 from study.measurement import Measurement
 from sweeps.errors import SpecError
-from sweeps.ledger import dump_json, load_json
 from sweeps.spec import SweepSpec
+from sweeps.store.ledger import dump_json, load_json
 
 if TYPE_CHECKING:
     from study.data import Dataset

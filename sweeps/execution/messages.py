@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from study.measurement import Measurement
-from sweeps.history import TrialKey
+from sweeps.search.history import TrialKey
 
 
 @dataclass(frozen=True)

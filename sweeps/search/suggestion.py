@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from search_spaces import Choice, Float, Int, Parameter, Scalar
 from study.seeds import derive_seed
-from sweeps.history import History
-from sweeps.selection import BASELINE
+from sweeps.search.history import History
+from sweeps.search.selection import BASELINE
 from sweeps.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def suggest(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scal
         return spec.space.defaults()
     import optuna
 
-    from sweeps.optuna_view import OptunaView
+    from sweeps.search.optuna_view import OptunaView
 
     view = OptunaView(spec, history)
     study = optuna.load_study(study_name=spec.name, storage=view, sampler=_sampler(spec, number))

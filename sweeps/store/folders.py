@@ -1,23 +1,11 @@
-"""Where a sweep's files lie, and the check that a name stays inside the results folder."""
+"""Where a sweep's files lie below the results folder."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeps.errors import LedgerError, SpecError, SweepNotFoundError
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-
-
-def check_name(name: str) -> str:
-    """Give the name back if it can be a folder's name, else raise SpecError: names become paths."""
-    if not _NAME.fullmatch(name):
-        raise SpecError(
-            f"a sweep's name is letters, digits, '.', '_' and '-' (at most 80, the first a letter or digit), "
-            f"but got {name!r}: choose another with --name"
-        )
-    return name
+from sweeps.errors import LedgerError, SweepNotFoundError
+from sweeps.names import check_name, is_name
 
 
 @dataclass(frozen=True)
@@ -99,5 +87,5 @@ def list_folders(results: Path) -> list[SweepFolder]:
     return [
         SweepFolder(results, entry.name)
         for entry in sorted(root.iterdir())
-        if _NAME.fullmatch(entry.name) and (entry / "ledger.sqlite").exists()
+        if is_name(entry.name) and (entry / "ledger.sqlite").exists()
     ]

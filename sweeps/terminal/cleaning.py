@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 
 from sweeps.errors import SweepError
-from sweeps.folders import SweepFolder
-from sweeps.lease import lease
+from sweeps.execution.session import ray_folder
 from sweeps.result import Result
-from sweeps.session import ray_folder
+from sweeps.store.folders import SweepFolder
+from sweeps.store.lease import lease
 
 
 def clean_rays() -> str:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from study.measurement import Measurement
-from sweeps.history import DIVERGED, Decided, History, Trial
+from sweeps.search.history import DIVERGED, Decided, History, Trial
 from sweeps.spec import SweepSpec
 
 _TOLERANCE = 1e-9  # a fidelity is a quotient of whole numbers: 3 epochs may come out as 2.9999999999

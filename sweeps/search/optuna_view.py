@@ -22,7 +22,7 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Choice, Constant, Float, Int, Parameter
-from sweeps.history import DIVERGED, History, Trial
+from sweeps.search.history import DIVERGED, History, Trial
 from sweeps.spec import SweepSpec
 
 _STUDY_ID = 0

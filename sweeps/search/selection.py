@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from study.seeds import derive_seed
-from sweeps.history import History, Trial, TrialKey
+from sweeps.search.history import History, Trial, TrialKey
 from sweeps.spec import SweepSpec
 
 BASELINE = 0  # the number of the trial in which every parameter has its default

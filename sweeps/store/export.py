@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 
 from search_spaces import Choice, Constant, Float, Int, Parameter
 from study.files import replacing
-from sweeps.folders import SweepFolder
-from sweeps.history import History, Trial
-from sweeps.ledger import dump_json
-from sweeps.selection import BASELINE, FINAL_REPLICATE, Candidate, Selection, selection_of
+from sweeps.search.history import History, Trial
+from sweeps.search.selection import BASELINE, FINAL_REPLICATE, Candidate, Selection, selection_of
 from sweeps.spec import SweepSpec
+from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import dump_json
 
 SCHEMA_VERSION = 1
 TABLES = ("trials", "measurements", "selection")

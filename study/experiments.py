@@ -119,11 +119,19 @@ def store(
     return load_experiment(folder)
 
 
+def list_experiments(folder: Path) -> list[Path]:
+    """The experiment folders of one model, results/<model>/, by number; also those that are not whole."""
+    if not folder.is_dir():
+        return []
+    numbers = [int(m[1]) for entry in folder.iterdir() if (m := _FOLDER.fullmatch(entry.name))]
+    return [folder / f"exp_{number}" for number in sorted(numbers)]
+
+
 def claim(folder: Path) -> Path:
     """A new exp_<n> below the folder; creating a directory is atomic, so no two processes get the same one."""
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = [int(m[1]) for entry in folder.iterdir() if (m := _FOLDER.fullmatch(entry.name))]
-    number = max(numbers, default=0) + 1
+    there = list_experiments(folder)
+    number = int(there[-1].name.removeprefix("exp_")) + 1 if there else 1
     while True:
         try:
             (folder / f"exp_{number}").mkdir()

@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sweeps.api import ablate as ablate
+    from sweeps.api import baseline as baseline
     from sweeps.api import load as load
     from sweeps.api import resume as resume
     from sweeps.api import run as run
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from sweeps.spec import preset_names as preset_names
 
 _MODULES = {
+    "ablate": "api",
+    "baseline": "api",
     "load": "api",
     "resume": "api",
     "run": "api",

@@ -1,10 +1,13 @@
 """The Python face: run, resume and load a sweep."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from study.config import DEFAULT_EPOCHS
+from study.data import EMBEDDED
 from sweeps.execution.targets import Function, check_function, function_name
+from sweeps.plans import ablation_cells, baseline_cells, design_spec
 from sweeps.result import Result
 from sweeps.running import go_on, new_folder, start
 from sweeps.spec import SweepSpec, load_spec
@@ -52,6 +55,53 @@ def run(
     folder, named = new_folder(Path(results), loaded, name_was_given=name is not None)
     start(named, folder, target, _path(data_dir), progress, verbose=verbose)
     return Result(folder, target)
+
+
+def baseline(
+    models: Sequence[str] = ("custom_cnn",),
+    *,
+    data: str = EMBEDDED,
+    seeds: int = 3,
+    epochs: int | None = None,
+    seconds: float | None = None,
+    test: bool = True,
+    name: str | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Result:
+    """Train each model at the defaults of its preset, on the same seeds; gives a result with `cells`.
+
+    epochs, seconds: how long; with both, each model is trained under both protocols (9 epochs with neither). test:
+    score each trained model once on the test set and store it as an experiment. options: as of `run`.
+    """
+    design = {"seeds": seeds, "epochs": _epochs(epochs, seconds), "seconds": seconds, "test": test}
+    table = design_spec("baseline", baseline_cells(models), {"dataset": data}, **design)
+    return run(table, name=name, seed=seed, **options)
+
+
+def ablate(
+    model: str = "custom_cnn",
+    *,
+    factors: Sequence[str] | None = None,
+    data: str = EMBEDDED,
+    seeds: int = 3,
+    epochs: int | None = None,
+    seconds: float | None = None,
+    name: str | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Result:
+    """Change one factor of a model's baseline at a time, each cell on the same seeds; gives a result with `cells`.
+
+    factors: which to change, all without. Differences are paired by seed and on validation data; options as of `run`.
+    """
+    design = {"seeds": seeds, "epochs": _epochs(epochs, seconds), "seconds": seconds}
+    table = design_spec(f"ablation-{model}", ablation_cells(model, factors), {"dataset": data}, **design)
+    return run(table, name=name, seed=seed, **options)
+
+
+def _epochs(epochs: int | None, seconds: float | None) -> int | None:
+    return DEFAULT_EPOCHS if epochs is None and seconds is None else epochs
 
 
 def resume(

@@ -30,7 +30,16 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every
 Model = Annotated[str, typer.Option(help="custom_cnn, alexnet or vgg.")]
 Data = Annotated[str, typer.Option(help="mnist_sample (embedded), mnist, fashion_mnist, kmnist or cifar10.")]
 
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training set; 9 where neither limit is given.")]
+Seconds = Annotated[float | None, typer.Option(help="Seconds of training; with --epochs too, both are compared.")]
+Seeds = Annotated[int, typer.Option(help="How many seeds each cell is trained on.")]
+Seed = Annotated[int, typer.Option(help="The one seed from which all others derive.")]
+CpusPerTrial = Annotated[float | None, typer.Option(help="CPUs a trial occupies; may be a fraction.")]
+GpusPerTrial = Annotated[float | None, typer.Option(help="GPUs a trial occupies; fractions share one.")]
+DesignName = Annotated[str | None, typer.Option(help="Name under which it can be resumed and shown.")]
+
 RESULTS = Path("results")
+_MODEL = ["custom_cnn"]
 
 
 @app.callback()
@@ -47,8 +56,8 @@ def run(
     time: Annotated[str | None, typer.Option(help="Wall-clock of the whole sweep, like 90s, 10m or 1h30m.")] = None,
     seed: Annotated[int | None, typer.Option(help="The one seed from which all others derive.")] = None,
     data_dir: DataDir = None,
-    cpus_per_trial: Annotated[float | None, typer.Option(help="CPUs a trial occupies; may be a fraction.")] = None,
-    gpus_per_trial: Annotated[float | None, typer.Option(help="GPUs a trial occupies; fractions share one.")] = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -94,7 +103,12 @@ def _finish(result: Any, as_json: bool) -> None:
 
     if not as_json:
         tell_outcome(result)
-    if result.history.outcome is None or result.history.outcome["winner"] is None:
+    outcome = result.history.outcome or {}
+    if result.spec.design and outcome["complete"] < result.spec.trials:
+        raise SweepError(
+            f"the sweep {result.name!r} is not whole: {outcome['reason']}; see `sweeps show {result.name}`"
+        )
+    if result.spec.design is None and outcome.get("winner") is None:
         raise SweepError(
             f"the sweep {result.name!r} ended without a winner: {(result.history.outcome or {})['reason']}"
         )
@@ -119,12 +133,12 @@ def show(
 ) -> None:
     """Show a sweep: its outcome, its selection and its trials."""
     from sweeps.api import load
-    from sweeps.terminal.showing import draw_curves, tell_sweep
+    from sweeps.terminal.showing import draw, tell_sweep
 
     result = load(name, results=results)
     tell_sweep(result, as_json=as_json)
     if figure is not None:
-        draw_curves(result, figure)
+        draw(result, figure)
 
 
 @app.command()
@@ -189,6 +203,94 @@ def lr_range(
     end = found["diverged"]
     typer.echo("the loss did not diverge" if end is None else f"the loss diverged at {end:.2g}")
     typer.echo(f"stored in {found['stored']}, figure {found['figure']}")
+
+
+@app.command()
+def baseline(
+    model: Annotated[list[str], typer.Option(help="custom_cnn, alexnet or vgg; give it again for more.")] = _MODEL,
+    data: Data = "mnist_sample",
+    epochs: Epochs = None,
+    seconds: Seconds = None,
+    seeds: Seeds = 3,
+    test: Annotated[bool, typer.Option(help="Score each trained model once on the test set, and store it.")] = True,
+    name: DesignName = None,
+    seed: Seed = 0,
+    results: Results = RESULTS,
+    data_dir: DataDir = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train models as they stand, at their presets' defaults, each on the same seeds.
+
+    What any change has to beat. `sweeps resume` goes on with one that was stopped; `sweeps show` tells it again.
+    """
+    from sweeps.api import baseline as train_baseline
+
+    result = train_baseline(
+        model,
+        data=data,
+        epochs=epochs,
+        seconds=seconds,
+        seeds=seeds,
+        test=test,
+        name=name,
+        seed=seed,
+        results=results,
+        data_dir=data_dir,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        progress="json" if as_json else "auto",
+        verbose=verbose,
+    )
+    _finish(result, as_json)
+
+
+@app.command()
+def ablate(
+    model: Model = "custom_cnn",
+    factor: Annotated[
+        list[str] | None,
+        typer.Option(help="What to change, such as optimizer or dropout; give it again for more. All without."),
+    ] = None,
+    data: Data = "mnist_sample",
+    epochs: Epochs = None,
+    seconds: Seconds = None,
+    seeds: Seeds = 3,
+    name: DesignName = None,
+    seed: Seed = 0,
+    results: Results = RESULTS,
+    data_dir: DataDir = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Change one thing of a model's baseline at a time, and see what each change does.
+
+    Every cell trains on the same seeds, so that differences are taken in pairs; each comes with its 95 % interval. An
+    optimizer brings its own usual learning rate. The test set is not read.
+    """
+    from sweeps.api import ablate as run_ablation
+
+    result = run_ablation(
+        model,
+        factors=factor or None,
+        data=data,
+        epochs=epochs,
+        seconds=seconds,
+        seeds=seeds,
+        name=name,
+        seed=seed,
+        results=results,
+        data_dir=data_dir,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        progress="json" if as_json else "auto",
+        verbose=verbose,
+    )
+    _finish(result, as_json)
 
 
 @app.command()

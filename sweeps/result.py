@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.errors import SpecError, SweepError
 from sweeps.execution.targets import Function, resolve
+from sweeps.search.effects import Effect, effects
 from sweeps.search.history import History, Trial, TrialKey
 from sweeps.search.selection import final_key
 from sweeps.spec import SweepSpec
@@ -14,6 +15,7 @@ from sweeps.store.ledger import Ledger
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from sweeps.execution.replay import Replay
 
@@ -53,7 +55,31 @@ class Result:
 
     @property
     def selection(self) -> "pd.DataFrame":
-        return self._frames["selection"]
+        return self._frame("selection", "it compares the cells of a design: see `cells`")
+
+    def _frame(self, name: str, why_not: str) -> "pd.DataFrame":
+        if name not in self._frames:
+            raise SpecError(f"the sweep {self.name!r} has no table {name!r}, since {why_not}")
+        return self._frames[name]
+
+    @property
+    def cells(self) -> "pd.DataFrame":
+        """A row for each cell and protocol of a design; SpecError for a sweep that searches."""
+        return self._frame("cells", "it searches: see `trials` and `selection`")
+
+    @property
+    def effects(self) -> list[Effect]:
+        """What `cells` holds, as values; [] for a sweep that searches."""
+        return effects(self.spec, self.history)
+
+    def figure(self, name: str | None = None) -> "Figure":
+        """A figure of the sweep by name, such as learning_curves, differences or ranks; the main one without a name."""
+        from sweeps.store.figures import figures
+
+        drawn = figures(self.spec, self.history)
+        if name is not None and name not in drawn:
+            raise SpecError(f"the sweep {self.name!r} has no figure {name!r}: choose from {', '.join(drawn)}")
+        return drawn[name or next(iter(drawn))]
 
     @property
     def best(self) -> "pd.Series[Any] | None":

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from search_spaces import SearchSpace, SpaceError, extend, parse, preset, to_table
+from search_spaces import Scalar, SearchSpace, SpaceError, extend, parse, preset, to_table
 from search_spaces.space import hint
-from study.config import TrialConfig
+from study.config import ConfigError, TrialConfig
+from sweeps.design import Cell, Design
 from sweeps.errors import SpecError
 from sweeps.names import check_name
+from sweeps.section import Section
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
@@ -36,19 +38,13 @@ def parse_duration(value: object) -> object:
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 
 
-class _Section(BaseModel):
-    """A frozen table that refuses keys it doesn't know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
-
-
-class Sampler(_Section):
+class Sampler(Section):
     """How parameters are suggested."""
 
     name: Literal["tpe", "random"] = "tpe"
 
 
-class Pruning(_Section):
+class Pruning(Section):
     """When a trial is stopped early; fidelity is epochs of the training set seen, or reports of a function."""
 
     name: Literal["asha", "none"] = "asha"
@@ -58,7 +54,7 @@ class Pruning(_Section):
     max_fidelity: Annotated[float, Field(gt=0)] | None = None  # a trial that reaches it is complete
 
 
-class Resources(_Section):
+class Resources(Section):
     """What one trial occupies; fractions of a GPU share it."""
 
     cpus_per_trial: Annotated[float, Field(ge=0)] = 1.0
@@ -73,7 +69,7 @@ class Resources(_Section):
         return self
 
 
-class SelectionRule(_Section):
+class SelectionRule(Section):
     """How the final model is chosen: the best candidates and the baseline, each on fresh seeds."""
 
     candidates: Annotated[int, Field(ge=1)] = 3
@@ -81,7 +77,10 @@ class SelectionRule(_Section):
     time_share: Annotated[float, Field(ge=0, lt=1)] = 0.4  # of `time`, held back from the search
 
 
-class SweepSpec(_Section):
+_SAID_BY_DESIGN = ("space", "trials", "sampler", "pruning", "selection")
+
+
+class SweepSpec(Section):
     """Everything that decides what a sweep does; two equal specs with equal seeds search the same space alike."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -95,6 +94,7 @@ class SweepSpec(_Section):
     target: str | None = None  # "module:function"; None trains the study's models
     training: dict[str, Any] = Field(default_factory=dict)  # knobs of a TrialConfig that don't vary
     space: SearchSpace
+    design: Design | None = None  # planned cells instead of a search; it says what [space] and `trials` would
     sampler: Sampler = Sampler()
     pruning: Pruning = Pruning()
     resources: Resources = Resources()
@@ -120,7 +120,17 @@ class SweepSpec(_Section):
             raise ValueError("a sweep has one data set: put `dataset` into [training]")
         if self.pruning.max_fidelity is not None:
             raise ValueError("pruning.max_fidelity is for functions: a model's is training.epochs")
-        self.trial_config(self.space.defaults(), seed=0)
+        for variant in self.design.variants if self.design else ():
+            try:
+                self.trial_config(variant.params, seed=0)
+            except ConfigError as error:
+                raise ValueError(f"design: cell {variant.cell!r}: {error}") from None
+        self.trial_config(self.baseline, seed=0)
+
+    @property
+    def baseline(self) -> Mapping[str, Scalar]:
+        """The parameters of trial 0."""
+        return self.design.variants[0].params if self.design else self.space.defaults()
 
     def trial_config(self, params: Mapping[str, Any], seed: int) -> TrialConfig:
         """The frozen configuration of one training run."""
@@ -134,12 +144,21 @@ class SweepSpec(_Section):
         return self.pruning.max_fidelity if self.target else self.training.get("epochs", TrialConfig().epochs)
 
     @property
+    def fidelity_unit(self) -> str:
+        """What fidelity counts."""
+        return "reports" if self.target else "epochs"
+
+    @property
     def search_time(self) -> float | None:
         """The share of `time` that the search may use, s; the rest is held back for the selection."""
-        return None if self.time is None else self.time * (1 - self.selection.time_share)
+        if self.time is None or self.design:
+            return self.time
+        return self.time * (1 - self.selection.time_share)
 
     def to_table(self) -> dict[str, Any]:
         """The spec as a TOML table; `parse_spec` reads it back to an equal spec."""
+        if self.design:
+            return self.model_dump(exclude=set(_SAID_BY_DESIGN), exclude_none=True)
         table = self.model_dump(exclude={"space"}, exclude_none=True)
         return {**table, "space": to_table(self.space)}
 
@@ -192,7 +211,9 @@ def parse_spec(table: Mapping[str, Any], source: str) -> SweepSpec:
     """A SweepSpec from a TOML table; SpecError names source, key, rule and value."""
     fields = dict(table)
     try:
-        if "space" not in fields:
+        if "design" in fields:
+            fields |= _fields_of_design(fields, source)
+        elif "space" not in fields:
             raise SpecError(f"{source}: the table [space] is missing: say what varies, or give `preset`")
         fields["space"] = _parse_space(fields["space"], source)
         return SweepSpec(**fields)
@@ -202,6 +223,19 @@ def parse_spec(table: Mapping[str, Any], source: str) -> SweepSpec:
         first = _first(error)
         keys = _keys_at(first["loc"]) if first["type"] == "extra_forbidden" else []
         raise SpecError(explain(error, source, keys)) from error
+
+
+def _fields_of_design(fields: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The design, and what follows from it: what varies, how many trials there are, and that none is pruned."""
+    for key in _SAID_BY_DESIGN:
+        if key in fields:
+            raise SpecError(f"{source}: a [design] says what is trained, and trains it to its end: leave {key!r} out")
+    try:
+        design = Design.model_validate(fields["design"])
+    except ValidationError as error:
+        keys = [*Design.model_fields, *Cell.model_fields]
+        raise SpecError(explain(error, f"{source}: design", keys)) from error
+    return {"design": design, "space": design.space(), "trials": design.trials, "pruning": Pruning(name="none")}
 
 
 def _parse_space(table: object, source: str) -> SearchSpace:

@@ -1,12 +1,13 @@
-"""The end of a sweep: the winner's final model is loaded, scored once on the test set, stored and written down."""
+"""The end of a sweep: models to be kept are scored once on the test set and stored, and the outcome is recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
+from study.experiments import ExperimentError, list_experiments, load_experiment
 from study.files import replacing
 from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
@@ -14,29 +15,56 @@ from sweeps.search.history import History, Noted, Trial
 from sweeps.search.selection import BASELINE, Selection, candidates, select
 from sweeps.spec import SweepSpec
 from sweeps.store.export import write_tables
+from sweeps.store.figures import write_figures
 from sweeps.store.folders import SweepFolder
 
 if TYPE_CHECKING:
     from study.data import Dataset
+    from study.experiments import Experiment
 
 
 def conclude(driver: Driver, data: Any, data_dir: Path | None) -> None:
-    """Name the winner, score and store its final model, write best.toml and the Parquet tables.
+    """Bring a sweep to its end: score and store what is to be, record the outcome, write tables and figures.
 
-    `data` refers to the staged Dataset, None for a user's function, which has no test set and no weights of ours.
+    A search names its winner and stores its final model; a design compares its cells. `data` refers to the staged
+    Dataset, None for a user's function, which has no test set and no weights of ours.
     """
+    spec, folder, history = driver.spec, driver.folder, driver.history
+    body = _conclude_search(driver, data, data_dir) if spec.design is None else _conclude_design(driver, data, data_dir)
+    driver.record(Noted("outcome", body))
+    write_tables(folder, spec, history)
+    if spec.design:
+        write_figures(folder, spec, history)
+
+
+def _conclude_search(driver: Driver, data: Any, data_dir: Path | None) -> dict[str, Any]:
     spec, folder, history = driver.spec, driver.folder, driver.history
     selection = select(spec, history, candidates(spec, history))
     final = selection.final
     body = outcome(spec, history, selection)
     if final is not None and spec.target is None:
-        # The intention is recorded before the read, so that no read of the test set can go unseen.
-        driver.record(Noted("test_read", {"dataset": final_config(spec, history.trials[final])["dataset"]}, final))
-        body |= _score_and_store(driver, history.trials[final], data, data_dir)
+        body |= next(iter(_score(driver, [history.trials[final]], data, data_dir)))[1]
     if final is not None:
         write_best(folder, spec, history.trials[final])
-    driver.record(Noted("outcome", body))
-    write_tables(folder, spec, history)
+    return body
+
+
+def _conclude_design(driver: Driver, data: Any, data_dir: Path | None) -> dict[str, Any]:
+    spec, history = driver.spec, driver.history
+    if spec.design and spec.design.test and spec.target is None:
+        done = {note.key for note in history.noted("scored")}
+        todo = [trial for trial in history.search if trial.state == "complete" and trial.key not in done]
+        for trial, scores in _score(driver, todo, data, data_dir):
+            driver.record(Noted("scored", scores, trial.key))
+            driver.drop_checkpoint(trial.key)
+    complete = sum(trial.state == "complete" for trial in history.search)
+    return {
+        "winner": None,
+        "metric": spec.metric,
+        "trials": len(history.search),
+        "complete": complete,
+        "reason": f"a design chooses nothing: {complete} of {spec.trials} trials came to their end",
+    }
 
 
 def outcome(spec: SweepSpec, history: History, selection: Selection) -> dict[str, Any]:
@@ -86,31 +114,66 @@ class _Final:
     data_dir: Path | None
 
 
-def _score_and_store(driver: Driver, trial: Trial, data: Any, data_dir: Path | None) -> dict[str, Any]:
+def _score(
+    driver: Driver, trials: Sequence[Trial], data: Any, data_dir: Path | None
+) -> Iterator[tuple[Trial, dict[str, Any]]]:
+    """Read the test set once for each trial's model, and store it as an experiment; gives each as it is done."""
     import ray
 
-    spec, folder = driver.spec, driver.folder
-    plan = driver.history.plan(trial.key)
-    final = _Final(spec, trial, folder.checkpoint(trial.key.label), plan, folder.results, data_dir)
+    spec, folder, history = driver.spec, driver.folder, driver.history
+    resources = {"num_cpus": spec.resources.cpus_per_trial, "num_gpus": spec.resources.gpus_per_trial}
     # Without types: Ray's know no task that is given a reference in the place of a value.
-    score: Any = ray.remote(_score)
-    options = {
-        "num_cpus": spec.resources.cpus_per_trial,
-        "num_gpus": spec.resources.gpus_per_trial,
-        "name": f"{spec.name} test of #{trial.key.label}",
-    }
-    try:
-        scored: dict[str, Any] = ray.get(score.options(**options).remote(final, data))
-    except ray.exceptions.RayError as error:
-        raise SweepError(
-            f"the final model of {spec.name!r} could not be scored ({getattr(error, 'cause', error)}): all is kept; "
-            f"mend the cause, then `sweeps resume {spec.name}`"
-        ) from error
-    return scored
+    score: Any = ray.remote(_score_in_worker)
+    pending: dict[Any, Trial] = {}
+    for trial in trials:
+        if any(note.key == trial.key for note in history.noted("test_read")) and (found := _stored(driver, trial)):
+            yield trial, found
+            continue
+        # The intention is recorded before the read, so that no read of the test set can go unseen.
+        dataset = final_config(spec, trial)["dataset"]
+        driver.record(Noted("test_read", {"dataset": dataset}, trial.key))
+        plan = history.plan(trial.key)
+        final = _Final(spec, trial, folder.checkpoint(trial.key.label), plan, folder.results, data_dir)
+        options = {**resources, "name": f"{spec.name} test of #{trial.key.label}"}
+        pending[score.options(**options).remote(final, data)] = trial
+    while pending:
+        (done,), _ = ray.wait(list(pending), num_returns=1)
+        trial = pending.pop(done)
+        try:
+            yield trial, ray.get(done)
+        except ray.exceptions.RayError as error:
+            raise SweepError(
+                f"the model of trial {trial.key.label} of {spec.name!r} could not be scored "
+                f"({getattr(error, 'cause', error)}): all is kept; mend the cause, then `sweeps resume {spec.name}`"
+            ) from error
 
 
-def _score(final: _Final, data: "Dataset") -> dict[str, Any]:
-    """In a worker: the final model from its checkpoint or, if that is gone, trained again; then the test set, once."""
+def _stored(driver: Driver, trial: Trial) -> dict[str, Any] | None:
+    """The scores of a trial that was stored before a kill, so that the test set is not read again for it."""
+    spec, results = driver.spec, driver.folder.results
+    model = spec.trial_config(trial.params, trial.seed).model
+    last = trial.last
+    for folder in list_experiments(results / model):
+        try:
+            experiment = load_experiment(folder)
+        except ExperimentError:
+            continue
+        facts = experiment.metadata
+        here = {"sweep": spec.name, "trial": trial.key.label, "digest": last.digest if last else None}
+        if all(facts.get(name) == value for name, value in here.items()):
+            return _scores(experiment, results)
+    return None
+
+
+def _scores(experiment: "Experiment", results: Path) -> dict[str, Any]:
+    """What the ledger keeps of a stored experiment."""
+    facts = experiment.metadata
+    names = ("test_accuracy", "test_loss", "digest", "note")
+    return {"experiment": str(experiment.folder.relative_to(results)), **{name: facts[name] for name in names}}
+
+
+def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
+    """In a worker: the model from its checkpoint or, if that is gone, trained again; then the test set, once."""
     from study.data import load_test
     from study.experiments import store
     from study.reproducibility import environment
@@ -133,14 +196,14 @@ def _score(final: _Final, data: "Dataset") -> dict[str, Any]:
     if training.digest() != last.digest:
         raise RuntimeError(f"its weights have digest {training.digest()}, the ledger says {last.digest}")
     test = training.evaluate(load_test(config.dataset, final.data_dir))
-    facts = {"sweep": spec.name, "trial": trial.key.label, "test_loss": test["loss"], "test_accuracy": test["accuracy"]}
+    facts = {
+        "sweep": spec.name,
+        "trial": trial.key.label,
+        "test_loss": test["loss"],
+        "test_accuracy": test["accuracy"],
+        "note": note,
+    }
     experiment = store(
         final.results, training, trial.measurements, environment(config, data), exit_reason="complete", extra=facts
     )
-    return {
-        "experiment": str(experiment.folder.relative_to(final.results)),
-        "test_accuracy": test["accuracy"],
-        "test_loss": test["loss"],
-        "digest": last.digest,
-        "note": note,
-    }
+    return _scores(experiment, final.results)

@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from study.measurement import Measurement
-from study.seeds import derive_seed
 from sweeps.execution.messages import Leg, Message
 from sweeps.search.agenda import Ask, Finished, GoOn, Record, Replicate, Wait, next_work
 from sweeps.search.comparison import first_difference
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, Trial, TrialKey
 from sweeps.search.pruning import decide
-from sweeps.search.selection import FINAL_REPLICATE, selection_seed
-from sweeps.search.suggestion import suggest
+from sweeps.search.selection import may_be_stored, selection_seed
+from sweeps.search.suggestion import suggest, trial_seed
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger, dump_json
@@ -56,7 +55,7 @@ class Driver:
         stamp = self._ledger.append(row)
         self.history.apply(stamp, row)
         if isinstance(row, Decided | Moved):
-            self._drop_checkpoint(self.history.trials[row.key])
+            self._drop_unneeded(self.history.trials[row.key])
         self.observe(stamp, row)
 
     def start(self, session: Mapping[str, Any]) -> None:
@@ -80,7 +79,7 @@ class Driver:
             match next_work(self.spec, self.history, self.live, time_is_over):
                 case Ask(key):
                     params = suggest(self.spec, self.history, key.number)
-                    seed = derive_seed(self.spec.seed, "trial", key.number)
+                    seed = trial_seed(self.spec, key.number)
                     self.record(Asked(key, params, seed, self.history.last.seq))
                 case Replicate(key):
                     params = self.history.trials[TrialKey(key.number)].params
@@ -200,9 +199,12 @@ class Driver:
             self.record(Noted("environment", {"hash": digest, "values": dict(environment)}))
         return digest
 
-    def _drop_checkpoint(self, trial: Trial) -> None:
+    def drop_checkpoint(self, key: TrialKey) -> None:
+        """Free the disk of a trial whose model is stored elsewhere."""
+        shutil.rmtree(self.folder.checkpoint(key.label).parent, ignore_errors=True)
+
+    def _drop_unneeded(self, trial: Trial) -> None:
         """Free the disk of a trial that can't go on; a possible final model stays until the choice is made."""
         may_go_on = trial.state in ("running", "paused", "cut")
-        may_win = trial.key.replicate == FINAL_REPLICATE and trial.state == "complete"
-        if not (may_go_on or may_win):
-            shutil.rmtree(self.folder.checkpoint(trial.key.label).parent, ignore_errors=True)
+        if not (may_go_on or may_be_stored(self.spec, trial)):
+            self.drop_checkpoint(trial.key)

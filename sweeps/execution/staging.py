@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from study.data import DataError, load
+from study.data import EMBEDDED, DataError, load
 from sweeps.errors import SpecError
 from sweeps.spec import SweepSpec
-
-EMBEDDED = "mnist_sample"  # numpy reads it at once; torchvision, which the driver does without, reads the others
 
 
 def stage(spec: SweepSpec, data_dir: Path | None) -> Any:
@@ -16,9 +14,9 @@ def stage(spec: SweepSpec, data_dir: Path | None) -> Any:
         return None
     import ray
 
-    dataset = spec.trial_config(spec.space.defaults(), 0).dataset
+    dataset = spec.trial_config(spec.baseline, 0).dataset
     try:
-        if dataset == EMBEDDED:
+        if dataset == EMBEDDED:  # numpy reads it; torchvision, which the driver does without, reads the others
             return ray.put(load(dataset, data_dir))
         task: Any = ray.remote(load)
         reference = task.options(num_cpus=0, name=f"load {dataset}").remote(dataset, data_dir)

@@ -74,7 +74,7 @@ def _starter(spec: SweepSpec, function: Function | None, data: Any) -> Callable[
 
     from study.reproducibility import prepare_process
 
-    prepare_process(spec.trial_config(spec.space.defaults(), 0).threads)
+    prepare_process(spec.trial_config(spec.baseline, 0).threads)
     staged = ray.get(data)
     return lambda leg, checkpoint: TrainingRun(spec, leg.params, leg.seed, staged, leg.plan, checkpoint)
 

@@ -118,6 +118,15 @@ class Trial:
         value = self.last.values.get(metric) if self.last else None
         return value if value is not None and math.isfinite(value) else None
 
+    def full_value(self, metric: str) -> float | None:
+        """The metric at full fidelity, None where the trial did not get there."""
+        return self.value(metric) if self.state == "complete" else None
+
+
+def fate(trial: Trial | None) -> str:
+    """What became of a trial that has no value, in a few words."""
+    return "was not run" if trial is None else f"{trial.state} {trial.reason.partition(chr(10))[0]}".strip()
+
 
 class History:
     """The fold: trials by key in the order they were asked, and what was noted."""

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from study.seeds import derive_seed
-from sweeps.search.history import History, Trial, TrialKey
+from sweeps.search.history import History, Trial, TrialKey, fate
 from sweeps.spec import SweepSpec
 
 BASELINE = 0  # the number of the trial in which every parameter has its default
@@ -59,8 +59,19 @@ def candidates(spec: SweepSpec, history: History) -> list[int]:
 
 
 def wanted(spec: SweepSpec, numbers: list[int]) -> list[TrialKey]:
-    """The trials on fresh seeds that a selection consists of; all first seeds come before any second one."""
+    """The trials on fresh seeds that a selection consists of; all first seeds come before any second one.
+
+    None in a design, which chooses nothing: its cells were all trained on common seeds.
+    """
+    if spec.design:
+        return []
     return [TrialKey(number, replicate) for replicate in range(1, spec.selection.seeds + 1) for number in numbers]
+
+
+def may_be_stored(spec: SweepSpec, trial: Trial) -> bool:
+    """Whether the trial's model may yet be scored on the test set and stored as an experiment."""
+    is_asked_for = spec.design.test if spec.design else trial.key.replicate == FINAL_REPLICATE
+    return is_asked_for and trial.state == "complete"
 
 
 def select(spec: SweepSpec, history: History, numbers: list[int]) -> Selection:
@@ -89,19 +100,11 @@ def final_key(history: History) -> TrialKey | None:
 
 def _judge(spec: SweepSpec, history: History, number: int) -> Candidate:
     runs = [history.trials.get(key) for key in wanted(spec, [number])]
-    values = {run.key.replicate: value for run in runs if run and (value := _full_value(spec, run)) is not None}
+    values = {run.key.replicate: value for run in runs if run and (value := run.full_value(spec.metric)) is not None}
     searched = history.trials[TrialKey(number)].value(spec.metric)
-    missing = [f"fresh seed {i}: {_fate(run)}" for i, run in enumerate(runs, start=1) if i not in values]
+    missing = [f"fresh seed {i}: {fate(run)}" for i, run in enumerate(runs, start=1) if i not in values]
     mean = None if missing else math.fsum(values.values()) / len(values)
     return Candidate(number, searched, values, mean, None, "; ".join(missing))
-
-
-def _full_value(spec: SweepSpec, run: Trial) -> float | None:
-    return run.value(spec.metric) if run.state == "complete" else None
-
-
-def _fate(run: Trial | None) -> str:
-    return "was not run" if run is None else f"{run.state} {run.reason}".strip()
 
 
 def _why(spec: SweepSpec, candidate: Candidate, able: list[Candidate], rank: int) -> str:

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 
 def suggest(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scalar]:
-    """Parameters of trial `number` of the search, given all that is recorded; trial 0 is the baseline.
+    """Parameters of trial `number`, given all that is recorded; trial 0 is the baseline. A design needs no sampler.
 
     The sampler is seeded by the sweep's seed and the trial's number alone, so that the same history gives the same
     suggestion in any process.
     """
+    if spec.design:
+        return spec.design.place(number)[0].params
     if number == BASELINE:
-        return spec.space.defaults()
+        return spec.baseline
     import optuna
 
     from sweeps.search.optuna_view import OptunaView
@@ -30,6 +32,13 @@ def suggest(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scal
     study = optuna.load_study(study_name=spec.name, storage=view, sampler=_sampler(spec, number))
     trial = optuna.trial.Trial(study, view.begin(number))
     return spec.space.walk(lambda name, parameter: _ask(trial, name, parameter))
+
+
+def trial_seed(spec: SweepSpec, number: int) -> int:
+    """The seed of trial `number`; in a design common to all cells, so that they compare in pairs."""
+    if spec.design:
+        return derive_seed(spec.seed, "design", spec.design.place(number)[1])
+    return derive_seed(spec.seed, "trial", number)
 
 
 def _sampler(spec: SweepSpec, number: int) -> "optuna.samplers.BaseSampler":

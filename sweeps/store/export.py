@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from search_spaces import Choice, Constant, Float, Int, Parameter
 from study.files import replacing
+from sweeps.search.effects import CONFIDENCE, Effect, effects
 from sweeps.search.history import History, Trial
 from sweeps.search.selection import BASELINE, FINAL_REPLICATE, Candidate, Selection, selection_of
 from sweeps.spec import SweepSpec
@@ -18,8 +19,8 @@ from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import dump_json
 
 SCHEMA_VERSION = 1
-TABLES = ("trials", "measurements", "selection")
 
+_PROTOCOL = "epochs or wall-clock, null where the configuration says how long it trains"
 _TIME = pa.timestamp("us", tz="UTC")
 
 
@@ -57,8 +58,8 @@ def _parameter_column(name: str, parameter: Parameter, taken: Iterable[str]) -> 
     arrow = parameter_type(parameter)
     is_mixed = arrow == pa.string() and isinstance(parameter, Choice | Constant)
 
-    def value(trial: Trial) -> Any:
-        found = trial.params.get(name)
+    def value(row: Trial | Effect) -> Any:
+        found = row.params.get(name)
         return dump_json(found) if is_mixed and found is not None and not isinstance(found, str) else found
 
     column = f"params_{name}" if name in taken else name
@@ -90,8 +91,23 @@ def _trial_columns(spec: SweepSpec) -> list[Column]:
         Column("error", pa.string(), "", "traceback of a failed trial", lambda t: t.detail or None),
     ]
     taken = [column.name for column in fixed]
-    varied = [_parameter_column(name, parameter, taken) for name, parameter in spec.space.parameters.items()]
-    return [*fixed[:4], *varied, *fixed[4:]]
+    return [fixed[0], *_place_columns(spec), *fixed[1:4], *_parameter_columns(spec, taken), *fixed[4:]]
+
+
+def _parameter_columns(spec: SweepSpec, taken: Iterable[str]) -> list[Column]:
+    return [_parameter_column(name, parameter, taken) for name, parameter in spec.space.parameters.items()]
+
+
+def _place_columns(spec: SweepSpec) -> list[Column]:
+    """Where a trial stands in the sweep's design."""
+    design = spec.design
+    if design is None:
+        return []
+    return [
+        Column("cell", pa.string(), "", "which cell of the design", lambda t: design.place(t.key.number)[0].cell),
+        Column("protocol", pa.string(), "", _PROTOCOL, lambda t: design.place(t.key.number)[0].protocol or None),
+        Column("replicate", pa.int64(), "", "which common seed", lambda t: design.place(t.key.number)[1]),
+    ]
 
 
 def _environment(trial: Trial) -> str | None:
@@ -189,6 +205,46 @@ def _selection_rows(history: History, selection: Selection | None) -> list[_Judg
     return rows
 
 
+def _cell_columns(spec: SweepSpec) -> list[Column]:
+    def three(of: str, what: str, *names: str) -> list[Column]:
+        """A mean and the bounds of its interval."""
+
+        def part(field: str) -> Callable[[Effect], float | None]:
+            return lambda row: None if getattr(row, of) is None else getattr(getattr(row, of), field)
+
+        bound = f"of its {CONFIDENCE:.0%} t interval over seeds"
+        meanings = (what, f"lower bound {bound}", f"upper bound {bound}")
+        fields = ("mean", "low", "high")
+        return [
+            Column(name, pa.float64(), "", meaning, part(field))
+            for name, meaning, field in zip(names, meanings, fields, strict=True)
+        ]
+
+    start = [
+        Column("cell", pa.string(), "", "which cell of the design; the first is the reference", lambda r: r.cell),
+        Column("protocol", pa.string(), "", _PROTOCOL, lambda r: r.protocol or None),
+    ]
+    rest = [
+        Column("n", pa.int64(), "seeds", "that came to their end", lambda r: len(r.values)),
+        *three("mean", f"{spec.metric}, mean over seeds", "mean", "low", "high"),
+        *three(
+            "difference",
+            "from the reference, mean over the seeds of both",
+            "difference",
+            "difference_low",
+            "difference_high",
+        ),
+        Column("rank", pa.int64(), "", "by mean within the protocol, 1 is best", lambda r: r.rank),
+        *three("test", "accuracy on the test set, mean over seeds", "test_accuracy", "test_low", "test_high"),
+        Column("seconds", pa.float64(), "s", "training time of a trial, without validation", lambda r: r.seconds),
+        Column(
+            "epoch_seconds", pa.float64(), "s", "of one epoch (one report of a function)", lambda r: r.epoch_seconds
+        ),
+        Column("missing", pa.string(), "", "why a seed has no value", lambda r: r.missing or None),
+    ]
+    return [*start, *_parameter_columns(spec, [column.name for column in (*start, *rest)]), *rest]
+
+
 def provenance(spec: SweepSpec, history: History) -> dict[str, str]:
     """Where a table comes from, for its schema's metadata."""
     return {
@@ -206,15 +262,17 @@ def provenance(spec: SweepSpec, history: History) -> dict[str, str]:
 
 
 def tables(spec: SweepSpec, history: History) -> dict[str, pa.Table]:
-    """The three tables as they stand now, by name."""
+    """The tables as they stand now, by name: trials, measurements, and selection or, of a design, cells."""
     reports = [_Report(t, i) for t in history.trials.values() for i in range(len(t.measurements))]
-    judged = _selection_rows(history, selection_of(spec, history))
     about = provenance(spec, history)
-    return {
+    found = {
         "trials": _table(_trial_columns(spec), history.search, about),
         "measurements": _table(_measurement_columns(history), reports, about),
-        "selection": _table(_selection_columns(spec), judged, about),
     }
+    if spec.design:
+        return {**found, "cells": _table(_cell_columns(spec), effects(spec, history), about)}
+    judged = _selection_rows(history, selection_of(spec, history))
+    return {**found, "selection": _table(_selection_columns(spec), judged, about)}
 
 
 def _table(columns: list[Column], rows: list[Any], about: Mapping[str, str]) -> pa.Table:
@@ -232,7 +290,7 @@ def to_frame(table: pa.Table) -> Any:
 
 
 def write_tables(folder: SweepFolder, spec: SweepSpec, history: History) -> None:
-    """Write trials.parquet, measurements.parquet and selection.parquet, each in one rename."""
+    """Write each table in one rename."""
     for name, table in tables(spec, history).items():
         # Through pandas once, so that a reader's frame has the nullable types too.
         typed = pa.Table.from_pandas(to_frame(table), schema=table.schema, preserve_index=False)

@@ -53,6 +53,9 @@ class SweepFolder:
     def checkpoint(self, label: str) -> Path:
         return self.checkpoints / label / "checkpoint.pt"
 
+    def figure(self, name: str) -> Path:
+        return self.path / f"{name}.png"
+
     def table(self, name: str) -> Path:
         return self.path / f"{name}.parquet"
 

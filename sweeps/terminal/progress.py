@@ -170,14 +170,18 @@ class Progress:
         best = "" if summary.best is None else f" | best {summary.best:.4f} (trial {summary.best_trial})"
         is_told = trial.state in ("failed", "pruned") or trial.reason == "lost"
         why = f" ({trial.reason.splitlines()[0]})" if is_told and trial.reason else ""
+        name = f"{row.key.label}{self._cell(trial)}"
         return (
-            f"{_clock(summary.elapsed)} trial {row.key.label} {trial.state}{place}, {shown}{why}{best} | "
-            f"{summary.counts} | {summary.budget} | {summary.rate:.2f} {self._unit}/s"
+            f"{_clock(summary.elapsed)} trial {name} {trial.state}{place}, {shown}{why}{best} | "
+            f"{summary.counts} | {summary.budget} | {summary.rate:.2f} {self._spec.fidelity_unit}/s"
         )
 
-    @property
-    def _unit(self) -> str:
-        return "reports" if self._spec.target else "epochs"
+    def _cell(self, trial: Trial) -> str:
+        """What a trial of a design is there for."""
+        if self._spec.design is None:
+            return ""
+        variant, replicate = self._spec.design.place(trial.key.number)
+        return f" ({', '.join(filter(None, (variant.cell, variant.protocol)))}, seed {replicate})"
 
     def _panel(self, summary: Summary) -> Group:
         grid = Table.grid(padding=(0, 2))
@@ -187,11 +191,11 @@ class Progress:
             ("trials", summary.counts),
             (f"best {self._spec.metric}", best),
             ("budget", summary.budget),
-            ("speed", f"{summary.rate:.2f} {self._unit}/s"),
+            ("speed", f"{summary.rate:.2f} {self._spec.fidelity_unit}/s"),
         ):
             grid.add_row(Text(name, style="dim"), Text(value))
         running = Table(box=None, padding=(0, 2), header_style="dim", expand=True)
-        for title in ("trial", self._unit, self._spec.metric):
+        for title in ("trial", self._spec.fidelity_unit, self._spec.metric):
             running.add_column(title, no_wrap=True, min_width=len(title))
         running.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)  # what is too long is cut here
         for trial in self.history.trials.values():

@@ -1,18 +1,21 @@
 """Finished and running sweeps in the terminal: outcome, selection and trials as tables, or as JSON."""
 
 import json
-import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from sweeps.errors import LedgerError, SpecError
 from sweeps.result import Result
+from sweeps.search.effects import Interval
 from sweeps.store.folders import list_folders
 from sweeps.store.ledger import dump_json
 from sweeps.terminal.progress import params_in_brief
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def _console() -> Console:
@@ -39,6 +42,8 @@ def summary(result: Result) -> dict[str, Any]:
 
 def tell_outcome(result: Result) -> None:
     """The outcome in words, with the commands that come next."""
+    if result.spec.design and result.history.outcome:
+        _console().print(_cells_table(result))
     for line in outcome_lines(result):
         _console().print(line, soft_wrap=True, markup=False, highlight=False)
 
@@ -48,6 +53,12 @@ def outcome_lines(result: Result) -> list[str]:
     outcome = result.history.outcome
     if outcome is None:
         return [f"the sweep {result.name!r} is not over: go on with `sweeps resume {result.name}`"]
+    if result.spec.design:
+        figures = ", ".join(path.name for path in sorted(result.folder.path.glob("*.png")))
+        return [
+            f"{outcome['complete']} of {result.spec.trials} trials came to their end",
+            f"tables: {result.folder.path}/*.parquet, figures: {figures}",
+        ]
     if outcome["winner"] is None:
         return [f"no winner: {outcome['reason']}"]
     metric, winner = outcome["metric"], outcome["winner"]
@@ -107,6 +118,8 @@ def _result_cell(sweep: dict[str, Any]) -> str:
     outcome = sweep["outcome"]
     if outcome is None:
         return "not over"
+    if "complete" in outcome:
+        return f"{outcome['complete']} cells × seeds compared"
     if outcome["winner"] is None:
         return "no winner"
     return f"trial {outcome['winner']}, mean {outcome['metric']} {outcome['mean']:.4f}"
@@ -117,38 +130,65 @@ def tell_sweep(result: Result, *, as_json: bool) -> None:
     if as_json:
         frames = {
             name: json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))
-            for name, frame in (("trials", result.trials), ("selection", result.selection))
+            for name, frame in _frames(result).items()
         }
         print(json.dumps({**json.loads(dump_json(summary(result))), **frames}))
         return
     tell_outcome(result)
-    _console().print(_selection_table(result))
+    if result.spec.design is None:
+        _console().print(_selection_table(result))
     _console().print(_trials_table(result))
 
 
-def draw_curves(result: Result, path: Path) -> None:
-    """The learning curves of the search as a picture; SpecError for a kind of file that can't be drawn."""
-    from study.figures import Curve, learning_curves
+def _frames(result: Result) -> "dict[str, pd.DataFrame]":
+    if result.spec.design:
+        return {"trials": result.trials, "cells": result.cells}
+    return {"trials": result.trials, "selection": result.selection}
 
+
+_CELLS_TITLE = "mean [95 % t interval] over seeds; differences from the first cell are paired by seed, * leaves out 0"
+
+
+def _cells_table(result: Result) -> Table:
+    """Each cell with its mean and its paired difference; what leaves out zero is marked with a star."""
     metric = result.spec.metric
-    curves = [
-        Curve(
-            trial.key.label,
-            [m.fidelity for m in trial.measurements],
-            [m.values.get(metric, math.nan) for m in trial.measurements],
-            trial.state == "complete",
-        )
-        for trial in result.history.search
-    ]
-    outcome = result.history.outcome or {}
-    winner = None if outcome.get("winner") is None else str(outcome["winner"])
-    title = f"{result.name}: {len(curves)} trial{_s(len(curves))}" + (
-        f", mean on fresh seeds {outcome['mean']:.4f}" if winner is not None else ""
-    )
-    unit = "reports" if result.spec.target else "epochs"
-    figure = learning_curves(curves, winner, metric=metric, direction=result.spec.direction, unit=unit, title=title)
+    table = Table(box=None, header_style="bold", title_justify="left", title=_CELLS_TITLE)
+    columns = ["cell", "n", metric, "difference", "rank", "s", "s/epoch"]
+    has_protocols = len(result.spec.design.protocols if result.spec.design else ()) > 1
+    has_test = any(effect.test for effect in result.effects)
+    columns[1:1] = ["protocol"] if has_protocols else []
+    columns += ["test accuracy"] if has_test else []
+    for title in columns:
+        table.add_column(title, no_wrap=title not in ("cell", "missing"))
+    for e in result.effects:
+        row = [e.cell, str(len(e.values)), _interval(e.mean), _difference(e.difference), _cell(e.rank)]
+        row += [_cell(e.seconds), _cell(e.epoch_seconds)]
+        row[1:1] = [e.protocol] if has_protocols else []
+        row += [_interval(e.test)] if has_test else []
+        table.add_row(*row)
+        if e.missing:
+            table.add_row(f"  {e.missing}")
+    return table
+
+
+def _interval(found: Interval | None) -> str:
+    if found is None:
+        return "-"
+    bounds = "" if found.low is None or found.high is None else f" [{found.low:.4f}, {found.high:.4f}]"
+    return f"{found.mean:.4f}{bounds}"
+
+
+def _difference(found: Interval | None) -> str:
+    if found is None:
+        return "-"
+    bounds = "" if found.low is None or found.high is None else f" [{found.low:+.4f}, {found.high:+.4f}]"
+    return f"{found.mean:+.4f}{bounds}{' *' if found.excludes_zero else ''}"
+
+
+def draw(result: Result, path: Path) -> None:
+    """The sweep's main figure as a file; SpecError for a kind of file that can't be drawn."""
     try:
-        figure.savefig(path)
+        result.figure().savefig(path)
     except (OSError, ValueError) as error:
         raise SpecError(f"the figure {path} can't be written: {error}") from error
 
@@ -166,7 +206,7 @@ def _selection_table(result: Result) -> Table:
 
 def _trials_table(result: Result) -> Table:
     table = Table(title="trials of the search", box=None, header_style="bold", title_justify="left")
-    unit = "reports" if result.spec.target else "epochs"
+    unit = result.spec.fidelity_unit
     for title in ("trial", "state", result.spec.metric, unit, "s", "parameters", "reason"):
         table.add_column(title, no_wrap=title != "parameters", overflow="ellipsis")
     for trial in result.history.search:

@@ -1,0 +1,136 @@
+"""The figures of a sweep: learning curves of a search; differences, ranks and runs of a design."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from study.files import replacing
+from sweeps.design import BY_CLOCK
+from sweeps.search.effects import CONFIDENCE, Effect, effects
+from sweeps.search.history import History, Trial
+from sweeps.spec import SweepSpec
+from sweeps.store.folders import SweepFolder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from study.figures import Bundle
+
+_FEW = 7  # cells whose runs can be told apart in one picture
+
+
+def figures(spec: SweepSpec, history: History) -> "Mapping[str, Figure]":
+    """All figures by name; the first is the one that says most."""
+    if spec.design is None:
+        return {"learning_curves": _learning_curves(spec, history)}
+    found = effects(spec, history)
+    drawn = {}
+    if len(spec.design.cells) > 1:
+        drawn["differences"] = _differences(spec, found)
+    if len(spec.design.protocols) > 1:
+        drawn["ranks"] = _ranks(spec, found)
+    if len(spec.design.cells) <= _FEW:
+        drawn["runs"] = _runs(spec, history)
+    return drawn
+
+
+def write_figures(folder: SweepFolder, spec: SweepSpec, history: History) -> list[str]:
+    """Write each figure as PNG into the sweep's folder; gives the names of the files."""
+    names = []
+    for name, figure in figures(spec, history).items():
+        with replacing(folder.figure(name)) as temporary:
+            figure.savefig(temporary, format="png")
+        names.append(folder.figure(name).name)
+    return names
+
+
+def _learning_curves(spec: SweepSpec, history: History) -> "Figure":
+    from study.figures import Curve, learning_curves
+
+    curves = [
+        Curve(t.key.label, [m.fidelity for m in t.measurements], _values(spec, t), t.state == "complete")
+        for t in history.search
+    ]
+    outcome = history.outcome or {}
+    winner = None if outcome.get("winner") is None else str(outcome["winner"])
+    title = f"{spec.name}: {len(curves)} trial{'' if len(curves) == 1 else 's'}" + (
+        f", mean on fresh seeds {outcome['mean']:.4f}" if winner is not None else ""
+    )
+    return learning_curves(
+        curves, winner, metric=spec.metric, direction=spec.direction, unit=spec.fidelity_unit, title=title
+    )
+
+
+def _values(spec: SweepSpec, trial: Trial) -> list[float]:
+    return [m.values.get(spec.metric, math.nan) for m in trial.measurements]
+
+
+def _differences(spec: SweepSpec, found: list[Effect]) -> "Figure":
+    from study.figures import Estimate, differences_figure
+
+    assert spec.design is not None
+    panels = [
+        (
+            protocol or _seeds(spec),
+            [
+                Estimate(e.cell, e.difference.mean, e.difference.low, e.difference.high)
+                for e in found
+                if e.protocol == protocol and e.difference is not None
+            ],
+        )
+        for protocol in spec.design.protocols
+    ]
+    return differences_figure(
+        panels,
+        reference=spec.design.cells[0].name,
+        metric=spec.metric,
+        better="higher" if spec.direction == "maximize" else "lower",
+        title=f"{spec.name}: paired differences on {_seeds(spec)}, {CONFIDENCE:.0%} t intervals",
+    )
+
+
+def _seeds(spec: SweepSpec) -> str:
+    assert spec.design is not None
+    return f"{spec.design.seeds} common seed{'' if spec.design.seeds == 1 else 's'}"
+
+
+def _ranks(spec: SweepSpec, found: list[Effect]) -> "Figure":
+    from study.figures import ranks_figure
+
+    assert spec.design is not None
+    left, right = spec.design.protocols
+    by_place = {(e.cell, e.protocol): e.rank for e in found}
+    ranks = [
+        (cell.name, before, after)
+        for cell in spec.design.cells
+        if (before := by_place[cell.name, left]) is not None and (after := by_place[cell.name, right]) is not None
+    ]
+    names = {left: f"{spec.design.epochs} epochs", right: f"{spec.design.seconds:g} s of training"}
+    title = f"{spec.name}: ranks by mean {spec.metric.replace('_', ' ')} on {_seeds(spec)}"
+    return ranks_figure(ranks, left=names[left], right=names[right], title=title)
+
+
+def _runs(spec: SweepSpec, history: History) -> "Figure":
+    from study.figures import bundles_figure
+
+    assert spec.design is not None
+    panels = [
+        (protocol or _seeds(spec), [_bundle(spec, history, cell.name, protocol) for cell in spec.design.cells])
+        for protocol in spec.design.protocols
+    ]
+    units = ["seconds" if protocol == BY_CLOCK else spec.fidelity_unit for protocol in spec.design.protocols]
+    title = f"{spec.name}: each run"
+    return bundles_figure(panels, metric=spec.metric, direction=spec.direction, units=units, title=title)
+
+
+def _bundle(spec: SweepSpec, history: History, cell: str, protocol: str) -> "Bundle":
+    from study.figures import Bundle
+
+    assert spec.design is not None
+    runs = []
+    for trial in history.search:
+        variant, _ = spec.design.place(trial.key.number)
+        if (variant.cell, variant.protocol) == (cell, protocol):
+            runs.append(trial)
+    places = [[m.seconds if protocol == BY_CLOCK else m.fidelity for m in t.measurements] for t in runs]
+    return Bundle(cell, places, [_values(spec, t) for t in runs])

@@ -97,9 +97,9 @@ def differences_figure(
         axes.set_yticks(range(len(estimates)), [estimate.label for estimate in estimates], fontsize=8)
         axes.set_xlabel(f"{metric.replace('_', ' ')} minus that of {reference}\n({better} is better)", fontsize=9)
         axes.set_title(protocol, fontsize=9)
+        axes.locator_params(axis="x", nbins=6)
+        axes.tick_params(axis="x", labelsize=8)
         _plain(axes)
-        axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
-        axes.set_axisbelow(True)
     all_axes[0].invert_yaxis()
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     return figure
@@ -151,7 +151,7 @@ def bundles_figure(
 
 
 def ranks_figure(ranks: "Sequence[tuple[str, int, int]]", *, left: str, right: str, title: str) -> "Figure":
-    """How the ranking changes between two protocols: a line for each cell, changes by two or more stand out."""
+    """How the ranking changes between two protocols: a line for each cell, blue if it rises, vermillion if it falls."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 1.6 + 0.28 * len(ranks)), dpi=150, layout="constrained")
@@ -159,9 +159,9 @@ def ranks_figure(ranks: "Sequence[tuple[str, int, int]]", *, left: str, right: s
     # Equal means share a rank: their names would lie on each other, so that the next free line is taken.
     lefts, rights = _lines([before for _, before, _ in ranks]), _lines([after for _, _, after in ranks])
     for (label, before, after), start, end in zip(ranks, lefts, rights, strict=True):
-        moves = abs(after - before) >= 2
-        colour = "#666666" if not moves else BLUE if after < before else VERMILLION
-        axes.plot([0, 1], [start, end], "-" if moves else "--", marker="o", color=colour, linewidth=2 if moves else 1)
+        colour = "#666666" if after == before else BLUE if after < before else VERMILLION
+        style, width = ("--", 1) if after == before else ("-", 2)
+        axes.plot([0, 1], [start, end], style, marker="o", color=colour, linewidth=width)
         axes.text(-0.03, start, f"{label}  {before}", ha="right", va="center", fontsize=8, color=colour)
         axes.text(1.03, end, f"{after}  {label}", ha="left", va="center", fontsize=8, color=colour)
     axes.set_xticks([0, 1], [left, right], fontsize=9)

@@ -71,7 +71,7 @@ def _differences(spec: SweepSpec, found: list[Effect]) -> "Figure":
     assert spec.design is not None
     panels = [
         (
-            protocol or _seeds(spec),
+            _duration(spec, protocol),
             [
                 Estimate(e.cell, e.difference.mean, e.difference.low, e.difference.high)
                 for e in found
@@ -87,6 +87,15 @@ def _differences(spec: SweepSpec, found: list[Effect]) -> "Figure":
         better="higher" if spec.direction == "maximize" else "lower",
         title=f"{spec.name}: paired differences on {_seeds(spec)}, {CONFIDENCE:.0%} t intervals",
     )
+
+
+def _duration(spec: SweepSpec, protocol: str) -> str:
+    """How long the cells train under a protocol."""
+    assert spec.design is not None
+    if protocol == BY_CLOCK:
+        return f"{spec.design.seconds:g} s of training"
+    epochs = spec.design.epochs or spec.training.get("epochs")
+    return f"{epochs} epochs" if epochs else "as configured"
 
 
 def _seeds(spec: SweepSpec) -> str:
@@ -105,9 +114,8 @@ def _ranks(spec: SweepSpec, found: list[Effect]) -> "Figure":
         for cell in spec.design.cells
         if (before := by_place[cell.name, left]) is not None and (after := by_place[cell.name, right]) is not None
     ]
-    names = {left: f"{spec.design.epochs} epochs", right: f"{spec.design.seconds:g} s of training"}
     title = f"{spec.name}: ranks by mean {spec.metric.replace('_', ' ')} on {_seeds(spec)}"
-    return ranks_figure(ranks, left=names[left], right=names[right], title=title)
+    return ranks_figure(ranks, left=_duration(spec, left), right=_duration(spec, right), title=title)
 
 
 def _runs(spec: SweepSpec, history: History) -> "Figure":
@@ -115,7 +123,7 @@ def _runs(spec: SweepSpec, history: History) -> "Figure":
 
     assert spec.design is not None
     panels = [
-        (protocol or _seeds(spec), [_bundle(spec, history, cell.name, protocol) for cell in spec.design.cells])
+        (_duration(spec, protocol), [_bundle(spec, history, cell.name, protocol) for cell in spec.design.cells])
         for protocol in spec.design.protocols
     ]
     units = ["seconds" if protocol == BY_CLOCK else spec.fidelity_unit for protocol in spec.design.protocols]

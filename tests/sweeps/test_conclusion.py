@@ -1,0 +1,111 @@
+"""The end of a design: each trained model is scored once and stored, the tables and figures are written."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from simulation import open_driver
+
+import sweeps
+from study.experiments import load_experiment
+from sweeps.execution.conclusion import conclude
+from sweeps.running import go_on
+from sweeps.search.history import Noted, TrialKey
+from sweeps.store.ledger import Ledger
+
+PNG = b"\x89PNG"
+
+
+@pytest.fixture(scope="module")
+def baselines(ray_with_gpus: Path, tmp_path_factory: pytest.TempPathFactory) -> sweeps.Result:
+    """Two cells under both protocols, on two seeds, scored."""
+    cells = [{"name": "plain"}, {"name": "dropout", "params": {"dropout": True}}]
+    design = {"cells": cells, "seeds": 2, "epochs": 1, "seconds": 0.2, "test": True}
+    table = {"name": "both", "training": {"batch_size": 512}, "design": design}
+    return sweeps.run(table, results=tmp_path_factory.mktemp("design"), progress="none")
+
+
+def test_each_model_is_stored_with_the_scores_of_one_read_of_the_test_set(baselines: sweeps.Result) -> None:
+    history = baselines.history
+    scored = {note.key: note.body for note in history.noted("scored")}
+
+    assert set(scored) == {TrialKey(number) for number in range(8)}
+    assert [note.key for note in history.noted("test_read")] == sorted(scored)
+    for key, body in scored.items():
+        experiment = load_experiment(baselines.folder.results / body["experiment"])
+        assert experiment.metadata["trial"] == key.label
+        assert experiment.metadata["test_accuracy"] == body["test_accuracy"]
+        assert experiment.metadata["digest"] == history.trials[key].last.digest
+    assert list(baselines.folder.checkpoints.iterdir()) == []
+
+
+def test_a_row_for_each_cell_and_protocol_with_typed_columns(baselines: sweeps.Result) -> None:
+    cells = pd.read_parquet(baselines.folder.table("cells"))
+
+    assert list(zip(cells["cell"], cells["protocol"], strict=True)) == [
+        ("plain", "epochs"),
+        ("dropout", "epochs"),
+        ("plain", "wall-clock"),
+        ("dropout", "wall-clock"),
+    ]
+    assert cells["difference"].isna().tolist() == [True, False, True, False]
+    assert (cells["n"] == 2).all()
+    assert cells["test_accuracy"].between(0.05, 1).all()
+    trials = pd.read_parquet(baselines.folder.table("trials"))
+    assert trials["replicate"].tolist() == [0] * 4 + [1] * 4
+    assert trials.loc[trials["protocol"] == "wall-clock", "seconds"].min() >= 0.2
+    assert not baselines.folder.table("selection").exists()
+
+
+def test_the_figures_are_written(baselines: sweeps.Result) -> None:
+    assert sorted(path.name for path in baselines.folder.path.glob("*.png")) == [
+        "differences.png",
+        "ranks.png",
+        "runs.png",
+    ]
+    for path in baselines.folder.path.glob("*.png"):
+        assert path.read_bytes().startswith(PNG)
+    with pytest.raises(sweeps.SpecError, match="no figure 'rank': choose from differences, ranks, runs"):
+        baselines.figure("rank")
+
+
+@pytest.mark.parametrize("trial", [1, 6])
+def test_a_trial_of_either_protocol_replays_bit_for_bit(baselines: sweeps.Result, trial: int) -> None:
+    assert baselines.reproduce(trial).identical
+
+
+def test_a_model_stored_before_a_kill_is_not_tested_again(baselines: sweeps.Result, tmp_path: Path) -> None:
+    # As after a kill between storing the last experiment and its record: the ledger lacks the last two rows.
+    results = baselines.folder.results
+    with_all = Ledger.open(baselines.folder.ledger)
+    rows = [row for _, row in with_all.rows()]
+    with_all.close()
+    at = max(i for i, row in enumerate(rows) if isinstance(row, Noted) and row.kind == "scored")
+    before = len(list((results / "custom_cnn").iterdir()))
+    driver = open_driver(type(baselines.folder)(results, "both-again"), baselines.spec)
+    for row in rows[:at]:
+        driver.record(row)
+
+    conclude(driver, None, None)
+
+    assert len(list((results / "custom_cnn").iterdir())) == before
+    again = {note.key: note.body for note in driver.history.noted("scored")}
+    assert again == {note.key: note.body for note in baselines.history.noted("scored")}
+
+
+def test_a_design_that_is_over_stays_over(baselines: sweeps.Result) -> None:
+    rows = len(Ledger.open(baselines.folder.ledger, read_only=True).rows())
+    go_on(baselines.folder, None, None, "none", verbose=False)
+
+    assert len(Ledger.open(baselines.folder.ledger, read_only=True).rows()) == rows
+
+
+def test_a_failed_cell_is_told_and_the_others_are_compared(ray_with_gpus: Path, tmp_path: Path) -> None:
+    cells = [{"name": "low", "params": {"x": 0.2}}, {"name": "high", "params": {"x": 0.9}}]
+    table = {"name": "one-fails", "target": "functions:raises_at_half", "metric": "loss", "direction": "minimize"}
+    result = sweeps.run({**table, "design": {"cells": cells, "seeds": 2}}, results=tmp_path, progress="none")
+
+    assert result.history.outcome["complete"] == 2
+    assert result.cells["n"].tolist() == [2, 0]
+    assert "failed ValueError: the loss escaped" in result.cells["missing"][1]
+    assert (result.folder.path / "differences.png").exists()

@@ -1,0 +1,93 @@
+"""Designs: which trial trains which cell on which seed, and that a file says one thing once."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweeps.design import Design
+from sweeps.errors import SpecError
+from sweeps.search.history import History, TrialKey
+from sweeps.search.selection import candidates, wanted
+from sweeps.search.suggestion import suggest, trial_seed
+from sweeps.spec import SweepSpec, load_spec, parse_spec
+
+CELLS = [
+    {"name": "baseline", "params": {"model": "custom_cnn", "learning_rate": 0.05}},
+    {"name": "adam", "params": {"model": "custom_cnn", "optimizer": "adam", "learning_rate": 0.001}},
+]
+
+
+def spec_of(training: dict | None = None, **design) -> SweepSpec:
+    return load_spec({"name": "planned", "training": training or {}, "design": {"cells": CELLS, **design}})
+
+
+@given(cells=st.integers(1, 5), seeds=st.integers(1, 4), both=st.booleans())
+def test_every_variant_is_trained_once_on_every_seed_and_all_on_the_first_before_any_second(
+    cells: int, seeds: int, both: bool
+) -> None:
+    table = [{"name": f"cell {i}", "params": {"x": i}} for i in range(cells)]
+    design = Design.model_validate({"cells": table, "seeds": seeds, **({"epochs": 2, "seconds": 1} if both else {})})
+    places = [design.place(number) for number in range(design.trials)]
+
+    assert len({(v.cell, v.protocol, replicate) for v, replicate in places}) == design.trials
+    assert [replicate for _, replicate in places] == sorted(replicate for _, replicate in places)
+    assert places[0][0].cell == "cell 0"
+
+
+def test_all_cells_share_the_seeds_and_each_replicate_has_another() -> None:
+    spec = spec_of(seeds=3, epochs=2, seconds=1.0)
+    seeds = [trial_seed(spec, number) for number in range(spec.trials)]
+
+    assert spec.trials == 12
+    assert [len(set(seeds[i : i + 4])) for i in (0, 4, 8)] == [1, 1, 1]
+    assert len(set(seeds)) == 3
+
+
+def test_a_trial_has_the_parameters_of_its_cell_and_the_limit_of_its_protocol() -> None:
+    spec = spec_of(epochs=2, seconds=1.5)
+
+    assert suggest(spec, History(), 0) == {**CELLS[0]["params"], "epochs": 2}
+    assert suggest(spec, History(), 3) == {**CELLS[1]["params"], "seconds": 1.5}
+    assert spec.baseline == suggest(spec, History(), 0)
+
+
+def test_a_design_prunes_nothing_and_chooses_nothing() -> None:
+    spec = spec_of(epochs=2)
+
+    assert spec.pruning.name == "none"
+    assert wanted(spec, candidates(spec, History())) == wanted(spec, [0]) == []
+
+
+def test_a_design_may_use_the_whole_time() -> None:
+    assert load_spec({"name": "d", "time": "100s", "design": {"cells": CELLS}}).search_time == 100.0
+
+
+def test_a_design_survives_the_round_trip_through_its_table() -> None:
+    spec = spec_of({"dataset": "mnist_sample"}, seeds=2, epochs=3, seconds=0.5, test=True)
+
+    assert parse_spec(spec.to_table(), "again") == spec
+    assert parse_spec(spec.to_table(), "again").hash == spec.hash
+    assert TrialKey(0).label == "0"
+    assert {"space", "trials"}.isdisjoint(spec.to_table())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trials": 3}, "leave 'trials' out"),
+        ({"space": {}}, "leave 'space' out"),
+        ({"pruning": {"name": "asha"}}, "leave 'pruning' out"),
+        ({"design": {"cells": []}}, "design: cells: tuple should have at least 1 item"),
+        ({"design": {"cells": CELLS, "seeds": 0}}, "design: seeds: input should be greater than or equal to 1"),
+        ({"design": {"cells": CELLS, "seed": 3}}, "design: unknown key 'seed', did you mean 'seeds'"),
+        ({"design": {"cells": [CELLS[0], CELLS[0]]}}, "'baseline' stands twice"),
+        ({"design": {"cells": [{"name": "a", "params": {"epochs": 3}}], "epochs": 2}}, "epochs stands in the design"),
+        ({"design": {"cells": [{"name": "a", "params": {"optimiser": "sgd"}}]}}, "did you mean 'optimizer'"),
+        ({"design": {"cells": [{"name": "a", "params": {"dropout_rate": 0.5}}]}}, "cell 'a': dropout_rate=0.5 has no"),
+        ({"design": {"cells": [{"name": "a", "params": {"dataset": "mnist"}}]}}, "a sweep has one data set"),
+        ({"design": {"cells": CELLS, "seconds": 1.0}, "training": {"epochs": 3}}, "give epochs or seconds, not both"),
+    ],
+)
+def test_a_wrong_design_names_place_rule_and_value(change: dict, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        load_spec({"name": "d", "design": {"cells": CELLS}, **change})

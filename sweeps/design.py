@@ -6,17 +6,29 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from search_spaces import Choice, Constant, Parameter, Scalar, SearchSpace
+from search_spaces import Choice, Constant, Parameter, Scalar, SearchSpace, preset
 from sweeps.section import Section
 
 BY_EPOCHS, BY_CLOCK = "epochs", "wall-clock"  # the protocols: fixed epochs, fixed seconds of training
 
 
 class Cell(Section):
-    """One configuration under comparison."""
+    """One configuration under comparison.
+
+    A file may give `preset`, a model's name: every parameter then has the default of that model's preset space, but for
+    those in `params`. The cell keeps all of them as its params, so that a later preset changes no recorded design.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     params: dict[str, bool | int | float | str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or "preset" not in given:
+            return given
+        rest = {key: value for key, value in given.items() if key != "preset"}
+        return {**rest, "params": with_defaults(str(given["preset"]), rest.get("params", {}))}
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,15 @@ class Design(Section):
                 if value not in known:
                     known.append(value)
         return SearchSpace({name: _parameter(found) for name, found in values.items()})
+
+
+def with_defaults(model: str, changes: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """The parameters of a model's preset at their defaults, with some changed and what hangs on these at its default.
+
+    A change that the preset doesn't know, such as `epochs`, is added. SpaceError for an unknown model.
+    """
+    walked = preset(model).walk(lambda name, parameter: changes.get(name, parameter.default))  # type: ignore[arg-type]
+    return {"model": model, **walked, **changes}
 
 
 def _parameter(values: list[Scalar]) -> Parameter:

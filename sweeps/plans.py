@@ -5,7 +5,7 @@ from typing import Any
 
 from search_spaces import Choice, Scalar, SearchSpace, SpaceError, preset
 from search_spaces.space import hint
-from sweeps.design import Cell
+from sweeps.design import Cell, with_defaults
 
 REFERENCE = "baseline"
 
@@ -32,7 +32,7 @@ def factors(space: SearchSpace) -> list[str]:
 
 def baseline_cells(models: Sequence[str]) -> list[Cell]:
     """One cell for each model: every parameter at the default of the model's preset space."""
-    return [Cell(name=model, params={"model": model, **preset(model).defaults()}) for model in models]
+    return [Cell(name=model, params=with_defaults(model, {})) for model in models]
 
 
 def ablation_cells(model: str, chosen: Sequence[str] | None = None) -> list[Cell]:
@@ -42,12 +42,12 @@ def ablation_cells(model: str, chosen: Sequence[str] | None = None) -> list[Cell
     """
     space = preset(model)
     known = factors(space)
-    cells = [Cell(name=REFERENCE, params={"model": model, **space.defaults()})]
+    cells = [Cell(name=REFERENCE, params=with_defaults(model, {}))]
     for factor in known if chosen is None else chosen:
         if factor not in known:
             raise SpaceError(f"no factor {factor!r} of {model}{hint(factor, known)}")
         for level in _levels(space, factor):
-            params = {"model": model, **_with(space, {factor: level, **_rate(space, factor, level)})}
+            params = with_defaults(model, {factor: level, **_rate(space, factor, level)})
             cells.append(Cell(name=f"{factor}={_in_words(level)}", params=params))
     return cells
 
@@ -63,11 +63,6 @@ def _rate(space: SearchSpace, factor: str, level: Scalar) -> dict[str, Any]:
     if factor != "optimizer" or level not in _ADAPTIVE:
         return {}
     return {"learning_rate": float(space.defaults()["learning_rate"]) * _ADAPTIVE_SHARE}
-
-
-def _with(space: SearchSpace, changes: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """The defaults with some changed, and what hangs on these at its own default."""
-    return space.walk(lambda name, parameter: changes.get(name, parameter.default))  # type: ignore[arg-type]
 
 
 def _in_words(level: Scalar) -> str:

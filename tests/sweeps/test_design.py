@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from search_spaces import preset
 from sweeps.design import Design
 from sweeps.errors import SpecError
 from sweeps.search.history import History, TrialKey
@@ -62,6 +63,16 @@ def test_a_design_may_use_the_whole_time() -> None:
     assert load_spec({"name": "d", "time": "100s", "design": {"cells": CELLS}}).search_time == 100.0
 
 
+def test_a_cell_of_a_preset_has_its_defaults_and_what_hangs_on_its_changes() -> None:
+    cells = [{"name": "a", "preset": "vgg", "params": {"optimizer": "adam", "epochs": 3}}]
+    (cell,) = load_spec({"name": "planned", "design": {"cells": cells}}).design.cells
+
+    assert cell.params["model"] == "vgg"
+    assert cell.params["learning_rate"] == preset("vgg").defaults()["learning_rate"]
+    assert (cell.params["optimizer"], cell.params["beta1"], cell.params["epochs"]) == ("adam", 0.9, 3)
+    assert "momentum" not in cell.params
+
+
 def test_a_design_survives_the_round_trip_through_its_table() -> None:
     spec = spec_of({"dataset": "mnist_sample"}, seeds=2, epochs=3, seconds=0.5, test=True)
 
@@ -84,6 +95,11 @@ def test_a_design_survives_the_round_trip_through_its_table() -> None:
         ({"design": {"cells": [{"name": "a", "params": {"epochs": 3}}], "epochs": 2}}, "epochs stands in the design"),
         ({"design": {"cells": [{"name": "a", "params": {"optimiser": "sgd"}}]}}, "did you mean 'optimizer'"),
         ({"design": {"cells": [{"name": "a", "params": {"dropout_rate": 0.5}}]}}, "cell 'a': dropout_rate=0.5 has no"),
+        ({"design": {"cells": [{"name": "a", "preset": "vgh"}]}}, "no preset space named 'vgh', did you mean 'vgg'"),
+        (
+            {"design": {"cells": [{"name": "a", "preset": "custom_cnn", "params": {"dropout_rate": 0.5}}]}},
+            "cell 'a': dropout_rate=0.5 has no effect",
+        ),
         ({"design": {"cells": [{"name": "a", "params": {"dataset": "mnist"}}]}}, "a sweep has one data set"),
         ({"design": {"cells": CELLS, "seconds": 1.0}, "training": {"epochs": 3}}, "give epochs or seconds, not both"),
     ],

@@ -7,8 +7,10 @@ if TYPE_CHECKING:
     from search_spaces.parameters import Choice as Choice
     from search_spaces.parameters import Constant as Constant
     from search_spaces.parameters import Float as Float
+    from search_spaces.parameters import FloatBy as FloatBy
     from search_spaces.parameters import Int as Int
     from search_spaces.parameters import Parameter as Parameter
+    from search_spaces.parameters import RangeTest as RangeTest
     from search_spaces.parameters import Scalar as Scalar
     from search_spaces.parameters import SpaceError as SpaceError
     from search_spaces.space import SearchSpace as SearchSpace
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from search_spaces.toml import to_table as to_table
 
 _MODULES = {
-    **dict.fromkeys(("Choice", "Constant", "Float", "Int", "Parameter", "Scalar", "SpaceError"), "parameters"),
+    **dict.fromkeys(("Choice", "Constant", "Float", "FloatBy", "Int"), "parameters"),
+    **dict.fromkeys(("Parameter", "RangeTest", "Scalar", "SpaceError"), "parameters"),
     "SearchSpace": "space",
     **dict.fromkeys(("dumps", "extend", "load", "parse", "preset", "preset_names", "to_table"), "toml"),
 }

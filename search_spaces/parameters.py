@@ -1,4 +1,4 @@
-"""What may vary: Float, Int and Choice parameters, and Constants, as frozen values that keep their own rules."""
+"""What may vary: parameters, numeric or chosen, and Constants, as frozen values that keep their own rules."""
 
 import math
 from collections.abc import Mapping
@@ -81,6 +81,19 @@ class Float:
             return True
         steps = (value - self.low) / self.step
         return abs(steps - round(steps)) <= 1e-6
+
+    def at(self, share: float) -> float:
+        """The value at a share (0..1) of the range, on its scale; a step is not looked at."""
+        if not self.log:
+            return min(max(self.low + (self.high - self.low) * share, self.low), self.high)
+        low, high = math.log(self.low), math.log(self.high)
+        return min(max(math.exp(low + (high - low) * share), self.low), self.high)
+
+    def share(self, value: float) -> float:
+        """Where a value of the range lies, 0..1 on its scale."""
+        if not self.log:
+            return (value - self.low) / (self.high - self.low)
+        return math.log(value / self.low) / math.log(self.high / self.low)
 
     @property
     def rule(self) -> str:
@@ -177,7 +190,39 @@ class Constant:
         return f"the constant {self.value!r}"
 
 
-Parameter = Float | Int | Choice | Constant
+@dataclass(frozen=True)
+class FloatBy:
+    """A real number whose range hangs on a choice among texts, such as a learning rate's on the optimizer.
+
+    It is active where its parent is. ranges: the Float for each value of the choice `by`; it has neither step nor
+    conditions of its own.
+    """
+
+    by: str
+    ranges: Mapping[str, Float]
+    when: When = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for value, known in self.ranges.items():
+            place = f"by: {self.by} = {value!r}"
+            _require(isinstance(known, Float), f"{place} must be a float, but got {known!r}")
+            _require(known.step is None, f"{place}: a range by another parameter has no step, but got {known.step!r}")
+            _require(not known.when, f"{place}: conditions belong beside `by`, but got when={dict(known.when)!r}")
+
+    def given(self, chosen: Mapping[str, Scalar]) -> Float:
+        """The range where the parent has its chosen value."""
+        return self.ranges[str(chosen[self.by])]
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """A learning rate whose bounds are not known yet: whoever searches measures them first, for each optimizer."""
+
+    when: When = field(default_factory=dict)
+
+
+Parameter = Float | Int | Choice | Constant | FloatBy | RangeTest
+Plain = Float | Int | Choice  # what a value is chosen from, once everything above it is
 
 
 def _check_scalar(name: str, value: object) -> None:

@@ -9,9 +9,21 @@ from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 from typing import Any
 
-from search_spaces.parameters import Choice, Constant, Float, Int, Parameter, Scalar, SpaceError, same
+from search_spaces.parameters import (
+    Choice,
+    Constant,
+    Float,
+    FloatBy,
+    Int,
+    Parameter,
+    Plain,
+    RangeTest,
+    Scalar,
+    SpaceError,
+    same,
+)
 
-Choose = Callable[[str, Parameter], Scalar]
+Choose = Callable[[str, Plain], Scalar]
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,8 @@ class SearchSpace:
         for name, parameter in self.parameters.items():
             for parent, values in parameter.when.items():
                 self._check_condition(name, parent, values)
+            if isinstance(parameter, FloatBy):
+                self._check_ranges(name, parameter)
         object.__setattr__(self, "_order", self._sorted())
         for name in self.parameters:
             self._check_reachable(name)
@@ -41,7 +55,7 @@ class SearchSpace:
         if parent not in self.parameters:
             raise SpaceError(f"{name}: when: no parameter {parent!r}{hint(parent, self.parameters)}")
         above = self.parameters[parent]
-        if isinstance(above, Float):
+        if isinstance(above, Float | FloatBy | RangeTest):
             raise SpaceError(f"{name}: when: {parent!r} is a float, conditions hang on choices, ints and constants")
         if not values:
             raise SpaceError(f"{name}: when: list at least one value of {parent!r}")
@@ -49,9 +63,21 @@ class SearchSpace:
             if not above.contains(value):
                 raise SpaceError(f"{name}: when: {parent!r} is {above.rule}, so it is never {value!r}")
 
+    def _check_ranges(self, name: str, parameter: FloatBy) -> None:
+        parent = parameter.by
+        if parent not in self.parameters:
+            raise SpaceError(f"{name}: by: no parameter {parent!r}{hint(parent, self.parameters)}")
+        above = self.parameters[parent]
+        values = above.values if isinstance(above, Choice) else (above.value,) if isinstance(above, Constant) else ()
+        if not values or not all(isinstance(value, str) for value in values):
+            raise SpaceError(f"{name}: by: {parent!r} must be a choice among texts")
+        for value in {*values} ^ parameter.ranges.keys():
+            what = f"no range for {parent} = {value!r}" if value in values else f"{parent!r} is never {value!r}"
+            raise SpaceError(f"{name}: by: {what}: give one range for each of {', '.join(map(repr, values))}")
+
     def _sorted(self) -> tuple[str, ...]:
         """Names with parents first, else by the alphabet: the layout of a file must not change what is sampled."""
-        sorter = TopologicalSorter({name: list(p.when) for name, p in self.parameters.items()})
+        sorter = TopologicalSorter({name: _parents(p) for name, p in self.parameters.items()})
         try:
             sorter.prepare()
         except CycleError as error:
@@ -79,22 +105,39 @@ class SearchSpace:
             self._gather(parent, wanted)
 
     def _is_active(self, name: str, chosen: Mapping[str, Scalar]) -> bool:
+        parameter = self.parameters[name]
+        if isinstance(parameter, FloatBy) and parameter.by not in chosen:
+            return False
         return all(
             parent in chosen and any(same(chosen[parent], value) for value in values)
-            for parent, values in self.parameters[name].when.items()
+            for parent, values in parameter.when.items()
         )
+
+    def _given(self, name: str, chosen: Mapping[str, Scalar]) -> Plain | Constant | RangeTest:
+        """The parameter where those above it have their chosen values."""
+        parameter = self.parameters[name]
+        return parameter.given(chosen) if isinstance(parameter, FloatBy) else parameter
 
     def walk(self, choose: Choose) -> dict[str, Scalar]:
         """Values of all active parameters, parents first; `choose` is asked for each that varies.
 
-        This is the one mechanism beneath `sample`, `defaults` and a sampler's suggestions.
+        This is the one mechanism beneath `sample`, `defaults` and a sampler's suggestions. A RangeTest has no values
+        before it is measured: it is left out.
         """
         chosen: dict[str, Scalar] = {}
         for name in self._order:  # type: ignore[attr-defined]
-            if self._is_active(name, chosen):
-                parameter = self.parameters[name]
-                chosen[name] = parameter.value if isinstance(parameter, Constant) else choose(name, parameter)
+            if not self._is_active(name, chosen):
+                continue
+            match self._given(name, chosen):
+                case Constant(value):
+                    chosen[name] = value
+                case Float() | Int() | Choice() as parameter:
+                    chosen[name] = choose(name, parameter)
         return chosen
+
+    def replaced(self, name: str, parameter: Parameter) -> "SearchSpace":
+        """The same space with one parameter in the place of another, or added."""
+        return SearchSpace({**self.parameters, name: parameter})
 
     def defaults(self) -> dict[str, Scalar]:
         """Every active parameter at its default."""
@@ -114,12 +157,15 @@ class SearchSpace:
             if name not in self.parameters:
                 raise SpaceError(f"no parameter {name!r}{hint(name, self.parameters)}")
         for name in self._order:  # type: ignore[attr-defined]
-            is_active, parameter = self._is_active(name, params), self.parameters[name]
-            if is_active and name not in params:
+            is_active = self._is_active(name, params)
+            parameter = self._given(name, params) if is_active else None
+            if isinstance(parameter, RangeTest):
+                continue  # what it will hold is not known yet
+            if parameter and name not in params:
                 raise SpaceError(f"{name}: is missing, and its conditions hold")
             if not is_active and name in params:
                 raise SpaceError(f"{name}: has no effect here, since its conditions are off; got {params[name]!r}")
-            if is_active and not parameter.contains(params[name]):
+            if parameter and not parameter.contains(params[name]):
                 raise SpaceError(f"{name}: must be {parameter.rule}, but got {params[name]!r}")
 
 
@@ -130,10 +176,16 @@ def hint(word: str, known: Iterable[str]) -> str:
     return f", did you mean {close[0]!r}?" if close else f": choose from {', '.join(names) or 'none'}"
 
 
-def _draw(parameter: Parameter, rng: random.Random) -> Scalar:
+def _parents(parameter: Parameter) -> list[str]:
+    return [*parameter.when, *([parameter.by] if isinstance(parameter, FloatBy) else [])]
+
+
+def _draw(parameter: Plain, rng: random.Random) -> Scalar:
     match parameter:
-        case Float(low, high, log, step):
-            return _draw_float(low, high, log, step, rng)
+        case Float(step=None):
+            return parameter.at(rng.random())
+        case Float(low, high, _, step):
+            return min(low + rng.randint(0, round((high - low) / step)) * step, high)  # type: ignore[operator]
         case Int(low, high, True):
             drawn = math.floor(math.exp(rng.uniform(math.log(low), math.log(high + 1))))
             return min(max(drawn, low), high)
@@ -141,12 +193,3 @@ def _draw(parameter: Parameter, rng: random.Random) -> Scalar:
             return low + rng.randint(0, (high - low) // step) * step
         case Choice(values):
             return rng.choice(values)
-        case Constant(value):
-            return value
-
-
-def _draw_float(low: float, high: float, log: bool, step: float | None, rng: random.Random) -> float:
-    if step is not None:
-        return min(low + rng.randint(0, round((high - low) / step)) * step, high)
-    drawn = math.exp(rng.uniform(math.log(low), math.log(high))) if log else low + (high - low) * rng.random()
-    return min(max(drawn, low), high)

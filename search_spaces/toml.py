@@ -1,7 +1,7 @@
 """Search spaces as TOML: read with errors that name file, key, rule and value, written so that they read back equal."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 import tomli_w
 
-from search_spaces.parameters import Choice, Constant, Float, Int, Parameter, SpaceError
+from search_spaces.parameters import Choice, Constant, Float, FloatBy, Int, Parameter, RangeTest, Scalar, SpaceError
 from search_spaces.space import SearchSpace, hint
 
 # Which keys a parameter's table may have, by the key that says its kind.
@@ -18,6 +18,8 @@ _KEYS = {
     "int": ("log", "step", "default", "when"),
     "choice": ("default", "when"),
     "value": ("when",),
+    "by": ("when",),
+    "range_test": ("when",),
 }
 
 
@@ -53,15 +55,28 @@ def _leave_out_the_unreachable(parameters: dict[str, Parameter], inherited: list
     while changed:
         changed = False
         for name in [name for name in inherited if name in parameters]:
-            when = {
-                parent: tuple(v for v in values if parent in parameters and parameters[parent].contains(v))
-                for parent, values in parameters[name].when.items()
-            }
-            if not all(when.values()):
+            left = _reachable(parameters[name], parameters)
+            if left is None:
                 del parameters[name]
                 changed = True
-            elif when != parameters[name].when:
-                parameters[name] = replace(parameters[name], when=when)
+            else:
+                parameters[name] = left
+
+
+def _reachable(parameter: Parameter, parameters: Mapping[str, Parameter]) -> Parameter | None:
+    """The parameter with the conditions and ranges that its parents can still ask for; None if it has none left."""
+
+    def left(parent: str, values: Iterable[Scalar]) -> tuple[Scalar, ...]:
+        above = parameters.get(parent)
+        return tuple(v for v in values if isinstance(above, Float | Int | Choice | Constant) and above.contains(v))
+
+    when = {parent: left(parent, values) for parent, values in parameter.when.items()}
+    if not all(when.values()):
+        return None
+    if not isinstance(parameter, FloatBy):
+        return replace(parameter, when=when)
+    ranges = {str(value): parameter.ranges[str(value)] for value in left(parameter.by, parameter.ranges)}
+    return replace(parameter, when=when, ranges=ranges) if ranges else None
 
 
 def load(path: Path | str) -> SearchSpace:
@@ -112,7 +127,10 @@ def _from_table(table: Mapping[str, Any]) -> Parameter:
     if len(kinds) != 1:
         unknown = next((key for key in table if key not in _KEYS and key not in _KEYS["float"]), None)
         near = f" (unknown key {unknown!r}{hint(unknown, _KEYS)})" if unknown else ""
-        raise SpaceError(f"exactly one of float, int, choice and value must be given, but got {kinds or 'none'}{near}")
+        raise SpaceError(
+            "exactly one of float, int, choice, value, by and range_test must be given, "
+            f"but got {kinds or 'none'}{near}"
+        )
     kind = kinds[0]
     rest = {key: value for key, value in table.items() if key != kind}
     for key in rest:
@@ -125,6 +143,12 @@ def _from_table(table: Mapping[str, Any]) -> Parameter:
         return Choice(tuple(table[kind]), **rest)
     if kind == "value":
         return Constant(table[kind], **rest)
+    if kind == "by":
+        return FloatBy(*_parse_ranges(table[kind]), **rest)
+    if kind == "range_test":
+        if table[kind] is not True:
+            raise SpaceError(f"range_test must be true, or give bounds in its place, but got {table[kind]!r}")
+        return RangeTest(**rest)
     return _numeric(kind, table[kind], rest)
 
 
@@ -134,6 +158,15 @@ def _numeric(kind: str, bounds: Any, rest: dict[str, Any]) -> Parameter:
     if not isinstance(rest.get("log", False), bool):
         raise SpaceError(f"log must be true or false, but got {rest['log']!r}")
     return (Float if kind == "float" else Int)(bounds[0], bounds[1], **rest)
+
+
+def _parse_ranges(by: Any) -> tuple[str, dict[str, Float]]:
+    if not isinstance(by, Mapping) or len(by) != 1 or not all(isinstance(r, Mapping) for r in by.values()):
+        raise SpaceError(
+            f"by must name one parameter, like {{ optimizer = {{ sgd = {{ float = … }} }} }}, but got {by!r}"
+        )
+    ((parent, ranges),) = by.items()
+    return parent, {value: _parse_parameter(table, f"by: {parent} = {value!r}") for value, table in ranges.items()}  # type: ignore[misc]
 
 
 def _parse_when(when: Any) -> dict[str, tuple[Any, ...]]:
@@ -154,6 +187,10 @@ def _parameter_table(parameter: Parameter) -> Any:
             return {"value": parameter.value, **when} if when else parameter.value
         case Choice():
             return {"choice": list(parameter.values), "default": parameter.default, **when}
+        case FloatBy():
+            return {"by": {parameter.by: {v: _parameter_table(r) for v, r in parameter.ranges.items()}}, **when}
+        case RangeTest():
+            return {"range_test": True, **when}
     kind = "float" if isinstance(parameter, Float) else "int"
     table: dict[str, Any] = {kind: [parameter.low, parameter.high]}
     if parameter.log:

@@ -145,7 +145,7 @@ def show(
 def reproduce(
     name: Name,
     results: Results = RESULTS,
-    trial: Annotated[str, typer.Option(help="best, a trial's number, or a label like 3-seed1.")] = "best",
+    trial: Annotated[str, typer.Option(help="best, a trial's number, or a label like 3-seed1 or range-adam.")] = "best",
     data_dir: DataDir = None,
 ) -> None:
     """Train a trial again in a fresh process and compare every bit; exit 0 if identical, 1 if not."""
@@ -153,7 +153,7 @@ def reproduce(
 
     replay = load(name, results=results).reproduce(trial, data_dir)
     if replay.identical:
-        typer.echo(f"identical: trial {replay.label} of {name}, {replay.compared} measurements and their weights")
+        typer.echo(f"identical: trial {replay.label} of {name}, {replay.what}")
     else:
         typer.echo(f"different: trial {replay.label} of {name}, {replay.difference}")
     for line in replay.environment:

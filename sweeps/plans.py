@@ -56,7 +56,7 @@ def _levels(space: SearchSpace, factor: str) -> list[Scalar]:
     parameter = space.parameters[factor]
     if isinstance(parameter, Choice):
         return [value for value in parameter.values if value != parameter.default]
-    return [level for level in _LEVELS[factor] if level != parameter.default]
+    return [level for level in _LEVELS[factor] if level != space.defaults()[factor]]
 
 
 def _rate(space: SearchSpace, factor: str, level: Scalar) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from sweeps.errors import SpecError, SweepError
 from sweeps.execution.targets import Function, resolve
 from sweeps.search.effects import Effect, effects
 from sweeps.search.history import History, Trial, TrialKey
+from sweeps.search.ranges import RangeKey, measured_ranges, range_keys
 from sweeps.search.selection import final_key
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
@@ -115,15 +116,26 @@ class Result:
         last = len(self.history.search) - 1
         raise SpecError(
             f"the sweep {self.name!r} has no trial {trial!r}: give best, 0 … {last}, or a label like 0-seed1"
+            + "".join(f", {key.label}" for key in self._range_tests)
         )
 
+    @property
+    def _range_tests(self) -> list[RangeKey]:
+        """Those that are recorded, in the order of the space: they were made in any."""
+        return [key for key in range_keys(self.spec) if key in measured_ranges(self.history)]
+
     def reproduce(self, trial: int | str = "best", data_dir: Path | str | None = None) -> "Replay":
-        """Train a trial again in a fresh process and compare every measurement and digest with the ledger's."""
-        from sweeps.execution.replay import replay
+        """Train a trial again in a fresh process and compare every measurement and digest with the ledger's.
+
+        A label like range-adam makes a range test again, and compares every loss.
+        """
+        from sweeps.execution.replay import replay, replay_range
         from sweeps.running import recorded_data_dir
 
-        function = self._function or (resolve(self.spec.target) if self.spec.target else None)
         where = Path(data_dir) if data_dir else recorded_data_dir(self.history)
+        if test := next((key for key in self._range_tests if key.label == trial), None):
+            return replay_range(self.spec, self.history, test, where)
+        function = self._function or (resolve(self.spec.target) if self.spec.target else None)
         return replay(self.spec, self.history, self.trial(trial), function, where)
 
     def __repr__(self) -> str:

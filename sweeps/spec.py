@@ -13,7 +13,7 @@ import tomli_w
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from search_spaces import Scalar, SearchSpace, SpaceError, extend, parse, preset, to_table
+from search_spaces import RangeTest, Scalar, SearchSpace, SpaceError, extend, parse, preset, to_table
 from search_spaces.space import hint
 from study.config import ConfigError, TrialConfig
 from sweeps.design import Cell, Design
@@ -21,6 +21,7 @@ from sweeps.errors import SpecError
 from sweeps.names import check_name
 from sweeps.section import Section
 
+LEARNING_RATE = "learning_rate"
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
 
@@ -103,11 +104,19 @@ class SweepSpec(Section):
     @model_validator(mode="after")
     def _rules_between_keys(self) -> Self:
         check_name(self.name)
+        self._check_range_tests()
         if self.target is None:
             self._check_training()
         elif self.training:
             raise ValueError("[training] belongs to the study's models: leave it out where `target` names a function")
         return self
+
+    def _check_range_tests(self) -> None:
+        tested = [name for name, parameter in self.space.parameters.items() if isinstance(parameter, RangeTest)]
+        if wrong := next((name for name in tested if name != LEARNING_RATE or self.target), None):
+            raise ValueError(f"range_test measures the learning_rate of the study's models, not {wrong!r}: give bounds")
+        if tested and "model" in self.space.parameters:
+            raise ValueError("range_test needs one model, but `model` stands in [space]: put it into [training]")
 
     def _check_training(self) -> None:
         knobs = [name for name in TrialConfig.model_fields if name != "seed"]

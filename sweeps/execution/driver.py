@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from study.measurement import Measurement
-from sweeps.execution.messages import Leg, Message
-from sweeps.search.agenda import Ask, Finished, GoOn, Record, Replicate, Wait, next_work
+from sweeps.errors import SweepError
+from sweeps.execution.messages import Leg, Message, RangeLeg
+from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, next_work
 from sweeps.search.comparison import first_difference
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, Trial, TrialKey
 from sweeps.search.pruning import decide
+from sweeps.search.ranges import LOSS_NOTE, NOTE, OPTIMIZER, RangeKey
 from sweeps.search.selection import may_be_stored, selection_seed
 from sweeps.search.suggestion import suggest, trial_seed
 from sweeps.spec import SweepSpec
@@ -45,7 +47,7 @@ class Driver:
         self.spec = spec
         self.folder = folder
         self.history = History(ledger.rows())
-        self.live: set[TrialKey] = set()
+        self.live: set[TrialKey | RangeKey] = set()
         self._ledger = ledger
         self.observe = observe
         self._clock = clock
@@ -71,12 +73,15 @@ class Driver:
             return None
         return self.spec.search_time - self.history.elapsed(self._clock())
 
-    def next_leg(self) -> Leg | Literal["wait", "finished"]:
+    def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
         """What a free slot does now; the ask or promotion behind it is committed when this returns."""
         while True:
             left = self.seconds_left
             time_is_over = left is not None and left <= 0
             match next_work(self.spec, self.history, self.live, time_is_over):
+                case Measure(test):
+                    self.live.add(test)
+                    return RangeLeg(self.spec.name, test, self.folder.log(test.label))
                 case Ask(key):
                     params = suggest(self.spec, self.history, key.number)
                     seed = trial_seed(self.spec, key.number)
@@ -114,8 +119,11 @@ class Driver:
             seconds_left=None if trial.key.replicate else self.seconds_left,
         )
 
-    def receive(self, key: TrialKey, message: Message) -> bool:
+    def receive(self, key: TrialKey | RangeKey, message: Message) -> bool:
         """Take a worker's message; True if its leg goes on, False if it is over."""
+        if isinstance(key, RangeKey):
+            self._ranged(key, message)
+            return False
         trial = self.history.trials[key]
         for note in message.notes:
             self.record(Noted("warning", {"text": note}, key))
@@ -134,6 +142,16 @@ class Driver:
         if not goes_on:
             self.live.discard(key)
         return goes_on
+
+    def _ranged(self, key: RangeKey, message: Message) -> None:
+        self.live.discard(key)
+        if message.range is None:
+            raise SweepError(
+                f"the range test of {key.optimizer!r} failed ({message.reason.partition(': ')[2]}), or give "
+                "learning_rate its bounds in place of range_test"
+            )
+        environment = self._environment(message.environment)
+        self.record(Noted(NOTE, {OPTIMIZER: key.optimizer, **message.range, "environment": environment}))
 
     def _measured(self, trial: Trial, measurement: Measurement, environment: str | None) -> None:
         fault = self._fault(trial, measurement)
@@ -179,10 +197,15 @@ class Driver:
         else:
             self.record(Moved(trial.key, "complete", "full fidelity"))
 
-    def lost(self, key: TrialKey, reason: str) -> None:
+    def lost(self, key: TrialKey | RangeKey, reason: str) -> None:
         """The worker of a live trial died: the trial goes on elsewhere, or fails if that happens too often."""
-        trial = self.history.trials[key]
         self.live.discard(key)
+        if isinstance(key, RangeKey):
+            self.record(Noted(LOSS_NOTE, {OPTIMIZER: key.optimizer, "reason": reason}))
+            if sum(note.body[OPTIMIZER] == key.optimizer for note in self.history.noted(LOSS_NOTE)) > MAX_LOSSES:
+                raise SweepError(f"the worker of {key.label} was lost {MAX_LOSSES + 1} times ({reason})")
+            return
+        trial = self.history.trials[key]
         if trial.state != "running":
             return
         if trial.losses < MAX_LOSSES:

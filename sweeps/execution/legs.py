@@ -1,12 +1,19 @@
-"""One leg of a trial in a process of its own: from its start or its checkpoint to its next halt, told in messages."""
+"""One leg in a process of its own, told in messages: a stretch of a trial to its next halt, or a range test."""
 
 import time
 import traceback
 from collections.abc import Callable, Generator
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sweeps.execution.messages import Leg, Message
+from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.execution.targets import Run
+from sweeps.search.ranges import range_config
+from sweeps.spec import SweepSpec
+
+if TYPE_CHECKING:
+    from study.data import Dataset
 
 
 def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Generator[Message]:
@@ -35,7 +42,23 @@ def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Generator[Mes
         else:
             yield Message("ended", notes=notes)
     except (Exception, SystemExit) as error:  # whatever a trial raises is a record, and the actor stays warm
-        yield Message("failed", reason=f"{type(error).__name__}: {error}", detail=traceback.format_exc())
+        yield _failed(error)
+
+
+def run_range_leg(leg: RangeLeg, spec: SweepSpec, data: "Dataset") -> Generator[Message]:
+    """The one message of a range test."""
+    from study.range_test import lr_range
+    from study.reproducibility import environment
+
+    try:
+        config = range_config(spec, leg.key)
+        yield Message("ranged", range=asdict(lr_range(config, data)), environment=environment(config, data))
+    except Exception as error:  # as with a trial
+        yield _failed(error)
+
+
+def _failed(error: BaseException) -> Message:
+    return Message("failed", reason=f"{type(error).__name__}: {error}", detail=traceback.format_exc())
 
 
 def _begin(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> tuple[Run, tuple[str, ...]]:

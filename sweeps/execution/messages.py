@@ -1,4 +1,4 @@
-"""What the driver tells a worker (a leg of a trial) and what the worker answers (messages); both cross processes."""
+"""What the driver tells a worker (a leg) and what the worker answers (messages); both cross processes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from study.measurement import Measurement
 from sweeps.search.history import TrialKey
+from sweeps.search.ranges import RangeKey
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,35 @@ class Leg:
 
 
 @dataclass(frozen=True)
+class RangeLeg:
+    """A range test in a worker: seconds, in one stretch."""
+
+    sweep: str
+    key: RangeKey
+    log: Path
+
+    @property
+    def title(self) -> str:
+        """Sweep and test, as people see them in the Ray dashboard."""
+        return f"{self.sweep} {self.key.label}"
+
+    def __repr__(self) -> str:
+        return self.title
+
+
+@dataclass(frozen=True)
 class Message:
     """A worker's word on its leg.
 
     measured: one measurement (with the environment that made it); ended: the trial is at its end; cut: the budget is
-    used up and the state is saved; failed: the trial raised.
+    used up and the state is saved; failed: the trial raised; ranged: what a range test found.
     """
 
-    kind: Literal["measured", "ended", "cut", "failed"]
+    kind: Literal["measured", "ended", "cut", "failed", "ranged"]
     measurement: Measurement | None = None
     environment: Mapping[str, str] | None = None
     plan: Mapping[str, Any] | None = None
     reason: str = ""
     detail: str = ""  # the traceback of a failure
+    range: Mapping[str, Any] | None = None  # the fields of an LrRange
     notes: tuple[str, ...] = ()  # what a person should know, such as a checkpoint that could not be used

@@ -8,8 +8,9 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +19,7 @@ from sweeps.errors import SweepError
 from sweeps.execution.targets import Function, FunctionRun, Run, TrainingRun
 from sweeps.search.comparison import environment_differences, first_difference
 from sweeps.search.history import History, Trial
+from sweeps.search.ranges import RangeKey, measured_ranges, range_config
 from sweeps.spec import SweepSpec, parse_spec
 from sweeps.store.ledger import dump_json, load_json
 
@@ -27,9 +29,15 @@ class Replay:
     """The outcome: identical, or the first difference; and how the environments differ, which may explain one."""
 
     label: str
-    compared: int  # measurements
+    compared: int  # measurements, or losses of a range test
     difference: str | None
     environment: tuple[str, ...]
+    noun: str = "{} measurements and their weights"
+
+    @property
+    def what(self) -> str:
+        """What was compared, in words."""
+        return self.noun.format(self.compared)
 
     @property
     def identical(self) -> bool:
@@ -41,13 +49,14 @@ class _Request:
     """What the fresh process is told."""
 
     spec: dict[str, Any]
-    params: Mapping[str, Any]
-    seed: int
-    plan: Mapping[str, Any] | None
-    reports: int
     data_dir: Path | None
-    function: bytes | None  # cloudpickle
-    path: list[str]  # to import a user's function from
+    params: Mapping[str, Any] | None = None
+    seed: int = 0
+    plan: Mapping[str, Any] | None = None
+    reports: int = 0
+    function: bytes | None = None  # cloudpickle
+    path: Sequence[str] = ()  # to import a user's function from
+    test: RangeKey | None = None  # a range test in place of a trial
 
 
 def replay(spec: SweepSpec, history: History, trial: Trial, function: Function | None, data_dir: Path | None) -> Replay:
@@ -70,7 +79,7 @@ def replay(spec: SweepSpec, history: History, trial: Trial, function: Function |
     with contextlib.closing(_fresh_process(request)) as answers:
         for answer in answers:
             if "environment" in answer:
-                environment = _environment_difference(history, trial, answer["environment"])
+                environment = _environment_difference(history, trial.environments[-1], answer["environment"])
                 continue
             measurement = Measurement(**answer)
             difference = first_difference(stored[compared], measurement)
@@ -81,14 +90,27 @@ def replay(spec: SweepSpec, history: History, trial: Trial, function: Function |
     return Replay(label, compared, missing, environment)
 
 
+def replay_range(spec: SweepSpec, history: History, key: RangeKey, data_dir: Path | None) -> Replay:
+    """Make a range test again, and compare every loss and what it suggests."""
+    stored = measured_ranges(history)[key]
+    with contextlib.closing(_fresh_process(_Request(spec.to_table(), data_dir, test=key))) as answers:
+        environment = _environment_difference(history, stored["environment"], next(answers)["environment"])
+        found = next(answers)["range"]
+    losses = zip_longest(stored["losses"], found["losses"])
+    values = [(f"the loss of step {step}", old, new) for step, (old, new) in enumerate(losses)]
+    values += [(name, stored[name], found[name]) for name in found if name != "losses"]
+    different = (f"{name} was {old!r}, is {new!r}" for name, old, new in values if old != new)
+    return Replay(key.label, len(stored["losses"]), next(different, None), environment, noun="{} losses and the bounds")
+
+
 def _by_steps(plan: Mapping[str, Any] | None, last: Measurement) -> Mapping[str, Any] | None:
     """A wall-clock trial is replayed by the horizon that was fixed before its first step, and the steps it made."""
     return None if plan is None else {**plan, "stop_steps": last.step}
 
 
-def _environment_difference(history: History, trial: Trial, here: Mapping[str, str]) -> tuple[str, ...]:
-    recorded = {note.body["hash"]: note.body["values"] for note in history.noted("environment")}
-    stored = recorded.get(trial.environments[-1] or "", {})
+def _environment_difference(history: History, recorded: str | None, here: Mapping[str, str]) -> tuple[str, ...]:
+    known = {note.body["hash"]: note.body["values"] for note in history.noted("environment")}
+    stored = known.get(recorded or "", {})
     return tuple(environment_differences(stored, here))
 
 
@@ -117,8 +139,20 @@ def _fresh_process(request: _Request) -> Generator[dict[str, Any]]:
             process.kill()
 
 
+def _serve_range(request: _Request, key: RangeKey, answer: Callable[[Mapping[str, Any]], None]) -> None:
+    from study.data import load
+    from study.range_test import lr_range
+    from study.reproducibility import environment
+
+    config = range_config(parse_spec(request.spec, "the ledger"), key)
+    data = load(config.dataset, request.data_dir)
+    answer({"environment": environment(config, data)})
+    answer({"range": asdict(lr_range(config, data))})
+
+
 def _run(request: _Request) -> Run:
     """The trial, from its start, in this process."""
+    assert request.params is not None
     if request.function is not None:
         sys.path[:] = request.path
         function: Function = pickle.loads(request.function)
@@ -139,6 +173,9 @@ def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
 
     request: _Request = pickle.load(stdin)
     try:
+        if request.test is not None:
+            _serve_range(request, request.test, answer)
+            return
         run = _run(request)
         answer({"environment": run.environment})
         for measurement in run.measurements(lambda: False):

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 from ray.tune import PlacementGroupFactory, Trainable
 
 from study.measurement import Measurement
-from sweeps.execution.legs import run_leg
-from sweeps.execution.messages import Leg, Message
+from sweeps.execution.legs import run_leg, run_range_leg
+from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.execution.targets import Function, FunctionRun, Run, TrainingRun
 from sweeps.spec import Resources, SweepSpec
 
@@ -28,16 +28,25 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any) -> type[
             return PlacementGroupFactory([_bundle(spec.resources)])
 
         def setup(self, config: dict[str, Any]) -> None:
-            self._begin = _starter(spec, function, data)
+            self._data: Any = None if function else _data_of_a_prepared_process(spec, data)
             self._device_is_lost = False
             self.reset_config(config)
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             if self._device_is_lost:
                 os._exit(1)  # the driver hears of a lost actor, and the trial starts in a new one
-            self._leg: Leg = new_config["leg"]
-            self._messages = run_leg(self._leg, self._begin)
+            self._leg: Leg | RangeLeg = new_config["leg"]
+            self._messages = (
+                run_range_leg(self._leg, spec, self._data)
+                if isinstance(self._leg, RangeLeg)
+                else run_leg(self._leg, self._begin)
+            )
             return True
+
+        def _begin(self, leg: Leg, checkpoint: Path | None) -> Run:
+            if function is not None:
+                return FunctionRun(function, leg.params, leg.seed, checkpoint)
+            return TrainingRun(spec, leg.params, leg.seed, self._data, leg.plan, checkpoint)
 
         def step(self) -> dict[str, Message]:
             with _logging_to(self._leg.log):
@@ -66,17 +75,14 @@ def _bundle(resources: Resources) -> dict[str, float]:
     return {kind: share for kind, share in shares.items() if share}
 
 
-def _starter(spec: SweepSpec, function: Function | None, data: Any) -> Callable[[Leg, Path | None], Run]:
-    """How a leg's trial begins in this process, with everything heavy loaded once."""
-    if function is not None:
-        return lambda leg, checkpoint: FunctionRun(function, leg.params, leg.seed, checkpoint)
+def _data_of_a_prepared_process(spec: SweepSpec, data: Any) -> Any:
+    """The staged Dataset, in a process with everything heavy loaded once."""
     import ray
 
     from study.reproducibility import prepare_process
 
     prepare_process(spec.trial_config(spec.baseline, 0).threads)
-    staged = ray.get(data)
-    return lambda leg, checkpoint: TrainingRun(spec, leg.params, leg.seed, staged, leg.plan, checkpoint)
+    return ray.get(data)
 
 
 @contextlib.contextmanager
@@ -93,9 +99,12 @@ def _logging_to(path: Path) -> Iterator[None]:
             logging.getLogger().removeHandler(handler)
 
 
-def _log_line(leg: Leg, message: Message) -> str:
+def _log_line(leg: Leg | RangeLeg, message: Message) -> str:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     measurement: Measurement | None = message.measurement
+    if message.range is not None:
+        bounds = " ".join(f"{name}={message.range[name]:.6g}" for name in ("low", "valley", "steepest", "high"))
+        return f"{now} {leg.key.label} {bounds}"
     if measurement is None:
         return f"{now} trial {leg.key.label} {message.kind} {message.reason}\n{message.detail}".rstrip()
     values = " ".join(f"{name}={value:.6g}" for name, value in measurement.values.items())

@@ -1,8 +1,8 @@
 """What a free slot does next, as a pure function of recorded history.
 
-A trial that was interrupted, cut or lost goes on before anything new; then the best paused trial is promoted; then the
-searcher is asked. When the search is over the selection follows. Promotion, resume, retry and extension are thus one
-thing: a trial goes on under its own number, from its checkpoint.
+Range tests come first. A trial that was interrupted, cut or lost goes on before anything new; then the best paused
+trial is promoted; then the searcher is asked. When the search is over the selection follows. Promotion, resume, retry
+and extension are thus one thing: a trial goes on under its own number, from its checkpoint.
 """
 
 from collections.abc import Collection
@@ -10,8 +10,16 @@ from dataclasses import dataclass
 
 from sweeps.search.history import Decided, History, Moved, Trial, TrialKey
 from sweeps.search.pruning import promotion
+from sweeps.search.ranges import RangeKey, due
 from sweeps.search.selection import BASELINE, candidates, wanted
 from sweeps.spec import SweepSpec
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A range test, whose bounds the search needs."""
+
+    key: RangeKey
 
 
 @dataclass(frozen=True)
@@ -53,11 +61,18 @@ class Finished:
     """Nothing to do any more."""
 
 
-Work = Ask | Replicate | GoOn | Record | Wait | Finished
+Work = Measure | Ask | Replicate | GoOn | Record | Wait | Finished
 
 
-def next_work(spec: SweepSpec, history: History, live: Collection[TrialKey], time_is_over: bool) -> Work:
-    """What a free slot does next; `live` are the trials that workers hold now."""
+def next_work(spec: SweepSpec, history: History, live: Collection[TrialKey | RangeKey], time_is_over: bool) -> Work:
+    """What a free slot does next; `live` are the trials and range tests that workers hold now."""
+    if tests := due(spec, history):
+        idle = [] if time_is_over else [key for key in tests if key not in live]
+        return Measure(idle[0]) if idle else Wait() if live else Finished()
+    return _next_trial(spec, history, {key for key in live if isinstance(key, TrialKey)}, time_is_over)
+
+
+def _next_trial(spec: SweepSpec, history: History, live: Collection[TrialKey], time_is_over: bool) -> Work:
     idle = [trial for trial in history.trials.values() if trial.key not in live]
     search = [trial for trial in idle if not trial.key.replicate]
     if not time_is_over:

@@ -7,11 +7,13 @@
     failed                        FAIL
     running                       RUNNING (TPE's constant liar counts it as a bad point)
 
-Only the trial that is being suggested for can be written to; it lives in this object alone.
+A parameter whose range hangs on another is seen by its share (0..1) of that range, so that what is good for one
+optimizer tells something about the others. Only the trial that is being suggested for can be written to; it lives in
+this object alone.
 Source: optuna.storages.BaseStorage, Optuna's public storage interface.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -21,17 +23,25 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces import Choice, Constant, Float, Int, Parameter
+from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter, RangeTest
 from sweeps.search.history import DIVERGED, History, Trial
+from sweeps.search.ranges import with_measured_space
 from sweeps.spec import SweepSpec
 
 _STUDY_ID = 0
 FIDELITY_UNIT = 1000  # Optuna's steps are whole numbers: a fidelity of 1 epoch is step 1000
 
 
+def shown_name(name: str, parameter: Parameter) -> str:
+    """The name under which Optuna knows a parameter."""
+    return f"{name} (share of its range)" if isinstance(parameter, FloatBy) else name
+
+
 def distribution(parameter: Parameter) -> BaseDistribution:
     """Optuna's distribution of a parameter that varies."""
     match parameter:
+        case FloatBy():
+            return FloatDistribution(0.0, 1.0)
         case Float():
             return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
         case Int():
@@ -45,9 +55,9 @@ class OptunaView(BaseStorage):
     """One study named like the sweep; a trial's id is its number."""
 
     def __init__(self, spec: SweepSpec, history: History) -> None:
-        self._spec = spec
-        varying = {n: p for n, p in spec.space.parameters.items() if not isinstance(p, Constant)}
-        self._distributions = {name: distribution(parameter) for name, parameter in varying.items()}
+        self._spec = spec = with_measured_space(spec, history)
+        self._varying = {n: p for n, p in spec.space.parameters.items() if not isinstance(p, Constant | RangeTest)}
+        self._distributions = {name: distribution(parameter) for name, parameter in self._varying.items()}
         self._trials = [self._frozen(trial) for trial in history.search]
 
     def begin(self, number: int) -> int:
@@ -59,7 +69,7 @@ class OptunaView(BaseStorage):
     def _frozen(self, trial: Trial) -> FrozenTrial:
         metric = self._spec.metric
         state, value = self._state(trial), trial.value(metric)
-        names = [name for name in trial.params if name in self._distributions]
+        shown = {name: shown_name(name, self._varying[name]) for name in trial.params if name in self._varying}
         diverged = DIVERGED in trial.decided
         return FrozenTrial(
             number=trial.key.number,
@@ -68,14 +78,20 @@ class OptunaView(BaseStorage):
             value=value if state is TrialState.COMPLETE else None,
             datetime_start=datetime.fromtimestamp(trial.asked.time, UTC),
             datetime_complete=None if trial.ended is None else datetime.fromtimestamp(trial.ended, UTC),
-            params={name: trial.params[name] for name in names},
-            distributions={name: self._distributions[name] for name in names},
+            params={known: self._shown_value(name, trial.params) for name, known in shown.items()},
+            distributions={known: self._distributions[name] for name, known in shown.items()},
             user_attrs={"state": trial.state, "reason": trial.reason},
             system_attrs={},
             intermediate_values={}
             if diverged
             else {round(m.fidelity * FIDELITY_UNIT): m.values[metric] for m in trial.measurements},
         )
+
+    def _shown_value(self, name: str, params: Mapping[str, Any]) -> Any:
+        parameter = self._varying[name]
+        if not isinstance(parameter, FloatBy):
+            return params[name]
+        return min(max(parameter.given(params).share(params[name]), 0.0), 1.0)
 
     @staticmethod
     def _state(trial: Trial) -> TrialState:

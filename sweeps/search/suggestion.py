@@ -4,9 +4,11 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from search_spaces import Choice, Float, Int, Parameter, Scalar
+from search_spaces import Choice, Float, FloatBy, Int, Parameter, Scalar
+from search_spaces.parameters import Plain
 from study.seeds import derive_seed
 from sweeps.search.history import History
+from sweeps.search.ranges import due, with_measured_space
 from sweeps.search.selection import BASELINE
 from sweeps.spec import SweepSpec
 
@@ -22,6 +24,9 @@ def suggest(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scal
     """
     if spec.design:
         return spec.design.place(number)[0].params
+    if due(spec, history):
+        raise ValueError("nothing can be suggested before the range tests are made")
+    spec = with_measured_space(spec, history)
     if number == BASELINE:
         return spec.baseline
     import optuna
@@ -31,7 +36,7 @@ def suggest(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scal
     view = OptunaView(spec, history)
     study = optuna.load_study(study_name=spec.name, storage=view, sampler=_sampler(spec, number))
     trial = optuna.trial.Trial(study, view.begin(number))
-    return spec.space.walk(lambda name, parameter: _ask(trial, name, parameter))
+    return spec.space.walk(lambda name, parameter: _ask(trial, name, parameter, spec.space.parameters[name]))
 
 
 def trial_seed(spec: SweepSpec, number: int) -> int:
@@ -60,8 +65,12 @@ def _sampler(spec: SweepSpec, number: int) -> "optuna.samplers.BaseSampler":
         )
 
 
-def _ask(trial: "optuna.Trial", name: str, parameter: Parameter) -> Scalar:
+def _ask(trial: "optuna.Trial", name: str, parameter: Plain, declared: Parameter) -> Scalar:
+    from sweeps.search.optuna_view import shown_name
+
     match parameter:
+        case Float() if isinstance(declared, FloatBy):
+            return parameter.at(trial.suggest_float(shown_name(name, declared), 0.0, 1.0))
         case Float():
             return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log, step=parameter.step)
         case Int():
@@ -69,4 +78,3 @@ def _ask(trial: "optuna.Trial", name: str, parameter: Parameter) -> Scalar:
         case Choice():
             chosen = trial.suggest_categorical(name, parameter.values)
             return next(value for value in parameter.values if value is chosen or value == chosen)
-    raise TypeError(f"the parameter {name!r} is of no kind that can be suggested: {parameter!r}")

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from search_spaces import Choice, Constant, Float, Int, Parameter
+from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter, RangeTest
 from study.files import replacing
 from sweeps.search.effects import CONFIDENCE, Effect, effects
 from sweeps.search.history import History, Trial
@@ -42,7 +42,7 @@ class Column:
 def parameter_type(parameter: Parameter) -> pa.DataType:
     """The Arrow type that holds every value of a parameter; text (JSON) where its choices are of several kinds."""
     match parameter:
-        case Float():
+        case Float() | FloatBy() | RangeTest():
             return pa.float64()
         case Int():
             return pa.int64()

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from sweeps.execution.session import Session
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, Trial
+from sweeps.search.ranges import NOTE
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import dump_json
@@ -127,6 +128,8 @@ class Progress:
 
     def _observe_for_person(self, stamp: Stamp, row: Row) -> None:
         if isinstance(row, Noted):
+            if row.kind == NOTE:
+                self._say(range_in_brief(row.body))
             if row.kind == "warning":
                 self._say(f"warning: trial {row.key.label if row.key else ''}: {row.body['text']}")
             return
@@ -209,6 +212,14 @@ class Progress:
     def _line(self, value: Mapping[str, Any]) -> None:
         self._out.write(dump_json(value) + "\n")
         self._out.flush()
+
+
+def range_in_brief(found: Mapping[str, Any]) -> str:
+    """What a range test found, on one line."""
+    return (
+        f"range test of {found['optimizer']}: learning_rate from {found['low']:.2g} to {found['high']:.2g}, "
+        f"valley {found['valley']:.2g}"
+    )
 
 
 def params_in_brief(params: Mapping[str, Any]) -> str:

@@ -10,9 +10,10 @@ from rich.table import Table
 from sweeps.errors import LedgerError, SpecError
 from sweeps.result import Result
 from sweeps.search.effects import Interval
+from sweeps.search.ranges import measured_ranges
 from sweeps.store.folders import list_folders
 from sweeps.store.ledger import dump_json
-from sweeps.terminal.progress import params_in_brief
+from sweeps.terminal.progress import params_in_brief, range_in_brief
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,6 +136,8 @@ def tell_sweep(result: Result, *, as_json: bool) -> None:
         print(json.dumps({**json.loads(dump_json(summary(result))), **frames}))
         return
     tell_outcome(result)
+    for found in measured_ranges(result.history).values():
+        print(range_in_brief(found))
     if result.spec.design is None:
         _console().print(_selection_table(result))
     _console().print(_trials_table(result))

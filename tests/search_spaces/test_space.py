@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import search_spaces
-from search_spaces import Choice, Constant, Float, Int, SearchSpace, SpaceError
+from search_spaces import Choice, Constant, Float, FloatBy, Int, RangeTest, SearchSpace, SpaceError
 from study.config import TrialConfig
 
 NAMES = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
@@ -47,6 +47,12 @@ def choices(draw: st.DrawFn, when: dict[str, Any]) -> Choice:
 
 
 @st.composite
+def floats_by(draw: st.DrawFn, parameters: dict[str, Any], parent: str, when: dict[str, Any]) -> FloatBy:
+    plain = floats({}).filter(lambda p: p.step is None)
+    return FloatBy(parent, {value: draw(plain) for value in parameters[parent].values}, when=when)
+
+
+@st.composite
 def spaces(draw: st.DrawFn) -> SearchSpace:
     """Valid spaces of up to six parameters, conditions up to five deep, in any order of declaration."""
     parameters: dict[str, Any] = {}
@@ -58,6 +64,8 @@ def spaces(draw: st.DrawFn) -> SearchSpace:
             values = parameters[parent].values
             when = {parent: tuple(draw(st.lists(st.sampled_from(values), min_size=1, unique=True)))}
         kinds = floats(when) | ints(when) | choices(when) | st.just(Constant(1.5, when=when))
+        if texts := [known for known in parents if isinstance(parameters[known].values[0], str)]:
+            kinds |= floats_by(parameters, draw(st.sampled_from(texts)), when)
         parameters[name] = draw(kinds)
     return SearchSpace(dict(draw(st.permutations(list(parameters.items())))))
 
@@ -121,6 +129,39 @@ NESTED = SearchSpace(
         "momentum": Float(0.5, 0.9, when={"nesterov": (True,)}),
     }
 )
+
+
+BY_OPTIMIZER = SearchSpace(
+    {
+        "optimizer": Choice(("sgd", "adam")),
+        "rate": FloatBy("optimizer", {"sgd": Float(0.01, 1.0, log=True), "adam": Float(1e-4, 1e-2, log=True)}),
+    }
+)
+
+
+def test_a_range_by_another_parameter_is_the_one_of_its_value() -> None:
+    rng = random.Random(0)
+    for _ in range(100):
+        params = BY_OPTIMIZER.sample(rng)
+        low, high = (0.01, 1.0) if params["optimizer"] == "sgd" else (1e-4, 1e-2)
+        assert low <= params["rate"] <= high
+    with pytest.raises(SpaceError, match=r"rate: must be a number from 0\.0001 to 0\.01, but got 0\.5"):
+        BY_OPTIMIZER.check({"optimizer": "adam", "rate": 0.5})
+
+
+@given(floats({}).filter(lambda p: p.step is None), st.floats(0, 1))
+def test_a_share_of_a_range_leads_back_to_itself(parameter: Float, share: float) -> None:
+    assert parameter.contains(parameter.at(share))
+    assert parameter.share(parameter.at(share)) == pytest.approx(share, abs=1e-6)
+
+
+def test_what_a_range_test_will_bound_has_no_values_yet() -> None:
+    space = SearchSpace({"optimizer": Choice(("sgd", "adam")), "rate": RangeTest()})
+
+    assert space.defaults() == {"optimizer": "sgd"}
+    space.check({"optimizer": "sgd", "rate": 0.5})
+    space.check({"optimizer": "sgd"})
+    assert space.replaced("rate", BY_OPTIMIZER.parameters["rate"]) == BY_OPTIMIZER
 
 
 def test_what_hangs_on_an_inactive_parameter_is_inactive() -> None:

@@ -47,7 +47,26 @@ BAD = [
         "unknown key 'defualt' of a float parameter, did you mean 'default'?",
     ),
     ("x = { choice = [1], log = true }", "unknown key 'log' of a choice parameter"),
-    ("x = { float = [0.0, 1.0], int = [0, 1] }", "exactly one of float, int, choice and value"),
+    ("x = { float = [0.0, 1.0], int = [0, 1] }", "exactly one of float, int, choice, value, by and range_test"),
+    ("x = { range_test = false }", "range_test must be true, or give bounds in its place, but got False"),
+    ("x = { range_test = true, default = 0.1 }", "unknown key 'default' of a range_test parameter"),
+    ("x = { range_test = true }\ny = { int = [0, 1], when = { x = [1] } }", "y: when: 'x' is a float"),
+    ("x = { by = 'y' }", "space.toml: x: by must name one parameter"),
+    ("y = { choice = ['a'] }\nx = { by = { y = { a = { int = [0, 1] } } } }", "x: by: y = 'a' must be a float"),
+    (
+        "y = { choice = ['a'] }\nx = { by = { y = { a = { float = [0.0, 1.0], step = 0.5 } } } }",
+        "x: by: y = 'a': a range by another parameter has no step, but got 0.5",
+    ),
+    (
+        "y = { choice = ['a', 'b'] }\nx = { by = { y = { a = { float = [0.0, 1.0] } } } }",
+        "space.toml: x: by: no range for y = 'b': give one range for each of 'a', 'b'",
+    ),
+    (
+        "y = 'a'\nx = { by = { y = { a = { float = [0.0, 1.0] }, c = { float = [0.0, 1.0] } } } }",
+        "x: by: 'y' is never 'c'",
+    ),
+    ("y = 1\nx = { by = { y = { a = { float = [0.0, 1.0] } } } }", "x: by: 'y' must be a choice among texts"),
+    ("x = { by = { y = { a = { float = [0.0, 1.0] } } } }", "x: by: no parameter 'y'"),
     ("x = [1, 2]", "value must hold plain values, but got [1, 2]"),
     ("x = { float = [0.0, 1.0], when = 'y' }", "when must be a table"),
     ("x = { float = [0.0, 1.0], when = { y = [] } }\ny = { choice = [1] }", "x: when: list at least one value of 'y'"),
@@ -125,6 +144,14 @@ def test_a_narrowed_parent_takes_its_dependents_along() -> None:
     assert narrowed.parameters["momentum"].when == {"optimizer": ("nesterov",)}
     assert "warmup_epochs" not in narrowed.parameters
     assert narrowed.defaults()["step_epochs"] == 3
+
+
+def test_a_narrowed_parent_takes_its_ranges_along() -> None:
+    ranges = "{ by = { y = { a = { float = [0.0, 1.0] }, b = { float = [2.0, 3.0] } } } }"
+    base = parse(f"y = {{ choice = ['a', 'b'] }}\nx = {ranges}")
+
+    assert search_spaces.extend(base, {"y": "b"}, "mine").defaults() == {"y": "b", "x": 2.5}
+    assert "x" not in search_spaces.extend(base, {"y": {"choice": ["c", "d"]}}, "mine").parameters
 
 
 def test_an_own_condition_on_a_value_that_was_taken_away_is_refused() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from simulation import small_spec
 
-from sweeps.execution.messages import Leg
+from sweeps.execution.messages import Leg, Message
 from sweeps.execution.worker import MESSAGE, worker_class
 from sweeps.search.history import TrialKey
 
@@ -68,20 +68,7 @@ def test_what_a_trial_raises_is_a_message_and_the_actor_stays(worker: Any, tmp_p
 def test_after_a_lost_device_the_process_is_left(worker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[int] = []
     monkeypatch.setattr("sweeps.execution.worker.os._exit", left.append)
-    worker._messages = iter(
-        [
-            type(
-                "Broken",
-                (),
-                {
-                    "measurement": None,
-                    "kind": "failed",
-                    "detail": "",
-                    "reason": "RuntimeError: CUDA error: an illegal access",
-                },
-            )()
-        ]
-    )
+    worker._messages = iter([Message("failed", reason="RuntimeError: CUDA error: an illegal access")])
     worker.step()
     worker.reset_config({"leg": a_leg(tmp_path, 4)})
 

@@ -1,0 +1,75 @@
+"""Learning rates within measured bounds: the range tests that a search needs first, and the space that follows."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from search_spaces import Choice, Constant, Float, FloatBy, RangeTest
+from study.config import TrialConfig
+from study.seeds import derive_seed
+from sweeps.search.history import History
+from sweeps.spec import LEARNING_RATE, SweepSpec
+
+OPTIMIZER = "optimizer"
+NOTE, LOSS_NOTE = "range_test", "range_test_lost"  # kinds of notes in the ledger
+
+
+class RangeKey(NamedTuple):
+    """A range test's identity within its sweep."""
+
+    optimizer: str
+
+    @property
+    def label(self) -> str:
+        """The name in logs and for `reproduce`: range-adam."""
+        return f"range-{self.optimizer}"
+
+
+def range_keys(spec: SweepSpec) -> list[RangeKey]:
+    """One test for each optimizer of the space; none where the learning rate's bounds are given."""
+    if not isinstance(spec.space.parameters.get(LEARNING_RATE), RangeTest):
+        return []
+    match spec.space.parameters.get(OPTIMIZER):
+        case Choice(values):
+            return [RangeKey(str(value)) for value in values]
+        case Constant(value):
+            return [RangeKey(str(value))]
+    return [RangeKey(spec.trial_config({}, seed=0).optimizer)]
+
+
+def range_config(spec: SweepSpec, key: RangeKey) -> TrialConfig:
+    """What a test climbs its ramp with: the baseline with the optimizer, and what hangs on it at its default."""
+    params = spec.space.walk(lambda name, p: key.optimizer if name == OPTIMIZER else p.default)  # type: ignore[arg-type,return-value]
+    return spec.trial_config(params, derive_seed(spec.seed, NOTE, key.optimizer))
+
+
+def measured_ranges(history: History) -> dict[RangeKey, Mapping[str, Any]]:
+    """What the ledger holds of each test that was made."""
+    return {RangeKey(note.body[OPTIMIZER]): note.body for note in history.noted(NOTE)}
+
+
+def due(spec: SweepSpec, history: History) -> list[RangeKey]:
+    """The tests that must be made before anything is suggested."""
+    done = measured_ranges(history)
+    return [key for key in range_keys(spec) if key not in done]
+
+
+def with_measured_space(spec: SweepSpec, history: History) -> SweepSpec:
+    """The spec whose learning rate has the bounds that were measured; the same spec where none were to be, or yet.
+
+    The default, and so the baseline's rate, is the valley suggestion of its optimizer.
+    """
+    keys, found = range_keys(spec), measured_ranges(history)
+    if not keys or any(key not in found for key in keys):
+        return spec
+    ranges = {
+        key.optimizer: Float(found[key]["low"], found[key]["high"], log=True, default=found[key]["valley"])
+        for key in keys
+    }
+    when = spec.space.parameters[LEARNING_RATE].when
+    first = ranges[keys[0].optimizer]
+    parameter = (
+        FloatBy(OPTIMIZER, ranges, when=when)
+        if OPTIMIZER in spec.space.parameters
+        else Float(first.low, first.high, log=True, default=first.default, when=when)
+    )
+    return spec.model_copy(update={"space": spec.space.replaced(LEARNING_RATE, parameter)})

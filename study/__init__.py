@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from study.comparison import Replay as Replay
     from study.config import ConfigError as ConfigError
     from study.config import TrialConfig as TrialConfig
     from study.data import DataError as DataError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from study.experiments import Experiment as Experiment
     from study.experiments import ExperimentError as ExperimentError
     from study.experiments import load_experiment as load_experiment
+    from study.experiments import replay as replay
     from study.experiments import store as store
     from study.measurement import Measurement as Measurement
     from study.models import build_model as build_model
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from study.training import train as train
 
 _MODULES = {
+    "Replay": "comparison",
     "ConfigError": "config",
     "TrialConfig": "config",
     "DataError": "data",
@@ -41,6 +44,7 @@ _MODULES = {
     "Experiment": "experiments",
     "ExperimentError": "experiments",
     "load_experiment": "experiments",
+    "replay": "experiments",
     "store": "experiments",
     "LrRange": "range_test",
     "RangeTestError": "range_test",

@@ -1,5 +1,6 @@
 """Experiment folders: results/<model>/exp_<n>/ with metrics.json, metadata.json and model.pth (weights only)."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from study.comparison import Replay, compare, environment_differences
 from study.config import ConfigError, TrialConfig
 from study.files import replacing
 from study.measurement import Measurement
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from study.training import Training
 
 SCHEMA_VERSION = 1
+SEAL = "sha256"  # the key under which a JSON file holds the digest of the rest of it
 _FOLDER = re.compile(r"exp_([1-9][0-9]*)")
 
 
@@ -110,13 +113,28 @@ def store(
     try:
         save_tensors(folder / "model.pth", training.state_dict())
         metrics = {"schema_version": SCHEMA_VERSION, "measurements": [asdict(m) for m in measurements]}
-        _write(folder / "metrics.json", metrics)
+        _write(folder / "metrics.json", _sealed(metrics))
         # Last, so that a folder with metadata.json is a whole one.
-        _write(folder / "metadata.json", metadata)
+        _write(folder / "metadata.json", _sealed(metadata))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return load_experiment(folder)
+
+
+def replay(experiment: Experiment, data: "Dataset") -> Replay:
+    """Train the run again from its config and seed, in this process, and compare every measurement and digest.
+
+    Its weights are not used, but looked at first: ExperimentError if they don't fit their digest.
+    """
+    from study.reproducibility import environment
+    from study.training import Plan, Training
+
+    experiment.weights()
+    here = environment(experiment.config, data)
+    differs = environment_differences(experiment.metadata["environment"], here)
+    training = Training(experiment.config, data, plan=Plan(**experiment.metadata["plan"]))
+    return compare(str(experiment.folder), experiment.measurements, training.run(), differs)
 
 
 def list_experiments(folder: Path) -> list[Path]:
@@ -153,6 +171,8 @@ def load_experiment(folder: Path | str) -> Experiment:
             f"{folder} has schema version {metadata.get('schema_version')}, this package reads {SCHEMA_VERSION}"
         )
     metrics = _read(folder / "metrics.json")
+    _unseal(folder / "metadata.json", metadata)
+    _unseal(folder / "metrics.json", metrics)
     try:
         measurements = tuple(Measurement(**m) for m in metrics["measurements"])
         config = TrialConfig(**metadata["config"])
@@ -175,6 +195,26 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ExperimentError(f"{path} must hold a JSON object, but holds a {type(content).__name__}")
     return content
+
+
+def _unseal(path: Path, content: dict[str, Any]) -> None:
+    """Take the seal off; ExperimentError if the file doesn't hold what was written."""
+    recorded = content.pop(SEAL, None)
+    if recorded != (digest := _digest(content)):
+        raise ExperimentError(
+            f"{path} was changed after it was written: what it holds has digest {digest}, but it says {recorded}: "
+            "take the change back, or store the run again"
+        )
+
+
+def _sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    # Through JSON once, so that what is sealed is what a reader sees.
+    return {**content, SEAL: _digest(json.loads(json.dumps(content)))}
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 over the canonical JSON, hex."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

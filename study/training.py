@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from study.batches import Batches, on_device
-from study.config import TrialConfig
+from study.config import ConfigError, TrialConfig
 from study.initialization import initialize
 from study.measurement import Measurement
 from study.models import build_model
@@ -122,7 +122,13 @@ class Training:
             self._hardware.synchronize()
             durations.append(perf_counter() - start)
             start = perf_counter()
-        return max(1, round(seconds / statistics.median(durations[WARM_UP_STEPS:])))
+        step = statistics.median(durations[WARM_UP_STEPS:])
+        if seconds < step:
+            raise ConfigError(
+                f"seconds={seconds:g} is shorter than one step of training, which takes {step:.2g} s here: "
+                "give more seconds, or a smaller batch_size"
+            )
+        return round(seconds / step)
 
     def probe(self, rates: Iterable[float]) -> Iterator[Tensor]:
         """Train a copy of the model that is thrown away, a step at each rate; gives each step's loss, a scalar.

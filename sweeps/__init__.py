@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from study.comparison import Replay as Replay
     from sweeps.api import ablate as ablate
     from sweeps.api import baseline as baseline
     from sweeps.api import load as load
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from sweeps.errors import SpecError as SpecError
     from sweeps.errors import SweepError as SweepError
     from sweeps.errors import SweepNotFoundError as SweepNotFoundError
-    from sweeps.execution.replay import Replay as Replay
     from sweeps.result import Result as Result
     from sweeps.spec import SweepSpec as SweepSpec
     from sweeps.spec import load_spec as load_spec

@@ -143,19 +143,28 @@ def show(
 
 @app.command()
 def reproduce(
-    name: Name,
+    name: Annotated[str, typer.Argument(help="Name of a sweep, or a stored experiment's folder, with its '/'.")],
     results: Results = RESULTS,
     trial: Annotated[str, typer.Option(help="best, a trial's number, or a label like 3-seed1 or range-adam.")] = "best",
     data_dir: DataDir = None,
 ) -> None:
-    """Train a trial again in a fresh process and compare every bit; exit 0 if identical, 1 if not."""
-    from sweeps.api import load
+    """Train a trial again in a fresh process and compare every bit; exit 0 if identical, 1 if not.
 
-    replay = load(name, results=results).reproduce(trial, data_dir)
-    if replay.identical:
-        typer.echo(f"identical: trial {replay.label} of {name}, {replay.what}")
+    A sweep's trial is compared with its ledger, an experiment such as results/custom_cnn/exp_1 with its own files.
+    """
+    if "/" in name:
+        from sweeps.terminal.single import reproduce_one
+
+        replay, what = reproduce_one(Path(name), data_dir), f"experiment {name}"
     else:
-        typer.echo(f"different: trial {replay.label} of {name}, {replay.difference}")
+        from sweeps.api import load
+
+        replay = load(name, results=results).reproduce(trial, data_dir)
+        what = f"trial {replay.label} of {name}"
+    if replay.identical:
+        typer.echo(f"identical: {what}, {replay.what}")
+    else:
+        typer.echo(f"different: {what}, {replay.difference}")
     for line in replay.environment:
         typer.echo(f"environment: {line}")
     if not replay.identical and not replay.environment:
@@ -165,14 +174,30 @@ def reproduce(
 
 @app.command()
 def train(
-    config: Annotated[Path, typer.Argument(help="A TOML file of one training run, such as a sweep's best.toml.")],
+    given: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE.toml] [KNOB=VALUE]...",
+            help="A TOML file of one training run, such as a sweep's best.toml, and knobs that differ from it.",
+        ),
+    ] = None,
     results: Results = RESULTS,
     data_dir: DataDir = None,
 ) -> None:
-    """Train one model and store it as an experiment."""
-    from sweeps.terminal.single import train_one
+    """Train one model, show its loss and accuracy, and store it as an experiment with its curves.
 
-    train_one(config, results, data_dir)
+    Without a file, what is not given is the baseline of the model: `sweeps train` alone trains the small CNN for 9
+    epochs. `sweeps train optimizer=adam learning_rate=0.001 epochs=3` changes three knobs, `sweeps train model=vgg
+    dataset=mnist` takes another model and full MNIST.
+
+    Knobs: model, dataset, seed, optimizer, learning_rate, weight_decay, momentum, beta1, beta2, batch_size,
+    label_smoothing, schedule, warmup_epochs, step_epochs, step_gamma, init, dropout, dropout_rate, rotation,
+    rotation_degrees, color_jitter, color_jitter_strength, perspective, perspective_distortion, epochs or seconds,
+    reports_per_epoch, precision, device, threads. A wrong name or value says which there are.
+    """
+    from sweeps.terminal.single import read_config, train_one
+
+    train_one(read_config(given or []), results, data_dir)
 
 
 @app.command("lr-range")
@@ -189,7 +214,12 @@ def lr_range(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Let the learning rate climb step by step and see where the loss falls, and where it diverges."""
+    """Let the learning rate climb step by step and see where the loss falls, and where it diverges.
+
+    Too small a rate learns nothing, too large a one destroys what was learnt: in between the loss falls. Two rates are
+    suggested, where it falls fastest (steepest) and the middle of its fall (valley), and bounds for a search. It takes
+    seconds, and the figure shows the whole ramp. The model and its optimizer are left as they were.
+    """
     from study.config import TrialConfig
     from sweeps.terminal.ramps import range_test
 
@@ -329,12 +359,15 @@ def _words(error: BaseException) -> tuple[str, int]:
     from search_spaces import SpaceError
     from study.config import ConfigError
     from study.data import DataError
+    from study.experiments import ExperimentError
 
     match error:
         case SweepError():
             return str(error), error.exit_code
         case SpaceError() | ConfigError() | DataError():
             return str(error), 2
+        case ExperimentError():
+            return str(error), 4
         case UsageError():
             command = error.ctx.command_path if error.ctx else "sweeps"
             return f"{error.format_message().rstrip('.')}. See `{command} --help`.", 2

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from sweeps.execution.replay import Replay
+    from study.comparison import Replay
 
 
 class Result:

@@ -11,7 +11,7 @@ from study.experiments import ExperimentError, list_experiments, load_experiment
 from study.files import replacing
 from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
-from sweeps.search.history import History, Noted, Trial
+from sweeps.search.history import History, Noted, Trial, fate
 from sweeps.search.selection import BASELINE, Selection, candidates, select
 from sweeps.spec import SweepSpec
 from sweeps.store.export import write_tables
@@ -63,8 +63,14 @@ def _conclude_design(driver: Driver, data: Any, data_dir: Path | None) -> dict[s
         "metric": spec.metric,
         "trials": len(history.search),
         "complete": complete,
-        "reason": f"a design chooses nothing: {complete} of {spec.trials} trials came to their end",
+        "reason": f"{complete} of {spec.trials} trials came to their end{_first_fate(history)}",
     }
+
+
+def _first_fate(history: History) -> str:
+    """What became of the first trial of a design that did not come to its end."""
+    first = next((trial for trial in history.search if trial.state != "complete"), None)
+    return "" if first is None else f" (trial {first.key.label}: {fate(first)})"
 
 
 def outcome(spec: SweepSpec, history: History, selection: Selection) -> dict[str, Any]:

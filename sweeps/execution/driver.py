@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from study.comparison import first_difference
 from study.measurement import Measurement
 from sweeps.errors import SweepError
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, next_work
-from sweeps.search.comparison import first_difference
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, Trial, TrialKey
 from sweeps.search.pruning import decide
 from sweeps.search.ranges import LOSS_NOTE, NOTE, OPTIMIZER, RangeKey

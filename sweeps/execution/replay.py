@@ -14,34 +14,14 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from study.comparison import Replay, compare, environment_differences
 from study.measurement import Measurement
 from sweeps.errors import SweepError
 from sweeps.execution.targets import Function, FunctionRun, Run, TrainingRun
-from sweeps.search.comparison import environment_differences, first_difference
 from sweeps.search.history import History, Trial
 from sweeps.search.ranges import RangeKey, measured_ranges, range_config
 from sweeps.spec import SweepSpec, parse_spec
 from sweeps.store.ledger import dump_json, load_json
-
-
-@dataclass(frozen=True)
-class Replay:
-    """The outcome: identical, or the first difference; and how the environments differ, which may explain one."""
-
-    label: str
-    compared: int  # measurements, or losses of a range test
-    difference: str | None
-    environment: tuple[str, ...]
-    noun: str = "{} measurements and their weights"
-
-    @property
-    def what(self) -> str:
-        """What was compared, in words."""
-        return self.noun.format(self.compared)
-
-    @property
-    def identical(self) -> bool:
-        return self.difference is None
 
 
 @dataclass(frozen=True)
@@ -74,20 +54,9 @@ def replay(spec: SweepSpec, history: History, trial: Trial, function: Function |
         function=None if function is None else _pickled(function),
         path=sys.path,
     )
-    environment: tuple[str, ...] = ()
-    compared = 0
     with contextlib.closing(_fresh_process(request)) as answers:
-        for answer in answers:
-            if "environment" in answer:
-                environment = _environment_difference(history, trial.environments[-1], answer["environment"])
-                continue
-            measurement = Measurement(**answer)
-            difference = first_difference(stored[compared], measurement)
-            if difference:
-                return Replay(label, compared, f"report {measurement.report}: {difference}", environment)
-            compared += 1
-    missing = None if compared == len(stored) else f"it ended after report {compared}, the ledger has {len(stored)}"
-    return Replay(label, compared, missing, environment)
+        environment = _environment_difference(history, trial.environments[-1], next(answers)["environment"])
+        return compare(label, stored, (Measurement(**answer) for answer in answers), environment)
 
 
 def replay_range(spec: SweepSpec, history: History, key: RangeKey, data_dir: Path | None) -> Replay:

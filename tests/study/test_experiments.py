@@ -18,7 +18,7 @@ import torch
 
 from study.config import TrialConfig
 from study.data import Dataset, Split, load
-from study.experiments import Experiment, ExperimentError, claim, load_experiment, store
+from study.experiments import SEAL, Experiment, ExperimentError, _sealed, claim, load_experiment, replay, store
 from study.measurement import Measurement
 from study.reproducibility import environment, weights_digest
 from study.training import Plan, Training
@@ -51,8 +51,10 @@ def stored(run: Run, tmp_path: Path) -> Experiment:
 
 
 def change(path: Path, **entries: Any) -> None:
+    """Write a file as somebody who seals it would."""
     content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, **entries}))
+    content.pop(SEAL)
+    path.write_text(json.dumps(_sealed({**content, **entries})))
 
 
 def test_a_stored_run_is_read_back_as_it_was(run: Run, stored: Experiment) -> None:
@@ -172,6 +174,41 @@ def test_a_damaged_file_is_refused_by_name(name: str, content: str, stored: Expe
     (stored.folder / name).write_bytes(content.encode("utf-8", "surrogatepass"))
     with pytest.raises(ExperimentError, match=name):
         load_experiment(stored.folder)
+
+
+@pytest.mark.parametrize("name", ["metadata.json", "metrics.json"])
+def test_a_file_edited_by_hand_is_refused_by_its_digest(name: str, stored: Experiment) -> None:
+    path = stored.folder / name
+    edited = path.read_text().replace('"learning_rate": ', '"learning_rate": 1')
+    path.write_text(edited)
+    with pytest.raises(
+        ExperimentError, match=rf"{name} was changed after it was written: what it holds has digest \w+"
+    ):
+        load_experiment(stored.folder)
+    assert path.read_text() == edited
+
+
+def test_a_digest_edited_by_hand_is_named_with_that_of_the_weights(stored: Experiment) -> None:
+    digest = stored.metadata["digest"]
+    change(stored.folder / "metadata.json", digest="0" * 64)
+    with pytest.raises(ExperimentError, match=rf"their digest is {digest}, metadata.json says {'0' * 64}"):
+        load_experiment(stored.folder).weights()
+
+
+def test_a_config_and_seed_from_metadata_replay_the_run(run: Run, stored: Experiment) -> None:
+    again = replay(load_experiment(stored.folder), run.data)
+    assert again.identical
+    assert again.compared == 2
+    assert again.environment == ()
+
+
+def test_a_replay_names_the_first_measurement_that_differs(run: Run, stored: Experiment) -> None:
+    metrics = json.loads((stored.folder / "metrics.json").read_text())
+    metrics["measurements"][1]["values"]["train_loss"] += 1e-12
+    change(stored.folder / "metrics.json", measurements=metrics["measurements"])
+    again = replay(load_experiment(stored.folder), run.data)
+    assert again.compared == 1
+    assert str(again.difference).startswith("report 2: train_loss was")
 
 
 def test_another_schema_version_is_refused_by_number(stored: Experiment) -> None:

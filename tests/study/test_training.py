@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_data import small_digits
 
-from study.config import TrialConfig
+from study.config import ConfigError, TrialConfig
 from study.data import Dataset, Split
 from study.measurement import Measurement
 from study.training import CheckpointError, Plan, Training, train
@@ -306,6 +306,14 @@ def test_a_wall_clock_run_replays_by_its_recorded_steps_without_a_clock(
     assert outcome(WALL_CLOCK, plan=training.plan) == recorded
     # Another horizon is another schedule, and so another run.
     assert outcome(WALL_CLOCK, plan=replace(training.plan, horizon_steps=20))[-1]["digest"] != recorded[-1]["digest"]
+
+
+def test_seconds_that_hold_no_step_are_refused(clock: Clock) -> None:
+    too_short = TrialConfig(**{**WALL_CLOCK.model_dump(), "seconds": 0.1})
+    with pytest.raises(
+        ConfigError, match=r"seconds=0\.1 is shorter than one step of training, which takes 0\.12 s here"
+    ):
+        Training(too_short, DATA)
 
 
 def test_more_seconds_are_more_steps(clock: Clock) -> None:

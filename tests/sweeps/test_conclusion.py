@@ -109,3 +109,12 @@ def test_a_failed_cell_is_told_and_the_others_are_compared(ray_with_gpus: Path, 
     assert result.cells["n"].tolist() == [2, 0]
     assert "failed ValueError: the loss escaped" in result.cells["missing"][1]
     assert (result.folder.path / "differences.png").exists()
+
+
+def test_seconds_that_hold_no_step_fail_every_cell_and_say_why(ray_with_gpus: Path, tmp_path: Path) -> None:
+    design = {"cells": [{"name": "plain"}], "seeds": 1, "seconds": 1e-6}
+    result = sweeps.run({"name": "short", "design": design}, results=tmp_path, progress="none")
+
+    assert result.history.outcome["reason"].startswith(
+        "0 of 1 trials came to their end (trial 0: failed ConfigError: seconds=1e-06 is shorter than one step"
+    )

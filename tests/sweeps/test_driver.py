@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation import Simulation, open_driver, small_spec
 
+from study.comparison import first_difference
 from study.measurement import Measurement
 from sweeps.execution.driver import MAX_LOSSES, Driver
 from sweeps.execution.messages import Leg, Message
-from sweeps.search.comparison import first_difference
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
 from sweeps.search.selection import candidates, select
 from sweeps.store.folders import SweepFolder

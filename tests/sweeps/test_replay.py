@@ -104,7 +104,7 @@ def one_report(params, seed):
 def test_a_trial_that_now_ends_earlier_is_different(finished: sweeps.Result) -> None:
     finished._function = one_report
 
-    assert finished.reproduce(1).difference == "it ended after report 1, the ledger has 9"
+    assert finished.reproduce(1).difference == "it ended after report 1, 9 are stored"
 
 
 def test_a_trial_without_a_report_cannot_be_replayed(folder: SweepFolder) -> None:

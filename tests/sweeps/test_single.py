@@ -1,18 +1,23 @@
-"""One run from a file: stored as an experiment that gives its recorded accuracy back."""
+"""One run from a file or from knobs: stored as an experiment that gives its recorded accuracy back and replays."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from study.config import TrialConfig
 from study.data import load
 from study.experiments import load_experiment
+from sweeps.cli import main
+from sweeps.design import with_defaults
 from sweeps.errors import SpecError
-from sweeps.terminal.single import read_config, train_one
+from sweeps.terminal.single import read_config, reproduce_one, train_one
 
 
 def test_a_config_is_trained_shown_and_stored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "one.toml").write_text("epochs = 1\nbatch_size = 128\nlearning_rate = 0.05\n")
-    train_one(tmp_path / "one.toml", tmp_path / "results", None)
+    train_one(read_config([str(tmp_path / "one.toml")]), tmp_path / "results", None)
     lines = capsys.readouterr().out.splitlines()
 
     assert lines[0].startswith("epoch 1: train_loss ")
@@ -32,4 +37,77 @@ def test_a_config_is_trained_shown_and_stored(tmp_path: Path, capsys: pytest.Cap
 def test_a_file_that_is_no_config_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "one.toml").write_text(text)
     with pytest.raises(SpecError, match=rf"one\.toml.*{message}"):
-        read_config(tmp_path / "one.toml")
+        read_config([str(tmp_path / "one.toml")])
+
+
+def test_knobs_change_the_file_and_without_one_the_models_baseline(tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text("epochs = 3\noptimizer = 'adam'\n")
+
+    from_file = read_config([str(tmp_path / "one.toml"), "epochs=1", "dropout=true"])
+    assert from_file == TrialConfig(optimizer="adam", epochs=1, dropout=True)
+    assert read_config([]) == TrialConfig()
+    assert read_config(["model=vgg", "seed=7"]) == TrialConfig(**with_defaults("vgg", {"seed": 7}))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["optimizer=adma"], "knobs: optimizer: unknown choice 'adma', did you mean 'adam'"),
+        (["epochz=2"], "knobs: unknown knob 'epochz', did you mean 'epochs'"),
+        (["dropout_rate=0.5"], "dropout_rate=0.5 has no effect: it needs dropout=True"),
+        (["a.toml", "b.toml"], "one file at most, but got a.toml, b.toml"),
+    ],
+)
+def test_a_wrong_knob_names_the_nearest_or_the_rule(words: list[str], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        read_config(words)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    results = tmp_path_factory.mktemp("results")
+    train_one(TrialConfig(epochs=1, batch_size=512), results, None)
+    return results / "custom_cnn/exp_1"
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr("sys.argv", ["sweeps", *words])
+    with pytest.raises(SystemExit) as done:
+        main()
+    return int(done.value.code or 0)
+
+
+def test_a_stored_experiment_replays_from_its_folder(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(monkeypatch, "reproduce", str(trained)) == 0
+    out = capsys.readouterr().out
+    assert "weights: digest as recorded; validation accuracy" in out
+    assert ", as recorded" in out
+    assert f"identical: experiment {trained}, 1 measurements and their weights" in out
+    assert reproduce_one(trained, None).identical
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [("model.pth", "the weights of .* can't be read"), ("metadata.json", "metadata.json was changed after")],
+)
+def test_a_damaged_experiment_is_refused_in_one_line_and_kept(
+    trained: Path,
+    tmp_path: Path,
+    file: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "exp_1"
+    shutil.copytree(trained, folder)
+    content = (folder / file).read_bytes()
+    damaged = content[:-200] if file == "model.pth" else content.replace(b'"seed": 0', b'"seed": 1')
+    (folder / file).write_bytes(damaged)
+
+    assert command(monkeypatch, "reproduce", str(folder)) == 4
+    err = capsys.readouterr().err
+    assert re.search(message, err)
+    assert err.count("\n") == 1
+    assert (folder / file).read_bytes() == damaged

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 SEAL = "sha256"  # the key under which a JSON file holds the digest of the rest of it
-_FOLDER = re.compile(r"exp_([1-9][0-9]*)")
+EXPERIMENT, RANGE_TEST = "exp", "lr_range"  # kinds of numbered folders: exp_1, exp_2, …
 
 
 class ExperimentError(RuntimeError):
@@ -139,24 +139,27 @@ def replay(experiment: Experiment, data: "Dataset") -> Replay:
 
 def list_experiments(folder: Path) -> list[Path]:
     """The experiment folders of one model, results/<model>/, by number; also those that are not whole."""
+    return [folder / f"{EXPERIMENT}_{number}" for number in _numbers(folder, EXPERIMENT)]
+
+
+def _numbers(folder: Path, kind: str) -> list[int]:
     if not folder.is_dir():
         return []
-    numbers = [int(m[1]) for entry in folder.iterdir() if (m := _FOLDER.fullmatch(entry.name))]
-    return [folder / f"exp_{number}" for number in sorted(numbers)]
+    name = re.compile(rf"{kind}_([1-9][0-9]*)")
+    return sorted(int(found[1]) for entry in folder.iterdir() if (found := name.fullmatch(entry.name)))
 
 
-def claim(folder: Path) -> Path:
-    """A new exp_<n> below the folder; creating a directory is atomic, so no two processes get the same one."""
+def claim(folder: Path, kind: str = EXPERIMENT) -> Path:
+    """A new <kind>_<n> below the folder; creating a directory is atomic, so no two processes get the same one."""
     folder.mkdir(parents=True, exist_ok=True)
-    there = list_experiments(folder)
-    number = int(there[-1].name.removeprefix("exp_")) + 1 if there else 1
+    number = max(_numbers(folder, kind), default=0) + 1
     while True:
         try:
-            (folder / f"exp_{number}").mkdir()
+            (folder / f"{kind}_{number}").mkdir()
         except FileExistsError:
             number += 1
         else:
-            return folder / f"exp_{number}"
+            return folder / f"{kind}_{number}"
 
 
 def load_experiment(folder: Path | str) -> Experiment:

@@ -232,7 +232,7 @@ def lr_range(
     typer.echo(f"search between {found['low']:.2g} and {found['high']:.2g}")
     end = found["diverged"]
     typer.echo("the loss did not diverge" if end is None else f"the loss diverged at {end:.2g}")
-    typer.echo(f"stored in {found['stored']}, figure {found['figure']}")
+    typer.echo(f"stored in {found['stored']}, figure lr_range.png")
 
 
 @app.command()

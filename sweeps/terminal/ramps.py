@@ -13,11 +13,12 @@ from sweeps.errors import SpecError
 def range_test(
     config: TrialConfig, results: Path, data_dir: Path | None, *, low: float, high: float, steps: int
 ) -> dict[str, Any]:
-    """Run the test and store results/<model>/lr_range_<optimizer>.json and .png; gives what the JSON holds."""
+    """Run the test and store results/<model>/lr_range_<n>/, a JSON and its figure; gives what the JSON holds."""
     from rich.console import Console
     from rich.progress import track
 
     from study.data import load
+    from study.experiments import RANGE_TEST, claim
     from study.figures import lr_range_figure
     from study.range_test import RangeTestError, judge, ramp
     from study.reproducibility import environment
@@ -32,19 +33,20 @@ def range_test(
     except RangeTestError as error:
         raise SpecError(f"{config.model} with {config.optimizer}: {error}") from error
     title = f"{config.model}, {config.optimizer}, batch size {config.batch_size}, {config.dataset}"
-    place = results.absolute() / config.model / f"lr_range_{config.optimizer}.json"
-    figure = place.with_suffix(".png")
     content = {
         **asdict(result),
         "config": config.model_dump(exclude_none=True),
         "environment": environment(config, data),
-        "figure": figure.name,
     }
     try:
-        with replacing(place) as temporary:
+        folder = claim(results.absolute() / config.model, RANGE_TEST)
+        figure = lr_range_figure(result, title=title)
+        with replacing(folder / f"{RANGE_TEST}.png") as temporary:
+            figure.savefig(temporary, format="png")
+        with replacing(folder / f"{RANGE_TEST}.json") as temporary:
             temporary.write_text(json.dumps(content, indent=2), "utf-8")
-        with replacing(figure) as temporary:
-            lr_range_figure(result, title=title).savefig(temporary, format="png")
     except OSError as error:
-        raise SpecError(f"{place.parent} can't be written ({error.strerror}): choose another --results") from error
-    return {**content, "stored": str(place)}
+        raise SpecError(
+            f"{results.absolute()} can't be written ({error.strerror}): choose another with --results"
+        ) from error
+    return {**content, "stored": str(folder)}

@@ -232,11 +232,13 @@ def test_weights_of_another_run_are_refused(stored: Experiment) -> None:
         stored.weights()
 
 
-def test_weights_that_are_cut_short_are_refused(stored: Experiment) -> None:
+def test_weights_that_are_cut_short_are_refused(run: Run, stored: Experiment) -> None:
     path = stored.folder / "model.pth"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ExperimentError, match=r"the weights of .*exp_1 can't be read"):
         stored.weights()
+    with pytest.raises(ExperimentError, match=r"the weights of .*exp_1 can't be read"):
+        replay(stored, run.data)
 
 
 def test_loading_weights_runs_no_code_of_theirs(stored: Experiment, tmp_path: Path) -> None:

@@ -82,10 +82,12 @@ def train_one(config: TrialConfig, results: Path, data_dir: Path | None) -> None
 
 
 def _line(measurement: "Measurement") -> str:
-    shown = {name: f"{value:.4f}" for name, value in measurement.values.items()}
-    shown["learning_rate"] = f"{measurement.values['learning_rate']:.2g}"
-    values = " ".join(f"{name} {value}" for name, value in shown.items())
-    return f"epoch {measurement.fidelity:g}: {values} ({measurement.seconds:.1f} s)"
+    v = measurement.values
+    return (
+        f"epoch {measurement.fidelity:g}: loss {v['train_loss']:.4f} train {v['validation_loss']:.4f} validation, "
+        f"accuracy {v['train_accuracy']:.4f} train {v['validation_accuracy']:.4f} validation, "
+        f"rate {v['learning_rate']:.2g}, {measurement.seconds:.1f} s"
+    )
 
 
 @contextmanager

@@ -20,13 +20,13 @@ def test_a_config_is_trained_shown_and_stored(tmp_path: Path, capsys: pytest.Cap
     train_one(read_config([str(tmp_path / "one.toml")]), tmp_path / "results", None)
     lines = capsys.readouterr().out.splitlines()
 
-    assert lines[0].startswith("epoch 1: train_loss ")
+    assert lines[0].startswith("epoch 1: loss ")
     assert lines[-1] == f"stored in {tmp_path / 'results/custom_cnn/exp_1'}, figure curves.png"
     assert (tmp_path / "results/custom_cnn/exp_1/curves.png").read_bytes().startswith(b"\x89PNG")
     stored = load_experiment(tmp_path / "results/custom_cnn/exp_1")
     data = load("mnist_sample")
     accuracy = stored.evaluate(data, data.validation)["accuracy"]
-    assert f"validation_accuracy {accuracy:.4f}" in lines[0]
+    assert f" train {accuracy:.4f} validation, rate" in lines[0]
     assert accuracy > 0.8
 
 

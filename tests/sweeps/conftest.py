@@ -1,11 +1,13 @@
 """What tests of sweeps share: importable functions, a folder, and one Ray for the whole session."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sweeps.cli import main
 from sweeps.store.folders import SweepFolder
 
 HERE = Path(__file__).parent
@@ -19,6 +21,21 @@ def _functions_are_importable(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> SweepFolder:
     return SweepFolder(tmp_path / "results", "bowl")
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    """Run a command; gives exit code, standard output and standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sweeps", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = capsys.readouterr()
+        return int(caught.value.code or 0), out, err
+
+    monkeypatch.chdir(tmp_path)
+    return run
 
 
 @pytest.fixture(scope="session")

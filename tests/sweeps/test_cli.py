@@ -1,32 +1,16 @@
 """The command line: every wrong input is one clear line and its exit code, and nothing that is stored is lost."""
 
-import sys
+import re
 from pathlib import Path
 
 import pytest
 from simulation import Simulation, open_driver, small_spec
 
-from sweeps.cli import main
 from sweeps.search.history import Noted
 from sweeps.store.folders import SweepFolder
 from sweeps.store.lease import lease
 
 SPACE = "[space]\nlearning_rate = { float = [0.01, 0.1] }\n"
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Run a command; gives exit code, standard output and standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sweeps", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        out, err = capsys.readouterr()
-        return int(caught.value.code or 0), out, err
-
-    monkeypatch.chdir(tmp_path)
-    return run
 
 
 def one_line(err: str) -> str:
@@ -56,6 +40,29 @@ def test_a_wrong_file_is_refused_with_code_2(call, tmp_path: Path, text: str, me
     assert code == 2
     assert message in one_line(err)
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["lr-range", "--low", "50", "--high", "1000"], "the loss diverged after .* start the ramp lower than 50"),
+        (["lr-range", "--low", "2", "--high", "1"], "a ramp needs 0 < low < high and at least 2 steps, but got low=2"),
+        (["lr-range", "--model", "vgh"], "model: unknown choice 'vgh', did you mean 'vgg'"),
+        (["train", "seconds=1e-6"], "seconds=1e-06 is shorter than one step of training"),
+        (["train", "batch_size=8001"], "batch_size=8001 is larger than the training set of 8000 images"),
+        (["ablate", "--factor", "drpout"], "no factor 'drpout' of custom_cnn, did you mean 'dropout'"),
+        (["baseline", "--model", "vgh"], "no preset space named 'vgh', did you mean 'vgg'"),
+        (["baseline", "--seeds", "0"], "seeds: input should be greater than or equal to 1, but got 0"),
+    ],
+)
+def test_a_wrong_study_is_refused_with_code_2_and_stores_nothing(
+    call, tmp_path: Path, words: list[str], message: str
+) -> None:
+    code, _, err = call(*words)
+
+    assert code == 2
+    assert re.search(message, one_line(err))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_preset_names_the_nearest(call) -> None:

@@ -9,7 +9,6 @@ import pytest
 from study.config import TrialConfig
 from study.data import load
 from study.experiments import load_experiment
-from sweeps.cli import main
 from sweeps.design import with_defaults
 from sweeps.errors import SpecError
 from sweeps.terminal.single import read_config, reproduce_one, train_one
@@ -70,18 +69,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results / "custom_cnn/exp_1"
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
-    monkeypatch.setattr("sys.argv", ["sweeps", *words])
-    with pytest.raises(SystemExit) as done:
-        main()
-    return int(done.value.code or 0)
-
-
-def test_a_stored_experiment_replays_from_its_folder(
-    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert command(monkeypatch, "reproduce", str(trained)) == 0
-    out = capsys.readouterr().out
+def test_a_stored_experiment_replays_from_its_folder(call, trained: Path) -> None:
+    code, out, _ = call("reproduce", str(trained))
+    assert code == 0
     assert "weights: digest as recorded; validation accuracy" in out
     assert ", as recorded" in out
     assert f"identical: experiment {trained}, 1 measurements and their weights" in out
@@ -93,12 +83,7 @@ def test_a_stored_experiment_replays_from_its_folder(
     [("model.pth", "the weights of .* can't be read"), ("metadata.json", "metadata.json was changed after")],
 )
 def test_a_damaged_experiment_is_refused_in_one_line_and_kept(
-    trained: Path,
-    tmp_path: Path,
-    file: str,
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    call, trained: Path, tmp_path: Path, file: str, message: str
 ) -> None:
     folder = tmp_path / "exp_1"
     shutil.copytree(trained, folder)
@@ -106,8 +91,8 @@ def test_a_damaged_experiment_is_refused_in_one_line_and_kept(
     damaged = content[:-200] if file == "model.pth" else content.replace(b'"seed": 0', b'"seed": 1')
     (folder / file).write_bytes(damaged)
 
-    assert command(monkeypatch, "reproduce", str(folder)) == 4
-    err = capsys.readouterr().err
+    code, _, err = call("reproduce", str(folder))
+    assert code == 4
     assert re.search(message, err)
     assert err.count("\n") == 1
     assert (folder / file).read_bytes() == damaged

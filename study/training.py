@@ -158,6 +158,15 @@ class Training:
             if self.is_done or self._batches.report_is_due(self.step):
                 yield self._measure()
 
+    def finish(self) -> Measurement | None:
+        """End the run at the step that it has come to, for good; its plan then replays it to there.
+
+        Gives the measurement of the steps since the last report; None where there are none.
+        """
+        if self.step:
+            self.plan = Plan(self.plan.horizon_steps, self.step)
+        return self._measure() if self._samples else None
+
     @property
     def is_done(self) -> bool:
         """Whether the plan's last step is made."""

@@ -28,7 +28,9 @@ def range_test(
     try:
         rates = ramp(low, high, steps)
         losses = (loss.item() for loss in Training(config, data).probe(rates))
-        shown = track(losses, "climbing", total=steps, transient=True, console=Console(stderr=True))
+        console = Console(stderr=True)
+        hidden = not console.is_terminal
+        shown = track(losses, "climbing", total=steps, transient=True, console=console, disable=hidden)
         result = judge(rates, shown)
     except RangeTestError as error:
         raise SpecError(f"{config.model} with {config.optimizer}: {error}") from error

@@ -1,20 +1,24 @@
 """One experiment from the command line: train a config in this process with progress, store it, and train it again."""
 
+import math
+import signal
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.config import ConfigError, TrialConfig
 from sweeps.design import with_defaults
-from sweeps.errors import SpecError
+from sweeps.errors import InterruptedSweepError, SpecError, SweepError
 
 if TYPE_CHECKING:
     from study.comparison import Replay
     from study.data import Dataset
     from study.measurement import Measurement
     from study.training import Training
+
+COMPLETE, INTERRUPTED = "complete", "interrupted"  # exit reasons
 
 
 def read_config(given: Sequence[str]) -> TrialConfig:
@@ -56,7 +60,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def train_one(config: TrialConfig, results: Path, data_dir: Path | None) -> None:
-    """Train, show each report, and store the experiment with its curves."""
+    """Train, show each report, and store the experiment with its curves.
+
+    A loss that is not finite ends the run; so does Ctrl-C, after the step under way. What was trained is stored all the
+    same, with the reason, and replays to where it ended.
+    """
     from study.data import load
     from study.experiments import store
     from study.figures import training_curves
@@ -65,13 +73,12 @@ def train_one(config: TrialConfig, results: Path, data_dir: Path | None) -> None
 
     data = load(config.dataset, data_dir)
     training = Training(config, data)
-    measurements = []
-    with _shown(training) as run:
-        for measurement in run:
-            print(_line(measurement), flush=True)
-            measurements.append(measurement)
+    with _stop_asked() as stop:
+        measurements, reason = _train(training, stop)
+    if not measurements:
+        raise InterruptedSweepError("stopped before the first step: nothing is stored")
     try:
-        experiment = store(results, training, measurements, environment(config, data), exit_reason="complete", extra={})
+        experiment = store(results, training, measurements, environment(config, data), exit_reason=reason, extra={})
         title = f"{config.model}, {config.optimizer}, {config.dataset}, seed {config.seed}"
         training_curves(measurements, title=title).savefig(experiment.folder / "curves.png")
     except OSError as error:
@@ -79,6 +86,42 @@ def train_one(config: TrialConfig, results: Path, data_dir: Path | None) -> None
             f"{results.absolute()} can't be written ({error.strerror}): choose another --results"
         ) from error
     print(f"stored in {experiment.folder}, figure curves.png")
+    if reason == INTERRUPTED:
+        raise InterruptedSweepError(f"stopped at step {training.step} of {training.plan.horizon_steps}")
+    if reason != COMPLETE:
+        raise SweepError(f"the run ended early ({reason}): lower learning_rate; `sweeps lr-range` says how far")
+
+
+def _train(training: "Training", stop: Callable[[], bool]) -> "tuple[list[Measurement], str]":
+    """Train to the end, or to where it can't or shall not go on; gives the measurements and why it ended."""
+    measurements = []
+    with _shown(training, stop) as run:
+        for measurement in run:
+            print(_line(measurement), flush=True)
+            measurements.append(measurement)
+            if wrong := next((n for n, v in measurement.values.items() if not math.isfinite(v)), None):
+                training.finish()
+                return measurements, f"diverged: {wrong} is {measurement.values[wrong]}"
+    if not training.interrupted:
+        return measurements, COMPLETE
+    last = training.finish()
+    return measurements + ([last] if last else []), INTERRUPTED
+
+
+@contextmanager
+def _stop_asked() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed; a second time ends the process at once."""
+    pressed: list[int] = []
+
+    def press(number: int, _frame: object) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _line(measurement: "Measurement") -> str:
@@ -91,18 +134,19 @@ def _line(measurement: "Measurement") -> str:
 
 
 @contextmanager
-def _shown(training: "Training") -> "Iterator[Iterator[Measurement]]":
+def _shown(training: "Training", stop: Callable[[], bool]) -> "Iterator[Iterator[Measurement]]":
     """The run's measurements, with a bar that each step moves where a person looks on."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("step", total=training.plan.horizon_steps)
 
         def tick() -> bool:
             bar.update(task, completed=training.step)
-            return False
+            return stop()
 
         yield training.run(tick)
 

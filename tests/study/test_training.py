@@ -198,6 +198,23 @@ def test_the_large_models_continue_exactly_too(config: TrialConfig, cut: int) ->
     assert_continues_exactly(config, {cut})
 
 
+def test_a_run_that_is_finished_early_replays_to_where_it_ended() -> None:
+    config = TrialConfig(**SHORT)
+    training = Training(config, DATA)
+    rows = [comparable(m) for m in training.run(lambda: training.step == 6)]
+    last = training.finish()
+    assert last is not None
+    assert training.is_done
+    assert list(training.run()) == []
+    assert training.finish() is None
+    assert [*rows, comparable(last)] == outcome(config, plan=training.plan)
+    assert last.step == 6
+
+
+def test_a_run_that_made_no_step_has_nothing_to_finish() -> None:
+    assert Training(TrialConfig(**SHORT), DATA).finish() is None
+
+
 def test_an_interrupted_run_says_so_and_goes_on_where_it_was() -> None:
     config = TrialConfig(**SHORT)
     training = Training(config, DATA)

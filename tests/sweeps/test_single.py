@@ -2,6 +2,9 @@
 
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +79,34 @@ def test_a_stored_experiment_replays_from_its_folder(call, trained: Path) -> Non
     assert ", as recorded" in out
     assert f"identical: experiment {trained}, 1 measurements and their weights" in out
     assert reproduce_one(trained, None).identical
+
+
+def test_a_run_stopped_by_ctrl_c_is_stored_to_its_step_and_replays(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("sweeps")), "train", "epochs=1000", "batch_size=512"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("epoch 1: ")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+
+    assert process.returncode == 130
+    assert re.fullmatch(r"error: stopped at step \d+ of 16000\n", err)
+    assert "stored in " in out
+    stored = load_experiment(tmp_path / "results/custom_cnn/exp_1")
+    assert stored.metadata["exit_reason"] == "interrupted"
+    assert stored.metadata["plan"]["stop_steps"] == stored.measurements[-1].step
+    assert reproduce_one(stored.folder, None).identical
+
+
+def test_a_run_that_diverges_ends_and_says_what_to_do(call, tmp_path: Path) -> None:
+    code, out, err = call("train", "learning_rate=1e30", "optimizer=sgd", "batch_size=512", "epochs=50")
+
+    assert code == 1
+    assert "lower learning_rate" in err
+    stored = load_experiment(tmp_path / "results/custom_cnn/exp_1")
+    assert len(stored.measurements) == 1
+    assert stored.metadata["exit_reason"].startswith("diverged: train_loss is")
+    assert "stored in results/custom_cnn/exp_1" in out
 
 
 @pytest.mark.parametrize(

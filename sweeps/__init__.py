@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sweeps.api import load as load
     from sweeps.api import resume as resume
     from sweeps.api import run as run
+    from sweeps.api import verify as verify
     from sweeps.errors import InterruptedSweepError as InterruptedSweepError
     from sweeps.errors import LeaseError as LeaseError
     from sweeps.errors import LedgerError as LedgerError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sweeps.errors import SweepError as SweepError
     from sweeps.errors import SweepNotFoundError as SweepNotFoundError
     from sweeps.result import Result as Result
+    from sweeps.search.verification import Verification as Verification
     from sweeps.spec import SweepSpec as SweepSpec
     from sweeps.spec import load_spec as load_spec
     from sweeps.spec import preset_names as preset_names
@@ -28,6 +30,7 @@ _MODULES = {
     "load": "api",
     "resume": "api",
     "run": "api",
+    "verify": "api",
     "InterruptedSweepError": "errors",
     "LeaseError": "errors",
     "LedgerError": "errors",
@@ -37,6 +40,7 @@ _MODULES = {
     "SweepNotFoundError": "errors",
     "Replay": "execution.replay",
     "Result": "result",
+    "Verification": "search.verification",
     "SweepSpec": "spec",
     "load_spec": "spec",
     "preset_names": "spec",

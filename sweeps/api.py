@@ -1,6 +1,7 @@
 """The Python face: run, resume and load a sweep."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ from sweeps.execution.targets import Function, check_function, function_name
 from sweeps.plans import ablation_cells, baseline_cells, design_spec
 from sweeps.result import Result
 from sweeps.running import go_on, new_folder, start
+from sweeps.search.verification import Verification
+from sweeps.search.verification import verify as search_verification
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import Ledger
 from sweeps.terminal.progress import Form
 
 DEFAULT_RESULTS = Path("results")
@@ -120,6 +124,16 @@ def resume(
     folder = SweepFolder(Path(results), name).require()
     go_on(folder, target, _path(data_dir), progress, verbose=verbose)
     return Result(folder, target)
+
+
+def verify(name: str, *, results: str | Path = DEFAULT_RESULTS) -> Verification:
+    """Compute every suggestion, seed and pruning decision of a sweep again from its ledger, and compare.
+
+    Every row must be as it was written first. The first difference of either kind is named with its trial.
+    """
+    with closing(Ledger.open(SweepFolder(Path(results), name).require().ledger, read_only=True)) as ledger:
+        changed = ledger.first_changed()
+        return Verification(0, 0, changed) if changed else search_verification(ledger.spec(), ledger.rows())
 
 
 def load(name: str, *, target: Function | None = None, results: str | Path = DEFAULT_RESULTS) -> Result:

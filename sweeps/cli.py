@@ -173,6 +173,21 @@ def reproduce(
 
 
 @app.command()
+def verify(name: Name, results: Results = RESULTS) -> None:
+    """Compute every suggestion and pruning decision of a sweep again from its ledger; exit 0 if all are as recorded.
+
+    Nothing is trained: `reproduce` does that. A stored value that was changed later is named with its trial.
+    """
+    from sweeps.api import verify as verify_sweep
+
+    found = verify_sweep(name, results=results)
+    if not found.holds:
+        typer.echo(f"different: {found.difference}")
+        raise typer.Exit(1)
+    typer.echo(f"verified: {found.suggestions} suggestions and {found.decisions} decisions follow from the ledger")
+
+
+@app.command()
 def train(
     given: Annotated[
         list[str] | None,

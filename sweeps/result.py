@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.errors import SpecError, SweepError
 from sweeps.execution.targets import Function, resolve
 from sweeps.search.effects import Effect, effects
-from sweeps.search.history import History, Trial, TrialKey
+from sweeps.search.history import Trial, TrialKey
 from sweeps.search.ranges import RangeKey, measured_ranges, range_keys
 from sweeps.search.selection import final_key
 from sweeps.spec import SweepSpec
@@ -36,7 +36,7 @@ class Result:
         ledger = Ledger.open(folder.require().ledger, read_only=True)
         try:
             self.spec: SweepSpec = ledger.spec()
-            self.history = History(ledger.rows())
+            self.history = ledger.history()
         finally:
             ledger.close()
 

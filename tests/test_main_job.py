@@ -1,6 +1,7 @@
 """The main job as a newcomer runs it, with the worst thing in the middle: kill -9, then resume, then every promise."""
 
 import json
+import re
 import shutil
 from collections import Counter
 
@@ -64,6 +65,13 @@ def test_a_trial_replays_identically_in_a_fresh_process_without_its_weights(job:
 
     assert replay.stdout.startswith("identical: trial"), replay.stdout + replay.stderr
     assert replay.returncode == 0
+
+
+def test_the_search_of_a_killed_sweep_follows_from_its_ledger(job: Job) -> None:
+    verified = job.sweeps("verify", "quickstart")
+
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert re.fullmatch(r"verified: \d+ suggestions and \d+ decisions follow from the ledger\n", verified.stdout)
 
 
 def test_the_tables_are_typed_and_carry_their_provenance(job: Job) -> None:

@@ -15,7 +15,7 @@ from study.measurement import Measurement
 from sweeps.errors import SweepError
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, next_work
-from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, Trial, TrialKey
+from sweeps.search.history import Asked, Decided, Measured, Moved, Noted, Row, Stamp, Trial, TrialKey
 from sweeps.search.pruning import decide
 from sweeps.search.ranges import LOSS_NOTE, NOTE, OPTIMIZER, RangeKey
 from sweeps.search.selection import may_be_stored, selection_seed
@@ -46,7 +46,7 @@ class Driver:
     ) -> None:
         self.spec = spec
         self.folder = folder
-        self.history = History(ledger.rows())
+        self.history = ledger.history()
         self.live: set[TrialKey | RangeKey] = set()
         self._ledger = ledger
         self.observe = observe

@@ -1,5 +1,10 @@
-"""The store of one sweep: append-only tables, one commit a row; this module alone knows the form on disk."""
+"""The store of one sweep: append-only tables, one commit a row; this module alone knows the form on disk.
 
+Each row carries a digest over its values and the digest of the row before it: a value that is changed later breaks the
+chain at its row.
+"""
+
+import hashlib
 import json
 import math
 import time
@@ -15,10 +20,10 @@ from sqlalchemy.engine import Connection, Engine
 from study.files import replacing
 from study.measurement import Measurement
 from sweeps.errors import LedgerError
-from sweeps.search.history import Asked, Decided, Measured, Moved, Noted, Row, Stamp, TrialKey
+from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, TrialKey
 from sweeps.spec import SweepSpec, parse_spec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _metadata = sa.MetaData()
 
@@ -28,6 +33,7 @@ def _table(name: str, *columns: sa.Column[Any] | sa.UniqueConstraint) -> sa.Tabl
     stamp = (
         sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("time", sa.Double),
+        sa.Column("digest_chain", sa.Text, nullable=False),
     )
     return sa.Table(name, _metadata, *stamp, *columns)
 
@@ -89,6 +95,9 @@ _notes = _table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
 )
+
+
+_ROWS = (_trials, _measurements, _decisions, _transitions, _notes)
 
 
 def dump_json(value: object) -> str:
@@ -155,6 +164,19 @@ def _from_columns(table: sa.Table, column: sa.RowMapping) -> Row:
     return Moved(key, column["state"], column["reason"], column["detail"])
 
 
+def _link(before: str, table: sa.Table, values: Mapping[str, Any]) -> str:
+    """The digest of a row: SHA-256 over that of the row before it, its table and its values as they will be read."""
+    read = {
+        column.name: values[column.name]
+        if values[column.name] is None or not isinstance(column.type, sa.Double)
+        # A whole number in such a column is read back as a float.
+        else float(values[column.name])
+        for column in table.columns
+        if column.name != "digest_chain"
+    }
+    return hashlib.sha256(f"{before}{table.name}{dump_json(read)}".encode()).hexdigest()
+
+
 class Ledger:
     """An open store. Every `append` is one durable commit; a row that is returned is never lost."""
 
@@ -163,6 +185,7 @@ class Ledger:
         self._place = place
         self._connection: Connection = engine.connect()
         self._last = 0
+        self._chain = ""
 
     @classmethod
     def create(cls, path: Path, spec: SweepSpec) -> "Ledger":
@@ -207,16 +230,24 @@ class Ledger:
         verdict = self._connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
         if verdict != "ok":
             raise _damaged(self._place, str(verdict))
-        tables = (_trials, _measurements, _decisions, _transitions, _notes)
         counts = [
             self._connection.execute(sa.select(sa.func.count(), sa.func.max(t.c.seq)).select_from(t)).one()
-            for t in tables
+            for t in _ROWS
         ]
         rows, last = sum(count for count, _ in counts), max((top or 0) for _, top in counts)
         if rows != last:
             raise _damaged(self._place, f"{last - rows} of its {last} rows are missing")
         self._last = last
+        self._chain = self._recorded_chain(last)
         self._connection.rollback()
+
+    def _recorded_chain(self, seq: int) -> str:
+        """The digest of a row; that of the spec before the first."""
+        for table in _ROWS if seq else ():
+            query = sa.select(table.c.digest_chain).where(table.c.seq == seq)
+            if (found := self._connection.execute(query).scalar()) is not None:
+                return str(found)
+        return str(self._connection.execute(sa.select(_sweep.c.spec_hash)).scalar_one())
 
     @contextmanager
     def _guard(self, verb: str) -> Iterator[None]:
@@ -242,20 +273,50 @@ class Ledger:
         """Commit one row, durably; gives its sequence number and time."""
         table, columns = _to_columns(row)
         stamp = Stamp(self._last + 1, time.time())
+        values = {"seq": stamp.seq, "time": stamp.time, **columns}
+        chain = _link(self._chain, table, values)
         with self._guard("written"), self._connection.begin():
-            self._connection.execute(table.insert().values(seq=stamp.seq, time=stamp.time, **columns))
-        self._last = stamp.seq
+            self._connection.execute(table.insert().values(**values, digest_chain=chain))
+        self._last, self._chain = stamp.seq, chain
         return stamp
 
     def rows(self) -> list[tuple[Stamp, Row]]:
         """All rows in the order of their sequence numbers."""
         found: list[tuple[Stamp, Row]] = []
         with self._guard("read"):
-            for table in (_trials, _measurements, _decisions, _transitions, _notes):
+            for table in _ROWS:
                 for record in self._connection.execute(sa.select(table)).mappings():
-                    found.append((Stamp(record["seq"], record["time"]), _from_columns(table, record)))
+                    found.append((Stamp(record["seq"], record["time"]), self._row(table, record)))
             self._connection.rollback()
         return sorted(found, key=lambda item: item[0].seq)
+
+    def _row(self, table: sa.Table, record: sa.RowMapping) -> Row:
+        try:
+            return _from_columns(table, record)
+        except ValueError as error:
+            raise _damaged(self._place, f"row {record['seq']} in {table.name} holds no JSON: {error}") from error
+
+    def history(self) -> History:
+        """What follows from all rows; LedgerError if they don't fit each other."""
+        try:
+            return History(self.rows())
+        except LookupError as error:
+            raise _damaged(self._place, f"a row speaks of {error.args[0]}, which no row began") from error
+
+    def first_changed(self) -> str | None:
+        """The first row that is not as it was written, in words, by the chain of digests; None where all are."""
+        records: list[tuple[sa.Table, dict[str, Any]]] = []
+        with self._guard("read"):
+            for table in _ROWS:
+                records += [(table, dict(record)) for record in self._connection.execute(sa.select(table)).mappings()]
+            chain = self._recorded_chain(0)
+            self._connection.rollback()
+        for table, values in sorted(records, key=lambda item: item[1]["seq"]):
+            chain = _link(chain, table, values)
+            if values["digest_chain"] != chain:
+                trial = "" if values["number"] is None else f"trial {_label(values)}: "
+                return f"{trial}row {values['seq']}, in {table.name}, was changed after it was written"
+        return None
 
     def close(self) -> None:
         """Give the file back."""
@@ -263,8 +324,14 @@ class Ledger:
         self._engine.dispose()
 
 
+def _label(values: Mapping[str, Any]) -> str:
+    return TrialKey(values["number"], values["replicate"]).label
+
+
 def _damaged(place: str, what: str) -> LedgerError:
-    return LedgerError(f"the ledger {place} is damaged ({what}): nothing was changed; restore it from a copy")
+    return LedgerError(
+        f"the ledger {place} is damaged ({what}): nothing was changed; `sweeps verify` says where, a copy mends it"
+    )
 
 
 def _engine(path: Path, read_only: bool = False) -> Engine:

@@ -230,6 +230,13 @@ def test_a_recorded_range_test_replays_and_one_changed_value_is_named(result: sw
     connection.close()
 
 
+def test_a_search_within_measured_bounds_follows_from_the_ledger(result: sweeps.Result) -> None:
+    found = sweeps.verify(result.name, results=result.folder.results)
+
+    assert found.difference is None
+    assert found.suggestions == len(result.history.trials)
+
+
 def test_an_unknown_label_names_the_range_tests_too(result: sweeps.Result) -> None:
     with pytest.raises(SpecError, match="or a label like 0-seed1, range-nesterov, range-adam"):
         result.reproduce("range-adamw")

@@ -1,0 +1,89 @@
+"""Whether a recorded search follows from its own history: every suggestion, seed and decision is computed again."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, TrialKey
+from sweeps.search.pruning import decide, promotion
+from sweeps.search.selection import selection_seed
+from sweeps.search.suggestion import suggest, trial_seed
+from sweeps.spec import SweepSpec
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The outcome: what was computed again, and the first difference, None where all is as recorded."""
+
+    suggestions: int
+    decisions: int
+    difference: str | None
+
+    @property
+    def holds(self) -> bool:
+        return self.difference is None
+
+
+def describe(row: Row) -> str:
+    """A row in a few words, with its trial."""
+    match row:
+        case Asked():
+            what = "suggestion"
+        case Decided():
+            what = f"decision at rung {row.rung}"
+        case Measured():
+            what = f"report {row.measurement.report}"
+        case Moved():
+            what = f"state {row.state!r}"
+        case Noted():
+            what = f"note {row.kind!r}"
+    return f"the {what}" if row.key is None else f"trial {row.key.label}: its {what}"
+
+
+def verify(
+    spec: SweepSpec, rows: Iterable[tuple[Stamp, Row]], observe: Callable[[Row], None] = lambda _: None
+) -> Verification:
+    """Compute again what was decided, row by row from what was known then; ends at the first difference."""
+    history, suggestions, decisions = History(), 0, 0
+    for stamp, row in rows:
+        match row:
+            case Asked():
+                difference = _asked(spec, history, row)
+                suggestions += 1
+            case Decided():
+                difference = _decided(spec, history, row)
+                decisions += 1
+            case _:
+                difference = None
+        if difference:
+            return Verification(suggestions, decisions, f"{describe(row)} (row {stamp.seq}): {difference}")
+        history.apply(stamp, row)
+        observe(row)
+    return Verification(suggestions, decisions, None)
+
+
+def _asked(spec: SweepSpec, history: History, row: Asked) -> str | None:
+    number, replicate = row.key
+    if row.seen != history.last.seq:
+        return f"it saw the history up to row {row.seen}, but {history.last.seq} was the last"
+    if replicate:
+        source = history.trials.get(TrialKey(number))
+        if source is None:
+            return f"there is no trial {number} to train again"
+        params, seed = source.params, selection_seed(spec, replicate)
+    else:
+        params, seed = suggest(spec, history, number), trial_seed(spec, number)
+    for name in [*params, *(name for name in row.params if name not in params)]:
+        if params.get(name) != row.params.get(name):
+            return f"{name} is recorded as {row.params.get(name)!r}, and computed again {params.get(name)!r}"
+    return None if seed == row.seed else f"its seed is recorded as {row.seed}, and computed again {seed}"
+
+
+def _decided(spec: SweepSpec, history: History, row: Decided) -> str | None:
+    trial = history.trials.get(row.key)
+    if trial is None:
+        return "there is no such trial"
+    found = promotion(spec, history) if row.verdict == "promote" else decide(spec, history, trial)
+    if found == row:
+        return None
+    again = "none is due" if found is None else f"{found.verdict} of trial {found.key.label} ({found.reason})"
+    return f"recorded is {row.verdict} ({row.reason}), and computed again {again}"

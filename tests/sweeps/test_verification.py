@@ -1,0 +1,148 @@
+"""Verification: what was recorded follows from the history again, and one changed value is found and named."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulation import Simulation, open_driver, small_spec
+
+import sweeps
+from study.measurement import Measurement
+from sweeps.search.history import Asked, Decided, Measured, Row, Stamp, TrialKey
+from sweeps.search.verification import verify
+from sweeps.spec import SweepSpec
+from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import Ledger
+
+Rows = list[tuple[Stamp, Row]]
+TABLES = ("trials", "measurements", "decisions", "transitions", "notes")
+
+
+def run(folder: SweepFolder, spec: SweepSpec, seed: int = 0, stops: tuple[int, ...] = ()) -> Rows:
+    """A simulated sweep, killed and resumed when so many rows are written; its rows."""
+    for stop in (*stops, None):
+        driver = open_driver(folder, spec)
+        driver.start({})
+        Simulation(driver, seed=seed).run(stop=lambda d=driver, s=stop: s is not None and d.history.last.seq >= s)
+    return Ledger.open(folder.ledger, read_only=True).rows()
+
+
+@settings(max_examples=12)
+@given(
+    seed=st.integers(0, 99),
+    variant=st.sampled_from(["promote", "stop"]),
+    sampler=st.sampled_from(["tpe", "random"]),
+    stops=st.lists(st.integers(3, 80), max_size=3).map(lambda found: tuple(sorted(found))),
+)
+def test_whatever_happened_follows_from_the_ledger(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, variant: str, sampler: str, stops: tuple[int, ...]
+) -> None:
+    spec = small_spec(pruning={"variant": variant, "max_fidelity": 9}, sampler={"name": sampler})
+    rows = run(SweepFolder(tmp_path_factory.mktemp("sweep"), "bowl"), spec, seed, stops)
+    found = verify(spec, rows)
+
+    assert found.difference is None
+    assert found.suggestions == sum(isinstance(row, Asked) for _, row in rows)
+    assert found.decisions == sum(isinstance(row, Decided) for _, row in rows)
+
+
+@pytest.fixture
+def finished(folder: SweepFolder) -> SweepFolder:
+    run(folder, small_spec())
+    return folder
+
+
+def columns(folder: SweepFolder) -> list[tuple[str, str]]:
+    with sqlite3.connect(folder.ledger) as connection:
+        return [
+            (table, column)
+            for table in TABLES
+            for _, column, *_ in connection.execute(f"PRAGMA table_info({table})")
+            if column != "seq"
+        ]
+
+
+def changed(value: Any) -> Any:
+    if value is None:
+        return "something"
+    return value + 1000 if isinstance(value, int | float) else value.replace("0", "1", 1) + " "
+
+
+def test_every_single_stored_value_counts_and_names_its_trial(finished: SweepFolder) -> None:
+    assert sweeps.verify("bowl", results=finished.results).holds
+    places = columns(finished)
+    assert len(places) > 30
+    connection = sqlite3.connect(finished.ledger)
+    for table, column in places:
+        query = f"SELECT seq, number, replicate, {column} FROM {table} ORDER BY seq DESC LIMIT 1"
+        ((seq, *key, value),) = connection.execute(query)
+        connection.execute(f"UPDATE {table} SET {column} = ? WHERE seq = ?", (changed(value), seq))
+        connection.commit()
+        found = sweeps.verify("bowl", results=finished.results)
+        assert f"row {seq}, in {table}, was changed" in str(found.difference), (table, column)
+        if column not in ("number", "replicate") and key[0] is not None:
+            assert str(found.difference).startswith(f"trial {TrialKey(*key).label}: ")
+        connection.execute(f"UPDATE {table} SET {column} = ? WHERE seq = ?", (value, seq))
+        connection.commit()
+    connection.close()
+    assert sweeps.verify("bowl", results=finished.results).holds
+
+
+def test_rows_that_do_not_fit_each_other_are_refused_in_one_line(finished: SweepFolder) -> None:
+    with sqlite3.connect(finished.ledger) as connection:
+        connection.execute("UPDATE trials SET number = 99 WHERE number = 3 AND replicate = 0")
+    with pytest.raises(sweeps.LedgerError, match=r"damaged .a row speaks of .*3.*`sweeps verify` says where"):
+        sweeps.load("bowl", results=finished.results)
+
+
+def first(rows: Rows, wanted: Callable[[Row], bool]) -> int:
+    return next(i for i, (_, row) in enumerate(rows) if wanted(row))
+
+
+def put(rows: Rows, place: int, **fields: Any) -> Rows:
+    stamp, row = rows[place]
+    return [*rows[:place], (stamp, replace(row, **fields)), *rows[place + 1 :]]
+
+
+# What follows is found without the chain of digests too: somebody who mends the chain is told by the search itself.
+
+
+def test_a_suggestion_that_the_sampler_did_not_make_is_named(folder: SweepFolder) -> None:
+    rows = run(folder, small_spec())
+    place = first(rows, lambda row: isinstance(row, Asked) and row.key.number == 5)
+    params = dict(rows[place][1].params)  # type: ignore[union-attr]
+
+    found = verify(small_spec(), put(rows, place, params={**params, "x": params["x"] + 1e-15}))
+    assert str(found.difference).startswith("trial 5: its suggestion")
+    assert "x is recorded as" in str(found.difference)
+    assert "seed is recorded" in str(verify(small_spec(), put(rows, place, seed=1)).difference)
+    assert "saw the history up to row 0" in str(verify(small_spec(), put(rows, place, seen=0)).difference)
+
+
+def test_a_decision_that_asha_did_not_take_is_named(folder: SweepFolder) -> None:
+    rows = run(folder, small_spec())
+    place = first(rows, lambda row: isinstance(row, Decided) and row.verdict == "pause")
+    label = rows[place][1].key.label  # type: ignore[union-attr]
+
+    difference = str(verify(small_spec(), put(rows, place, verdict="continue")).difference)
+    assert difference.startswith(f"trial {label}: its decision at rung 0")
+    assert "recorded is continue" in difference
+
+
+def test_a_result_that_was_made_better_no_longer_explains_what_followed(folder: SweepFolder) -> None:
+    rows = run(folder, small_spec())
+    place = first(rows, lambda row: isinstance(row, Measured) and row.key.number == 2)
+    old: Measurement = rows[place][1].measurement  # type: ignore[union-attr]
+
+    better = replace(old, values={"loss": -1.0})
+    assert verify(small_spec(), put(rows, place, measurement=better)).difference is not None
+
+
+def test_another_seed_gives_other_suggestions(folder: SweepFolder) -> None:
+    rows = run(folder, small_spec())
+
+    assert verify(small_spec(seed=1), rows).difference is not None

@@ -113,16 +113,20 @@ def resume(
     *,
     target: Function | None = None,
     results: str | Path = DEFAULT_RESULTS,
+    trials: int | None = None,
+    time: str | float | None = None,
     data_dir: str | Path | None = None,
     progress: Form = "auto",
     verbose: bool = False,
 ) -> Result:
     """Go on with an interrupted sweep; every trial that is not ended continues under its own number.
 
-    target: the function of a sweep whose function was defined in a script.
+    trials, time: how many trials and how much wall-clock (seconds or like "10m") the sweep gets on top of what it had,
+    whether it is over or not; what it left paused or cut may then go on. target: the function of a sweep whose function
+    was defined in a script.
     """
     folder = SweepFolder(Path(results), name).require()
-    go_on(folder, target, _path(data_dir), progress, verbose=verbose)
+    go_on(folder, target, _path(data_dir), progress, verbose=verbose, trials=trials, time=time)
     return Result(folder, target)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer._click.exceptions import UsageError  # typer carries its own copy of click
 
-from sweeps.errors import SweepError
+from sweeps.errors import SpecError, SweepError
 
 app = typer.Typer(
     name="sweeps",
@@ -84,17 +84,35 @@ def run(
 def resume(
     name: Name,
     results: Results = RESULTS,
+    trials: Annotated[str | None, typer.Option(help="How many trials more, like +20.")] = None,
+    time: Annotated[str | None, typer.Option(help="How much more time, like +10m.")] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Go on with a sweep that was interrupted, however it was."""
+    """Go on with a sweep that was interrupted, however it was, or extend one that is over."""
     from sweeps.api import resume as resume_sweep
 
+    more = _more("--trials", trials)
+    if more is not None and not more.isdecimal():
+        raise SpecError(f"--trials is written +20 for twenty trials more, but got {trials!r}")
     result = resume_sweep(
-        name, results=results, data_dir=data_dir, progress="json" if as_json else "auto", verbose=verbose
+        name,
+        results=results,
+        trials=None if more is None else int(more),
+        time=_more("--time", time),
+        data_dir=data_dir,
+        progress="json" if as_json else "auto",
+        verbose=verbose,
     )
     _finish(result, as_json)
+
+
+def _more(option: str, given: str | None) -> str | None:
+    """What stands behind the plus sign: an amount in place of an addition would be ambiguous."""
+    if given is not None and not given.startswith("+"):
+        raise SpecError(f"{option} says how much is added, like +20 or +10m, but got {given!r}: put a + before it")
+    return given and given[1:]
 
 
 def _finish(result: Any, as_json: bool) -> None:

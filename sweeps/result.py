@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.errors import SpecError, SweepError
 from sweeps.execution.targets import Function, resolve
 from sweeps.search.effects import Effect, effects
+from sweeps.search.extension import as_extended
 from sweeps.search.history import Trial, TrialKey
 from sweeps.search.ranges import RangeKey, measured_ranges, range_keys
 from sweeps.search.selection import final_key
@@ -35,8 +36,8 @@ class Result:
         self._function = function
         ledger = Ledger.open(folder.require().ledger, read_only=True)
         try:
-            self.spec: SweepSpec = ledger.spec()
             self.history = ledger.history()
+            self.spec: SweepSpec = as_extended(ledger.spec(), self.history)
         finally:
             ledger.close()
 

@@ -16,6 +16,7 @@ from sweeps.execution.driver import Driver
 from sweeps.execution.session import session
 from sweeps.execution.targets import Function, resolve, source_hash
 from sweeps.search.agenda import Finished, next_work
+from sweeps.search.extension import as_extended, extension
 from sweeps.search.history import History
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
@@ -31,8 +32,7 @@ def start(
     function = function or (resolve(spec.target) if spec.target else None)
     folder.create()
     with lease(folder.lease, spec.name):
-        with replacing(folder.spec) as temporary:
-            temporary.write_text(f"# What ran; hash {spec.hash}\n{spec.to_toml()}", "utf-8")
+        _write_spec(folder, spec)
         with closing(Ledger.create(folder.ledger, spec)) as ledger:
             try:
                 _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose)
@@ -43,10 +43,28 @@ def start(
                 raise
 
 
-def go_on(folder: SweepFolder, function: Function | None, data_dir: Path | None, form: Form, *, verbose: bool) -> None:
-    """Run an interrupted sweep to its end."""
+def _write_spec(folder: SweepFolder, spec: SweepSpec) -> None:
+    with replacing(folder.spec) as temporary:
+        temporary.write_text(f"# What ran; hash {spec.hash}\n{spec.to_toml()}", "utf-8")
+
+
+def go_on(
+    folder: SweepFolder,
+    function: Function | None,
+    data_dir: Path | None,
+    form: Form,
+    *,
+    verbose: bool,
+    trials: int | None = None,
+    time: str | float | None = None,
+) -> None:
+    """Run an interrupted sweep to its end, or one that gets more trials or time to its new end."""
     with lease(folder.lease, folder.name), closing(Ledger.open(folder.ledger)) as ledger:
-        spec = ledger.spec()
+        spec = as_extended(ledger.spec(), ledger.history())
+        if (more := extension(spec, trials, time)) is not None:
+            ledger.append(more)
+            spec = as_extended(ledger.spec(), ledger.history())
+            _write_spec(folder, spec)
         function = function or (resolve(spec.target) if spec.target else None)
         _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose)
 

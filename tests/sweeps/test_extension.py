@@ -1,0 +1,103 @@
+"""Extending a sweep: it goes on as if it had been longer, and what it had left at a rung may be promoted."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from simulation import TABLE, Simulation, open_driver, small_spec
+
+import sweeps
+from sweeps.errors import SpecError
+from sweeps.search.extension import as_extended, extension
+from sweeps.search.history import Decided, History, Stamp
+from sweeps.search.verification import verify
+from sweeps.spec import load_spec
+from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import Ledger
+
+
+def test_a_longer_sweep_promotes_what_the_shorter_one_left_paused(folder: SweepFolder) -> None:
+    spec = small_spec(sampler={"name": "random"})  # whose later trials are no better than the early ones
+    driver = open_driver(folder, spec)
+    driver.start({})
+    Simulation(driver).run()
+    left = {trial.key for trial in driver.history.search if trial.state == "paused"}
+    end = driver.history.last.seq
+    more = extension(spec, 24, None)
+    assert more is not None
+    driver.record(more)
+
+    longer = open_driver(folder, as_extended(spec, driver.history))
+    longer.start({})
+    Simulation(longer).run()
+    rows = Ledger.open(folder.ledger, read_only=True).rows()
+
+    assert len(longer.history.search) == spec.trials + 24
+    late = {row.key for stamp, row in rows if stamp.seq > end and isinstance(row, Decided) and row.verdict == "promote"}
+    assert late & left
+    assert verify(spec, rows).difference is None
+
+
+def test_extensions_add_up_and_nothing_else_changes() -> None:
+    spec, history = small_spec(time="10m"), History()
+    for trials, time in ((5, "1m"), (None, 30.0), (2, None)):
+        more = extension(spec, trials, time)
+        assert more is not None
+        history.apply(Stamp(history.last.seq + 1, 0.0), more)
+    extended = as_extended(spec, history)
+
+    assert (extended.trials, extended.time) == (spec.trials + 7, 600 + 90)
+    assert load_spec({**extended.to_table(), "trials": spec.trials, "time": 600.0}) == spec
+    assert extension(spec, None, None) is None
+    assert as_extended(spec, History()) == spec
+
+
+@pytest.mark.parametrize(
+    ("table", "trials", "time", "message"),
+    [
+        ({}, 0, None, "can't be extended by trials: got 0: give a number of 1 or more"),
+        ({}, None, "10m", "can't be extended by time: it has no limit"),
+        ({"time": "1m"}, None, "ten", "time: a duration is written like 90s, 10m or 1h30m, but got 'ten'"),
+        ({"time": "1m"}, None, "0s", "time: must be more than 0, but got '0s'"),
+    ],
+)
+def test_what_extends_nothing_is_refused(table: dict, trials: int | None, time: str | None, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        extension(small_spec(**table), trials, time)
+
+
+def test_a_design_is_not_extended_by_trials() -> None:
+    with pytest.raises(SpecError, match="a design says itself how many there are"):
+        extension(load_spec({"name": "d", "design": {"cells": [{"name": "a"}]}}), 3, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--trials", "20"], "--trials says how much is added, like +20 or +10m, but got '20'"),
+        (["--trials", "+x"], "--trials is written +20 for twenty trials more, but got '+x'"),
+        (["--time", "+10m"], "'bowl' can't be extended by time: it has no limit"),
+    ],
+)
+def test_a_wrong_extension_is_one_line_and_changes_nothing(
+    call, tmp_path: Path, words: list[str], message: str
+) -> None:
+    open_driver(SweepFolder(tmp_path / "results", "bowl"), small_spec()).start({})
+    ledger = tmp_path / "results/sweeps/bowl/ledger.sqlite"
+    before = Ledger.open(ledger, read_only=True).rows()
+    code, _, err = call("resume", "bowl", *words)
+
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert Ledger.open(ledger, read_only=True).rows() == before
+
+
+def test_a_sweep_that_is_over_goes_on_with_more_trials(ray_with_gpus: Path, tmp_path: Path) -> None:
+    sweeps.run({**TABLE, "trials": 4, "selection": {"candidates": 1, "seeds": 1}}, results=tmp_path, progress="none")
+    result = sweeps.resume("bowl", results=tmp_path, trials=3, progress="none")
+
+    assert len(result.trials) == result.spec.trials == 7
+    assert [note.body["trials"] for note in result.history.noted("outcome")] == [4, 7]
+    assert tomllib.loads(result.folder.spec.read_text())["trials"] == 7
+    assert sweeps.verify("bowl", results=tmp_path).holds

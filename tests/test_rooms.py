@@ -93,6 +93,8 @@ LIGHT = {
     "study.seeds": ("torch", "numpy"),
     "study.data": ("torch", "torchvision"),
     "study.experiments": ("torch",),
+    "study.figures": ("torch", "matplotlib"),
+    "study.predictions": ("torch",),
     "sweeps": ("torch", "ray", "pandas", "optuna"),
     "sweeps.cli": ("torch", "ray", "pandas", "optuna"),
     "sweeps.api": ("torch", "ray", "optuna"),

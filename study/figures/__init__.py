@@ -8,6 +8,8 @@ from study.figures.designs import (
     differences_figure,
     ranks_figure,
 )
+from study.figures.images import image_grid, worst_images
+from study.figures.models import confusion_figure, layers_figure
 from study.figures.style import PALETTE
 
 __all__ = [
@@ -16,9 +18,13 @@ __all__ = [
     "Curve",
     "Estimate",
     "bundles_figure",
+    "confusion_figure",
     "differences_figure",
+    "image_grid",
+    "layers_figure",
     "learning_curves",
     "lr_range_figure",
     "ranks_figure",
     "training_curves",
+    "worst_images",
 ]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from study.measurement import Measurement as Measurement
     from study.models import build_model as build_model
     from study.models import parameter_count as parameter_count
+    from study.panel import Panel as Panel
+    from study.panel import PanelError as PanelError
     from study.predictions import Predictions as Predictions
     from study.predictions import predict as predict
     from study.range_test import LrRange as LrRange
@@ -51,6 +53,8 @@ _MODULES = {
     "Measurement": "measurement",
     "build_model": "models",
     "parameter_count": "models",
+    "Panel": "panel",
+    "PanelError": "panel",
     "Predictions": "predictions",
     "predict": "predictions",
     "LrRange": "range_test",

@@ -94,6 +94,7 @@ LIGHT = {
     "study.data": ("torch", "torchvision"),
     "study.experiments": ("torch",),
     "study.figures": ("torch", "matplotlib"),
+    "study.panel": ("ipywidgets", "matplotlib"),
     "study.predictions": ("torch",),
     "sweeps": ("torch", "ray", "pandas", "optuna"),
     "sweeps.cli": ("torch", "ray", "pandas", "optuna"),

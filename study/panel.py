@@ -42,7 +42,8 @@ class Panel:
         self._stop = self._widgets.Button(description="Stop", disabled=True)
         self._bar = self._widgets.FloatProgress(min=0.0, max=1.0)
         self._status = self._widgets.Label("not started")
-        self._curve = self._widgets.Image(format="png", layout={"display": "none", "max_width": "720px"})
+        hidden = {"display": "none", "width": "720px", "max_width": "100%"}
+        self._curve = self._widgets.Image(format="png", layout=hidden)
         self._train.on_click(lambda _button: self.start())
         self._stop.on_click(lambda _button: self.stop())
         self.widget = self._arrange()
@@ -51,15 +52,15 @@ class Panel:
         """Begin the chosen run in the background, or show why the choices are no config; one run at a time."""
         if self._train.disabled:
             return
-        self.measurements = ()
-        self._stopping.clear()
-        self._bar.value = 0.0
-        self._curve.layout.display = "none"
         try:
             config = self.config()
         except ConfigError as error:
             self._show_error(error)
             return
+        self.measurements = ()
+        self._stopping.clear()
+        self._bar.value = 0.0
+        self._curve.layout.display = "none"
         self._say("preparing")
         self._train.disabled, self._stop.disabled = True, False
         self._thread = threading.Thread(target=self._run, args=(config,), daemon=True)
@@ -143,7 +144,8 @@ class Panel:
             controls[knob] = self._widgets.Checkbox(False)
         for knob, control in controls.items():
             control.description = knob.replace("_", " ")
-            control.style.description_width = "7em"
+            control.style.description_width = "8.5em"
+            control.layout.width = "19em"
         return controls
 
     def _arrange(self) -> Any:

@@ -36,7 +36,7 @@ def image_grid(rows: "Sequence[tuple[str, np.ndarray]]", *, down: str, across: s
     axes.spines[:].set_visible(False)
     axes.set_ylabel(down)
     axes.set_xlabel(across)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    axes.set_title(title, loc="left", fontsize=10)
     return figure
 
 
@@ -45,7 +45,7 @@ def worst_images(split: "Split", predictions: "Predictions", *, count: int, titl
     from matplotlib.figure import Figure
 
     lines = -(-count // _COLUMNS)
-    figure = Figure(figsize=(7.2, 0.9 + 1.55 * lines), dpi=150, layout="constrained")
+    figure = Figure(figsize=(7.2, 0.35 + 1.5 * lines), dpi=150, layout="constrained")
     all_axes = figure.subplots(lines, _COLUMNS, squeeze=False).ravel()
     for axes in all_axes:
         axes.set_axis_off()

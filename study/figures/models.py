@@ -39,6 +39,7 @@ def layers_figure(runs: "Mapping[str, Sequence[LayerStatistics]]", *, title: str
 def confusion_figure(counts: np.ndarray, *, title: str) -> "Figure":
     """Confusions, counts (classes, classes) with true classes in rows; colour shows the errors alone."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     classes = range(len(counts))
     errors = np.ma.masked_array(counts, mask=np.eye(len(counts), dtype=bool))
@@ -57,6 +58,6 @@ def confusion_figure(counts: np.ndarray, *, title: str) -> "Figure":
     axes.set_yticks(classes)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    figure.colorbar(shown, ax=axes, label="wrong answers (images)", shrink=0.8)
+    figure.colorbar(shown, ax=axes, label="wrong answers (images)", ticks=MaxNLocator(integer=True), shrink=0.8)
     axes.set_title(title, loc="left", fontsize=10)
     return figure

@@ -48,7 +48,7 @@ def test_at_the_end_the_bar_is_full_and_the_curve_is_there() -> None:
 
 
 def test_stop_ends_a_run_that_can_be_followed_by_another() -> None:
-    made = panel(epochs=100)
+    made = panel(epochs=10)
     made.start()
     made.stop()
     made.wait()
@@ -62,14 +62,14 @@ def test_stop_ends_a_run_that_can_be_followed_by_another() -> None:
 
 
 def test_a_second_click_does_not_start_a_second_run() -> None:
-    made = panel(epochs=50)
+    made = panel(epochs=10)
     made.start()
     made.controls["epochs"].value = 1
     made.start()
     made.stop()
     made.wait()
 
-    assert " of 400" in status(made)
+    assert " of 80" in status(made)
 
 
 def test_a_wrong_choice_is_one_line_until_the_next_run() -> None:

@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from study.experiments import load_experiment as load_experiment
     from study.experiments import replay as replay
     from study.experiments import store as store
+    from study.layers import LayerStatistics as LayerStatistics
+    from study.layers import layer_statistics as layer_statistics
     from study.measurement import Measurement as Measurement
     from study.models import build_model as build_model
     from study.models import parameter_count as parameter_count
+    from study.panel import Panel as Panel
+    from study.panel import PanelError as PanelError
+    from study.predictions import Predictions as Predictions
+    from study.predictions import predict as predict
     from study.range_test import LrRange as LrRange
     from study.range_test import RangeTestError as RangeTestError
     from study.range_test import lr_range as lr_range
@@ -46,12 +52,18 @@ _MODULES = {
     "load_experiment": "experiments",
     "replay": "experiments",
     "store": "experiments",
-    "LrRange": "range_test",
-    "RangeTestError": "range_test",
-    "lr_range": "range_test",
+    "LayerStatistics": "layers",
+    "layer_statistics": "layers",
     "Measurement": "measurement",
     "build_model": "models",
     "parameter_count": "models",
+    "Panel": "panel",
+    "PanelError": "panel",
+    "Predictions": "predictions",
+    "predict": "predictions",
+    "LrRange": "range_test",
+    "RangeTestError": "range_test",
+    "lr_range": "range_test",
     "environment": "reproducibility",
     "prepare_process": "reproducibility",
     "weights_digest": "reproducibility",

@@ -70,6 +70,13 @@ class Experiment:
 
         data: the data set trained on, since its training images say how any image is normalised.
         """
+        return self.training(data).evaluate(split)
+
+    def training(self, data: "Dataset") -> "Training":
+        """A Training that holds the trained model, to ask it about images; ExperimentError for other data.
+
+        data: as for `evaluate`. Its optimizer is new: it is no checkpoint to go on from.
+        """
         from study.training import Plan, Training
 
         recorded = self.metadata["environment"].get("dataset_fingerprint", data.fingerprint)
@@ -81,7 +88,7 @@ class Experiment:
         # A plan keeps a wall-clock run from timing its steps.
         training = Training(self.config, data, plan=Plan(**self.metadata["plan"]))
         training.model.load_state_dict(self.weights())
-        return training.evaluate(split)
+        return training
 
 
 def store(

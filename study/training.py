@@ -235,20 +235,27 @@ class Training:
         """Mean cross entropy (`loss`, without smoothing) and `accuracy` (0..1) of the model as it is now."""
         return self._evaluate(*on_device(split, self._hardware.device))
 
+    def logits(self, split: "Split") -> Tensor:
+        """What the model as it is now says of a split: (n, classes), float32, on the device; no dropout."""
+        return torch.cat([logits for logits, _ in self._answers(*on_device(split, self._hardware.device))])
+
     def _evaluate(self, images: Tensor, labels: Tensor) -> dict[str, float]:
-        was_training = self.model.training
-        self.model.eval()
         sums = torch.zeros_like(self._sums)
-        with torch.inference_mode(), self._hardware.autocast():
-            for part, answers in zip(
-                torch.split(images, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH), strict=True
-            ):
-                logits = self.model(self._batches.normalized(part)).float()
-                loss = functional.cross_entropy(logits, answers, reduction="sum")
-                sums += torch.stack([loss, (logits.argmax(1) == answers).sum()])
-        self.model.train(was_training)
+        for logits, answers in self._answers(images, labels):
+            loss = functional.cross_entropy(logits, answers, reduction="sum")
+            sums += torch.stack([loss, (logits.argmax(1) == answers).sum()])
         loss_sum, right = sums.tolist()
         return {"loss": loss_sum / len(labels), "accuracy": right / len(labels)}
+
+    def _answers(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Logits (float32) and labels, part by part, of the model in evaluation mode."""
+        was_training = self.model.training
+        self.model.eval()
+        with torch.inference_mode(), self._hardware.autocast():
+            parts = zip(torch.split(images, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH), strict=True)
+            found = [(self.model(self._batches.normalized(part)).float(), answers) for part, answers in parts]
+        self.model.train(was_training)
+        return found
 
     def state_dict(self) -> dict[str, Tensor]:
         """A copy of the weights and batch-norm statistics, on the CPU, contiguous."""

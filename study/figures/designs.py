@@ -1,0 +1,122 @@
+"""Figures of planned cells on common seeds: paired differences, every run, and ranks under two protocols."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from study.figures.style import BLUE, PALETTE, VERMILLION, plain, shown_range, with_unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its confidence interval, None where there is one seed alone."""
+
+    label: str
+    mean: float
+    low: float | None
+    high: float | None
+
+
+def differences_figure(
+    panels: "Sequence[tuple[str, Sequence[Estimate]]]", *, reference: str, metric: str, better: str, title: str
+) -> "Figure":
+    """Paired differences from a reference, a panel for each protocol; clear ones stand out."""
+    from matplotlib.figure import Figure
+
+    rows = max(len(estimates) for _, estimates in panels)
+    figure = Figure(figsize=(3.0 + 3.6 * len(panels), 1.8 + 0.27 * rows), dpi=150, layout="constrained")
+    all_axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, (protocol, estimates) in zip(all_axes, panels, strict=True):
+        axes.axvline(0, color="black", linewidth=0.8)
+        for place, estimate in enumerate(estimates):
+            _draw_estimate(axes, estimate, place, rises=better == "higher")
+        axes.set_yticks(range(len(estimates)), [estimate.label for estimate in estimates], fontsize=8)
+        axes.set_xlabel(f"{metric.replace('_', ' ')} minus that of {reference}\n({better} is better)", fontsize=9)
+        axes.set_title(protocol, fontsize=9)
+        axes.locator_params(axis="x", nbins=6)
+        axes.tick_params(axis="x", labelsize=8)
+        plain(axes)
+    all_axes[0].invert_yaxis()
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    return figure
+
+
+def _draw_estimate(axes: "Axes", estimate: Estimate, place: int, *, rises: bool) -> None:
+    """Blue is better, vermillion worse, black what may be either."""
+    low, high = estimate.low, estimate.high
+    is_clear = low is not None and high is not None and not low <= 0 <= high
+    colour = "black" if not is_clear else BLUE if (estimate.mean > 0) == rises else VERMILLION
+    if low is not None and high is not None:
+        axes.plot([low, high], [place, place], color=colour, linewidth=2.0 if is_clear else 1.0)
+    marker = "o" if not is_clear else "^" if estimate.mean > 0 else "v"
+    axes.plot(estimate.mean, place, marker, color=colour, markersize=6, fillstyle="full" if is_clear else "none")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The curves of one cell on several seeds, over epochs or seconds of training."""
+
+    label: str
+    places: Sequence[Sequence[float]]
+    values: Sequence[Sequence[float]]
+
+
+def bundles_figure(
+    panels: "Sequence[tuple[str, Sequence[Bundle]]]", *, metric: str, direction: str, units: Sequence[str], title: str
+) -> "Figure":
+    """Every run of a few cells, a panel for each protocol: a colour and a dash for each cell, a line for each seed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.0 + 4.2 * len(panels), 4.2), dpi=150, layout="constrained")
+    all_axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, (protocol, bundles), unit in zip(all_axes, panels, units, strict=True):
+        for place, bundle in enumerate(bundles):
+            colour, style = PALETTE[place % len(PALETTE)], ("-", "--", ":")[place // len(PALETTE) % 3]
+            for run, (xs, ys) in enumerate(zip(bundle.places, bundle.values, strict=True)):
+                label = bundle.label if run == 0 else None
+                axes.plot(xs, ys, style, marker=".", color=colour, linewidth=1.2, label=label)
+        axes.set_xlabel(f"training ({unit})")
+        axes.set_title(protocol, fontsize=9)
+        axes.legend(frameon=False, fontsize=8)
+        plain(axes)
+    shown = [y for _, bundles in panels for bundle in bundles for ys in bundle.values for y in ys]
+    all_axes[0].set_ylim(*shown_range(shown, direction))
+    all_axes[0].set_ylabel(with_unit(metric))
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    return figure
+
+
+def ranks_figure(ranks: "Sequence[tuple[str, int, int]]", *, left: str, right: str, title: str) -> "Figure":
+    """How the ranking changes between two protocols: a line for each cell, blue if it rises, vermillion if it falls."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 1.6 + 0.28 * len(ranks)), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    # Equal means share a rank: their names would lie on each other, so that the next free line is taken.
+    lefts, rights = _lines([before for _, before, _ in ranks]), _lines([after for _, _, after in ranks])
+    for (label, before, after), start, end in zip(ranks, lefts, rights, strict=True):
+        colour = "#666666" if after == before else BLUE if after < before else VERMILLION
+        style, width = ("--", 1) if after == before else ("-", 2)
+        axes.plot([0, 1], [start, end], style, marker="o", color=colour, linewidth=width)
+        axes.text(-0.03, start, f"{label}  {before}", ha="right", va="center", fontsize=8, color=colour)
+        axes.text(1.03, end, f"{after}  {label}", ha="left", va="center", fontsize=8, color=colour)
+    axes.set_xticks([0, 1], [left, right], fontsize=9)
+    axes.set_xlabel("protocol")
+    axes.set_xlim(-0.75, 1.75)
+    axes.set_yticks([])
+    axes.set_ylabel("rank by mean (1 is best)")
+    axes.invert_yaxis()
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.set_title(title, loc="left", fontsize=10)
+    return figure
+
+
+def _lines(ranks: Sequence[int]) -> list[int]:
+    """A line of its own for each rank, in their order."""
+    order = sorted(range(len(ranks)), key=lambda i: (ranks[i], i))
+    return [order.index(i) + 1 for i in range(len(ranks))]

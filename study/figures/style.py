@@ -1,0 +1,47 @@
+"""What all figures share: colours, plain axes, names with units, and the range that is shown."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito, Color Universal Design, 2008: blue, vermillion and green that differ for all kinds of sight.
+BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#BBBBBB"
+PALETTE = (BLUE, VERMILLION, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "black")
+
+
+def plain_axes() -> "tuple[Figure, Axes]":
+    """One plot of the size and style that all figures share."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.2), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    plain(axes)
+    return figure, axes
+
+
+def with_unit(metric: str) -> str:
+    """A metric's name for an axis."""
+    unit = " (0 to 1)" if metric.endswith("accuracy") else " (nats)" if metric.endswith("loss") else ""
+    return metric.replace("_", " ") + unit
+
+
+def plain(axes: "Axes") -> None:
+    """A light grid behind the data and no frame above and at the right."""
+    axes.grid(color="#EEEEEE")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def shown_range(values: Sequence[float], direction: str) -> tuple[float, float]:
+    """Limits of an axis that leave out the worst tenth of the values, where untrained models would flatten the rest."""
+    finite = sorted(value for value in values if math.isfinite(value))
+    if not finite:
+        return 0.0, 1.0
+    worst = len(finite) // 10
+    low, high = (finite[worst], finite[-1]) if direction == "maximize" else (finite[0], finite[-1 - worst])
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin

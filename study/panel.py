@@ -1,0 +1,173 @@
+"""A panel for a notebook: choose a training run, start it, watch its curve grow, and stop it after any step."""
+
+import io
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+from study.config import ConfigError, TrialConfig
+from study.data import EMBEDDED, Dataset, load
+from study.figures import training_curves
+from study.figures.style import VERMILLION
+from study.training import Training
+
+if TYPE_CHECKING:
+    from study.measurement import Measurement
+
+AUGMENTATIONS = ("rotation", "color_jitter", "perspective")
+REPORTS_PER_EPOCH = 4  # points of the curve, where an epoch has so many steps
+DOTS_PER_INCH = 100
+
+
+class PanelError(RuntimeError):
+    """The panel can't be shown here; one line that says what to install."""
+
+
+class Panel:
+    """Widgets that choose one run on a data set, by default the embedded digits, and train it in a thread.
+
+    Attributes: widget, to display; controls, the widgets of the choices by knob; measurements, those of the last run so
+    far; error, the line that is shown where the choices are no config, else "". Errors: PanelError without ipywidgets.
+    """
+
+    def __init__(self, data: Dataset | None = None) -> None:
+        self._widgets = _ipywidgets()
+        self._data = load(EMBEDDED) if data is None else data
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.measurements: tuple[Measurement, ...] = ()
+        self.error = ""
+        self.controls = self._build_controls()
+        self._train = self._widgets.Button(description="Train", button_style="primary")
+        self._stop = self._widgets.Button(description="Stop", disabled=True)
+        self._bar = self._widgets.FloatProgress(min=0.0, max=1.0)
+        self._status = self._widgets.Label("not started")
+        hidden = {"display": "none", "width": "720px", "max_width": "100%"}
+        self._curve = self._widgets.Image(format="png", layout=hidden)
+        self._train.on_click(lambda _button: self.start())
+        self._stop.on_click(lambda _button: self.stop())
+        self.widget = self._arrange()
+
+    def start(self) -> None:
+        """Begin the chosen run in the background, or show why the choices are no config; one run at a time."""
+        if self._train.disabled:
+            return
+        try:
+            config = self.config()
+        except ConfigError as error:
+            self._show_error(error)
+            return
+        self.measurements = ()
+        self._stopping.clear()
+        self._bar.value = 0.0
+        self._curve.layout.display = "none"
+        self._say("preparing")
+        self._train.disabled, self._stop.disabled = True, False
+        self._thread = threading.Thread(target=self._run, args=(config,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the run after the step that it makes now; what was measured is kept."""
+        self._stopping.set()
+
+    def wait(self) -> None:
+        """Return when no run is under way."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def config(self) -> TrialConfig:
+        """What the controls say; ConfigError where a choice breaks a rule."""
+        knobs = {knob: control.value for knob, control in self.controls.items()}
+        rate = knobs.pop("dropout_rate")
+        if rate:
+            knobs |= {"dropout": True, "dropout_rate": rate}
+        steps = len(self._data.train) // max(1, knobs["batch_size"])
+        return TrialConfig(**knobs, reports_per_epoch=min(REPORTS_PER_EPOCH, max(1, steps)))
+
+    def _run(self, config: TrialConfig) -> None:
+        """The run, in a thread of its own."""
+        try:
+            training = Training(config, self._data)
+            for measurement in training.run(interrupt=lambda: self._is_stopped(training)):
+                self.measurements = (*self.measurements, measurement)
+                self._draw(config)
+            self._show_step(training, "stopped" if training.interrupted else "done")
+        except ConfigError as error:
+            self._show_error(error)
+        finally:
+            self._train.disabled, self._stop.disabled = False, True
+
+    def _is_stopped(self, training: Training) -> bool:
+        """Asked before each step, which makes it the place to move the bar; once in a hundredth is enough."""
+        if training.step * 100 // _steps(training) > self._bar.value * 100:
+            self._show_step(training, "training")
+        return self._stopping.is_set()
+
+    def _show_step(self, training: Training, state: str) -> None:
+        self._bar.value = training.step / _steps(training)
+        found = ""
+        if self.measurements:
+            values = self.measurements[-1].values
+            found = f", validation loss {values['validation_loss']:.4f}, accuracy {values['validation_accuracy']:.4f}"
+        self._say(f"{state}: step {training.step} of {_steps(training)}{found}")
+
+    def _draw(self, config: TrialConfig) -> None:
+        image = io.BytesIO()
+        figure = training_curves(self.measurements, title=f"{config.model}, {config.optimizer}, {config.schedule}")
+        figure.savefig(image, format="png", dpi=DOTS_PER_INCH)
+        self._curve.value = image.getvalue()
+        self._curve.layout.display = "block"
+
+    def _say(self, text: str) -> None:
+        self.error = ""
+        self._status.style.text_color = None
+        self._status.value = text
+
+    def _show_error(self, error: ConfigError) -> None:
+        self.error = str(error)
+        self._status.style.text_color = VERMILLION
+        self._status.value = self.error
+
+    def _build_controls(self) -> dict[str, Any]:
+        """One control for each knob, at the knob's default."""
+        fields = TrialConfig.model_fields
+        controls = {
+            knob: self._widgets.Dropdown(options=get_args(fields[knob].annotation), value=fields[knob].default)
+            for knob in ("model", "optimizer", "schedule")
+        }
+        controls["learning_rate"] = self._widgets.FloatText(fields["learning_rate"].default)
+        controls["batch_size"] = self._widgets.IntText(fields["batch_size"].default)
+        controls["epochs"] = self._widgets.IntText(3)
+        controls["dropout_rate"] = self._widgets.FloatSlider(0.0, min=0.0, max=0.6, step=0.05)
+        controls["label_smoothing"] = self._widgets.FloatSlider(0.0, min=0.0, max=0.2, step=0.01)
+        for knob in AUGMENTATIONS:
+            controls[knob] = self._widgets.Checkbox(False)
+        for knob, control in controls.items():
+            control.description = knob.replace("_", " ")
+            control.style.description_width = "8.5em"
+            control.layout.width = "19em"
+        return controls
+
+    def _arrange(self) -> Any:
+        box, column = self._widgets.HBox, self._widgets.VBox
+        columns: Sequence[Sequence[str]] = (
+            ("model", "optimizer", "schedule", "learning_rate"),
+            ("batch_size", "epochs", "dropout_rate", "label_smoothing"),
+            AUGMENTATIONS,
+        )
+        choices = box([column([self.controls[knob] for knob in knobs]) for knobs in columns])
+        return column([choices, box([self._train, self._stop, self._bar]), self._status, self._curve])
+
+
+def _steps(training: Training) -> int:
+    """The last step of a run that is measured in epochs."""
+    return training.plan.stop_steps or training.plan.horizon_steps
+
+
+def _ipywidgets() -> Any:
+    """The library of widgets, which is an extra: nothing else of the package needs it."""
+    try:
+        import ipywidgets
+    except ImportError:
+        raise PanelError("the panel needs ipywidgets: pip install 'nn-training-study[notebook]'") from None
+    return ipywidgets

@@ -1,0 +1,72 @@
+"""The notebook: it runs from top to bottom, and what is committed was run and tells nothing of a machine."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "nn_training_study.ipynb"
+LIMIT = 300  # seconds for a cell; all together take one to two minutes on two cores
+
+
+@pytest.fixture(scope="module")
+def committed() -> nbformat.NotebookNode:
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("notebook")
+
+
+@pytest.fixture(scope="module")
+def executed(folder: Path) -> nbformat.NotebookNode:
+    """Run in a fresh kernel; CellExecutionError names the cell that fails."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    NotebookClient(notebook, timeout=LIMIT, resources={"metadata": {"path": str(folder)}}).execute()
+    return notebook
+
+
+def code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def pictures(notebook: nbformat.NotebookNode) -> list[str]:
+    """The ids of the cells that show a figure."""
+    outputs = [(cell.id, output.get("data", {})) for cell in code(notebook) for output in cell.outputs]
+    return [cell for cell, data in outputs if "image/png" in data]
+
+
+def printed(notebook: nbformat.NotebookNode) -> str:
+    return "".join(o.text for cell in code(notebook) for o in cell.outputs if o.output_type == "stream")
+
+
+def test_it_runs_from_top_to_bottom(executed: nbformat.NotebookNode) -> None:
+    assert [cell.execution_count for cell in code(executed)] == list(range(1, len(code(executed)) + 1))
+
+
+def test_each_figure_of_the_committed_notebook_is_there_again(
+    committed: nbformat.NotebookNode, executed: nbformat.NotebookNode
+) -> None:
+    assert pictures(executed) == pictures(committed)
+
+
+def test_the_winner_replays_and_the_panel_names_a_wrong_choice(executed: nbformat.NotebookNode) -> None:
+    assert "identical: True" in printed(executed)
+    assert "learning_rate: must be greater than 0, but got 0.0" in printed(executed)
+
+
+def test_it_leaves_nothing_where_it_ran(executed: nbformat.NotebookNode, folder: Path) -> None:
+    assert not list(folder.iterdir())
+
+
+def test_what_is_committed_was_run_as_a_whole(committed: nbformat.NotebookNode) -> None:
+    assert [cell.execution_count for cell in code(committed)] == list(range(1, len(code(committed)) + 1))
+    assert len(pictures(committed)) > 10
+    assert not [o for cell in code(committed) for o in cell.outputs if o.get("name") == "stderr"]
+
+
+@pytest.mark.parametrize("word", ["/tmp/", "/work/", "/root/", "/home/", "/Users/", "iopub.", "http://"])
+def test_what_is_committed_tells_nothing_of_a_machine(word: str) -> None:
+    assert word not in NOTEBOOK.read_text("utf-8")

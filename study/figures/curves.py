@@ -4,7 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from study.figures.style import BLUE, GREEN, GREY, VERMILLION, plain, plain_axes, shown_range, with_unit
+from study.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    VERMILLION,
+    plain,
+    plain_axes,
+    shown_range,
+    ticks_at_whole_numbers,
+    with_unit,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,6 +49,7 @@ def learning_curves(
     _legend(axes, curves, winner)
     axes.set_ylim(*shown_range([value for curve in curves for value in curve.values], direction))
     axes.set_xlabel(f"training seen ({unit})")
+    ticks_at_whole_numbers(axes, max((x for curve in curves for x in curve.fidelity), default=0))
     axes.set_ylabel(with_unit(metric))
     axes.set_title(title, loc="left", fontsize=10)
     return figure
@@ -75,6 +86,7 @@ def training_curves(measurements: "Sequence[Measurement]", *, title: str) -> "Fi
     rates.set_ylabel("learning rate")
     for axes in (losses, accuracies, rates):
         axes.set_xlabel("training seen (epochs)")
+        ticks_at_whole_numbers(axes, max(epochs, default=0))
         plain(axes)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     return figure

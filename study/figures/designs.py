@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from study.figures.style import BLUE, PALETTE, VERMILLION, plain, shown_range, with_unit
+from study.figures.style import BLUE, PALETTE, VERMILLION, plain, shown_range, ticks_at_whole_numbers, with_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,6 +80,8 @@ def bundles_figure(
                 label = bundle.label if run == 0 else None
                 axes.plot(xs, ys, style, marker=".", color=colour, linewidth=1.2, label=label)
         axes.set_xlabel(f"training ({unit})")
+        if unit != "seconds":
+            ticks_at_whole_numbers(axes, max((x for bundle in bundles for xs in bundle.places for x in xs), default=0))
         axes.set_title(protocol, fontsize=9)
         axes.legend(frameon=False, fontsize=8)
         plain(axes)

@@ -36,6 +36,14 @@ def plain(axes: "Axes") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def ticks_at_whole_numbers(axes: "Axes", largest: float) -> None:
+    """Ticks where an epoch or a report ends; a horizontal axis that is shorter than two keeps its fractions."""
+    from matplotlib.ticker import MaxNLocator
+
+    if largest >= 2:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def shown_range(values: Sequence[float], direction: str) -> tuple[float, float]:
     """Limits of an axis that leave out the worst tenth of the values, where untrained models would flatten the rest."""
     finite = sorted(value for value in values if math.isfinite(value))

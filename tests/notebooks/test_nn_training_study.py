@@ -7,7 +7,7 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "nn_training_study.ipynb"
-LIMIT = 300  # seconds for a cell; all together take one to two minutes on two cores
+LIMIT = 300  # seconds for a cell; all together take a few minutes on two cores
 
 
 @pytest.fixture(scope="module")

@@ -71,9 +71,12 @@ class SearchSpace:
         values = above.values if isinstance(above, Choice) else (above.value,) if isinstance(above, Constant) else ()
         if not values or not all(isinstance(value, str) for value in values):
             raise SpaceError(f"{name}: by: {parent!r} must be a choice among texts")
-        for value in {*values} ^ parameter.ranges.keys():
+        wanted = parameter.when.get(parent, values)  # where it is active at all
+        for value in [*wanted, *parameter.ranges]:
+            if value in parameter.ranges and value in values:
+                continue
             what = f"no range for {parent} = {value!r}" if value in values else f"{parent!r} is never {value!r}"
-            raise SpaceError(f"{name}: by: {what}: give one range for each of {', '.join(map(repr, values))}")
+            raise SpaceError(f"{name}: by: {what}: give one range for each of {', '.join(map(repr, wanted))}")
 
     def _sorted(self) -> tuple[str, ...]:
         """Names with parents first, else by the alphabet: the layout of a file must not change what is sampled."""

@@ -186,9 +186,16 @@ def load_experiment(folder: Path | str) -> Experiment:
     try:
         measurements = tuple(Measurement(**m) for m in metrics["measurements"])
         config = TrialConfig(**metadata["config"])
-        _ = metadata["digest"], metadata["plan"], metadata["environment"]
+        last = measurements[-1].digest if measurements else None
+        ends_as_measured = last in (None, metadata["digest"])
+        _ = metadata["plan"], metadata["environment"]
     except (ConfigError, KeyError, TypeError) as error:
         raise ExperimentError(f"{folder} is no experiment of this package: {error!r}") from error
+    if not ends_as_measured:
+        raise ExperimentError(
+            f"{folder} holds another run's weights: metadata.json says digest {metadata['digest']}, "
+            f"the last measurement {last}"
+        )
     return Experiment(folder, config, measurements, metadata)
 
 

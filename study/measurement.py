@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate")
+
 
 @dataclass(frozen=True)
 class Measurement:

@@ -5,7 +5,7 @@ the valley rule follow fastai's learning-rate finder (Howard and Gugger, Informa
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ WINDOW = 5  # steps each way that a loss is averaged over, with weights that fal
 MEMORY = 0.9  # of the running average that notices divergence while the ramp is climbed
 DIVERGED_AT = 4.0  # times the best running average
 FLOOR = 0.05  # share of the first loss below which a loss counts as this: noise around zero is no divergence
-FALLING_FROM = 0.1  # share of the whole fall at which the loss counts as falling
+FALLING_FROM = 0.1  # share of the fall at which the loss counts as falling
 LEAST_FALL = 0.02  # share of the first loss
 FEWEST = 10  # steps below divergence that a suggestion needs
 
@@ -34,7 +34,8 @@ class LrRange:
 
     rates, losses, smoothed: a value for each step of the ramp before it diverged. steepest: the rate where the smoothed
     loss falls fastest over the logarithm of the rate. valley: the rate in the middle of the longest fall. low, high:
-    bounds for a search, from where the loss begins to fall to where it is lowest; both suggestions lie between.
+    bounds for a search, from where the loss begins to fall below chance to where it is lowest; both suggestions lie
+    between.
     diverged: the rate at which the ramp was stopped, None if it reached its end; all others lie below it.
     """
 
@@ -64,39 +65,55 @@ def lr_range(
     low: float = LOW,
     high: float = HIGH,
     steps: int = STEPS,
+    watch: Callable[[Iterable[float]], Iterable[float]] = iter,
 ) -> LrRange:
     """Run the range test of a config's model, optimizer, batch size and augmentation; its learning rate is ignored.
 
-    The same config and data give the same result on equal machines. Errors: RangeTestError where the ramp is no ramp,
+    The same config and data give the same result on equal machines. watch: gives each loss on as it comes, to show
+    progress. Errors: RangeTestError where the ramp is no ramp,
     diverges at once or never lets the loss fall; ConfigError and DataError as in training.
     """
     from study.data import load
-    from study.training import Training
+    from study.training import Plan, Training
 
     rates = ramp(low, high, steps)
-    training = Training(config, data if data is not None else load(config.dataset))
-    return judge(rates, (loss.item() for loss in training.probe(rates)))
+    data = data if data is not None else load(config.dataset)
+    # A plan, so that a configuration by the clock times no steps for a horizon that the ramp doesn't have.
+    training = Training(config, data, plan=Plan(steps))
+    losses = watch(loss.item() for loss in training.probe(rates))
+    return judge(rates, losses, chance=math.log(data.classes))
 
 
-def judge(rates: Sequence[float], losses: Iterable[float]) -> LrRange:
-    """Follow the losses of a ramp until they diverge, and suggest rates; asks for no loss beyond that."""
+def judge(rates: Sequence[float], losses: Iterable[float], *, chance: float = math.inf) -> LrRange:
+    """Follow the losses of a ramp until they diverge, and suggest rates; asks for no loss beyond that.
+
+    chance: the loss of a model that knows nothing, ln(classes). Weights may start far above it, and what falls to there
+    at the smallest rates is the scale of the outputs: nothing is learnt by it, and it counts for no suggestion.
+    """
     sound, diverged = _until_divergence(losses)
     stopped = rates[len(sound)] if diverged else None
     if len(sound) < FEWEST:
+        what = (
+            f"the loss diverged after {len(sound)} steps, at a rate of {stopped:.3g}"
+            if stopped
+            else f"a ramp of {len(rates)} steps is too short"
+        )
         raise RangeTestError(
-            f"the loss diverged after {len(sound)} steps, at a rate of {stopped or rates[-1]:.3g}: "
-            f"start the ramp lower than {rates[0]:.3g}, or give it more steps"
+            f"{what}, and a suggestion needs {FEWEST} before that: start the ramp lower than {rates[0]:.3g}, "
+            "or give it more steps"
         )
     smoothed = smooth(sound)
     lowest = min(range(len(smoothed)), key=smoothed.__getitem__)
-    fall = smoothed[0] - smoothed[lowest]
-    if fall < LEAST_FALL * abs(smoothed[0]):
+    top = min(smoothed[0], chance)
+    fall = top - smoothed[lowest]
+    if fall < LEAST_FALL * abs(top):
         raise RangeTestError(
             f"the loss never fell between the rates {rates[0]:.3g} and {rates[len(sound) - 1]:.3g} "
-            f"(it began at {smoothed[0]:.4g}): widen the ramp, or look whether the model can learn"
+            f"(it began at {smoothed[0]:.4g}, and chance is {chance:.4g}): widen the ramp, or look whether the model "
+            "can learn"
         )
-    begin = next(i for i, loss in enumerate(smoothed) if loss <= smoothed[0] - FALLING_FROM * fall)
-    begin = min(begin, lowest - 1)
+    above = [i for i in range(lowest) if smoothed[i] > top - FALLING_FROM * fall]
+    begin = min(above[-1] + 1 if above else 0, lowest - 1)
     falling = smoothed[begin : lowest + 1]
     return LrRange(
         rates=tuple(rates[: len(sound)]),

@@ -62,7 +62,7 @@ def run(
 
 
 def baseline(
-    models: Sequence[str] = ("custom_cnn",),
+    models: str | Sequence[str] = ("custom_cnn",),
     *,
     data: str = EMBEDDED,
     seeds: int = 3,
@@ -79,14 +79,14 @@ def baseline(
     score each trained model once on the test set and store it as an experiment. options: as of `run`.
     """
     design = {"seeds": seeds, "epochs": _epochs(epochs, seconds), "seconds": seconds, "test": test}
-    table = design_spec("baseline", baseline_cells(models), {"dataset": data}, **design)
+    table = design_spec("baseline", baseline_cells(_listed(models)), {"dataset": data}, **design)
     return run(table, name=name, seed=seed, **options)
 
 
 def ablate(
     model: str = "custom_cnn",
     *,
-    factors: Sequence[str] | None = None,
+    factors: str | Sequence[str] | None = None,
     data: str = EMBEDDED,
     seeds: int = 3,
     epochs: int | None = None,
@@ -100,8 +100,17 @@ def ablate(
     factors: which to change, all without. Differences are paired by seed and on validation data; options as of `run`.
     """
     design = {"seeds": seeds, "epochs": _epochs(epochs, seconds), "seconds": seconds}
-    table = design_spec(f"ablation-{model}", ablation_cells(model, factors), {"dataset": data}, **design)
+    table = design_spec(
+        f"ablation-{model}",
+        ablation_cells(model, None if factors is None else _listed(factors)),
+        {"dataset": data},
+        **design,
+    )
     return run(table, name=name, seed=seed, **options)
+
+
+def _listed(names: str | Sequence[str]) -> Sequence[str]:
+    return [names] if isinstance(names, str) else names
 
 
 def _epochs(epochs: int | None, seconds: float | None) -> int | None:

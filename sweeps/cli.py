@@ -2,15 +2,14 @@
 
 import json
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer._click.exceptions import UsageError  # typer carries its own copy of click
 
 from sweeps.errors import SpecError, SweepError
+from sweeps.terminal.wording import worded
 
 app = typer.Typer(
     name="sweeps",
@@ -146,7 +145,7 @@ def show(
     results: Results = RESULTS,
     as_json: Json = False,
     figure: Annotated[
-        Path | None, typer.Option(help="Draw the learning curves into this file (png, svg, pdf).")
+        Path | None, typer.Option(help="Draw the sweep's main figure into this file (png, svg, pdf).")
     ] = None,
 ) -> None:
     """Show a sweep: its outcome, its selection and its trials."""
@@ -171,6 +170,8 @@ def reproduce(
     A sweep's trial is compared with its ledger, an experiment such as results/custom_cnn/exp_1 with its own files.
     """
     if "/" in name:
+        if trial != "best":
+            raise SpecError(f"--trial belongs to a sweep, and {name} is one experiment: leave it out")
         from sweeps.terminal.single import reproduce_one
 
         replay, what = reproduce_one(Path(name), data_dir), f"experiment {name}"
@@ -223,6 +224,9 @@ def train(
     epochs. `sweeps train optimizer=adam learning_rate=0.001 epochs=3` changes three knobs, `sweeps train model=vgg
     dataset=mnist` takes another model and full MNIST.
 
+    Ctrl-C ends it after the step under way and stores what was trained; it can't be continued. For what must survive a
+    kill, `sweeps baseline` trains with checkpoints.
+
     Knobs: model, dataset, seed, optimizer, learning_rate, weight_decay, momentum, beta1, beta2, batch_size,
     label_smoothing, schedule, warmup_epochs, step_epochs, step_gamma, init, dropout, dropout_rate, rotation,
     rotation_degrees, color_jitter, color_jitter_strength, perspective, perspective_distortion, epochs or seconds,
@@ -251,12 +255,14 @@ def lr_range(
 
     Too small a rate learns nothing, too large a one destroys what was learnt: in between the loss falls. Two rates are
     suggested, where it falls fastest (steepest) and the middle of its fall (valley), and bounds for a search. It takes
-    seconds, and the figure shows the whole ramp. The model and its optimizer are left as they were.
+    seconds, and the figure shows the whole ramp. All else is at the baseline of the model.
     """
     from study.config import TrialConfig
+    from sweeps.design import with_defaults
     from sweeps.terminal.ramps import range_test
 
-    config = TrialConfig(model=model, optimizer=optimizer, dataset=data, batch_size=batch_size, seed=seed)
+    knobs: dict[str, str | int | float | bool] = {"optimizer": optimizer, "dataset": data, "seed": seed}
+    config = TrialConfig(**with_defaults(model, {**knobs, "batch_size": batch_size}))
     found = range_test(config, results, data_dir, low=low, high=high, steps=steps)
     if as_json:
         typer.echo(json.dumps(found))
@@ -374,43 +380,4 @@ def main() -> None:
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     run_app = partial(app, standalone_mode=False)
-    sys.exit(run_app() if "--debug" in sys.argv else _worded(run_app))
-
-
-def _worded(command: Callable[[], Any]) -> int:
-    """Run a command; an error becomes one line, and gives its exit code."""
-    try:
-        return int(command() or 0)
-    except BrokenPipeError:
-        return 1
-    except (Exception, KeyboardInterrupt) as error:
-        return _say(*_words(error))
-
-
-def _words(error: BaseException) -> tuple[str, int]:
-    """What to say of an error, and the exit code."""
-    from search_spaces import SpaceError
-    from study.config import ConfigError
-    from study.data import DataError
-    from study.experiments import ExperimentError
-
-    match error:
-        case SweepError():
-            return str(error), error.exit_code
-        case SpaceError() | ConfigError() | DataError():
-            return str(error), 2
-        case ExperimentError():
-            return str(error), 4
-        case UsageError():
-            command = error.ctx.command_path if error.ctx else "sweeps"
-            return f"{error.format_message().rstrip('.')}. See `{command} --help`.", 2
-        case KeyboardInterrupt():
-            return "stopped", 130
-    # Not one of ours: a defect, or the machine. Still one line; --debug shows where.
-    return f"{type(error).__name__}: {error} (put --debug after `sweeps` to see where)", 1
-
-
-def _say(text: str, code: int) -> int:
-    text = " ".join(text.split())
-    typer.echo(f"error: {text}", err=True)
-    return code
+    sys.exit(run_app() if "--debug" in sys.argv else worded(run_app))

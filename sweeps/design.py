@@ -28,7 +28,10 @@ class Cell(Section):
         if not isinstance(given, Mapping) or "preset" not in given:
             return given
         rest = {key: value for key, value in given.items() if key != "preset"}
-        return {**rest, "params": with_defaults(str(given["preset"]), rest.get("params", {}))}
+        params = rest.get("params", {})
+        if not isinstance(params, Mapping):
+            return rest  # refused as what it is
+        return {**rest, "params": with_defaults(str(given["preset"]), params)}
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,9 @@ class Design(Section):
     """
 
     cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
-    seeds: Annotated[int, Field(ge=1)] = 3
+    seeds: Annotated[int, Field(ge=1, strict=True)] = 3
     epochs: Annotated[int, Field(ge=1)] | None = None
-    seconds: Annotated[float, Field(gt=0)] | None = None
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     test: bool = False
 
     @model_validator(mode="after")

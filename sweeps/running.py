@@ -1,11 +1,9 @@
 """A sweep from its spec to its outcome: new or resumed, on this machine's Ray, with one driver at a time."""
 
 import shutil
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, redirect_stdout
+from collections.abc import Mapping
+from contextlib import closing, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +16,7 @@ from sweeps.execution.targets import Function, resolve, source_hash
 from sweeps.search.agenda import Finished, next_work
 from sweeps.search.extension import as_extended, extension
 from sweeps.search.history import History
+from sweeps.signals import stop_signals
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.lease import is_held, lease
@@ -80,12 +79,15 @@ def _drive(
     verbose: bool,
 ) -> None:
     from sweeps.store.export import write_tables
+    from sweeps.store.figures import write_figures
 
     driver = Driver(spec, folder, ledger)
     progress = Progress(spec, folder, driver.history, form, verbose=verbose)
     driver.observe = progress.observe
     if is_over(spec, driver.history):
+        # Again, since a kill may have come between the outcome and these.
         write_tables(folder, spec, driver.history)
+        write_figures(folder, spec, driver.history)
         progress.say(f"sweep {spec.name} is over: {len(driver.history.search)} trials; see `sweeps show {spec.name}`")
         return
     data_dir = data_dir or recorded_data_dir(driver.history)
@@ -94,9 +96,9 @@ def _drive(
         # The signals are taken twice, since Ray's start takes SIGTERM for itself.
         with (
             redirect_stdout(sys.stderr),
-            _stop_signals(),
+            stop_signals(_stop),
             session(spec.resources, verbose=verbose) as ready,
-            _stop_signals(),
+            stop_signals(_stop),
         ):
             progress.opened(ready)
             _run(driver, function, data_dir, ready.slots, progress)
@@ -144,22 +146,8 @@ def is_over(spec: SweepSpec, history: History) -> bool:
     return isinstance(next_work(spec, history, (), time_is_over), Finished)
 
 
-@contextmanager
-def _stop_signals() -> Iterator[None]:
-    """A stop signal ends the sweep as Ctrl-C does; outside the main thread signals are not ours to take."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_number: int, _frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _stop(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def new_folder(results: Path, spec: SweepSpec, *, name_was_given: bool) -> tuple[SweepFolder, SweepSpec]:

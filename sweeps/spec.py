@@ -13,9 +13,10 @@ import tomli_w
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from search_spaces import RangeTest, Scalar, SearchSpace, SpaceError, extend, parse, preset, to_table
+from search_spaces import Choice, RangeTest, Scalar, SearchSpace, SpaceError, extend, parse, preset, to_table
 from search_spaces.space import hint
 from study.config import ConfigError, TrialConfig
+from study.measurement import METRICS
 from sweeps.design import Cell, Design
 from sweeps.errors import SpecError
 from sweeps.names import check_name
@@ -107,6 +108,8 @@ class SweepSpec(Section):
         self._check_range_tests()
         if self.target is None:
             self._check_training()
+        elif self.design and self.design.test:
+            raise ValueError("design.test: a function has no test set: leave `test` out where `target` names one")
         elif self.training:
             raise ValueError("[training] belongs to the study's models: leave it out where `target` names a function")
         return self
@@ -117,8 +120,13 @@ class SweepSpec(Section):
             raise ValueError(f"range_test measures the learning_rate of the study's models, not {wrong!r}: give bounds")
         if tested and "model" in self.space.parameters:
             raise ValueError("range_test needs one model, but `model` stands in [space]: put it into [training]")
+        optimizers = self.space.parameters.get("optimizer")
+        for optimizer in optimizers.values if tested and isinstance(optimizers, Choice) else ():
+            self.trial_config(self.defaults_with("optimizer", optimizer), seed=0)  # ConfigError for what is none
 
     def _check_training(self) -> None:
+        if self.metric not in METRICS:
+            raise ValueError(f"metric: the study's models report no {self.metric!r}{hint(self.metric, METRICS)}")
         knobs = [name for name in TrialConfig.model_fields if name != "seed"]
         for name in (*self.training, *self.space.parameters):
             if name not in knobs:
@@ -140,6 +148,10 @@ class SweepSpec(Section):
     def baseline(self) -> Mapping[str, Scalar]:
         """The parameters of trial 0."""
         return self.design.variants[0].params if self.design else self.space.defaults()
+
+    def defaults_with(self, name: str, value: Scalar) -> Mapping[str, Scalar]:
+        """The defaults of the space with one parameter at a value, and what hangs on it at its own default."""
+        return self.space.walk(lambda known, p: value if known == name else p.default)  # type: ignore[arg-type,return-value]
 
     def trial_config(self, params: Mapping[str, Any], seed: int) -> TrialConfig:
         """The frozen configuration of one training run."""

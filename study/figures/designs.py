@@ -22,25 +22,33 @@ class Estimate:
 
 
 def differences_figure(
-    panels: "Sequence[tuple[str, Sequence[Estimate]]]", *, reference: str, metric: str, better: str, title: str
+    panels: "Sequence[tuple[str, Sequence[Estimate]]]",
+    *,
+    labels: Sequence[str],
+    reference: str,
+    metric: str,
+    better: str,
+    title: str,
 ) -> "Figure":
-    """Paired differences from a reference, a panel for each protocol; clear ones stand out."""
+    """Paired differences from a reference, a panel for each protocol; clear ones stand out.
+
+    labels: a row for each, common to all panels; where a panel has no estimate of it the row stays empty.
+    """
     from matplotlib.figure import Figure
 
-    rows = max(len(estimates) for _, estimates in panels)
-    figure = Figure(figsize=(3.0 + 3.6 * len(panels), 1.8 + 0.27 * rows), dpi=150, layout="constrained")
+    figure = Figure(figsize=(3.0 + 3.6 * len(panels), 1.8 + 0.27 * len(labels)), dpi=150, layout="constrained")
     all_axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, (protocol, estimates) in zip(all_axes, panels, strict=True):
         axes.axvline(0, color="black", linewidth=0.8)
-        for place, estimate in enumerate(estimates):
-            _draw_estimate(axes, estimate, place, rises=better == "higher")
-        axes.set_yticks(range(len(estimates)), [estimate.label for estimate in estimates], fontsize=8)
+        for estimate in estimates:
+            _draw_estimate(axes, estimate, labels.index(estimate.label), rises=better == "higher")
+        axes.set_yticks(range(len(labels)), labels, fontsize=8)
+        axes.set_ylim(len(labels) - 0.5, -0.5)  # the first row on top
         axes.set_xlabel(f"{metric.replace('_', ' ')} minus that of {reference}\n({better} is better)", fontsize=9)
         axes.set_title(protocol, fontsize=9)
         axes.locator_params(axis="x", nbins=6)
         axes.tick_params(axis="x", labelsize=8)
         plain(axes)
-    all_axes[0].invert_yaxis()
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     return figure
 
@@ -48,7 +56,7 @@ def differences_figure(
 def _draw_estimate(axes: "Axes", estimate: Estimate, place: int, *, rises: bool) -> None:
     """Blue is better, vermillion worse, black what may be either."""
     low, high = estimate.low, estimate.high
-    is_clear = low is not None and high is not None and not low <= 0 <= high
+    is_clear = low is not None and high is not None and low < high and not low <= 0 <= high
     colour = "black" if not is_clear else BLUE if (estimate.mean > 0) == rises else VERMILLION
     if low is not None and high is not None:
         axes.plot([low, high], [place, place], color=colour, linewidth=2.0 if is_clear else 1.0)

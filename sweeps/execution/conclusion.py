@@ -33,8 +33,7 @@ def conclude(driver: Driver, data: Any, data_dir: Path | None) -> None:
     body = _conclude_search(driver, data, data_dir) if spec.design is None else _conclude_design(driver, data, data_dir)
     driver.record(Noted("outcome", body))
     write_tables(folder, spec, history)
-    if spec.design:
-        write_figures(folder, spec, history)
+    write_figures(folder, spec, history)
 
 
 def _conclude_search(driver: Driver, data: Any, data_dir: Path | None) -> dict[str, Any]:
@@ -52,7 +51,9 @@ def _conclude_search(driver: Driver, data: Any, data_dir: Path | None) -> dict[s
 def _conclude_design(driver: Driver, data: Any, data_dir: Path | None) -> dict[str, Any]:
     spec, history = driver.spec, driver.history
     if spec.design and spec.design.test and spec.target is None:
-        done = {note.key for note in history.noted("scored")}
+        done = {note.key for note in history.noted("scored") if note.key is not None}
+        for key in done:
+            driver.drop_checkpoint(key)  # a kill may have come between the record and this
         todo = [trial for trial in history.search if trial.state == "complete" and trial.key not in done]
         for trial, scores in _score(driver, todo, data, data_dir):
             driver.record(Noted("scored", scores, trial.key))

@@ -17,7 +17,7 @@ from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, next_work
 from sweeps.search.history import Asked, Decided, Measured, Moved, Noted, Row, Stamp, Trial, TrialKey
 from sweeps.search.pruning import decide
-from sweeps.search.ranges import LOSS_NOTE, NOTE, OPTIMIZER, RangeKey
+from sweeps.search.ranges import FAILURE_NOTE, LOSS_NOTE, NOTE, OPTIMIZER, RangeKey
 from sweeps.search.selection import may_be_stored, selection_seed
 from sweeps.search.suggestion import suggest, trial_seed
 from sweeps.spec import SweepSpec
@@ -146,10 +146,9 @@ class Driver:
     def _ranged(self, key: RangeKey, message: Message) -> None:
         self.live.discard(key)
         if message.range is None:
-            raise SweepError(
-                f"the range test of {key.optimizer!r} failed ({message.reason.partition(': ')[2]}), or give "
-                "learning_rate its bounds in place of range_test"
-            )
+            reason = f"the range test of {key.optimizer!r} found no bounds ({message.reason.partition(': ')[2]})"
+            self.record(Noted(FAILURE_NOTE, {OPTIMIZER: key.optimizer, "reason": reason, "detail": message.detail}))
+            raise SweepError(f"{reason}: give learning_rate its bounds in place of range_test, in a sweep of its own")
         environment = self._environment(message.environment)
         self.record(Noted(NOTE, {OPTIMIZER: key.optimizer, **message.range, "environment": environment}))
 

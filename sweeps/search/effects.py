@@ -28,7 +28,10 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+        """Whether zero lies outside; never for one value or equal ones, which tell nothing of the spread."""
+        if self.low is None or self.high is None or self.low == self.high:
+            return False
+        return not self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True)

@@ -113,8 +113,15 @@ class Trial:
     def last(self) -> Measurement | None:
         return self.measurements[-1] if self.measurements else None
 
+    @property
+    def diverged(self) -> bool:
+        """Whether it was ended because a value was not finite."""
+        return DIVERGED in self.decided
+
     def value(self, metric: str) -> float | None:
-        """The metric's last value if it is finite, else None."""
+        """The metric's last value if it is finite and its trial has not diverged, else None."""
+        if self.diverged:
+            return None
         value = self.last.values.get(metric) if self.last else None
         return value if value is not None and math.isfinite(value) else None
 

@@ -24,7 +24,7 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter, RangeTest
-from sweeps.search.history import DIVERGED, History, Trial
+from sweeps.search.history import History, Trial
 from sweeps.search.ranges import with_measured_space
 from sweeps.spec import SweepSpec
 
@@ -70,7 +70,6 @@ class OptunaView(BaseStorage):
         metric = self._spec.metric
         state, value = self._state(trial), trial.value(metric)
         shown = {name: shown_name(name, self._varying[name]) for name in trial.params if name in self._varying}
-        diverged = DIVERGED in trial.decided
         return FrozenTrial(
             number=trial.key.number,
             trial_id=trial.key.number,
@@ -83,7 +82,7 @@ class OptunaView(BaseStorage):
             user_attrs={"state": trial.state, "reason": trial.reason},
             system_attrs={},
             intermediate_values={}
-            if diverged
+            if trial.diverged
             else {round(m.fidelity * FIDELITY_UNIT): m.values[metric] for m in trial.measurements},
         )
 

@@ -17,6 +17,7 @@ from study.measurement import Measurement
 from sweeps.search.history import DIVERGED, Decided, History, Trial
 from sweeps.spec import SweepSpec
 
+LOSSES = ("train_loss", "validation_loss")
 _TOLERANCE = 1e-9  # a fidelity is a quotient of whole numbers: 3 epochs may come out as 2.9999999999
 
 
@@ -63,15 +64,18 @@ def decide(spec: SweepSpec, history: History, trial: Trial) -> Decided | None:
     """The next decision that is due for a running trial, or None if it may train on.
 
     One decision is due at each rung that the trial has reached and that it was not decided at yet. A metric that is
-    not finite ends the trial at once.
+    not finite ends the trial at once, and so does a loss of the study's models: their weights are lost.
     """
     last = trial.last
-    if trial.state != "running" or last is None or trial.key.replicate:
+    if trial.state != "running" or last is None:
         return None
     seen = history.last.seq
-    if not math.isfinite(last.values[spec.metric]):
-        reason = f"diverged: {spec.metric} is {last.values[spec.metric]}"
+    watched = (spec.metric, *(() if spec.target else LOSSES))
+    if wrong := next((name for name in watched if not math.isfinite(last.values.get(name, 0.0))), None):
+        reason = f"diverged: {wrong} is {last.values[wrong]}"
         return Decided(trial.key, DIVERGED, last.fidelity, "stop", reason, seen)
+    if trial.key.replicate:
+        return None
     for rung, level in levels(spec, last.fidelity):
         if rung in trial.decided:
             continue

@@ -10,7 +10,8 @@ from sweeps.search.history import History
 from sweeps.spec import LEARNING_RATE, SweepSpec
 
 OPTIMIZER = "optimizer"
-NOTE, LOSS_NOTE = "range_test", "range_test_lost"  # kinds of notes in the ledger
+# Kinds of notes in the ledger.
+NOTE, LOSS_NOTE, FAILURE_NOTE = "range_test", "range_test_lost", "range_test_failed"
 
 
 class RangeKey(NamedTuple):
@@ -26,11 +27,12 @@ class RangeKey(NamedTuple):
 
 def range_keys(spec: SweepSpec) -> list[RangeKey]:
     """One test for each optimizer of the space; none where the learning rate's bounds are given."""
-    if not isinstance(spec.space.parameters.get(LEARNING_RATE), RangeTest):
+    rate = spec.space.parameters.get(LEARNING_RATE)
+    if not isinstance(rate, RangeTest):
         return []
     match spec.space.parameters.get(OPTIMIZER):
         case Choice(values):
-            return [RangeKey(str(value)) for value in values]
+            return [RangeKey(str(value)) for value in rate.when.get(OPTIMIZER, values)]
         case Constant(value):
             return [RangeKey(str(value))]
     return [RangeKey(spec.trial_config({}, seed=0).optimizer)]
@@ -38,7 +40,7 @@ def range_keys(spec: SweepSpec) -> list[RangeKey]:
 
 def range_config(spec: SweepSpec, key: RangeKey) -> TrialConfig:
     """What a test climbs its ramp with: the baseline with the optimizer, and what hangs on it at its default."""
-    params = spec.space.walk(lambda name, p: key.optimizer if name == OPTIMIZER else p.default)  # type: ignore[arg-type,return-value]
+    params = spec.defaults_with(OPTIMIZER, key.optimizer)
     return spec.trial_config(params, derive_seed(spec.seed, NOTE, key.optimizer))
 
 

@@ -37,7 +37,8 @@ def figures(spec: SweepSpec, history: History) -> "Mapping[str, Figure]":
 def write_figures(folder: SweepFolder, spec: SweepSpec, history: History) -> list[str]:
     """Write each figure as PNG into the sweep's folder; gives the names of the files."""
     names = []
-    for name, figure in figures(spec, history).items():
+    # A search is drawn when it is asked for: `sweeps show --figure`.
+    for name, figure in (figures(spec, history) if spec.design else {}).items():
         with replacing(folder.figure(name)) as temporary:
             figure.savefig(temporary, format="png")
         names.append(folder.figure(name).name)
@@ -82,6 +83,7 @@ def _differences(spec: SweepSpec, found: list[Effect]) -> "Figure":
     ]
     return differences_figure(
         panels,
+        labels=[cell.name for cell in spec.design.cells[1:]],
         reference=spec.design.cells[0].name,
         metric=spec.metric,
         better="higher" if spec.direction == "maximize" else "lower",
@@ -95,7 +97,7 @@ def _duration(spec: SweepSpec, protocol: str) -> str:
     if protocol == BY_CLOCK:
         return f"{spec.design.seconds:g} s of training"
     epochs = spec.design.epochs or spec.training.get("epochs")
-    return f"{epochs} epochs" if epochs else "as configured"
+    return f"{epochs} epoch{'' if epochs == 1 else 's'}" if epochs else "as configured"
 
 
 def _seeds(spec: SweepSpec) -> str:

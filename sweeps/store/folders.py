@@ -1,11 +1,35 @@
 """Where a sweep's files lie below the results folder."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps.errors import LedgerError, SweepNotFoundError
 from sweeps.names import check_name, is_name
+
+
+@contextmanager
+def writing(results: Path) -> Iterator[None]:
+    """Word what the system says where the results folder can't be written, as LedgerError."""
+    try:
+        yield
+    except OSError as error:
+        raise LedgerError(
+            f"the results folder {Path(results).absolute()} can't be written ({error.strerror}): "
+            "choose another with --results"
+        ) from error
+
+
+def check_writable(results: Path) -> None:
+    """Find out before any work is done whether its results can be kept; LedgerError if not. Leaves nothing behind."""
+    folder = Path(results).absolute()
+    with writing(results):
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        probe = there / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
 
 
 @dataclass(frozen=True)
@@ -61,16 +85,10 @@ class SweepFolder:
 
     def create(self) -> None:
         """Make the folders, or raise LedgerError if the results folder can't be written."""
-        try:
+        check_writable(self.results)
+        with writing(self.results):
             for folder in (self.path, self.logs, self.checkpoints):
                 folder.mkdir(parents=True, exist_ok=True)
-            probe = self.path / f".writable-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise LedgerError(
-                f"the results folder {self.results} can't be written ({error.strerror}): choose another with --results"
-            ) from error
 
     def require(self) -> "SweepFolder":
         """Give the folder back if a sweep is in it, else raise SweepNotFoundError with the names there are."""

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from sweeps.execution.session import Session
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, Trial
-from sweeps.search.ranges import NOTE
+from sweeps.search.ranges import NOTE, due
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import dump_json
@@ -75,7 +75,7 @@ class Progress:
         self._console = Console(file=self._out)  # this very one, also while prints of others are turned elsewhere
         self._live: Live | None = None
         self._shown = 0.0
-        self._phase = "search"
+        self._phase = "range tests" if due(spec, history) else "search"
         self._recent: list[tuple[float, float]] = []  # (time, fidelity gained)
 
     @contextmanager
@@ -114,6 +114,8 @@ class Progress:
         """Take a row that is committed."""
         if isinstance(row, Asked) and row.key.replicate:
             self._phase = "selection"
+        if isinstance(row, Asked) and not row.key.replicate:
+            self._phase = "search"
         if isinstance(row, Measured):
             self._count(stamp, row)
         if self._form == "json":

@@ -1,6 +1,7 @@
 """Range tests from the command line: the ramp is climbed in this process, drawn, and stored beside the experiments."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from study.config import TrialConfig
 from study.files import replacing
 from sweeps.errors import SpecError
+from sweeps.store.folders import check_writable, writing
 
 
 def range_test(
@@ -20,18 +22,19 @@ def range_test(
     from study.data import load
     from study.experiments import RANGE_TEST, claim
     from study.figures import lr_range_figure
-    from study.range_test import RangeTestError, judge, ramp
+    from study.range_test import RangeTestError, lr_range
     from study.reproducibility import environment
-    from study.training import Training
 
+    check_writable(results)
     data = load(config.dataset, data_dir)
+    console = Console(stderr=True)
+    hidden = not console.is_terminal
+
+    def watch(losses: Iterable[float]) -> Iterable[float]:
+        return track(losses, "climbing", total=steps, transient=True, console=console, disable=hidden)
+
     try:
-        rates = ramp(low, high, steps)
-        losses = (loss.item() for loss in Training(config, data).probe(rates))
-        console = Console(stderr=True)
-        hidden = not console.is_terminal
-        shown = track(losses, "climbing", total=steps, transient=True, console=console, disable=hidden)
-        result = judge(rates, shown)
+        result = lr_range(config, data, low=low, high=high, steps=steps, watch=watch)
     except RangeTestError as error:
         raise SpecError(f"{config.model} with {config.optimizer}: {error}") from error
     title = f"{config.model}, {config.optimizer}, batch size {config.batch_size}, {config.dataset}"
@@ -40,15 +43,11 @@ def range_test(
         "config": config.model_dump(exclude_none=True),
         "environment": environment(config, data),
     }
-    try:
+    figure = lr_range_figure(result, title=title)
+    with writing(results):
         folder = claim(results.absolute() / config.model, RANGE_TEST)
-        figure = lr_range_figure(result, title=title)
         with replacing(folder / f"{RANGE_TEST}.png") as temporary:
             figure.savefig(temporary, format="png")
         with replacing(folder / f"{RANGE_TEST}.json") as temporary:
             temporary.write_text(json.dumps(content, indent=2), "utf-8")
-    except OSError as error:
-        raise SpecError(
-            f"{results.absolute()} can't be written ({error.strerror}): choose another with --results"
-        ) from error
     return {**content, "stored": str(folder)}

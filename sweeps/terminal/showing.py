@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from sweeps.errors import LedgerError, SpecError
 from sweeps.result import Result
 from sweeps.search.effects import Interval
-from sweeps.search.ranges import measured_ranges
+from sweeps.search.ranges import FAILURE_NOTE, measured_ranges
 from sweeps.store.folders import list_folders
 from sweeps.store.ledger import dump_json
 from sweeps.terminal.progress import params_in_brief, range_in_brief
@@ -23,6 +24,11 @@ def _console() -> Console:
     """Piped output gets long lines, not lines broken at 80 columns."""
     console = Console()
     return console if console.is_terminal else Console(width=200)
+
+
+def _add_row(table: Table, *cells: str) -> None:
+    """Add a row as it is: in what users write, square brackets are no markup."""
+    table.add_row(*(Text(cell) for cell in cells))
 
 
 def summary(result: Result) -> dict[str, Any]:
@@ -53,7 +59,8 @@ def outcome_lines(result: Result) -> list[str]:
     """The outcome in words, a line each."""
     outcome = result.history.outcome
     if outcome is None:
-        return [f"the sweep {result.name!r} is not over: go on with `sweeps resume {result.name}`"]
+        lines = [f"the sweep {result.name!r} is not over: go on with `sweeps resume {result.name}`"]
+        return lines + [f"failed before: {note.body['reason']}" for note in result.history.noted(FAILURE_NOTE)]
     if result.spec.design:
         figures = ", ".join(path.name for path in sorted(result.folder.path.glob("*.png")))
         return [
@@ -108,10 +115,10 @@ def tell_list(results: Path, *, as_json: bool) -> None:
         table.add_column(title, overflow="fold")
     for sweep in found:
         if "error" in sweep:
-            table.add_row(sweep["name"], "", "", sweep["error"])
+            _add_row(table, sweep["name"], "", "", sweep["error"])
             continue
         states = ", ".join(f"{count} {state}" for state, count in sorted(sweep["states"].items()))
-        table.add_row(sweep["name"], f"{sweep['trials']}/{sweep['asked_for']}", states, _result_cell(sweep))
+        _add_row(table, sweep["name"], f"{sweep['trials']}/{sweep['asked_for']}", states, _result_cell(sweep))
     _console().print(table)
 
 
@@ -133,7 +140,8 @@ def tell_sweep(result: Result, *, as_json: bool) -> None:
             name: json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))
             for name, frame in _frames(result).items()
         }
-        print(json.dumps({**json.loads(dump_json(summary(result))), **frames}))
+        tests = list(measured_ranges(result.history).values())
+        print(json.dumps({**json.loads(dump_json({**summary(result), "range_tests": tests})), **frames}))
         return
     tell_outcome(result)
     for found in measured_ranges(result.history).values():
@@ -149,13 +157,16 @@ def _frames(result: Result) -> "dict[str, pd.DataFrame]":
     return {"trials": result.trials, "selection": result.selection}
 
 
-_CELLS_TITLE = "mean [95 % t interval] over seeds; differences from the first cell are paired by seed, * leaves out 0"
+_CELLS_TITLE = (
+    "mean [95 % t interval] over seeds; differences from the first cell are paired by seed, * leaves out 0 "
+    "(by chance in 1 of 20)"
+)
 
 
 def _cells_table(result: Result) -> Table:
     """Each cell with its mean and its paired difference; what leaves out zero is marked with a star."""
     metric = result.spec.metric
-    table = Table(box=None, header_style="bold", title_justify="left", title=_CELLS_TITLE)
+    table = Table(box=None, header_style="bold", title_justify="left", title=Text(_CELLS_TITLE))
     columns = ["cell", "n", metric, "difference", "rank", "s", "s/epoch"]
     has_protocols = len(result.spec.design.protocols if result.spec.design else ()) > 1
     has_test = any(effect.test for effect in result.effects)
@@ -168,9 +179,9 @@ def _cells_table(result: Result) -> Table:
         row += [_cell(e.seconds), _cell(e.epoch_seconds)]
         row[1:1] = [e.protocol] if has_protocols else []
         row += [_interval(e.test)] if has_test else []
-        table.add_row(*row)
+        _add_row(table, *row)
         if e.missing:
-            table.add_row(f"  {e.missing}")
+            _add_row(table, f"  {e.missing}")
     return table
 
 
@@ -203,7 +214,7 @@ def _selection_table(result: Result) -> Table:
         table.add_column(title)
     for row in frame[frame["row"] == "candidate"].to_dict("records"):
         values = (row["rank"], row["trial"], row["mean"], row["searched"], row["decision"], row["reason"])
-        table.add_row(*(_cell(value) for value in values))
+        _add_row(table, *(_cell(value) for value in values))
     return table
 
 
@@ -217,7 +228,7 @@ def _trials_table(result: Result) -> Table:
         numbers = (trial.value(result.spec.metric), last.fidelity if last else None, last.seconds if last else None)
         reason = trial.reason.splitlines()[0] if trial.reason else ""
         params = params_in_brief(result.spec.space.in_order(trial.params))
-        table.add_row(trial.key.label, trial.state, *(_cell(n) for n in numbers), params, reason)
+        _add_row(table, trial.key.label, trial.state, *(_cell(n) for n in numbers), params, reason)
     return table
 
 

@@ -1,7 +1,6 @@
 """One experiment from the command line: train a config in this process with progress, store it, and train it again."""
 
 import math
-import signal
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from study.config import ConfigError, TrialConfig
 from sweeps.design import with_defaults
 from sweeps.errors import InterruptedSweepError, SpecError, SweepError
+from sweeps.signals import stop_signals
+from sweeps.store.folders import check_writable
 
 if TYPE_CHECKING:
     from study.comparison import Replay
@@ -26,10 +27,13 @@ def read_config(given: Sequence[str]) -> TrialConfig:
 
     Without a file, what is not given is at the default of the model's preset.
     """
-    files = [Path(word) for word in given if "=" not in word]
-    knobs = dict(_knob(word) for word in given if "=" in word)
+    files = [Path(word) for word in given if "=" not in word or word.endswith(".toml")]
+    words = [_knob(word) for word in given if "=" in word and not word.endswith(".toml")]
     if len(files) > 1:
         raise SpecError(f"one file at most, but got {', '.join(map(str, files))}: a knob is written KNOB=VALUE")
+    knobs = dict(words)
+    if twice := next((name for name in knobs if sum(name == known for known, _ in words) > 1), None):
+        raise SpecError(f"the knob {twice!r} is given twice: keep one")
     model = str(knobs.pop("model", "custom_cnn")) if not files else ""
     table = {**_read(files[0]), **knobs} if files else with_defaults(model, knobs)
     try:
@@ -71,6 +75,7 @@ def train_one(config: TrialConfig, results: Path, data_dir: Path | None) -> None
     from study.reproducibility import environment
     from study.training import Training
 
+    check_writable(results)
     data = load(config.dataset, data_dir)
     training = Training(config, data)
     with _stop_asked() as stop:
@@ -110,18 +115,16 @@ def _train(training: "Training", stop: Callable[[], bool]) -> "tuple[list[Measur
 
 @contextmanager
 def _stop_asked() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed; a second time ends the process at once."""
+    """Whether a stop signal came; a second one ends the process at once."""
     pressed: list[int] = []
 
     def press(number: int, _frame: object) -> None:
+        if pressed:
+            raise KeyboardInterrupt
         pressed.append(number)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = signal.signal(signal.SIGINT, press)
-    try:
+    with stop_signals(press):
         yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _line(measurement: "Measurement") -> str:
@@ -153,8 +156,10 @@ def _shown(training: "Training", stop: Callable[[], bool]) -> "Iterator[Iterator
 
 def reproduce_one(folder: Path, data_dir: Path | None) -> "Replay":
     """Look at a stored experiment's weights and recorded accuracy, then train it again in this process."""
+    from study.comparison import Replay, environment_differences
     from study.data import load
     from study.experiments import load_experiment, replay
+    from study.reproducibility import environment
 
     experiment = load_experiment(folder)
     data: Dataset = load(experiment.config.dataset, data_dir)
@@ -162,4 +167,9 @@ def reproduce_one(folder: Path, data_dir: Path | None) -> "Replay":
     stored = experiment.measurements[-1].values["validation_accuracy"]
     verdict = "as recorded" if found == stored else f"recorded was {stored!r}"
     print(f"weights: digest as recorded; validation accuracy {found!r}, {verdict}", flush=True)
+    if found != stored:
+        here = environment_differences(experiment.metadata["environment"], environment(experiment.config, data))
+        return Replay(
+            str(folder), 0, f"the stored weights give accuracy {found!r}, recorded is {stored!r}", tuple(here)
+        )
     return replay(experiment, data)

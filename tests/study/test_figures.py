@@ -7,7 +7,21 @@ import pytest
 from matplotlib.figure import Figure
 
 from study.data import Split
-from study.figures import confusion_figure, image_grid, layers_figure, lr_range_figure, training_curves, worst_images
+from study.figures import (
+    Bundle,
+    Curve,
+    Estimate,
+    bundles_figure,
+    confusion_figure,
+    differences_figure,
+    image_grid,
+    layers_figure,
+    learning_curves,
+    lr_range_figure,
+    ranks_figure,
+    training_curves,
+    worst_images,
+)
 from study.layers import LayerStatistics
 from study.measurement import Measurement
 from study.predictions import Predictions
@@ -31,9 +45,21 @@ def two_images() -> tuple[Split, Predictions]:
     return Split(images, labels), Predictions(labels, np.array([7, 1]), np.array([0.01, 3.25], dtype=np.float32), 10)
 
 
+def differences(*panels: tuple[str, list[Estimate]]) -> Figure:
+    words = {"reference": "baseline", "metric": "validation_accuracy", "better": "higher", "title": "t"}
+    return differences_figure(panels, labels=["a", "b", "c"], **words)
+
+
+CURVES = [Curve("0", [1.0, 2.0], [0.5, 0.9], True), Curve("1", [1.0], [float("nan")], False)]
+BUNDLES = [Bundle("a", [[1.0, 2.0]], [[0.5, 0.9]]), Bundle("b", [], [])]
+METRIC = {"metric": "validation_accuracy", "direction": "maximize"}
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "confusion": lambda: confusion_figure(np.eye(3, dtype=int), title="t"),
     "grid": lambda: image_grid([("black", BLACK), ("white", WHITE)], down="rows", across="columns", title="t"),
+    "bundles": lambda: bundles_figure([("2 epochs", BUNDLES)], **METRIC, units=["epochs"], title="t"),
+    "curves": lambda: learning_curves(CURVES, None, **METRIC, unit="epochs", title="t"),
+    "ranks": lambda: ranks_figure([("a", 1, 2), ("b", 2, 1)], left="2 epochs", right="1 s", title="t"),
     "layers": lambda: layers_figure({"kaiming": layers(1.0, 2.0)}, title="t"),
     "range": lambda: lr_range_figure(LrRange((0.1, 0.2), (2.0, 1.0), (2.0, 1.0), 0.1, 0.1, 0.1, 0.2, None), title="t"),
     "training": lambda: training_curves(measured(), title="t"),
@@ -46,6 +72,47 @@ def test_every_axis_says_what_it_shows(name: str) -> None:
         is_colour_bar = axes.get_label() == "<colorbar>"
         assert axes.get_ylabel()
         assert axes.get_xlabel() or is_colour_bar
+
+
+def test_a_difference_stands_beside_its_own_label_where_another_panel_lacks_one() -> None:
+    a, b, c = (Estimate(name, mean, mean - 0.01, mean + 0.01) for name, mean in (("a", 0.1), ("b", 0.2), ("c", -0.3)))
+    figure = differences(("2 epochs", [a, b, c]), ("1 s", [a, c]))
+
+    for axes, shown in zip(figure.axes, ({"a": 0.1, "b": 0.2, "c": -0.3}, {"a": 0.1, "c": -0.3}), strict=True):
+        labels = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+        points = [line.get_xydata()[0] for line in axes.lines if line.get_marker() in "o^v"]
+        assert {labels[round(y)]: x for x, y in points} == pytest.approx(shown)
+        assert axes.get_ylim() == (2.5, -0.5)
+        assert axes.get_xlabel().startswith("validation accuracy minus that of baseline")
+
+
+def test_what_is_clear_stands_out_and_what_may_be_either_does_not() -> None:
+    better, either = Estimate("a", 0.1, 0.05, 0.15), Estimate("b", 0.1, -0.05, 0.25)
+    one, equal = Estimate("c", 0.1, None, None), Estimate("c", 0.1, 0.1, 0.1)
+
+    def markers(*estimates: Estimate) -> list[str]:
+        return [
+            line.get_marker()
+            for line in differences(("", list(estimates))).axes[0].lines
+            if line.get_marker() != "None"
+        ]
+
+    assert markers(better, either, one) == ["^", "o", "o"]
+    assert markers(equal) == ["o"]
+
+
+def test_a_rank_that_rises_is_blue_and_equals_keep_lines_of_their_own() -> None:
+    figure = ranks_figure([("a", 2, 1), ("b", 1, 2), ("c", 2, 2)], left="l", right="r", title="t")
+    lines = figure.axes[0].lines
+
+    assert [line.get_color() for line in lines] == ["#0072B2", "#D55E00", "#666666"]
+    assert sorted(line.get_ydata()[0] for line in lines) == [1, 2, 3]
+    assert [line.get_ydata()[0] for line in lines] == [2, 1, 3]
+
+
+def test_epochs_are_ticked_where_they_end() -> None:
+    axes = bundles_figure([("", BUNDLES)], **METRIC, units=["epochs"], title="t").axes[0]
+    assert all(tick == round(tick) for tick in axes.get_xticks())
 
 
 def test_a_grid_has_a_name_and_its_images_in_each_row() -> None:

@@ -10,7 +10,7 @@ from small_data import small_digits as small
 
 from study.config import TrialConfig
 from study.range_test import RangeTestError, judge, lr_range, ramp, smooth, steepest_descent, valley
-from study.training import Training
+from study.training import Training, train
 
 RATES = ramp(1e-6, 10.0, 121)
 
@@ -30,6 +30,41 @@ def test_a_known_curve_gives_its_rates() -> None:
     assert result.low < 1e-2
     assert result.diverged is not None
     assert result.diverged > max(result.rates)
+
+
+def test_a_fall_to_chance_counts_for_nothing() -> None:
+    # Outputs that start far too large shrink first, which teaches nothing; then the known curve.
+    losses = [falls_and_diverges(rate) + 8.0 / (1 + (rate / 1e-5) ** 2) for rate in RATES]
+    plain, shrinking = judge(RATES, [falls_and_diverges(rate) for rate in RATES]), judge(RATES, losses, chance=2.3)
+
+    assert shrinking.low == pytest.approx(plain.low, rel=0.5)
+    assert shrinking.high == plain.high
+    assert judge(RATES, losses).low < shrinking.low / 100
+    with pytest.raises(RangeTestError, match=r"never fell .*it began at .*, and chance is 0\.1"):
+        judge(RATES, losses, chance=0.1)
+
+
+def test_a_ramp_that_is_too_short_does_not_claim_to_have_diverged() -> None:
+    with pytest.raises(RangeTestError, match="a ramp of 5 steps is too short, and a suggestion needs 10"):
+        judge(RATES[:5], [2.0, 1.9, 1.8, 1.7, 1.6])
+
+
+def test_a_configuration_by_the_clock_times_no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Training, "_horizon_from_clock", lambda *_: pytest.fail("steps were timed"))
+    by_epochs = lr_range(TrialConfig(batch_size=16), small(), steps=40)
+
+    assert lr_range(TrialConfig(batch_size=16, seconds=3.0), small(), steps=40) == by_epochs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["custom_cnn", "alexnet", "vgg"])
+@pytest.mark.parametrize("optimizer", ["nesterov", "adam"])
+def test_the_valley_trains_each_model(model: str, optimizer: str) -> None:
+    config = TrialConfig(model=model, optimizer=optimizer, dropout=model != "custom_cnn")
+    valley = lr_range(config).valley
+    trained = list(train(config.model_copy(update={"learning_rate": valley, "epochs": 2})))
+
+    assert trained[-1].values["validation_accuracy"] > 0.88
 
 
 def test_no_loss_is_asked_for_beyond_divergence() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from small_data import small_digits
 
@@ -192,10 +192,15 @@ def test_stopped_at_any_step_and_continued_gives_equal_bits(config: TrialConfig,
     assert_continues_exactly(config, cuts)
 
 
-@settings(max_examples=4)
-@given(config=configs(("alexnet", "vgg")), cut=st.integers(0, 7))
-def test_the_large_models_continue_exactly_too(config: TrialConfig, cut: int) -> None:
-    assert_continues_exactly(config, {cut})
+@pytest.mark.parametrize("schedule", ["constant_warmup", "step", "cosine", "one_cycle"])
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam", "adamw"])
+@pytest.mark.parametrize("model", ["custom_cnn", "alexnet", "vgg"])
+def test_every_model_optimizer_and_schedule_continues_exactly(model: str, optimizer: str, schedule: str) -> None:
+    knobs = {"model": model, "optimizer": optimizer, "schedule": schedule, **EVERYTHING}
+    config = TrialConfig(**knobs, epochs=2, batch_size=50, learning_rate=0.01)
+    # A cut within each epoch, and for each case another.
+    place = len(optimizer) + len(schedule)
+    assert_continues_exactly(config, {1 + place % 2, 4 + place % 2})
 
 
 def test_a_run_that_is_finished_early_replays_to_where_it_ended() -> None:

@@ -47,7 +47,7 @@ def test_a_wrong_file_is_refused_with_code_2(call, tmp_path: Path, text: str, me
     [
         (["lr-range", "--low", "50", "--high", "1000"], "the loss diverged after .* start the ramp lower than 50"),
         (["lr-range", "--low", "2", "--high", "1"], "a ramp needs 0 < low < high and at least 2 steps, but got low=2"),
-        (["lr-range", "--model", "vgh"], "model: unknown choice 'vgh', did you mean 'vgg'"),
+        (["lr-range", "--model", "vgh"], "no preset space named 'vgh', did you mean 'vgg'"),
         (["train", "seconds=1e-6"], "seconds=1e-06 is shorter than one step of training"),
         (["train", "batch_size=8001"], "batch_size=8001 is larger than the training set of 8000 images"),
         (["ablate", "--factor", "drpout"], "no factor 'drpout' of custom_cnn, did you mean 'dropout'"),

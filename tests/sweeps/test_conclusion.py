@@ -12,6 +12,7 @@ from sweeps.execution.conclusion import conclude
 from sweeps.running import go_on
 from sweeps.search.history import Noted, TrialKey
 from sweeps.store.ledger import Ledger
+from sweeps.terminal.showing import tell_sweep
 
 PNG = b"\x89PNG"
 
@@ -93,11 +94,33 @@ def test_a_model_stored_before_a_kill_is_not_tested_again(baselines: sweeps.Resu
     assert again == {note.key: note.body for note in baselines.history.noted("scored")}
 
 
+def test_figures_and_checkpoints_that_a_kill_left_are_put_right(baselines: sweeps.Result) -> None:
+    for path in baselines.folder.path.glob("*.png"):
+        path.unlink()
+    go_on(baselines.folder, None, None, "none", verbose=False)
+
+    assert len(list(baselines.folder.path.glob("*.png"))) == 3
+
+
 def test_a_design_that_is_over_stays_over(baselines: sweeps.Result) -> None:
     rows = len(Ledger.open(baselines.folder.ledger, read_only=True).rows())
     go_on(baselines.folder, None, None, "none", verbose=False)
 
     assert len(Ledger.open(baselines.folder.ledger, read_only=True).rows()) == rows
+
+
+def test_a_cell_that_diverges_is_missing_and_brackets_are_no_markup(
+    ray_with_gpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = [{"name": "sound [/x]"}, {"name": "mad", "params": {"learning_rate": 1e30, "optimizer": "sgd"}}]
+    design = {"cells": cells, "seeds": 1, "epochs": 2, "test": True}
+    result = sweeps.run({"name": "diverges", "design": design}, results=tmp_path, progress="none")
+    tell_sweep(result, as_json=False)
+
+    assert result.cells["n"].tolist() == [1, 0]
+    assert result.cells["missing"][1] == "seed 0: pruned diverged: train_loss is nan"
+    assert len(result.trial(1).measurements) == 1
+    assert "sound [/x]" in capsys.readouterr().out
 
 
 def test_a_failed_cell_is_told_and_the_others_are_compared(ray_with_gpus: Path, tmp_path: Path) -> None:

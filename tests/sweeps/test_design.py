@@ -95,6 +95,14 @@ def test_a_design_survives_the_round_trip_through_its_table() -> None:
         ({"design": {"cells": [{"name": "a", "params": {"epochs": 3}}], "epochs": 2}}, "epochs stands in the design"),
         ({"design": {"cells": [{"name": "a", "params": {"optimiser": "sgd"}}]}}, "did you mean 'optimizer'"),
         ({"design": {"cells": [{"name": "a", "params": {"dropout_rate": 0.5}}]}}, "cell 'a': dropout_rate=0.5 has no"),
+        ({"design": {"cells": [{"name": "a", "preset": "vgg", "params": [1]}]}}, r"cells\.0\.params: .*dictionary"),
+        ({"design": {"cells": CELLS, "seconds": float("inf")}}, "design: seconds: input should be a finite number"),
+        ({"design": {"cells": CELLS, "seeds": True}}, "design: seeds: input should be a valid integer"),
+        ({"design": {"cells": CELLS}, "metric": "acc"}, "metric: the study's models report no 'acc'"),
+        (
+            {"design": {"cells": [{"name": "a"}], "test": True}, "target": "functions:bowl"},
+            "a function has no test set",
+        ),
         ({"design": {"cells": [{"name": "a", "preset": "vgh"}]}}, "no preset space named 'vgh', did you mean 'vgg'"),
         (
             {"design": {"cells": [{"name": "a", "preset": "custom_cnn", "params": {"dropout_rate": 0.5}}]}},

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from simulation import small_spec
@@ -9,7 +10,7 @@ from simulation import small_spec
 from study.measurement import Measurement
 from sweeps.search.history import DIVERGED, Asked, History, Measured, Stamp, TrialKey
 from sweeps.search.pruning import decide, levels, promotion
-from sweeps.spec import SweepSpec
+from sweeps.spec import SweepSpec, load_spec
 
 
 class Records:
@@ -45,6 +46,23 @@ class Records:
 
 def records(variant: str = "promote", **pruning: object) -> Records:
     return Records(small_spec(pruning={"variant": variant, "max_fidelity": 9, **pruning}))
+
+
+@pytest.mark.parametrize("replicate", [0, 1])
+@pytest.mark.parametrize("name", ["train_loss", "validation_loss"])
+def test_a_model_whose_loss_is_not_finite_has_diverged_whatever_its_accuracy(name: str, replicate: int) -> None:
+    spec = load_spec({"name": "m", "trials": 3, "space": {"learning_rate": {"float": [0.01, 0.1]}}})
+    history, key = History(), TrialKey(0, replicate)
+    values = {"validation_accuracy": 0.1, "train_loss": 2.0, "validation_loss": 2.0, name: math.nan}
+    for row in (Asked(key, {}, 0, 0), Measured(key, Measurement(1, 1, 1.0, 0.0, values))):
+        history.apply(Stamp(history.last.seq + 1, 0.0), row)
+    decision = decide(spec, history, history.trials[key])
+    assert decision is not None
+    history.apply(Stamp(3, 0.0), decision)
+
+    assert decision.reason == f"diverged: {name} is nan"
+    assert history.trials[key].state == "pruned"
+    assert history.trials[key].value("validation_accuracy") is None
 
 
 def test_rungs_lie_below_the_full_fidelity() -> None:

@@ -21,6 +21,7 @@ from sweeps.search.ranges import RangeKey, due, range_config, range_keys, with_m
 from sweeps.search.suggestion import suggest
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
+from sweeps.terminal.showing import outcome_lines
 
 OPTIMIZERS = {"choice": ["nesterov", "adam"]}
 SPACE = {"optimizer": OPTIMIZERS, "learning_rate": {"range_test": True}, "batch_size": {"choice": [128, 512]}}
@@ -49,6 +50,15 @@ def test_one_test_for_each_optimizer_of_the_space() -> None:
     assert range_keys(spec_of({"learning_rate": {"range_test": True}})) == [RangeKey("nesterov")]
     assert range_keys(spec_of({"optimizer": "adam", "learning_rate": {"range_test": True}})) == [RangeKey("adam")]
     assert range_keys(load_spec("quickstart")) == []
+
+
+def test_no_test_for_an_optimizer_that_has_no_learning_rate_to_search() -> None:
+    space = {**SPACE, "learning_rate": {"range_test": True, "when": {"optimizer": ["adam"]}}}
+
+    assert range_keys(spec_of(space)) == [RangeKey("adam")]
+    measured = with_measured_space(spec_of(space), history_of("adam")).space
+    assert measured.defaults() == {"optimizer": "nesterov", "batch_size": 128}
+    assert suggest(spec_of(space), history_of("adam"), 0) == {"optimizer": "nesterov", "batch_size": 128}
 
 
 def test_a_test_climbs_with_the_baseline_and_its_optimizers_own_knobs() -> None:
@@ -116,6 +126,10 @@ def test_optuna_sees_the_share_of_the_range() -> None:
     ("table", "message"),
     [
         ({"space": {"momentum": {"range_test": True}}}, "range_test measures the learning_rate .* not 'momentum'"),
+        (
+            {"space": {**SPACE, "optimizer": {"choice": ["sgd", "adamx"]}}},
+            "unknown choice 'adamx', did you mean 'adam'",
+        ),
         ({"space": SPACE, "target": "functions:bowl"}, "range_test measures the learning_rate of the study's models"),
         (
             {"space": {**SPACE, "model": {"choice": ["vgg", "alexnet"]}}},
@@ -132,8 +146,8 @@ def test_a_range_test_of_anything_else_is_refused(table: dict[str, Any], message
 
 
 @pytest.fixture
-def driver(folder: SweepFolder) -> Driver:
-    driver = open_driver(folder, spec_of())
+def driver(tmp_path: Path) -> Driver:
+    driver = open_driver(SweepFolder(tmp_path / "results", "ranged"), spec_of())
     driver.start({})
     return driver
 
@@ -155,9 +169,9 @@ def test_the_tests_are_handed_out_first_and_the_search_waits_for_all_of_them(dri
     assert leg.params["learning_rate"] == 2e-2
 
 
-def test_a_test_made_before_a_kill_is_not_made_again(driver: Driver, folder: SweepFolder) -> None:
+def test_a_test_made_before_a_kill_is_not_made_again(driver: Driver) -> None:
     make(driver, driver.next_leg())
-    again = open_driver(folder, driver.spec)
+    again = open_driver(driver.folder, driver.spec)
     again.start({})
 
     leg = again.next_leg()
@@ -180,9 +194,12 @@ def test_a_ramp_that_gives_no_bounds_ends_the_sweep_in_one_line(driver: Driver) 
     leg = driver.next_leg()
     assert isinstance(leg, RangeLeg)
     with pytest.raises(
-        SweepError, match=r"range test of 'nesterov' failed .the loss diverged at once.*give learning_rate its bounds"
+        SweepError,
+        match=r"test of 'nesterov' found no bounds .the loss diverged at once.: give learning_rate its bounds",
     ):
         driver.receive(leg.key, Message("failed", reason="RangeTestError: the loss diverged at once"))
+    lines = outcome_lines(sweeps.load("ranged", results=driver.folder.results))
+    assert "failed before: the range test of 'nesterov' found no bounds (the loss diverged at once)" in lines
 
 
 # On a real Ray.

@@ -1,5 +1,6 @@
 """One run from a file or from knobs: stored as an experiment that gives its recorded accuracy back and replays."""
 
+import json
 import re
 import shutil
 import signal
@@ -11,7 +12,7 @@ import pytest
 
 from study.config import TrialConfig
 from study.data import load
-from study.experiments import load_experiment
+from study.experiments import SEAL, _sealed, load_experiment
 from sweeps.design import with_defaults
 from sweeps.errors import SpecError
 from sweeps.terminal.single import read_config, reproduce_one, train_one
@@ -57,12 +58,24 @@ def test_knobs_change_the_file_and_without_one_the_models_baseline(tmp_path: Pat
         (["optimizer=adma"], "knobs: optimizer: unknown choice 'adma', did you mean 'adam'"),
         (["epochz=2"], "knobs: unknown knob 'epochz', did you mean 'epochs'"),
         (["dropout_rate=0.5"], "dropout_rate=0.5 has no effect: it needs dropout=True"),
+        (["epochs=1", "epochs=2"], "the knob 'epochs' is given twice: keep one"),
+        (["a=b/one.toml"], r"a=b/one\.toml can't be read"),
         (["a.toml", "b.toml"], "one file at most, but got a.toml, b.toml"),
     ],
 )
 def test_a_wrong_knob_names_the_nearest_or_the_rule(words: list[str], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         read_config(words)
+
+
+@pytest.mark.parametrize("words", [["train", "epochs=1"], ["lr-range"]])
+def test_results_that_cannot_be_kept_are_refused_before_any_step(call, tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "taken").write_text("a file")
+    code, out, err = call(*words, "--results", "taken")
+
+    assert code == 4
+    assert "can't be written" in err
+    assert out == ""
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +94,13 @@ def test_a_stored_experiment_replays_from_its_folder(call, trained: Path) -> Non
     assert reproduce_one(trained, None).identical
 
 
-def test_a_run_stopped_by_ctrl_c_is_stored_to_its_step_and_replays(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_stopped_by_a_signal_is_stored_to_its_step_and_replays(tmp_path: Path, number: signal.Signals) -> None:
     command = [str(Path(sys.executable).with_name("sweeps")), "train", "epochs=1000", "batch_size=512"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("epoch 1: ")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate()
 
     assert process.returncode == 130
@@ -107,6 +121,27 @@ def test_a_run_that_diverges_ends_and_says_what_to_do(call, tmp_path: Path) -> N
     assert len(stored.measurements) == 1
     assert stored.metadata["exit_reason"].startswith("diverged: train_loss is")
     assert "stored in results/custom_cnn/exp_1" in out
+
+
+def test_weights_that_give_another_accuracy_are_not_identical(trained: Path, tmp_path: Path, call) -> None:
+    folder = tmp_path / "exp_1"
+    shutil.copytree(trained, folder)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["measurements"][-1]["values"]["validation_accuracy"] += 0.001
+    metrics.pop(SEAL)
+    (folder / "metrics.json").write_text(json.dumps(_sealed(metrics)))
+    code, out, _ = call("reproduce", str(folder))
+
+    assert code == 1
+    assert "different: experiment" in out
+    assert "the stored weights give accuracy" in out
+
+
+def test_a_trial_of_an_experiment_is_refused(call, trained: Path) -> None:
+    code, _, err = call("reproduce", str(trained), "--trial", "7")
+
+    assert code == 2
+    assert "--trial belongs to a sweep" in err
 
 
 @pytest.mark.parametrize(

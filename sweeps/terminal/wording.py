@@ -1,0 +1,48 @@
+"""Errors at the edge: whatever a command raises is said in one line, and gives its exit code."""
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer._click.exceptions import UsageError  # typer carries its own copy of click
+
+from sweeps.errors import SweepError
+
+
+def worded(command: Callable[[], Any]) -> int:
+    """Run a command; an error becomes one line, and gives its exit code."""
+    try:
+        return int(command() or 0)
+    except BrokenPipeError:
+        return 1
+    except (Exception, KeyboardInterrupt) as error:
+        return _say(*_words(error))
+
+
+def _words(error: BaseException) -> tuple[str, int]:
+    """What to say of an error, and the exit code."""
+    from search_spaces import SpaceError
+    from study.config import ConfigError
+    from study.data import DataError
+    from study.experiments import ExperimentError
+
+    match error:
+        case SweepError():
+            return str(error), error.exit_code
+        case SpaceError() | ConfigError() | DataError():
+            return str(error), 2
+        case ExperimentError():
+            return str(error), 4
+        case UsageError():
+            command = error.ctx.command_path if error.ctx else "sweeps"
+            return f"{error.format_message().rstrip('.')}. See `{command} --help`.", 2
+        case KeyboardInterrupt():
+            return "stopped", 130
+    # Not one of ours: a defect, or the machine. Still one line; --debug shows where.
+    return f"{type(error).__name__}: {error} (put --debug after `sweeps` to see where)", 1
+
+
+def _say(text: str, code: int) -> int:
+    text = " ".join(text.split())
+    typer.echo(f"error: {text}", err=True)
+    return code

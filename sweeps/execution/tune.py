@@ -112,6 +112,16 @@ class _LegScheduler(TrialScheduler):
         """Nothing was kept."""
 
 
+class _Silent(ray.tune.ProgressReporter):
+    """Tune's own table, which a notebook would show empty: progress is ours."""
+
+    def should_report(self, trials: list[Trial], done: bool = False) -> bool:
+        return False
+
+    def report(self, trials: list[Trial], done: bool, *sys_info: str) -> None:
+        """Never asked."""
+
+
 class _ActorCallback(ray.tune.Callback):
     """Remembers the actors, and names each task of a reused one after its trial of the moment.
 
@@ -146,6 +156,7 @@ def execute(driver: Driver, worker: type[Trainable], slots: int) -> None:
                 name=driver.spec.name,
                 storage_path=scratch,
                 verbose=0,
+                progress_reporter=_Silent(),
                 callbacks=[_ActorCallback(bridge)],
                 checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
                 failure_config=FailureConfig(max_failures=0),

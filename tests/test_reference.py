@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from sweeps.search.effects import interval
+
 REFERENCE = Path(__file__).parents[1] / "results/reference"
 
 
@@ -32,6 +34,25 @@ def test_the_baselines_told_are_those_of_the_table() -> None:
         assert row["test accuracy"] == with_interval(cell["test_accuracy"], cell["test_low"], cell["test_high"])
         assert float(row["s an epoch"]) == pytest.approx(cell["epoch_seconds"], rel=0.02)
         assert float(row["s a run"]) == pytest.approx(cell["seconds"], rel=0.02)
+
+
+def test_what_range_tests_bought_is_told_as_it_came_out() -> None:
+    runs = pd.read_parquet(REFERENCE / "range_test/quickstart_space.parquet")
+    names = ("winner_mean", "searched", "test_accuracy", "ramp_epochs", "epochs_trained", "epochs_until_good")
+    means = runs.groupby("arm")[list(names)].mean()
+    by_seed = runs.pivot_table(index="seed", columns="arm", values="winner_mean")
+    text = (REFERENCE / "README.md").read_text("utf-8")
+
+    assert len(by_seed) >= 5
+    for row in rows("bounds"):
+        arm, *told = row.values()
+        assert [float(value) for value in told] == pytest.approx(means.loc[arm].tolist(), abs=0.05)
+        assert [float(value) for value in told[:3]] == pytest.approx(means.loc[arm].tolist()[:3], abs=0.00006)
+    for arm, start in (("preset", "paired by seed: "), ("wide", "minus wide: ")):
+        found = interval((by_seed["measured"] - by_seed[arm]).tolist())
+        assert found is not None
+        low, high = (f"{bound:+.4f}".replace("-", "−") for bound in (found.low, found.high))
+        assert re.search(rf"{start}\{found.mean:+.4f}, (95 % interval )?{low}\s+to\s+\{high}", text)
 
 
 def test_the_small_cnn_is_where_it_should_be() -> None:

@@ -57,7 +57,8 @@ def run(
         gpus_per_trial=gpus_per_trial,
     )
     folder, named = new_folder(Path(results), loaded, name_was_given=name is not None)
-    start(named, folder, target, _path(data_dir), progress, verbose=verbose)
+    note = "" if named.name == loaded.name else f"{loaded.name!r} is taken: this sweep is {named.name!r}"
+    start(named, folder, target, _path(data_dir), progress, verbose=verbose, note=note)
     return Result(folder, target)
 
 

@@ -31,11 +31,14 @@ Data = Annotated[str, typer.Option(help="mnist_sample (embedded), mnist, fashion
 
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training set; 9 where neither limit is given.")]
 Seconds = Annotated[float | None, typer.Option(help="Seconds of training; with --epochs too, both are compared.")]
-Seeds = Annotated[int, typer.Option(help="How many seeds each cell is trained on.")]
+Seeds = Annotated[int, typer.Option(help="How often each configuration is trained, each time from another seed.")]
 Seed = Annotated[int, typer.Option(help="The one seed from which all others derive.")]
 CpusPerTrial = Annotated[float | None, typer.Option(help="CPUs a trial occupies; may be a fraction.")]
 GpusPerTrial = Annotated[float | None, typer.Option(help="GPUs a trial occupies; fractions share one.")]
-DesignName = Annotated[str | None, typer.Option(help="Name under which it can be resumed and shown.")]
+DesignName = Annotated[
+    str | None,
+    typer.Option(help="Name to resume and show it by; baseline or ablation-MODEL without, -2, -3 where that is taken."),
+]
 
 RESULTS = Path("results")
 _MODEL = ["custom_cnn"]
@@ -338,8 +341,10 @@ def ablate(
 ) -> None:
     """Change one thing of a model's baseline at a time, and see what each change does.
 
-    Every cell trains on the same seeds, so that differences are taken in pairs; each comes with its 95 % interval. An
-    optimizer brings its own usual learning rate. The test set is not read.
+    Factors: optimizer, schedule, init, label_smoothing, dropout, weight_decay, batch_size, rotation, color_jitter,
+    perspective. Each other value of a factor is a cell of its own, beside the baseline. Every cell trains on the same
+    seeds, so that differences are taken in pairs; each comes with its 95 % interval. An optimizer brings its own usual
+    learning rate. The test set is not read.
     """
     from sweeps.api import ablate as run_ablation
 
@@ -367,12 +372,10 @@ def clean(
     name: Annotated[str | None, typer.Argument(help="A sweep that is over, whose checkpoints may go.")] = None,
     results: Results = RESULTS,
 ) -> None:
-    """Remove what dead Rays left behind and, with a NAME, the checkpoints of a sweep that is over."""
+    """Remove the checkpoints of a sweep that is over or, without a NAME, what dead Rays of this user left behind."""
     from sweeps.terminal.cleaning import clean_rays, clean_sweep
 
-    if name is not None:
-        typer.echo(clean_sweep(name, results))
-    typer.echo(clean_rays())
+    typer.echo(clean_rays() if name is None else clean_sweep(name, results))
 
 
 def main() -> None:

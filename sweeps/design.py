@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from search_spaces import Choice, Constant, Parameter, Scalar, SearchSpace, preset
+from search_spaces import Choice, Constant, Parameter, Scalar, SearchSpace, SpaceError, preset, preset_names
+from search_spaces.space import hint
 from sweeps.section import Section
 
 BY_EPOCHS, BY_CLOCK = "epochs", "wall-clock"  # the protocols: fixed epochs, fixed seconds of training
@@ -108,6 +109,8 @@ def with_defaults(model: str, changes: Mapping[str, Scalar]) -> dict[str, Scalar
 
     A change that the preset doesn't know, such as `epochs`, is added. SpaceError for an unknown model.
     """
+    if model not in preset_names():
+        raise SpaceError(f"no model {model!r}{hint(model, preset_names())}")
     walked = preset(model).walk(lambda name, parameter: changes.get(name, parameter.default))  # type: ignore[arg-type]
     return {"model": model, **walked, **changes}
 

@@ -17,6 +17,6 @@ def check_name(name: str) -> str:
     if not is_name(name):
         raise SpecError(
             f"a sweep's name is letters, digits, '.', '_' and '-' (at most 80, the first a letter or digit), "
-            f"but got {name!r}: choose another with --name"
+            f"but got {name!r}: give a name like that, not a path"
         )
     return name

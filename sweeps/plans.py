@@ -32,7 +32,7 @@ def factors(space: SearchSpace) -> list[str]:
 
 def baseline_cells(models: Sequence[str]) -> list[Cell]:
     """One cell for each model: every parameter at the default of the model's preset space."""
-    return [Cell(name=model, params=with_defaults(model, {})) for model in models]
+    return [Cell(name=model, params=with_defaults(model, {})) for model in dict.fromkeys(models)]
 
 
 def ablation_cells(model: str, chosen: Sequence[str] | None = None) -> list[Cell]:
@@ -40,10 +40,10 @@ def ablation_cells(model: str, chosen: Sequence[str] | None = None) -> list[Cell
 
     SpaceError for an unknown model or factor.
     """
+    cells = [Cell(name=REFERENCE, params=with_defaults(model, {}))]
     space = preset(model)
     known = factors(space)
-    cells = [Cell(name=REFERENCE, params=with_defaults(model, {}))]
-    for factor in known if chosen is None else chosen:
+    for factor in known if chosen is None else dict.fromkeys(chosen):
         if factor not in known:
             raise SpaceError(f"no factor {factor!r} of {model}{hint(factor, known)}")
         for level in _levels(space, factor):

@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.errors import SpecError, SweepError
+from sweeps.errors import SpecError
 from sweeps.execution.targets import Function, resolve
 from sweeps.search.effects import Effect, effects
 from sweeps.search.extension import as_extended
@@ -106,14 +106,20 @@ class Result:
             key = final_key(self.history)
             if key is None:
                 is_over = self.history.outcome is not None
-                what = "name a trial by its number" if is_over else f"finish it with `sweeps resume {self.name}`"
-                raise SweepError(f"the sweep {self.name!r} has no winner: {what}")
+                what = (
+                    "name a trial by its number with --trial"
+                    if is_over
+                    else f"finish it with `sweeps resume {self.name}`"
+                )
+                raise SpecError(f"the sweep {self.name!r} has no winner: {what}")
             return self.history.trials[key]
         number, _, replicate = str(trial).partition("-seed")
         if number.isdecimal() and (not replicate or replicate.isdecimal()):
             found = self.history.trials.get(TrialKey(int(number), int(replicate or 0)))
             if found is not None:
                 return found
+        if not self.history.search:
+            raise SpecError(f"the sweep {self.name!r} has no trial yet: go on with `sweeps resume {self.name}`")
         last = len(self.history.search) - 1
         raise SpecError(
             f"the sweep {self.name!r} has no trial {trial!r}: give best, 0 … {last}, or a label like 0-seed1"

@@ -25,16 +25,23 @@ from sweeps.terminal.progress import Form, Progress
 
 
 def start(
-    spec: SweepSpec, folder: SweepFolder, function: Function | None, data_dir: Path | None, form: Form, *, verbose: bool
+    spec: SweepSpec,
+    folder: SweepFolder,
+    function: Function | None,
+    data_dir: Path | None,
+    form: Form,
+    *,
+    verbose: bool,
+    note: str = "",
 ) -> None:
-    """Run a new sweep to its end; LedgerError if its folder holds one already."""
+    """Run a new sweep to its end, and say `note` first; LedgerError if its folder holds one already."""
     function = function or (resolve(spec.target) if spec.target else None)
     folder.create()
     with lease(folder.lease, spec.name):
         _write_spec(folder, spec)
         with closing(Ledger.create(folder.ledger, spec)) as ledger:
             try:
-                _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose)
+                _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose, note=note)
             except (SweepError, DataError) as error:
                 # Refused before anything began: there is nothing to resume, and the name is free again.
                 if not ledger.rows() and not isinstance(error, InterruptedSweepError):
@@ -77,6 +84,7 @@ def _drive(
     form: Form,
     *,
     verbose: bool,
+    note: str = "",
 ) -> None:
     from sweeps.store.export import write_tables
     from sweeps.store.figures import write_figures
@@ -100,6 +108,8 @@ def _drive(
             session(spec.resources, verbose=verbose) as ready,
             stop_signals(_stop),
         ):
+            if note:
+                progress.say(f"note: {note}")
             progress.opened(ready)
             _run(driver, function, data_dir, ready.slots, progress)
     except KeyboardInterrupt:
@@ -142,7 +152,7 @@ def is_over(spec: SweepSpec, history: History) -> bool:
     """Whether nothing is left to do, so that not even Ray is needed to find out."""
     if history.outcome is None:
         return False
-    time_is_over = spec.search_time is not None and history.elapsed(history.last.time) >= spec.search_time
+    time_is_over = spec.search_time is not None and history.worked >= spec.search_time
     return isinstance(next_work(spec, history, (), time_is_over), Finished)
 
 

@@ -127,6 +127,11 @@ class SweepSpec(Section):
     def _check_training(self) -> None:
         if self.metric not in METRICS:
             raise ValueError(f"metric: the study's models report no {self.metric!r}{hint(self.metric, METRICS)}")
+        for variant in self.design.variants if self.design else ():
+            try:
+                self.trial_config(variant.params, seed=0)
+            except ConfigError as error:
+                raise ValueError(f"design: cell {variant.cell!r}: {error}") from None
         knobs = [name for name in TrialConfig.model_fields if name != "seed"]
         for name in (*self.training, *self.space.parameters):
             if name not in knobs:
@@ -137,11 +142,6 @@ class SweepSpec(Section):
             raise ValueError("a sweep has one data set: put `dataset` into [training]")
         if self.pruning.max_fidelity is not None:
             raise ValueError("pruning.max_fidelity is for functions: a model's is training.epochs")
-        for variant in self.design.variants if self.design else ():
-            try:
-                self.trial_config(variant.params, seed=0)
-            except ConfigError as error:
-                raise ValueError(f"design: cell {variant.cell!r}: {error}") from None
         self.trial_config(self.baseline, seed=0)
 
     @property

@@ -9,6 +9,7 @@ from study.figures.style import (
     GREEN,
     GREY,
     VERMILLION,
+    note_hidden,
     plain,
     plain_axes,
     shown_range,
@@ -47,7 +48,10 @@ def learning_curves(
         style = "-" if curve.is_kept else "--"
         axes.plot(curve.fidelity, curve.values, style, marker=".", color=colour, linewidth=width, zorder=order)
     _legend(axes, curves, winner)
-    axes.set_ylim(*shown_range([value for curve in curves for value in curve.values], direction))
+    values = [value for curve in curves for value in curve.values]
+    limits = shown_range(values, direction)
+    axes.set_ylim(*limits)
+    note_hidden(axes, values, limits)
     axes.set_xlabel(f"training seen ({unit})")
     ticks_at_whole_numbers(axes, max((x for curve in curves for x in curve.fidelity), default=0))
     axes.set_ylabel(with_unit(metric))
@@ -83,7 +87,7 @@ def training_curves(measurements: "Sequence[Measurement]", *, title: str) -> "Fi
         axes.set_ylabel(f"{name} ({unit})")
         axes.legend(frameon=False, fontsize=8)
     rates.plot(epochs, [m.values["learning_rate"] for m in measurements], marker=".", color="black")
-    rates.set_ylabel("learning rate")
+    rates.set_ylabel("learning rate (per step)", fontsize=8)
     for axes in (losses, accuracies, rates):
         axes.set_xlabel("training seen (epochs)")
         ticks_at_whole_numbers(axes, max(epochs, default=0))

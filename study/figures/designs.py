@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from study.figures.style import BLUE, PALETTE, VERMILLION, plain, shown_range, ticks_at_whole_numbers, with_unit
+from study.figures.style import (
+    BLUE,
+    PALETTE,
+    VERMILLION,
+    note_hidden,
+    plain,
+    shown_range,
+    ticks_at_whole_numbers,
+    with_unit,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +103,10 @@ def bundles_figure(
         axes.legend(frameon=False, fontsize=8)
         plain(axes)
     shown = [y for _, bundles in panels for bundle in bundles for ys in bundle.values for y in ys]
-    all_axes[0].set_ylim(*shown_range(shown, direction))
+    limits = shown_range(shown, direction)
+    all_axes[0].set_ylim(*limits)
+    for axes, (_, bundles) in zip(all_axes, panels, strict=True):
+        note_hidden(axes, [y for bundle in bundles for ys in bundle.values for y in ys], limits)
     all_axes[0].set_ylabel(with_unit(metric))
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     return figure
@@ -118,7 +130,7 @@ def ranks_figure(ranks: "Sequence[tuple[str, int, int]]", *, left: str, right: s
     axes.set_xlabel("protocol")
     axes.set_xlim(-0.75, 1.75)
     axes.set_yticks([])
-    axes.set_ylabel("rank by mean (1 is best)")
+    axes.set_ylabel("rank (1 is best)")
     axes.invert_yaxis()
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(False)

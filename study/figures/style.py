@@ -36,11 +36,19 @@ def plain(axes: "Axes") -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def note_hidden(axes: "Axes", values: Sequence[float], limits: tuple[float, float]) -> None:
+    """Say how many values lie beyond the axis, or are no numbers: a picture must not hide them silently."""
+    count = sum(not limits[0] <= value <= limits[1] for value in values)
+    if count:
+        text = f"{count} report{'' if count == 1 else 's'} beyond this axis"
+        axes.text(0.99, 1.01, text, transform=axes.transAxes, ha="right", fontsize=7, color="#666666")
+
+
 def ticks_at_whole_numbers(axes: "Axes", largest: float) -> None:
-    """Ticks where an epoch or a report ends; a horizontal axis that is shorter than two keeps its fractions."""
+    """Ticks where an epoch or a report ends; a horizontal axis that is shorter than one keeps its fractions."""
     from matplotlib.ticker import MaxNLocator
 
-    if largest >= 2:
+    if largest >= 1:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from sweeps.errors import ResourceError
 from sweeps.spec import Resources
@@ -83,9 +85,15 @@ def session(resources: Resources, *, verbose: bool = False) -> Iterator[Session]
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
         # Ray sets this where it asks for a token, which is its default on one machine since 2.59.
         yield Session(slots, _dashboard(), notes, needs_token=os.environ.get("RAY_AUTH_MODE") == "token")
-    finally:
+    except BaseException:
         if is_ours:
+            ray.shutdown()  # its folder stays: the logs in it may tell why
+        raise
+    else:
+        if is_ours:
+            node: Any = ray._private.worker._global_node
             ray.shutdown()
+            shutil.rmtree(node.get_session_dir_path(), ignore_errors=True)
 
 
 def _import_ahead() -> None:

@@ -3,10 +3,8 @@
 from typing import Any
 
 from sweeps.errors import SpecError
-from sweeps.search.history import History, Noted
+from sweeps.search.history import EXTENDED, History, Noted
 from sweeps.spec import SweepSpec, parse_duration
-
-NOTE = "extended"  # kind of note in the ledger
 
 
 def extension(spec: SweepSpec, trials: int | None, time: str | float | None) -> Noted | None:
@@ -21,7 +19,7 @@ def extension(spec: SweepSpec, trials: int | None, time: str | float | None) -> 
         raise SpecError(f"{spec.name!r} can't be extended by trials: {why}")
     if time is not None and spec.time is None:
         raise SpecError(f"{spec.name!r} can't be extended by time: it has no limit")
-    return Noted(NOTE, {"trials": trials or 0, "seconds": _seconds(time)})
+    return Noted(EXTENDED, {"trials": trials or 0, "seconds": _seconds(time)})
 
 
 def _seconds(time: str | float | None) -> float:
@@ -38,7 +36,7 @@ def _seconds(time: str | float | None) -> float:
 
 def as_extended(spec: SweepSpec, history: History) -> SweepSpec:
     """The spec with all that was added to it."""
-    notes = [note.body for note in history.noted(NOTE)]
+    notes = [note.body for note in history.noted(EXTENDED)]
     if not notes:
         return spec
     return spec.extended(sum(body["trials"] for body in notes), sum(body["seconds"] for body in notes))

@@ -14,6 +14,7 @@ from study.measurement import Measurement
 State = Literal["running", "paused", "cut", "pruned", "complete", "failed"]
 Verdict = Literal["continue", "pause", "promote", "stop"]
 
+EXTENDED = "extended"  # the kind of note that gives a sweep more trials or time; written between sessions
 DIVERGED = -1  # the rung number of the decision that ends a trial whose metric is not finite
 
 
@@ -144,6 +145,7 @@ class History:
         self.last = Stamp(0, 0.0)
         self._spent = 0.0  # wall-clock of the sessions before the current one, s
         self._session: float | None = None
+        self._worked = 0.0  # time of the last row that a session wrote
         for stamp, row in rows:
             self.apply(stamp, row)
 
@@ -167,6 +169,8 @@ class History:
             case Noted():
                 self._note(stamp, row)
         self.last = stamp
+        if not (isinstance(row, Noted) and row.kind == EXTENDED):
+            self._worked = stamp.time
 
     def _decide(self, stamp: Stamp, row: Decided) -> None:
         trial = self.trials[row.key]
@@ -182,12 +186,17 @@ class History:
         self.notes.append((stamp, row))
         if row.kind == "session":
             if self._session is not None:
-                self._spent += self.last.time - self._session
+                self._spent += self._worked - self._session
             self._session = stamp.time
 
     def elapsed(self, now: float) -> float:
         """Wall-clock that the sweep's sessions used, s; the time between them doesn't count."""
         return self._spent + (now - self._session if self._session is not None else 0.0)
+
+    @property
+    def worked(self) -> float:
+        """Wall-clock that the sweep's sessions used up to their last row, s."""
+        return self.elapsed(self._worked)
 
     def noted(self, kind: str) -> Iterator[Noted]:
         """The notes of a kind, in order."""

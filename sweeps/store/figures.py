@@ -27,7 +27,7 @@ def figures(spec: SweepSpec, history: History) -> "Mapping[str, Figure]":
     drawn = {}
     if len(spec.design.cells) > 1:
         drawn["differences"] = _differences(spec, found)
-    if len(spec.design.protocols) > 1:
+    if len(spec.design.protocols) > 1 and len(spec.design.cells) > 1:
         drawn["ranks"] = _ranks(spec, found)
     if len(spec.design.cells) <= _FEW:
         drawn["runs"] = _runs(spec, history)

@@ -63,12 +63,15 @@ def outcome_lines(result: Result) -> list[str]:
         return lines + [f"failed before: {note.body['reason']}" for note in result.history.noted(FAILURE_NOTE)]
     if result.spec.design:
         figures = ", ".join(path.name for path in sorted(result.folder.path.glob("*.png")))
+        stored = [note.body["experiment"] for note in result.history.noted("scored")]
         return [
             f"{outcome['complete']} of {result.spec.trials} trials came to their end",
+            *([f"models: {', '.join(stored)} in {result.folder.results}"] if stored else []),
             f"tables: {result.folder.path}/*.parquet, figures: {figures}",
+            f"check:  sweeps reproduce {result.name} --trial 0{_results_option(result)}",
         ]
     if outcome["winner"] is None:
-        return [f"no winner: {outcome['reason']}"]
+        return [f"no winner: {outcome['reason']}", *_time_was_over(result)]
     metric, winner = outcome["metric"], outcome["winner"]
     baseline = outcome["baseline_mean"]
     against = (
@@ -83,9 +86,20 @@ def outcome_lines(result: Result) -> list[str]:
     if "test_accuracy" in outcome:
         lines.append(f"test set, read once: accuracy {outcome['test_accuracy']:.4f}, loss {outcome['test_loss']:.4f}")
         lines.append(f"model:  {result.experiment}")
+    lines += _time_was_over(result)
     lines.append(f"tables: {result.folder.path}/*.parquet")
     lines.append(f"check:  sweeps reproduce {result.name}{_results_option(result)}")
     return lines
+
+
+def _time_was_over(result: Result) -> list[str]:
+    """Said where the budget ended the search before its trials were all there."""
+    cut = [trial for trial in result.history.search if trial.state == "cut"]
+    begun = len(result.history.search)
+    if begun == result.spec.trials and not cut:
+        return []
+    ended = f"the time was over after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
+    return [f"{ended}: `sweeps resume {result.name} --time +10m` goes on"]
 
 
 def _s(count: int) -> str:
@@ -127,7 +141,7 @@ def _result_cell(sweep: dict[str, Any]) -> str:
     if outcome is None:
         return "not over"
     if "complete" in outcome:
-        return f"{outcome['complete']} cells × seeds compared"
+        return f"{outcome['complete']} of {sweep['asked_for']} trials of a design compared"
     if outcome["winner"] is None:
         return "no winner"
     return f"trial {outcome['winner']}, mean {outcome['metric']} {outcome['mean']:.4f}"
@@ -219,15 +233,21 @@ def _selection_table(result: Result) -> Table:
 
 
 def _trials_table(result: Result) -> Table:
-    table = Table(title="trials of the search", box=None, header_style="bold", title_justify="left")
+    design = result.spec.design
+    title = "trials of the design" if design else "trials of the search"
+    table = Table(title=title, box=None, header_style="bold", title_justify="left")
     unit = result.spec.fidelity_unit
-    for title in ("trial", "state", result.spec.metric, unit, "s", "parameters", "reason"):
-        table.add_column(title, no_wrap=title != "parameters", overflow="ellipsis")
+    what = "cell" if design else "parameters"
+    for title in ("trial", "state", result.spec.metric, unit, "s", what, "reason"):
+        table.add_column(title, no_wrap=title != what, overflow="ellipsis")
     for trial in result.history.search:
         last = trial.last
         numbers = (trial.value(result.spec.metric), last.fidelity if last else None, last.seconds if last else None)
         reason = trial.reason.splitlines()[0] if trial.reason else ""
         params = params_in_brief(result.spec.space.in_order(trial.params))
+        if design:
+            variant, replicate = design.place(trial.key.number)
+            params = ", ".join(filter(None, (variant.cell, variant.protocol, f"seed {replicate}")))
         _add_row(table, trial.key.label, trial.state, *(_cell(n) for n in numbers), params, reason)
     return table
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.config import ConfigError, TrialConfig
+from study.files import replacing
 from sweeps.design import with_defaults
 from sweeps.errors import InterruptedSweepError, SpecError, SweepError
 from sweeps.signals import stop_signals
-from sweeps.store.folders import check_writable
+from sweeps.store.folders import check_writable, writing
 
 if TYPE_CHECKING:
     from study.comparison import Replay
@@ -58,6 +59,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise SpecError(f"{path} can't be read ({getattr(error, 'strerror', error)})") from error
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{path} is not valid TOML: {error}") from error
+    if {"space", "design", "trials"} & table.keys():
+        raise SpecError(f"{path} describes a sweep, not one training run: `sweeps run {path}`")
     if "target" in table:
         raise SpecError(f"{path} belongs to a user's function: `sweeps train` trains the study's models")
     return table
@@ -82,17 +85,19 @@ def train_one(config: TrialConfig, results: Path, data_dir: Path | None) -> None
         measurements, reason = _train(training, stop)
     if not measurements:
         raise InterruptedSweepError("stopped before the first step: nothing is stored")
-    try:
+    ending = "" if reason == COMPLETE else f"; {reason}"
+    title = f"{config.model}, {config.optimizer}, {config.dataset}, seed {config.seed}{ending}"
+    figure = training_curves(measurements, title=title)
+    with writing(results):
         experiment = store(results, training, measurements, environment(config, data), exit_reason=reason, extra={})
-        title = f"{config.model}, {config.optimizer}, {config.dataset}, seed {config.seed}"
-        training_curves(measurements, title=title).savefig(experiment.folder / "curves.png")
-    except OSError as error:
-        raise SpecError(
-            f"{results.absolute()} can't be written ({error.strerror}): choose another --results"
-        ) from error
+        with replacing(experiment.folder / "curves.png") as temporary:
+            figure.savefig(temporary, format="png")
     print(f"stored in {experiment.folder}, figure curves.png")
     if reason == INTERRUPTED:
-        raise InterruptedSweepError(f"stopped at step {training.step} of {training.plan.horizon_steps}")
+        raise InterruptedSweepError(
+            f"stopped at step {training.step} of {training.plan.horizon_steps}: what is stored is the run so far, "
+            "which can be replayed, but not continued"
+        )
     if reason != COMPLETE:
         raise SweepError(f"the run ended early ({reason}): lower learning_rate; `sweeps lr-range` says how far")
 

@@ -8,11 +8,15 @@ from typer._click.exceptions import UsageError  # typer carries its own copy of 
 
 from sweeps.errors import SweepError
 
+STOPPED = 130
+
 
 def worded(command: Callable[[], Any]) -> int:
     """Run a command; an error becomes one line, and gives its exit code."""
     try:
-        return int(command() or 0)
+        code = int(command() or 0)
+        # The library of commands takes Ctrl-C for itself, and gives its code without a word.
+        return _say("stopped", code) if code == STOPPED else code
     except BrokenPipeError:
         return 1
     except (Exception, KeyboardInterrupt) as error:
@@ -37,7 +41,7 @@ def _words(error: BaseException) -> tuple[str, int]:
             command = error.ctx.command_path if error.ctx else "sweeps"
             return f"{error.format_message().rstrip('.')}. See `{command} --help`.", 2
         case KeyboardInterrupt():
-            return "stopped", 130
+            return "stopped", STOPPED
     # Not one of ours: a defect, or the machine. Still one line; --debug shows where.
     return f"{type(error).__name__}: {error} (put --debug after `sweeps` to see where)", 1
 

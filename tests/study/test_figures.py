@@ -110,6 +110,14 @@ def test_a_rank_that_rises_is_blue_and_equals_keep_lines_of_their_own() -> None:
     assert [line.get_ydata()[0] for line in lines] == [2, 1, 3]
 
 
+@pytest.mark.parametrize(("values", "text"), [([0.9] * 20 + [0.1], "1 report beyond this axis"), ([0.9] * 20, "")])
+def test_a_picture_says_what_it_leaves_out(values: list[float], text: str) -> None:
+    curves = [Curve("0", list(range(1, len(values) + 1)), values, True)]
+    axes = learning_curves(curves, None, **METRIC, unit="epochs", title="t").axes[0]
+
+    assert [shown.get_text() for shown in axes.texts] == ([text] if text else [])
+
+
 def test_epochs_are_ticked_where_they_end() -> None:
     axes = bundles_figure([("", BUNDLES)], **METRIC, units=["epochs"], title="t").axes[0]
     assert all(tick == round(tick) for tick in axes.get_xticks())

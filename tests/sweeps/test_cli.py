@@ -47,11 +47,12 @@ def test_a_wrong_file_is_refused_with_code_2(call, tmp_path: Path, text: str, me
     [
         (["lr-range", "--low", "50", "--high", "1000"], "the loss diverged after .* start the ramp lower than 50"),
         (["lr-range", "--low", "2", "--high", "1"], "a ramp needs 0 < low < high and at least 2 steps, but got low=2"),
-        (["lr-range", "--model", "vgh"], "no preset space named 'vgh', did you mean 'vgg'"),
+        (["lr-range", "--model", "vgh"], "no model 'vgh', did you mean 'vgg'"),
+        (["train", "model=vgh"], "no model 'vgh', did you mean 'vgg'"),
         (["train", "seconds=1e-6"], "seconds=1e-06 is shorter than one step of training"),
         (["train", "batch_size=8001"], "batch_size=8001 is larger than the training set of 8000 images"),
         (["ablate", "--factor", "drpout"], "no factor 'drpout' of custom_cnn, did you mean 'dropout'"),
-        (["baseline", "--model", "vgh"], "no preset space named 'vgh', did you mean 'vgg'"),
+        (["baseline", "--model", "vgh"], "no model 'vgh', did you mean 'vgg'"),
         (["baseline", "--seeds", "0"], "seeds: input should be greater than or equal to 1, but got 0"),
     ],
 )
@@ -166,7 +167,7 @@ def test_a_sweep_that_is_not_over_has_no_best(call, tmp_path: Path) -> None:
     open_driver(SweepFolder(tmp_path / "results", "bowl"), small_spec())
     code, _, err = call("reproduce", "bowl")
 
-    assert code == 1
+    assert code == 2
     assert "sweeps resume bowl" in one_line(err)
 
 
@@ -180,7 +181,7 @@ def test_a_sweep_that_ended_without_a_winner_is_not_told_to_resume(call, tmp_pat
     driver.record(Noted("outcome", {"winner": None, "reason": "none survived"}))
     code, _, err = call("reproduce", "bowl")
 
-    assert code == 1
+    assert code == 2
     assert "has no winner: name a trial by its number" in one_line(err)
 
 

@@ -103,7 +103,7 @@ def test_a_design_survives_the_round_trip_through_its_table() -> None:
             {"design": {"cells": [{"name": "a"}], "test": True}, "target": "functions:bowl"},
             "a function has no test set",
         ),
-        ({"design": {"cells": [{"name": "a", "preset": "vgh"}]}}, "no preset space named 'vgh', did you mean 'vgg'"),
+        ({"design": {"cells": [{"name": "a", "preset": "vgh"}]}}, "no model 'vgh', did you mean 'vgg'"),
         (
             {"design": {"cells": [{"name": "a", "preset": "custom_cnn", "params": {"dropout_rate": 0.5}}]}},
             "cell 'a': dropout_rate=0.5 has no effect",

@@ -9,7 +9,7 @@ from simulation import TABLE, Simulation, open_driver, small_spec
 import sweeps
 from sweeps.errors import SpecError
 from sweeps.search.extension import as_extended, extension
-from sweeps.search.history import Decided, History, Stamp
+from sweeps.search.history import Decided, History, Noted, Stamp
 from sweeps.search.verification import verify
 from sweeps.spec import load_spec
 from sweeps.store.folders import SweepFolder
@@ -36,6 +36,18 @@ def test_a_longer_sweep_promotes_what_the_shorter_one_left_paused(folder: SweepF
     late = {row.key for stamp, row in rows if stamp.seq > end and isinstance(row, Decided) and row.verdict == "promote"}
     assert late & left
     assert verify(spec, rows).difference is None
+
+
+def test_the_time_between_sessions_and_their_extension_is_not_counted() -> None:
+    history = History()
+    more = extension(small_spec(time="10m"), 3, None)
+    assert more is not None
+    for time, row in ((100.0, Noted("session", {})), (160.0, Noted("outcome", {})), (900.0, more)):
+        history.apply(Stamp(history.last.seq + 1, time), row)
+    assert history.worked == 60.0
+    history.apply(Stamp(4, 905.0), Noted("session", {}))
+
+    assert history.elapsed(910.0) == 65.0
 
 
 def test_extensions_add_up_and_nothing_else_changes() -> None:

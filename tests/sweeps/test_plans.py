@@ -37,6 +37,11 @@ def test_an_ablation_covers_every_factor_of_the_study() -> None:
     assert names == ["baseline", "dropout=on", "label_smoothing=0.1"]
 
 
+def test_what_is_named_twice_is_trained_once() -> None:
+    assert len(baseline_cells(["vgg", "vgg"])) == 1
+    assert len(ablation_cells("custom_cnn", ["dropout", "dropout"])) == 2
+
+
 def test_adam_comes_with_a_rate_of_its_own() -> None:
     rates = {cell.name: cell.params["learning_rate"] for cell in ablation_cells("custom_cnn", ["optimizer"])}
 

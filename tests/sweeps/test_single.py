@@ -35,7 +35,12 @@ def test_a_config_is_trained_shown_and_stored(tmp_path: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("target = 'a:b'\n", "belongs to a user's function"), ("epochs = 0\n", "epochs"), ("x =", "not valid TOML")],
+    [
+        ("target = 'a:b'\n", "belongs to a user's function"),
+        ("trials = 3\n", "describes a sweep"),
+        ("epochs = 0\n", "epochs"),
+        ("x =", "not valid TOML"),
+    ],
 )
 def test_a_file_that_is_no_config_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "one.toml").write_text(text)
@@ -104,7 +109,7 @@ def test_a_run_stopped_by_a_signal_is_stored_to_its_step_and_replays(tmp_path: P
         out, err = process.communicate()
 
     assert process.returncode == 130
-    assert re.fullmatch(r"error: stopped at step \d+ of 16000\n", err)
+    assert re.fullmatch(r"error: stopped at step \d+ of 16000: what is stored is the run so far, .*\n", err)
     assert "stored in " in out
     stored = load_experiment(tmp_path / "results/custom_cnn/exp_1")
     assert stored.metadata["exit_reason"] == "interrupted"

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,15 +118,14 @@ def store(
         raise ValueError(f"extra must not hold {', '.join(taken)}: metadata.json has it already, choose another name")
     metadata |= extra
     folder = claim(results / training.config.model)
-    try:
+    with ExitStack() as undo:  # whatever is raised passes on, and leaves no folder that is not whole
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
         save_tensors(folder / "model.pth", training.state_dict())
         metrics = {"schema_version": SCHEMA_VERSION, "measurements": [asdict(m) for m in measurements]}
         _write(folder / "metrics.json", _sealed(metrics))
         # Last, so that a folder with metadata.json is a whole one.
         _write(folder / "metadata.json", _sealed(metadata))
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        undo.pop_all()
     return load_experiment(folder)
 
 

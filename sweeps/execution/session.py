@@ -85,15 +85,13 @@ def session(resources: Resources, *, verbose: bool = False) -> Iterator[Session]
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
         # Ray sets this where it asks for a token, which is its default on one machine since 2.59.
         yield Session(slots, _dashboard(), notes, needs_token=os.environ.get("RAY_AUTH_MODE") == "token")
-    except BaseException:
+    finally:
+        node: Any = ray._private.worker._global_node
         if is_ours:
-            ray.shutdown()  # its folder stays: the logs in it may tell why
-        raise
-    else:
-        if is_ours:
-            node: Any = ray._private.worker._global_node
             ray.shutdown()
-            shutil.rmtree(node.get_session_dir_path(), ignore_errors=True)
+    # Only where nothing was raised: else its folder stays, since the logs in it may tell why.
+    if is_ours:
+        shutil.rmtree(node.get_session_dir_path(), ignore_errors=True)
 
 
 def _import_ahead() -> None:

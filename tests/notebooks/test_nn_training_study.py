@@ -1,5 +1,7 @@
 """The notebook: it runs from top to bottom, and what is committed was run and tells nothing of a machine."""
 
+import copy
+import re
 from pathlib import Path
 
 import nbformat
@@ -67,6 +69,32 @@ def test_what_is_committed_was_run_as_a_whole(committed: nbformat.NotebookNode) 
     assert not [o for cell in code(committed) for o in cell.outputs if o.get("name") == "stderr"]
 
 
-@pytest.mark.parametrize("word", ["/tmp/", "/work/", "/root/", "/home/", "/Users/", "iopub.", "http://"])
+# Two folders from the root at least, and neither the end of a tag nor a part of an address.
+ABSOLUTE_PATH = re.compile(r"(?<![\w<.:/])/[A-Za-z][\w.-]*/[\w.-]*")
+
+
+def text_of(notebook: nbformat.NotebookNode) -> str:
+    """All of it but the pictures, whose encoding is any text."""
+    bare = copy.deepcopy(notebook)
+    for cell in code(bare):
+        for output in cell.outputs:
+            output.get("data", {}).pop("image/png", None)
+    for states in bare.metadata.get("widgets", {}).values():
+        for widget in states["state"].values():
+            widget.pop("buffers", None)
+    return nbformat.writes(bare)
+
+
+def test_an_absolute_path_is_known_as_one() -> None:
+    assert ABSOLUTE_PATH.search(f"in {Path(__file__).absolute()}")
+    assert ABSOLUTE_PATH.search(f'"{Path.home()}/')
+    assert not ABSOLUTE_PATH.search("<td>a/b</td> results/custom_cnn and https://example.org/a/b")
+
+
+def test_what_is_committed_holds_no_path_of_a_machine(committed: nbformat.NotebookNode) -> None:
+    assert ABSOLUTE_PATH.findall(text_of(committed)) == []
+
+
+@pytest.mark.parametrize("word", ["iopub.", "http://"])
 def test_what_is_committed_tells_nothing_of_a_machine(word: str) -> None:
     assert word not in NOTEBOOK.read_text("utf-8")

@@ -1,6 +1,6 @@
 """Whether a recorded search follows from its own history: every suggestion, seed and decision is computed again."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, TrialKey
@@ -39,9 +39,7 @@ def describe(row: Row) -> str:
     return f"the {what}" if row.key is None else f"trial {row.key.label}: its {what}"
 
 
-def verify(
-    spec: SweepSpec, rows: Iterable[tuple[Stamp, Row]], observe: Callable[[Row], None] = lambda _: None
-) -> Verification:
+def verify(spec: SweepSpec, rows: Iterable[tuple[Stamp, Row]]) -> Verification:
     """Compute again what was decided, row by row from what was known then; ends at the first difference."""
     history, suggestions, decisions = History(), 0, 0
     for stamp, row in rows:
@@ -57,7 +55,6 @@ def verify(
         if difference:
             return Verification(suggestions, decisions, f"{describe(row)} (row {stamp.seq}): {difference}")
         history.apply(stamp, row)
-        observe(row)
     return Verification(suggestions, decisions, None)
 
 

@@ -34,15 +34,13 @@ def figures(spec: SweepSpec, history: History) -> "Mapping[str, Figure]":
     return drawn
 
 
-def write_figures(folder: SweepFolder, spec: SweepSpec, history: History) -> list[str]:
-    """Write each figure as PNG into the sweep's folder; gives the names of the files."""
-    names = []
-    # A search is drawn when it is asked for: `sweeps show --figure`.
-    for name, figure in (figures(spec, history) if spec.design else {}).items():
+def write_figures(folder: SweepFolder, spec: SweepSpec, history: History) -> None:
+    """Write each figure of a design as PNG into the sweep's folder; a search is drawn when it is asked for."""
+    if spec.design is None:
+        return
+    for name, figure in figures(spec, history).items():
         with replacing(folder.figure(name)) as temporary:
             figure.savefig(temporary, format="png")
-        names.append(folder.figure(name).name)
-    return names
 
 
 def _learning_curves(spec: SweepSpec, history: History) -> "Figure":

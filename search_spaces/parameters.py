@@ -19,6 +19,11 @@ def same(a: Scalar, b: Scalar) -> bool:
     return type(a) is type(b) and a == b
 
 
+def _index(share: float, count: int) -> int:
+    """Which of so many equal parts of 0..1 a share falls into."""
+    return min(int(share * count), count - 1)
+
+
 def _require(holds: bool, rule: str) -> None:
     if not holds:
         raise SpaceError(rule)
@@ -83,7 +88,10 @@ class Float:
         return abs(steps - round(steps)) <= 1e-6
 
     def at(self, share: float) -> float:
-        """The value at a share (0..1) of the range, on its scale; a step is not looked at."""
+        """The value at a share (0..1) of the range, on its scale; with a step, each point has an equal part."""
+        if self.step is not None:
+            points = round((self.high - self.low) / self.step) + 1
+            return min(self.low + _index(share, points) * self.step, self.high)
         if not self.log:
             return min(max(self.low + (self.high - self.low) * share, self.low), self.high)
         low, high = math.log(self.low), math.log(self.high)
@@ -133,6 +141,13 @@ class Int:
         is_whole = isinstance(value, int) and not isinstance(value, bool)
         return is_whole and self.low <= value <= self.high and (value - self.low) % self.step == 0  # type: ignore[operator]
 
+    def at(self, share: float) -> int:
+        """The value at a share (0..1) of the range, of which each value has a part, equal on the parameter's scale."""
+        if not self.log:
+            return self.low + _index(share, (self.high - self.low) // self.step + 1) * self.step
+        low, high = math.log(self.low), math.log(self.high + 1)
+        return min(max(math.floor(math.exp(low + (high - low) * share)), self.low), self.high)
+
     @property
     def rule(self) -> str:
         grid = f" in steps of {self.step}" if self.step > 1 else ""
@@ -161,6 +176,10 @@ class Choice:
     def contains(self, value: object) -> bool:
         """Whether the value is one of the choices, of the same type."""
         return any(type(value) is type(known) and value == known for known in self.values)
+
+    def at(self, share: float) -> Scalar:
+        """The value at a share (0..1) of the list, of which each has an equal part."""
+        return self.values[_index(share, len(self.values))]
 
     @property
     def rule(self) -> str:

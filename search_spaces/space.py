@@ -1,7 +1,6 @@
 """SearchSpace: named parameters with conditions, and the one walk beneath sampling, defaults and suggestion."""
 
 import difflib
-import math
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -148,7 +147,7 @@ class SearchSpace:
 
     def sample(self, rng: random.Random) -> dict[str, Scalar]:
         """One configuration, each parameter drawn uniformly (on a logarithmic scale with `log`)."""
-        return self.walk(lambda _, parameter: _draw(parameter, rng))
+        return self.walk(lambda _, parameter: parameter.at(rng.random()))
 
     def in_order(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The same values in the order in which the space declares them: how people see them."""
@@ -181,18 +180,3 @@ def hint(word: str, known: Iterable[str]) -> str:
 
 def _parents(parameter: Parameter) -> list[str]:
     return [*parameter.when, *([parameter.by] if isinstance(parameter, FloatBy) else [])]
-
-
-def _draw(parameter: Plain, rng: random.Random) -> Scalar:
-    match parameter:
-        case Float(step=None):
-            return parameter.at(rng.random())
-        case Float(low, high, _, step):
-            return min(low + rng.randint(0, round((high - low) / step)) * step, high)  # type: ignore[operator]
-        case Int(low, high, True):
-            drawn = math.floor(math.exp(rng.uniform(math.log(low), math.log(high + 1))))
-            return min(max(drawn, low), high)
-        case Int(low, high, _, step):
-            return low + rng.randint(0, (high - low) // step) * step
-        case Choice(values):
-            return rng.choice(values)

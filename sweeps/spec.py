@@ -49,9 +49,9 @@ class Sampler(Section):
 class Pruning(Section):
     """When a trial is stopped early; fidelity is epochs of the training set seen, or reports of a function."""
 
-    name: Literal["asha", "none"] = "asha"
+    name: Literal["asha", "hyperband", "median", "none"] = "asha"
     variant: Literal["promote", "stop"] = "promote"
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    reduction_factor: Annotated[int, Field(ge=2)] = 3  # of asha and hyperband
     min_fidelity: Annotated[float, Field(gt=0)] = 1.0
     max_fidelity: Annotated[float, Field(gt=0)] | None = None  # a trial that reaches it is complete
 
@@ -106,6 +106,8 @@ class SweepSpec(Section):
     def _rules_between_keys(self) -> Self:
         check_name(self.name)
         self._check_range_tests()
+        if self.pruning.name == "hyperband" and self.max_fidelity is None:
+            raise ValueError("hyperband plans its brackets from the full fidelity: give pruning.max_fidelity")
         if self.target is None:
             self._check_training()
         elif self.design and self.design.test:

@@ -90,12 +90,18 @@ class Float:
     def at(self, share: float) -> float:
         """The value at a share (0..1) of the range, on its scale; with a step, each point has an equal part."""
         if self.step is not None:
-            points = round((self.high - self.low) / self.step) + 1
-            return min(self.low + _index(share, points) * self.step, self.high)
+            return self.grid[_index(share, len(self.grid))]
         if not self.log:
             return min(max(self.low + (self.high - self.low) * share, self.low), self.high)
         low, high = math.log(self.low), math.log(self.high)
         return min(max(math.exp(low + (high - low) * share), self.low), self.high)
+
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """Every value there is; SpaceError without a step."""
+        _require(self.step is not None, "a grid needs a step, or a choice in place of the float")
+        points = round((self.high - self.low) / (self.step or 1)) + 1
+        return tuple(min(self.low + index * (self.step or 1), self.high) for index in range(points))
 
     def share(self, value: float) -> float:
         """Where a value of the range lies, 0..1 on its scale."""
@@ -149,6 +155,11 @@ class Int:
         return min(max(math.floor(math.exp(low + (high - low) * share)), self.low), self.high)
 
     @property
+    def grid(self) -> tuple[int, ...]:
+        """Every value there is."""
+        return tuple(range(self.low, self.high + 1, self.step))
+
+    @property
     def rule(self) -> str:
         grid = f" in steps of {self.step}" if self.step > 1 else ""
         return f"a whole number from {self.low} to {self.high}{grid}"
@@ -180,6 +191,11 @@ class Choice:
     def at(self, share: float) -> Scalar:
         """The value at a share (0..1) of the list, of which each has an equal part."""
         return self.values[_index(share, len(self.values))]
+
+    @property
+    def grid(self) -> tuple[Scalar, ...]:
+        """Every value there is."""
+        return self.values
 
     @property
     def rule(self) -> str:

@@ -2,7 +2,7 @@
 
 import difflib
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
@@ -149,6 +149,14 @@ class SearchSpace:
         """One configuration, each parameter drawn uniformly (on a logarithmic scale with `log`)."""
         return self.walk(lambda _, parameter: parameter.at(rng.random()))
 
+    def grid(self) -> Iterator[dict[str, Scalar]]:
+        """Every configuration there is, once; SpaceError for a parameter that has no finite list of values."""
+        prefixes: list[list[Scalar]] = [[]]
+        while prefixes:
+            branch = _Branch(prefixes.pop())
+            yield self.walk(branch.choose)
+            prefixes += branch.others
+
     def in_order(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The same values in the order in which the space declares them: how people see them."""
         return {name: params[name] for name in self.parameters if name in params}
@@ -169,6 +177,28 @@ class SearchSpace:
                 raise SpaceError(f"{name}: has no effect here, since its conditions are off; got {params[name]!r}")
             if parameter and not parameter.contains(params[name]):
                 raise SpaceError(f"{name}: must be {parameter.rule}, but got {params[name]!r}")
+
+
+class _Branch:
+    """One configuration of a grid: it begins as told, then takes first values, and keeps what else could be begun."""
+
+    def __init__(self, prefix: list[Scalar]) -> None:
+        self._prefix = prefix
+        self._chosen: list[Scalar] = []
+        self.others: list[list[Scalar]] = []
+
+    def choose(self, name: str, parameter: Plain) -> Scalar:
+        try:
+            values = parameter.grid
+        except SpaceError as error:
+            raise SpaceError(f"{name}: {error}") from None
+        if (place := len(self._chosen)) < len(self._prefix):
+            value = self._prefix[place]
+        else:
+            value = values[0]
+            self.others += [[*self._chosen, other] for other in values[1:]]
+        self._chosen.append(value)
+        return value
 
 
 def hint(word: str, known: Iterable[str]) -> str:

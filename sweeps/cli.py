@@ -4,7 +4,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -41,6 +41,7 @@ DesignName = Annotated[
 ]
 
 RESULTS = Path("results")
+_Number = TypeVar("_Number", int, float)
 _MODEL = ["custom_cnn"]
 
 
@@ -88,6 +89,8 @@ def resume(
     results: Results = RESULTS,
     trials: Annotated[str | None, typer.Option(help="How many trials more, like +20.")] = None,
     time: Annotated[str | None, typer.Option(help="How much more time, like +10m.")] = None,
+    device_hours: Annotated[str | None, typer.Option(help="How many more device-hours, like +0.5.")] = None,
+    trial_time: Annotated[str | None, typer.Option(help="How much more time for each trial, like +1m.")] = None,
     data_dir: DataDir = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -95,14 +98,13 @@ def resume(
     """Go on with a sweep that was interrupted, however it was, or extend one that is over."""
     from sweeps.api import resume as resume_sweep
 
-    more = _more("--trials", trials)
-    if more is not None and not more.isdecimal():
-        raise SpecError(f"--trials is written +20 for twenty trials more, but got {trials!r}")
     result = resume_sweep(
         name,
         results=results,
-        trials=None if more is None else int(more),
+        trials=_number("--trials", trials, int),
         time=_more("--time", time),
+        device_hours=_number("--device-hours", device_hours, float),
+        trial_time=_more("--trial-time", trial_time),
         data_dir=data_dir,
         progress="json" if as_json else "auto",
         verbose=verbose,
@@ -115,6 +117,15 @@ def _more(option: str, given: str | None) -> str | None:
     if given is not None and not given.startswith("+"):
         raise SpecError(f"{option} says how much is added, like +20 or +10m, but got {given!r}: put a + before it")
     return given and given[1:]
+
+
+def _number(option: str, given: str | None, kind: type[_Number]) -> _Number | None:
+    more = _more(option, given)
+    try:
+        return None if more is None else kind(more)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise SpecError(f"{option} takes {what} behind its +, but got {given!r}") from None
 
 
 def _finish(result: Any, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from study.measurement import Measurement
+from sweeps.search.budgets import Limit
 from sweeps.search.history import TrialKey
 from sweeps.search.ranges import RangeKey
 
@@ -22,7 +23,12 @@ class Leg:
     checkpoint: Path
     log: Path
     plan: Mapping[str, Any] | None = None  # the recorded horizon of a wall-clock trial that goes on
-    seconds_left: float | None = None  # of the search's budget: then the worker saves and reports `cut`
+    limit: Limit | None = None  # a budget: when nothing is left of it the worker saves and reports `cut`
+
+    @property
+    def unreported(self) -> Path:
+        """Where the reports are kept that the checkpoint is ahead of the ledger by."""
+        return self.checkpoint.with_name("unreported.json")
 
     @property
     def title(self) -> str:

@@ -5,8 +5,9 @@ its first measurement at or past the rung's fidelity, so a report that skips run
 first. What is compared at a rung, and how many go on:
 
     asha        all trials that reached it; the best 1/reduction_factor
-    hyperband   those of the trial's bracket, which is drawn by its number; bracket b begins at rung b, the last has none
-    median      all that reached it, the rungs at every multiple of min_fidelity; the better half, and at least the first 5
+    hyperband   those of the trial's bracket, which is drawn by its number; bracket b begins at rung b, the last has
+                none
+    median      all that reached it, the rungs at every multiple of min_fidelity; the better half, and at least 5
 
     promote     a trial goes on past a rung when it is among these (rounded down), else it pauses; whenever a slot is
                 free the best paused trial that has come to belong to them is promoted
@@ -117,8 +118,7 @@ def decide(spec: SweepSpec, history: History, trial: Trial) -> Decided | None:
     if trial.state != "running" or last is None:
         return None
     seen = history.last.seq
-    watched = (spec.metric, *(() if spec.target else LOSSES))
-    if wrong := next((name for name in watched if not math.isfinite(last.values.get(name, 0.0))), None):
+    if wrong := _not_finite(spec, last):
         reason = f"diverged: {wrong} is {last.values[wrong]}"
         return Decided(trial.key, DIVERGED, last.fidelity, "stop", reason, seen)
     if trial.key.replicate:
@@ -133,6 +133,19 @@ def decide(spec: SweepSpec, history: History, trial: Trial) -> Decided | None:
             verdict = "continue"
         return Decided(trial.key, rung, level, verdict, _standing(place, ranked, rung, level), seen)
     return None
+
+
+def _not_finite(spec: SweepSpec, measurement: Measurement) -> str | None:
+    watched = (spec.metric, *(() if spec.target else LOSSES))
+    return next((name for name in watched if not math.isfinite(measurement.values.get(name, 0.0))), None)
+
+
+def is_undecided(spec: SweepSpec, trial: Trial, measurement: Measurement) -> bool:
+    """Whether a decision falls due at a measurement of a trial, whatever has been measured elsewhere."""
+    if _not_finite(spec, measurement):
+        return True
+    reached = levels(spec, trial.key.number, measurement.fidelity) if not trial.key.replicate else ()
+    return any(rung not in trial.decided for rung, _ in reached)
 
 
 def _standing(place: int, ranked: list[Entry], rung: int, level: float) -> str:

@@ -143,7 +143,7 @@ def _run(
     driver.start(_session_facts(function, data_dir, slots), *notes)
     with progress.shown():
         source = InOrder(driver) if spec.deterministic else driver
-        execute(source, worker_class(spec, function, data), min(slots, spec.concurrency or slots), spec.name)
+        execute(source, worker_class(spec, function, data), min(slots, spec.concurrency or slots))
         conclude(driver, data, data_dir)
 
 

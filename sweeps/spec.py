@@ -88,9 +88,9 @@ class SweepSpec(Section):
     def _check_determinism(self) -> None:
         clocks = {name: getattr(self, name) for name in ("time", "device_hours", "trial_time")}
         protocols = {
+            "design.seconds": self.design and self.design.seconds,
             "training.seconds": self.training.get("seconds"),
             "space.seconds": self.space.parameters.get("seconds"),
-            "design.seconds": self.design and self.design.seconds,
         }
         for name, given in {**clocks, **protocols}.items():
             if self.deterministic and given is not None:

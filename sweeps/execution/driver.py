@@ -60,7 +60,7 @@ class Driver:
         observe: Observer = ignore,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.spec = spec
+        self.spec: SweepSpec = spec
         self.folder = folder
         self.history = ledger.history()
         self.live: set[TrialKey | RangeKey] = set()

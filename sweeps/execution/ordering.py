@@ -15,6 +15,7 @@ from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.search.history import Trial, TrialKey
 from sweeps.search.pruning import is_undecided
 from sweeps.search.ranges import RangeKey, due
+from sweeps.spec import SweepSpec
 
 CONCURRENCY = 4  # imagined workers where the spec does not say how many
 
@@ -27,6 +28,10 @@ class InOrder:
         self._concurrency = driver.spec.concurrency or CONCURRENCY
         self._early: dict[TrialKey, deque[Message]] = {}  # what came and waits for its turn, by trial
         self._agenda: TrialKey | RangeKey | Literal["wait", "finished"] = "wait"
+
+    @property
+    def spec(self) -> SweepSpec:
+        return self._driver.spec
 
     @property
     def live(self) -> set[TrialKey | RangeKey]:

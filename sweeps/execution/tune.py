@@ -6,7 +6,7 @@ restores anything; it places legs on free resources, reuses actors and says when
 
 import tempfile
 from collections.abc import Callable
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import ray
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, Trainable, TuneConfig, TuneError, Tuner
@@ -14,35 +14,12 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from sweeps.execution.messages import Leg, Message, RangeLeg
+from sweeps.execution.messages import LegSource
 from sweeps.execution.worker import MESSAGE
 from sweeps.search.history import TrialKey
 from sweeps.search.ranges import RangeKey
 
 _Answer = TypeVar("_Answer")
-
-
-class LegSource(Protocol):
-    """What gives legs to workers and takes their messages: a Driver, or one that keeps an order."""
-
-    @property
-    def live(self) -> set[TrialKey | RangeKey]:
-        """What workers hold."""
-
-    def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
-        """What a free slot does now."""
-        ...
-
-    def receive(self, key: TrialKey | RangeKey, message: Message) -> bool:
-        """Take a worker's message; True if its leg goes on, False if it is over."""
-        ...
-
-    def lost(self, key: TrialKey | RangeKey, reason: str) -> None:
-        """The worker of something live died."""
-
-    def overdue(self) -> dict[TrialKey | RangeKey, str]:
-        """What is live and whose workers are to be killed now, and why."""
-        ...
 
 
 class _Bridge:
@@ -171,7 +148,7 @@ class _ActorCallback(ray.tune.Callback):
                 ray.kill(self._bridge.holders.pop(key))
 
 
-def execute(driver: LegSource, worker: type[Trainable], slots: int, name: str) -> None:
+def execute(driver: LegSource, worker: type[Trainable], slots: int) -> None:
     """Run the sweep's legs until the driver has no more work; raises what the driver raised."""
     bridge = _Bridge(driver, slots)
     with tempfile.TemporaryDirectory(prefix="sweeps-tune-") as scratch:
@@ -186,7 +163,7 @@ def execute(driver: LegSource, worker: type[Trainable], slots: int, name: str) -
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
             run_config=RunConfig(
-                name=name,
+                name=driver.spec.name,
                 storage_path=scratch,
                 verbose=0,
                 progress_reporter=_Silent(),

@@ -7,7 +7,7 @@ from typing import Any
 
 from sweeps.execution.driver import Driver
 from sweeps.execution.legs import run_leg
-from sweeps.execution.messages import Leg
+from sweeps.execution.messages import Leg, LegSource
 from sweeps.execution.targets import FunctionRun, resolve
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
@@ -34,12 +34,16 @@ def small_spec(**changes: Any) -> SweepSpec:
 
 
 class Simulation:
-    """Workers without Ray: legs run in this process, and a seeded generator says which worker reports next."""
+    """Workers without Ray: legs run in this process, and a seeded generator says which worker reports next.
 
-    def __init__(self, driver: Driver, slots: int = 3, seed: int = 0) -> None:
+    losses: how often, at most, a worker dies in place of reporting.
+    """
+
+    def __init__(self, driver: LegSource, slots: int = 3, seed: int = 0, losses: int = 0) -> None:
         self.driver = driver
         self.slots = slots
         self.rng = random.Random(seed)
+        self.losses = losses
         self.function = resolve(driver.spec.target or "")
 
     def _begin(self, leg: Leg, checkpoint: Path | None) -> FunctionRun:
@@ -57,7 +61,11 @@ class Simulation:
             if not workers:
                 return
             key = self.rng.choice(sorted(workers))
-            if not self.driver.receive(key, next(workers[key])):
+            if self.losses and self.rng.random() < 0.05:
+                self.losses -= 1
+                del workers[key]
+                self.driver.lost(key, "died")
+            elif not self.driver.receive(key, next(workers[key])):
                 del workers[key]
 
 

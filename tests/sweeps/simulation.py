@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from sweeps.execution.driver import Driver
 from sweeps.execution.legs import run_leg
 from sweeps.execution.messages import Leg, LegSource
 from sweeps.execution.targets import FunctionRun, resolve
+from sweeps.search.history import LOST, Asked, Decided, Measured, Moved, Row, Stamp
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
@@ -74,3 +76,26 @@ def open_driver(folder: SweepFolder, spec: SweepSpec, **options: Any) -> Driver:
     folder.create()
     ledger = Ledger.open(folder.ledger) if folder.ledger.exists() else Ledger.create(folder.ledger, spec)
     return Driver(spec, folder, ledger, **options)
+
+
+def rows_of(folder: SweepFolder) -> list[tuple[Stamp, Row]]:
+    ledger = Ledger.open(folder.ledger, read_only=True)
+    try:
+        return ledger.rows()
+    finally:
+        ledger.close()
+
+
+def told(folder: SweepFolder) -> list[Row]:
+    """What happened to trials, in its order, without times and places in the ledger, and without lost workers."""
+
+    def timeless(row: Row) -> Row:
+        match row:
+            case Asked() | Decided():
+                return replace(row, seen=0)
+            case Measured():
+                return replace(row, measurement=replace(row.measurement, seconds=0.0))
+        return row
+
+    rows = [row for _, row in rows_of(folder) if not (isinstance(row, Moved) and row.reason == LOST)]
+    return [timeless(row) for row in rows if isinstance(row, Asked | Decided | Measured | Moved)]

@@ -1,48 +1,23 @@
 """Deterministic sweeps: the same spec gives the same trials, decisions and winner at any timing, through any kill."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation import Simulation, open_driver, small_spec
+from simulation import Simulation, open_driver, rows_of, small_spec, told
 
 from sweeps.errors import SpecError
 from sweeps.execution.ordering import InOrder
-from sweeps.search.history import LOST, Asked, Decided, Measured, Moved, Row, Stamp
+from sweeps.search.history import Row
 from sweeps.search.verification import verify
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
-from sweeps.store.ledger import Ledger
 
 
 def spec_of(**changes: Any) -> SweepSpec:
     return small_spec(deterministic=True, retries={"wait": 1e-9}, **changes)
-
-
-def rows_of(folder: SweepFolder) -> list[tuple[Stamp, Row]]:
-    ledger = Ledger.open(folder.ledger, read_only=True)
-    try:
-        return ledger.rows()
-    finally:
-        ledger.close()
-
-
-def told(folder: SweepFolder) -> list[Row]:
-    """What happened to trials, in its order, without times and places in the ledger, and without lost workers."""
-
-    def timeless(row: Row) -> Row:
-        match row:
-            case Asked() | Decided():
-                return replace(row, seen=0)
-            case Measured():
-                return replace(row, measurement=replace(row.measurement, seconds=0.0))
-        return row
-
-    rows = [row for _, row in rows_of(folder) if not (isinstance(row, Moved) and row.reason == LOST)]
-    return [timeless(row) for row in rows if isinstance(row, Asked | Decided | Measured | Moved)]
 
 
 def run(

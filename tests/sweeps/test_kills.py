@@ -24,7 +24,7 @@ COMMAND = str(Path(sys.executable).with_name("sweeps"))
 KILLS = 20
 SPEC = """
 name = "digits"
-trials = 12
+trials = 40
 deterministic = true
 
 [training]
@@ -91,7 +91,7 @@ def test_twenty_kills_of_the_driver_at_random_moments_change_nothing(tmp_path: P
         driver = started(
             places["killed"], *(("resume", "digits") if folder.ledger.exists() else ("run", "digits.toml"))
         )
-        watcher.follow(driver, enough=rng.choice([0, 1, 1, 2, 3]), seconds=rng.uniform(0, 1.5))
+        watcher.follow(driver, enough=rng.choice([0, 1, 1, 2, 3]), seconds=rng.uniform(0, 0.5))
         assert driver.poll() is None, "the sweep was over before the last kill"
         os.kill(driver.pid, signal.SIGKILL)
         kills += 1

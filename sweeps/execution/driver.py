@@ -15,7 +15,7 @@ from study.measurement import Measurement
 from sweeps.errors import SweepError
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, next_work
-from sweeps.search.budgets import Ended, ended, limit, resting
+from sweeps.search.budgets import ended, limit, resting
 from sweeps.search.history import (
     HUNG,
     LOST,
@@ -37,10 +37,6 @@ from sweeps.search.suggestion import suggest, trial_seed
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger, dump_json
-
-# How long a worker may take to stop after a wall-clock budget ended, s and as a share of it. A budget's overrun must
-# stay below 5 s or 5 %, whichever is more.
-_GRACE, _GRACE_SHARE = 3.0, 0.03
 
 Observer = Callable[[Stamp, Row], None]
 
@@ -68,6 +64,7 @@ class Driver:
         self.observe = observe
         self.clock = clock
         self._heard: dict[TrialKey | RangeKey, float] = {}  # when each worker last said a word
+        self._ends: dict[TrialKey | RangeKey, tuple[float, str]] = {}  # when a live trial must have stopped, and why
         self._killed: dict[TrialKey | RangeKey, str] = {}  # why a worker that will be lost was killed
 
     def record(self, row: Row) -> None:
@@ -132,6 +129,10 @@ class Driver:
         if isinstance(key, RangeKey):
             return RangeLeg(self.spec.name, key, self.folder.log(key.label))
         trial = self.history.trials[key]
+        nearest = limit(self.spec, self.history, trial, self.clock(), len(self.live))
+        self._ends.pop(key, None)
+        if nearest is not None:
+            self._ends[key] = self.clock() + nearest.patience, nearest.name
         return Leg(
             sweep=self.spec.name,
             key=key,
@@ -141,7 +142,7 @@ class Driver:
             checkpoint=self.folder.checkpoint(key.label),
             log=self.folder.log(key.label),
             plan=self.history.plan(key),
-            limit=limit(self.spec, self.history, trial, self.clock(), len(self.live)),
+            limit=nearest,
         )
 
     def heard(self, key: TrialKey | RangeKey) -> None:
@@ -241,26 +242,16 @@ class Driver:
             self.record(Moved(trial.key, "complete", "full fidelity"))
 
     def overdue(self) -> dict[TrialKey | RangeKey, str]:
-        """The live trials and range tests whose workers are to be killed now, and why: call `lost` once they are.
+        """What is live and whose workers are to be killed now, and why: call `lost` once they are.
 
-        A worker is hung when it said nothing for the spec's `report_timeout`, and late when a budget has ended and it
-        has neither reported nor saved within the grace that is left to it.
+        A worker is hung when it said nothing for the spec's `report_timeout`, and late when the budget that limits its
+        leg has ended and it has not stopped in the time that is left to it for that.
         """
-        now, late = self.clock(), {}
-        over = ended(self.spec, self.history, now - self._grace) if self._grace else Ended()
-        for key in self.live:
-            name = over.sweep if isinstance(key, TrialKey) and key.replicate else over.search
-            if now - self._heard[key] > self.spec.retries.report_timeout:
-                late[key] = HUNG
-            elif name:
-                late[key] = name
-        self._killed |= late
-        return late
-
-    @property
-    def _grace(self) -> float:
-        """How long after the end of a wall-clock budget a worker may take to save and say so, s; 0 without one."""
-        return 0.0 if self.spec.time is None else max(_GRACE, _GRACE_SHARE * self.spec.time)
+        now = self.clock()
+        late = {key: name for key, (end, name) in self._ends.items() if key in self.live and now > end}
+        silent = {key for key in self.live if now - self._heard[key] > self.spec.retries.report_timeout}
+        self._killed |= late | dict.fromkeys(silent, HUNG)
+        return late | dict.fromkeys(silent, HUNG)
 
     def lost(self, key: TrialKey | RangeKey, reason: str) -> None:
         """The worker of a live trial died: the trial goes on elsewhere, or fails if that happens too often."""

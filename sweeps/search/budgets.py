@@ -15,14 +15,23 @@ from sweeps.search.history import HUNG, LOST, RETRIED, History, Trial, TrialKey
 from sweeps.spec import SweepSpec
 
 TIME, DEVICE_HOURS, TRIAL_TIME = "time", "device_hours", "trial_time"
+# How long a worker may take to stop when a budget ended, s and as a share of it: the overrun must stay below 5 s or 5 %,
+# whichever is more.
+_GRACE, _GRACE_SHARE = 3.0, 0.03
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A budget by name, and what is left of it, s of wall-clock."""
+    """A budget by name, what is left of it and what it was in all, s of wall-clock."""
 
     name: str
     left: float
+    total: float
+
+    @property
+    def patience(self) -> float:
+        """After how long a worker that did not stop is killed, s."""
+        return self.left + max(_GRACE, _GRACE_SHARE * self.total)
 
 
 @dataclass(frozen=True)
@@ -35,10 +44,10 @@ class Ended:
 
 def _limits(spec: SweepSpec, history: History, now: float, share: float, workers: int) -> Iterator[Limit]:
     if spec.time is not None:
-        yield Limit(TIME, spec.time * share - history.elapsed(now))
+        yield Limit(TIME, spec.time * share - history.elapsed(now), spec.time)
     if spec.device_hours is not None:
-        hours = spec.device_hours * share * 3600 - history.occupied(now) * spec.devices
-        yield Limit(DEVICE_HOURS, hours / (spec.devices * workers))
+        seconds = spec.device_hours * 3600 / spec.devices  # for which trials may hold workers
+        yield Limit(DEVICE_HOURS, (seconds * share - history.occupied(now)) / workers, seconds / workers)
 
 
 def ended(spec: SweepSpec, history: History, now: float) -> Ended:
@@ -55,7 +64,7 @@ def limit(spec: SweepSpec, history: History, trial: Trial, now: float, workers: 
     is_search = trial.key.replicate == 0
     limits = list(_limits(spec, history, now, spec.search_share if is_search else 1.0, workers))
     if is_search and spec.trial_time is not None:
-        limits.append(Limit(TRIAL_TIME, spec.trial_time - history.occupied(now, trial)))
+        limits.append(Limit(TRIAL_TIME, spec.trial_time - history.occupied(now, trial), spec.trial_time))
     return min(limits, key=lambda found: found.left, default=None)
 
 

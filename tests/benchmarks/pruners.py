@@ -1,0 +1,212 @@
+"""Which pruner finds a good configuration first? Ours, Ray Tune's and Optuna's on recorded learning curves.
+
+    uv run python tests/benchmarks/pruners.py --curves results/reference/curves/learning_curves.parquet --out pruners
+
+All see the same configurations in the same order, each on one of its two recorded seeds, with four workers on one event
+clock; a report takes the processor time that was recorded. An order is a permutation of the table and a choice of seeds.
+Whatever a pruner does, its recommendation at a time is the configuration whose last reported value is best. What counts
+is when the recommendation comes to stay within 0.3 point of the best mean over both seeds at the end of training; a
+pruner that never gets there counts as if it had needed the time of training everything, without pruning.
+"""
+
+import argparse
+import heapq
+import math
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from machine import provenance
+from pruner_arms import ARMS, REFERENCE
+
+from study.seeds import derive_seed
+from sweeps.search.effects import Interval, interval
+
+WORKERS = 4
+CLOSE = 0.003  # 0.3 points of accuracy
+MEANINGS = {
+    "order": "number of the permutation of configurations",
+    "arm": "which pruner",
+    "seconds": "simulated time until the recommendation stays within 0.3 point of the best seed-mean, s",
+    "reached": "whether it ever did; if not, seconds is the time of training everything",
+    "regret": "best seed-mean minus that of the last recommendation",
+    "busy": "processor time that trials took in all, s",
+    "ended": "simulated time at which the pruner had nothing left to do, s",
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What is recorded of a configuration on one seed: time of each report so far (s), its epochs and its value."""
+
+    config: int
+    ends: tuple[float, ...]
+    fidelities: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+class Pruner(Protocol):
+    """Who decides. Trials are known by the place of their configuration in the order."""
+
+    def next(self, now: float) -> int | None:
+        """The trial that a free worker takes up: the next new one, or one that goes on; None if there is none now."""
+
+    def report(self, now: float, number: int, fidelity: float, value: float) -> bool:
+        """Whether the trial goes on behind a report."""
+
+    def end(self, now: float, number: int) -> None:
+        """The trial has come to its full fidelity, or its curve ends since it diverged."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """One report on the event clock."""
+
+    time: float
+    number: int
+    value: float
+
+
+def simulate(pruner: Pruner, curves: list[Curve], workers: int = WORKERS) -> tuple[list[Told], float, float]:
+    """Every report in the order of time, the processor time spent, and when nothing was left to do, s."""
+    place = dict.fromkeys(range(len(curves)), 0)  # the next report of each trial
+    running: list[tuple[float, int]] = []
+    told: list[Told] = []
+    now = busy = 0.0
+
+    def take_up(number: int) -> None:
+        curve, at = curves[number], place[number]
+        seconds = curve.ends[at] - (curve.ends[at - 1] if at else 0.0)
+        heapq.heappush(running, (now + seconds, number))
+
+    while True:
+        while len(running) < workers and (number := pruner.next(now)) is not None:
+            take_up(number)
+        if not running:
+            return told, busy, now
+        now, number = heapq.heappop(running)
+        curve, at = curves[number], place[number]
+        busy += curve.ends[at] - (curve.ends[at - 1] if at else 0.0)
+        told.append(Told(now, number, curve.values[at]))
+        place[number] += 1
+        if not pruner.report(now, number, curve.fidelities[at], curve.values[at]):
+            continue
+        if place[number] == len(curve.values):
+            pruner.end(now, number)
+        else:
+            take_up(number)
+
+
+def time_until_close(told: list[Told], curves: list[Curve], means: Mapping[int, float]) -> tuple[float | None, float]:
+    """When the recommendation came to stay close to the best seed-mean (None: never), and its regret at the end."""
+    best, since, last = max(means.values()), None, {}
+    regret = math.inf
+    for report in told:
+        last[report.number] = report.value if math.isfinite(report.value) else -math.inf
+        recommended = max(last, key=lambda number: (last[number], -number))
+        regret = best - means[curves[recommended].config]
+        if regret > CLOSE + 1e-9:
+            since = None
+        elif since is None:
+            since = report.time
+    return since, regret
+
+
+def read_curves(path: Path, reports_per_epoch: int) -> tuple[dict[int, list[Curve]], dict[int, float]]:
+    """The curves of each configuration, one a seed, and its mean value at the end of training; -inf where diverged."""
+    frame = pd.read_parquet(path)
+    whole = frame["fidelity"].max()
+    every = frame["fidelity"].mul(reports_per_epoch).round(6) % 1 == 0 if reports_per_epoch < 3 else frame["report"] > 0
+    curves: dict[int, list[Curve]] = {}
+    ends: dict[int, list[float]] = {}
+    for (config, _), rows in frame[every].groupby(["config", "replicate"]):
+        columns = (rows["cpu_seconds"], rows["fidelity"], rows["validation_accuracy"])
+        is_lost = ~(rows["train_loss"].map(math.isfinite) & rows["validation_loss"].map(math.isfinite))
+        values = rows["validation_accuracy"].where(~is_lost, math.nan)
+        curves.setdefault(int(config), []).append(
+            Curve(int(config), tuple(columns[0]), tuple(columns[1]), tuple(values))
+        )
+        is_whole = rows["fidelity"].max() == whole and not is_lost.any()
+        ends.setdefault(int(config), []).append(float(values.iloc[-1]) if is_whole else -math.inf)
+    return curves, {config: sum(found) / len(found) for config, found in ends.items()}
+
+
+def ordered(curves: Mapping[int, list[Curve]], order: int) -> list[Curve]:
+    """The table in one order, each configuration on one of its seeds."""
+    rng = random.Random(derive_seed("order", order))
+    configs = sorted(curves)
+    rng.shuffle(configs)
+    return [rng.choice(curves[config]) for config in configs]
+
+
+def run(
+    curves: Mapping[int, list[Curve]],
+    means: Mapping[int, float],
+    orders: int,
+    arms: Mapping[str, Callable[..., Pruner]],
+) -> pd.DataFrame:
+    """A row for each arm and order."""
+    rows: list[dict[str, Any]] = []
+    for order in range(orders):
+        table = ordered(curves, order)
+        everything = sum(curve.ends[-1] for curve in table) / WORKERS
+        for arm, make in arms.items():
+            told, busy, ended = simulate(make(len(table), order), table)
+            found, regret = time_until_close(told, table, means)
+            seconds = {"seconds": everything if found is None else found, "reached": found is not None}
+            rows.append({"order": order, "arm": arm, **seconds, "regret": regret, "busy": busy, "ended": ended})
+        print(f"order {order + 1} of {orders}", flush=True)
+    return pd.DataFrame(rows)
+
+
+def ratios(frame: pd.DataFrame) -> pd.DataFrame:
+    """How many times the reference's time each arm needs: geometric mean over orders with a 95 % t interval."""
+    logs = frame.assign(log=frame["seconds"].map(math.log)).pivot_table(index="order", columns="arm", values="log")
+    rows = {}
+    for arm in frame["arm"].unique():
+        mine = frame[frame["arm"] == arm]
+        found = interval((logs[arm] - logs[REFERENCE]).tolist())
+        assert found is not None
+        rows[arm] = {
+            **_exponentials(found),
+            "seconds": mine["seconds"].median(),
+            "reached": f"{mine['reached'].sum()}/{len(mine)}",
+            "regret": mine["regret"].mean(),
+            "busy": mine["busy"].mean(),
+        }
+    return pd.DataFrame(rows).T
+
+
+def _exponentials(found: Interval) -> dict[str, float]:
+    bounds = (
+        found.mean,
+        found.mean if found.low is None else found.low,
+        found.mean if found.high is None else found.high,
+    )
+    return dict(zip(("ratio", "low", "high"), map(math.exp, bounds), strict=True))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--curves", type=Path, default=Path("results/reference/curves/learning_curves.parquet"))
+    parser.add_argument("--orders", type=int, default=20)
+    parser.add_argument("--reports-per-epoch", type=int, choices=[1, 3], default=1)
+    parser.add_argument("--out", type=Path, default=Path("pruners.parquet"))
+    given = parser.parse_args()
+    curves, means = read_curves(given.curves, given.reports_per_epoch)
+    frame = run(curves, means, given.orders, ARMS)
+    print(ratios(frame).to_string())
+    table = pa.Table.from_pandas(frame[list(MEANINGS)], preserve_index=False)
+    fields = [table.schema.field(name).with_metadata({"meaning": meaning}) for name, meaning in MEANINGS.items()]
+    about = provenance() | {"configurations": str(len(curves)), "workers": str(WORKERS)}
+    about |= {"reports_per_epoch": str(given.reports_per_epoch)}
+    pq.write_table(table.cast(pa.schema(fields, metadata=about)), given.out, compression="zstd")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Budgets: accounted from the ledger's rows alone, so that neither pauses nor restarts reset them."""
+
+from typing import Any
+
+import pytest
+from simulation import open_driver, small_spec
+
+from study.measurement import Measurement
+from sweeps.execution.driver import Driver
+from sweeps.execution.messages import Leg, Message
+from sweeps.search.budgets import Ended, ended, limit, may_go_on, resting
+from sweeps.search.history import Asked, History, Measured, Moved, Noted, Row, Stamp, TrialKey
+from sweeps.store.folders import SweepFolder
+
+START, A, B = Noted("session", {}), TrialKey(0), TrialKey(1)
+
+
+def history_of(*rows: tuple[float, Row]) -> History:
+    return History((Stamp(seq, time), row) for seq, (time, row) in enumerate(rows, start=1))
+
+
+def report(key: TrialKey, number: int = 1) -> Measured:
+    return Measured(key, Measurement(number, number, float(number), 0.0, {"loss": 0.5}))
+
+
+def asked(key: TrialKey) -> Asked:
+    return Asked(key, {"x": 0.5}, 0, 0)
+
+
+class Clock:
+    """A time of day that moves where a test says so; ledgers stamp their rows by it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr("sweeps.store.ledger.time.time", lambda: self.now)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def started(folder: SweepFolder, clock: Clock, **changes: Any) -> Driver:
+    driver = open_driver(folder, small_spec(**changes), clock=clock)
+    driver.start({})
+    return driver
+
+
+def take(driver: Driver) -> Leg:
+    leg = driver.next_leg()
+    assert isinstance(leg, Leg), leg
+    return leg
+
+
+def test_device_hours_count_the_time_for_which_trials_hold_workers() -> None:
+    history = history_of((0, START), (0, asked(A)), (10, asked(B)), (30, report(A)), (40, Moved(A, "complete", "")))
+
+    assert history.occupied(50) == 40 + 40
+    assert history.occupied(50, history.trials[A]) == 40
+    assert history.occupied(50, history.trials[B]) == 40
+
+
+def test_the_time_between_sessions_is_nobodys() -> None:
+    history = history_of((0, START), (0, asked(A)), (10, report(A)), (500, START), (520, report(A, 2)))
+
+    assert history.occupied(525) == 10 + 25
+    assert history.elapsed(525) == 10 + 25
+
+
+@pytest.mark.parametrize(
+    ("changes", "now", "over"),
+    [
+        ({"time": 100}, 59, Ended()),
+        ({"time": 100}, 60, Ended("time")),
+        ({"time": 100}, 100, Ended("time", "time")),
+        ({"device_hours": 100 / 3600}, 59, Ended()),
+        ({"device_hours": 100 / 3600}, 61, Ended("device_hours")),
+        ({"device_hours": 100 / 3600, "resources": {"cpus_per_trial": 4}}, 26, Ended("device_hours", "device_hours")),
+        ({"device_hours": 100 / 3600, "resources": {"gpus_per_trial": 0.25}}, 100, Ended()),
+        ({"device_hours": 1, "time": 10}, 10, Ended("time", "time")),
+        ({}, 1e9, Ended()),
+    ],
+)
+def test_a_share_of_what_a_sweep_may_use_is_held_back_for_the_selection(
+    changes: dict[str, Any], now: float, over: Ended
+) -> None:
+    assert ended(small_spec(**changes), history_of((0, START), (0, asked(A))), now) == over
+
+
+def test_the_nearest_budget_ends_a_leg() -> None:
+    history = history_of((0, START), (0, asked(A)), (10, report(A)))
+    spec = small_spec(time=100, device_hours=200 / 3600, trial_time=40)
+
+    found = limit(spec, history, history.trials[A], 20, workers=2)
+    assert found is not None
+    assert (found.name, found.left) == ("trial_time", 20)
+    spec = small_spec(time=1000, device_hours=200 / 3600, trial_time=400)
+    found = limit(spec, history, history.trials[A], 20, workers=2)
+    assert found is not None
+    assert (found.name, found.left) == ("device_hours", pytest.approx((120 - 20) / 2))
+    assert limit(small_spec(), history, history.trials[A], 20, workers=2) is None
+
+
+def test_a_trial_that_used_its_own_time_stays_cut_until_it_is_given_more(folder: SweepFolder, clock: Clock) -> None:
+    driver = started(folder, clock, trial_time=30, trials=2)
+    leg = take(driver)
+    assert leg.limit is not None
+    assert (leg.limit.name, leg.limit.left) == ("trial_time", 30)
+    clock.now += 31
+    driver.receive(leg.key, Message("cut", reason="trial_time"))
+
+    trial = driver.history.trials[leg.key]
+    assert (trial.state, trial.reason) == ("cut", "trial_time")
+    assert not may_go_on(driver.spec, trial)
+    assert may_go_on(small_spec(trial_time=40), trial)
+    assert take(driver).key == TrialKey(1)
+
+
+def test_a_budget_that_is_over_cuts_a_trial_at_its_report(folder: SweepFolder, clock: Clock) -> None:
+    driver = started(folder, clock, device_hours=100 / 3600, pruning={"name": "none", "max_fidelity": 9})
+    leg = take(driver)
+    clock.now += 61
+
+    assert not driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 0.5}), {}))
+    assert (driver.history.trials[leg.key].state, driver.history.trials[leg.key].reason) == ("cut", "device_hours")
+    assert take(driver).key == TrialKey(0, 1)  # the selection has its share still
+
+
+def test_the_selection_is_cut_where_the_whole_budget_is_over(folder: SweepFolder, clock: Clock) -> None:
+    driver = started(folder, clock, time=100, trials=1, selection={"candidates": 1, "seeds": 1})
+    leg = take(driver)
+    for number in range(1, 10):
+        driver.receive(leg.key, Message("measured", Measurement(number, number, number, 0.1, {"loss": 0.5}), {}))
+        leg = take(driver) if leg.key not in driver.live else leg
+        if leg.key.replicate:
+            break
+    assert leg.key == TrialKey(0, 1)
+    clock.now += 101
+
+    assert not driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 0.5}), {}))
+    assert driver.history.trials[leg.key].state == "cut"
+    assert driver.next_leg() == "finished"
+
+
+def test_a_lost_trial_rests_twice_as_long_each_time(folder: SweepFolder, clock: Clock) -> None:
+    driver = started(folder, clock, retries={"lost": 3, "wait": 8}, trials=1)
+    for rest in (8, 16, 32):
+        key = take(driver).key
+        driver.lost(key, "its actor died")
+        assert resting(driver.spec, driver.history, clock.now) == {key}
+        assert driver.next_leg() == "wait"
+        clock.now += rest - 0.1
+        assert driver.next_leg() == "wait"
+        clock.now += 0.2
+    driver.lost(take(driver).key, "its actor died")
+
+    assert driver.history.trials[A].reason == "its worker was lost, 4 in all"
+
+
+def test_a_trials_own_exception_is_tried_again_only_where_that_is_asked_for(folder: SweepFolder, clock: Clock) -> None:
+    driver = started(folder, clock, retries={"failed": 1, "wait": 1}, trials=1)
+    driver.receive(take(driver).key, Message("failed", reason="ValueError: no", detail="Traceback"))
+    trial = driver.history.trials[A]
+    assert (trial.state, trial.reason) == ("running", "retried")
+    assert trial.detail == "ValueError: no\nTraceback"
+    clock.now += 2
+    driver.receive(take(driver).key, Message("failed", reason="ValueError: no", detail="Traceback"))
+
+    assert (trial.state, trial.reason) == ("failed", "ValueError: no")
+
+
+def test_a_worker_without_a_word_is_hung_and_its_trial_goes_on_in_another(folder: SweepFolder, clock: Clock) -> None:
+    driver = started(folder, clock, retries={"lost": 1, "wait": 1, "report_timeout": "1m"}, trials=1)
+    for reason in ("running", "failed"):
+        key = take(driver).key
+        clock.now += 59
+        assert driver.overdue() == {}
+        clock.now += 2
+        assert driver.overdue() == {key: "hung"}
+        driver.lost(key, "its actor died")
+        assert driver.history.trials[key].state == reason
+        clock.now += 5
+
+    assert driver.history.trials[A].detail == "no word from its worker for 60 s"
+
+
+def test_a_worker_that_does_not_stop_when_time_is_over_is_killed_and_its_trial_is_cut(
+    folder: SweepFolder, clock: Clock
+) -> None:
+    driver = started(folder, clock, time=100)
+    key = take(driver).key
+    clock.now += 62
+    assert driver.overdue() == {}
+    clock.now += 2
+    assert driver.overdue() == {key: "time"}
+    driver.lost(key, "its actor died")
+
+    trial = driver.history.trials[key]
+    assert (trial.state, trial.reason, trial.losses) == ("cut", "time", 0)

@@ -85,7 +85,7 @@ def outcome(spec: SweepSpec, history: History, selection: Selection) -> dict[str
         "mean": winner.mean if winner else None,
         "searched": winner.searched if winner else None,
         "baseline_mean": baseline.mean if baseline else None,
-        "seeds": spec.selection.seeds,
+        "seeds": selection.seeds,
         "trials": len(history.search),
         "reason": winner.reason if winner else _why_none(history),
     }

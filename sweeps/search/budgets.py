@@ -15,8 +15,8 @@ from sweeps.search.history import HUNG, LOST, RETRIED, History, Trial, TrialKey
 from sweeps.spec import SweepSpec
 
 TIME, DEVICE_HOURS, TRIAL_TIME = "time", "device_hours", "trial_time"
-# How long a worker may take to stop when a budget ended, s and as a share of it: the overrun must stay below 5 s or 5 %,
-# whichever is more.
+# How long a worker may take to stop when a budget ended, s and as a share of it: the overrun must stay below 5 s or
+# 5 %, whichever is more.
 _GRACE, _GRACE_SHARE = 3.0, 0.03
 
 

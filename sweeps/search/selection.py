@@ -25,10 +25,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Selection:
-    """The outcome: candidates by rank, the winner's number (None if none survived)."""
+    """The outcome: candidates by rank, and the winner's number (None if none survived)."""
 
     candidates: tuple[Candidate, ...]
     winner: int | None
+    seeds: int  # how many first fresh seeds they are compared on
 
     @property
     def final(self) -> TrialKey | None:
@@ -75,14 +76,30 @@ def may_be_stored(spec: SweepSpec, trial: Trial) -> bool:
 
 
 def select(spec: SweepSpec, history: History, numbers: list[int]) -> Selection:
-    """Rank the candidates by the mean over their fresh seeds; one that failed on any of them can't win."""
-    judged = [_judge(spec, history, number) for number in numbers]
+    """Rank the candidates by the mean over their fresh seeds; one that failed on any of them can't win.
+
+    Where a budget ended before all seeds were through, as many first seeds count as all that are left have in common.
+    """
+    seeds = _common_seeds(spec, history, numbers)
+    judged = [_judge(spec, history, number, seeds) for number in numbers]
     able = sorted((c for c in judged if c.mean is not None), key=lambda c: (_order(spec, c.mean or 0.0), c.number))
     ranked = tuple(
-        Candidate(c.number, c.searched, c.values, c.mean, rank, _why(spec, c, able, rank))
+        Candidate(c.number, c.searched, c.values, c.mean, rank, _why(spec, seeds, c, able, rank))
         for rank, c in enumerate(able, start=1)
     )
-    return Selection(ranked + tuple(c for c in judged if c.mean is None), ranked[0].number if ranked else None)
+    return Selection(ranked + tuple(c for c in judged if c.mean is None), ranked[0].number if ranked else None, seeds)
+
+
+def _common_seeds(spec: SweepSpec, history: History, numbers: list[int]) -> int:
+    """On how many first seeds the candidates are compared: all, unless a budget ended before these were through."""
+    runs = {number: [history.trials.get(key) for key in wanted(spec, [number])] for number in numbers}
+    sound = [found for found in runs.values() if all(run is None or _is_sound(spec, run) for run in found)]
+    done = [sum(run is not None and run.state == "complete" for run in found) for found in sound]
+    return min((count for count in done if count), default=spec.selection.seeds)
+
+
+def _is_sound(spec: SweepSpec, run: Trial) -> bool:
+    return run.state in ("running", "cut") or run.full_value(spec.metric) is not None
 
 
 def selection_of(spec: SweepSpec, history: History) -> Selection | None:
@@ -98,17 +115,20 @@ def final_key(history: History) -> TrialKey | None:
     return None if winner is None else TrialKey(winner, FINAL_REPLICATE)
 
 
-def _judge(spec: SweepSpec, history: History, number: int) -> Candidate:
+def _judge(spec: SweepSpec, history: History, number: int, seeds: int) -> Candidate:
     runs = [history.trials.get(key) for key in wanted(spec, [number])]
     values = {run.key.replicate: value for run in runs if run and (value := run.full_value(spec.metric)) is not None}
     searched = history.trials[TrialKey(number)].value(spec.metric)
-    missing = [f"fresh seed {i}: {fate(run)}" for i, run in enumerate(runs, start=1) if i not in values]
-    mean = None if missing else math.fsum(values.values()) / len(values)
+    wrong = [(i, run) for i, run in enumerate(runs, start=1) if i not in values]
+    # What a budget ended counts against nobody behind the common seeds.
+    missing = [f"fresh seed {i}: {fate(run)}" for i, run in wrong if i <= seeds or (run and not _is_sound(spec, run))]
+    mean = None if missing else math.fsum(values[i] for i in range(1, seeds + 1)) / seeds
     return Candidate(number, searched, values, mean, None, "; ".join(missing))
 
 
-def _why(spec: SweepSpec, candidate: Candidate, able: list[Candidate], rank: int) -> str:
+def _why(spec: SweepSpec, seeds: int, candidate: Candidate, able: list[Candidate], rank: int) -> str:
     if rank == 1:
-        return f"best mean {spec.metric} on fresh seeds (n = {len(candidate.values)})"
+        short = "" if seeds == spec.selection.seeds else f" of {spec.selection.seeds}, not all of which came to an end"
+        return f"best mean {spec.metric} on fresh seeds (n = {seeds}{short})"
     behind = abs((able[0].mean or 0.0) - (candidate.mean or 0.0))
     return f"mean is {behind:.6g} behind the winner's"

@@ -2,8 +2,8 @@
 
     uv run python tests/benchmarks/pruners.py --curves results/reference/curves/learning_curves.parquet --out pruners
 
-All see the same configurations in the same order, each on one of its two recorded seeds, with four workers on one event
-clock; a report takes the processor time that was recorded. An order is a permutation of the table and a choice of seeds.
+All see the same configurations in the same order, each on one of its two recorded seeds, with four workers on one
+event clock; a report takes the processor time that was recorded. An order is a permutation and a choice of seeds.
 Whatever a pruner does, its recommendation at a time is the configuration whose last reported value is best. What counts
 is when the recommendation comes to stay within 0.3 point of the best mean over both seeds at the end of training; a
 pruner that never gets there counts as if it had needed the time of training everything, without pruning.

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import threading
 import time
 from pathlib import Path
 
@@ -85,6 +86,17 @@ def dies_once(params, seed):
     if not mark.exists():
         mark.touch()
         os._exit(1)
+    for _ in range(8):
+        yield {"loss": params["x"]}
+
+
+def hangs_once(params, seed):
+    """Never comes back from the second report, the first time."""
+    mark = Path(os.environ["SWEEPS_TEST_FOLDER"]) / f"hung-{seed}"
+    yield {"loss": params["x"]}
+    if not mark.exists():
+        mark.touch()
+        threading.Event().wait()
     for _ in range(8):
         yield {"loss": params["x"]}
 

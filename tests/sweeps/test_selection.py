@@ -64,6 +64,37 @@ def test_a_candidate_that_failed_on_a_fresh_seed_cannot_win() -> None:
     assert "fresh seed 2: failed" in chosen.candidates[-1].reason
 
 
+def cut(history: History, *keys: TrialKey) -> History:
+    """The same history in which these runs were begun and cut by a budget."""
+    for key in keys:
+        for row in (Asked(key, {"x": 0.5}, 0, 0), Moved(key, "cut", "time")):
+            history.apply(Stamp(history.last.seq + 1, 0.0), row)
+    return history
+
+
+def test_where_a_budget_ended_the_candidates_are_compared_on_the_seeds_that_all_have() -> None:
+    runs = {TrialKey(1, 1): 0.5, TrialKey(2, 1): 0.4, TrialKey(1, 2): 0.1}
+    chosen = select(SPEC, cut(history_of(SEARCH | runs), TrialKey(2, 2)), [1, 2])
+
+    assert (chosen.winner, chosen.seeds) == (2, 1)
+    assert chosen.candidates[0].mean == 0.4
+    assert chosen.candidates[0].reason.endswith("(n = 1 of 2, not all of which came to an end)")
+
+
+def test_a_candidate_whose_first_seed_was_cut_is_out_where_others_have_one() -> None:
+    chosen = select(SPEC, cut(history_of(SEARCH | {TrialKey(1, 1): 0.5}), TrialKey(2, 1)), [1, 2])
+
+    assert chosen.winner == 1
+    assert chosen.candidates[-1].reason == "fresh seed 1: cut time"
+
+
+def test_a_failure_counts_also_where_a_budget_ended() -> None:
+    runs = {TrialKey(1, 1): 0.1, TrialKey(1, 2): None, TrialKey(2, 1): 0.5}
+    chosen = select(SPEC, cut(history_of(SEARCH | runs), TrialKey(2, 2)), [1, 2])
+
+    assert chosen.winner == 2
+
+
 def test_where_none_survived_there_is_no_winner() -> None:
     chosen = select(SPEC, history_of(SEARCH | {TrialKey(1, 1): None, TrialKey(1, 2): None}), [1])
 

@@ -103,6 +103,14 @@ def test_a_trial_whose_process_dies_goes_on_in_another(
     assert any(trial.losses for trial in result.history.trials.values())
 
 
+def test_a_hung_trial_is_killed_and_goes_on_in_another_worker(ray_with_gpus: Path, tmp_path: Path) -> None:
+    retries = {"report_timeout": 6, "wait": 0.1}
+    result = run(tmp_path, target="functions:hangs_once", pruning={"name": "none"}, trials=1, retries=retries)
+
+    assert {trial.state for trial in result.history.trials.values()} == {"complete"}
+    assert [trial.losses for trial in result.history.trials.values()] == [1, 1]  # each seed hangs once
+
+
 def test_half_gpu_trials_pack_two_a_device_and_what_does_not_fit_waits(ray_with_gpus: Path, tmp_path: Path) -> None:
     run(
         tmp_path,
@@ -160,12 +168,15 @@ def test_more_gpus_than_there_are_is_refused_before_anything_is_asked(ray_with_g
 
 
 def test_a_wall_clock_budget_cuts_the_search_and_leaves_time_to_choose(ray_with_gpus: Path, tmp_path: Path) -> None:
-    # The search has 2.4 s of these, and no trial can be over by then.
-    result = run(tmp_path, target="functions:slower", trials=10_000, time="4s", pruning={"name": "none"})
+    # The search has 2.4 s of these, and no trial can be over by then; the selection has time for one seed of two.
+    selection = {"candidates": 2, "seeds": 2, "time_share": 0.7}
+    changes: dict[str, Any] = {"time": "8s", "pruning": {"name": "none"}, "selection": selection}
+    result = run(tmp_path, target="functions:slower", trials=10_000, **changes)
     cut = result.trials[result.trials["state"] == "cut"]
 
     assert result.best is not None
-    assert result.selection["row"].eq("seed").sum() >= 1
+    assert "n = 1 of 2" in result.history.outcome["reason"]
+    assert set(result.selection["state"].dropna()) == {"complete", "cut"}
     assert len(cut) > 0
     assert set(cut["reason"]) == {"time"}
     assert not result.trials["state"].eq("running").any()

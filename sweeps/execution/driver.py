@@ -129,10 +129,11 @@ class Driver:
         if isinstance(key, RangeKey):
             return RangeLeg(self.spec.name, key, self.folder.log(key.label))
         trial = self.history.trials[key]
-        nearest = limit(self.spec, self.history, trial, self.clock(), len(self.live))
+        now = self.clock()
+        nearest = limit(self.spec, self.history, trial, now, len(self.live))
         self._ends.pop(key, None)
         if nearest is not None:
-            self._ends[key] = self.clock() + nearest.patience, nearest.name
+            self._ends[key] = now + nearest.patience, nearest.name
         return Leg(
             sweep=self.spec.name,
             key=key,
@@ -142,11 +143,12 @@ class Driver:
             checkpoint=self.folder.checkpoint(key.label),
             log=self.folder.log(key.label),
             plan=self.history.plan(key),
+            handed_out=now,
             limit=nearest,
         )
 
     def heard(self, key: TrialKey | RangeKey) -> None:
-        """The worker of a live trial has said something."""
+        """The worker of something live has begun, or said something."""
         self._heard[key] = self.clock()
 
     def receive(self, key: TrialKey | RangeKey, message: Message) -> bool:

@@ -1,6 +1,5 @@
 """One leg in a process of its own, told in messages: a stretch of a trial to its next halt, or a range test."""
 
-import time
 import traceback
 from collections.abc import Callable, Generator
 from dataclasses import asdict
@@ -25,17 +24,12 @@ def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Generator[Mes
     A checkpoint and its measurements are written before these are reported: what was not recorded before the driver
     died is reported again, not trained again. Never raises what the trial raises: that is a message.
     """
-    deadline = None if leg.limit is None else time.monotonic() + leg.limit.left
-
-    def is_over() -> bool:
-        return deadline is not None and time.monotonic() >= deadline
-
     try:
         run, unreported, notes = _begin(leg, begin)
         for measurement in unreported:
             yield Message("measured", measurement, run.environment, run.plan, notes=notes)
             notes = ()
-        for measurement in run.measurements(is_over):
+        for measurement in run.measurements(lambda: leg.is_over):
             unreported.append(measurement)
             _save(run, leg, unreported)
             yield Message("measured", measurement, run.environment, run.plan, notes=notes)

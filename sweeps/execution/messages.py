@@ -1,5 +1,6 @@
 """What the driver tells a worker (a leg) and what the worker answers (messages), and who gives and takes them."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,13 @@ class Leg:
     checkpoint: Path
     log: Path
     plan: Mapping[str, Any] | None = None  # the recorded horizon of a wall-clock trial that goes on
+    handed_out: float = 0.0  # seconds since the epoch
     limit: Limit | None = None  # a budget: when nothing is left of it the worker saves and reports `cut`
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the budget is used up by now."""
+        return self.limit is not None and time.time() >= self.handed_out + self.limit.left
 
     @property
     def unreported(self) -> Path:
@@ -97,6 +104,9 @@ class LegSource(Protocol):
     def receive(self, key: TrialKey | RangeKey, message: Message) -> bool:
         """Take a worker's message; True if its leg goes on, False if it is over."""
         ...
+
+    def heard(self, key: TrialKey | RangeKey) -> None:
+        """The worker of something live has begun, or said something."""
 
     def lost(self, key: TrialKey | RangeKey, reason: str) -> None:
         """The worker of something live died."""

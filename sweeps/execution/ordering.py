@@ -40,6 +40,9 @@ class InOrder:
     def overdue(self) -> dict[TrialKey | RangeKey, str]:
         return self._driver.overdue()
 
+    def heard(self, key: TrialKey | RangeKey) -> None:
+        self._driver.heard(key)
+
     def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
         """What a free slot does now: the trial that is due first and that no worker holds."""
         driver = self._driver
@@ -58,7 +61,7 @@ class InOrder:
         driver = self._driver
         if isinstance(key, RangeKey):
             return driver.receive(key, message)
-        driver.heard(key)
+        self.heard(key)
         trial = driver.history.trials[key]
         if message.measurement is not None and message.measurement.report <= len(trial.measurements):
             driver.take(key, message)  # made again after a restart: it must be what was recorded

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from simulation import small_spec
 
 from study.measurement import Measurement
-from sweeps.search.history import DIVERGED, Asked, History, Measured, Stamp, TrialKey
-from sweeps.search.pruning import decide, levels, promotion
+from sweeps.errors import SpecError
+from sweeps.search.history import DIVERGED, Asked, History, Measured, Row, Stamp, TrialKey
+from sweeps.search.pruning import bracket, brackets, decide, levels, promotion
 from sweeps.spec import SweepSpec, load_spec
 
 
@@ -19,9 +20,11 @@ class Records:
     def __init__(self, spec: SweepSpec) -> None:
         self.spec = spec
         self.history = History()
+        self.rows: list[tuple[Stamp, Row]] = []
 
-    def add(self, row: object) -> None:
-        self.history.apply(Stamp(self.history.last.seq + 1, 0.0), row)  # type: ignore[arg-type]
+    def add(self, row: Row) -> None:
+        self.rows.append((Stamp(self.history.last.seq + 1, 0.0), row))
+        self.history.apply(*self.rows[-1])
 
     def report(self, number: int, loss: float, fidelity: float, settle: bool = True) -> None:
         key = TrialKey(number)
@@ -188,3 +191,82 @@ def test_a_decision_is_the_same_when_computed_again_from_the_recorded_rows(losse
         assert first is not None
         assert first.seen == sweep.history.last.seq
         sweep.add(first)
+
+
+def hyperband(**changes: object) -> SweepSpec:
+    return small_spec(pruning={"name": "hyperband", "max_fidelity": 9, **changes}, trials=200)
+
+
+def test_hyperbands_brackets_get_equal_budgets_and_the_last_prunes_nothing() -> None:
+    # Li et al.'s table for a maximum of 9 and a factor of 3: 9, 5 and 3 trials that begin at 1, 3 and 9.
+    assert brackets(hyperband()) == pytest.approx([9 / 17, 5 / 17, 3 / 17])
+    drawn = [bracket(hyperband(), number) for number in range(200)]
+    for index, share in enumerate(brackets(hyperband())):
+        assert drawn.count(index) / 200 == pytest.approx(share, abs=0.1)
+    first = {index: drawn.index(index) for index in range(3)}
+    found = [[level for _, level in levels(hyperband(), first[index], 9)] for index in range(3)]
+    assert found == [[1, 3], [3], []]
+
+
+def test_a_trial_is_compared_with_its_own_bracket_alone() -> None:
+    sweep = Records(hyperband())
+    drawn = [bracket(sweep.spec, number) for number in range(40)]
+    mine = [number for number, found in enumerate(drawn) if found == 0][:3]
+    others = [number for number, found in enumerate(drawn) if found == 1][:3]
+    for number in others:
+        sweep.report(number, 0.0, 1)  # better than all that follow, at a fidelity that is no rung of theirs
+    for place, number in enumerate(mine):
+        sweep.report(number, 0.5 + place, 1)
+
+    assert [sweep.state(number) for number in others] == ["running"] * 3
+    assert sweep.promote() == mine[0]
+
+
+def test_hyperband_needs_to_know_the_full_fidelity() -> None:
+    with pytest.raises(SpecError, match=r"hyperband plans its brackets .*: give pruning.max_fidelity"):
+        small_spec(pruning={"name": "hyperband"})
+
+
+def test_the_median_lets_the_first_five_pass_and_then_the_better_half() -> None:
+    sweep = records(variant="stop", name="median")
+    for number, loss in enumerate([0.5, 0.4, 0.9, 0.8, 0.7]):
+        sweep.report(number, loss, 1)
+    assert [sweep.state(number) for number in range(5)] == ["running"] * 5
+    sweep.report(5, 0.95, 1)
+    assert sweep.state(5) == "pruned"
+    sweep.report(6, 0.6, 1)
+    assert sweep.state(6) == "running"
+    sweep.report(2, 0.85, 2)
+    assert list(sweep.history.trials[TrialKey(2)].decided) == [0, 1]  # every multiple is a rung
+
+
+def test_a_rung_may_lie_below_one_epoch() -> None:
+    sweep = records(min_fidelity=0.25)
+    for number, loss in enumerate([0.3, 0.2, 0.1]):
+        sweep.report(number, loss, 0.25)
+
+    assert [sweep.state(number) for number in range(3)] == ["paused", "paused", "running"]
+
+
+@given(
+    st.sampled_from(["asha", "hyperband", "median"]),
+    st.sampled_from(["promote", "stop"]),
+    st.lists(st.tuples(st.integers(0, 9), st.floats(0, 1)), min_size=10, max_size=60),
+    st.integers(0, 60),
+)
+def test_a_restart_between_any_two_reports_changes_no_decision(
+    name: str, variant: str, reports: list[tuple[int, float]], place: int
+) -> None:
+    """Whoever reads the rows so far decides as whoever saw them come."""
+    sweeps = [records(variant, name=name) for _ in range(2)]
+    for step, (number, loss) in enumerate(reports):
+        for sweep in sweeps:
+            if TrialKey(number) in sweep.history.trials and sweep.state(number) != "running":
+                continue
+            known = sweep.history.trials.get(TrialKey(number))
+            sweep.report(number, loss, 1.0 + (known.measurements[-1].fidelity if known else 0.0))
+            sweep.promote()
+        if step == place:
+            sweeps[0].history = History(sweeps[0].rows)
+
+    assert sweeps[0].rows == sweeps[1].rows

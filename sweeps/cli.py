@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sweeps.errors import SpecError, SweepError
+from sweeps.terminal.secrets import hide_password
 from sweeps.terminal.wording import worded
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 Results = Annotated[Path, typer.Option(help="Folder that holds everything sweeps write.")]
 Name = Annotated[str, typer.Argument(help="Name of the sweep, as `sweeps list` shows it.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where full data sets lie or are downloaded to.")]
+LedgerUrl = Annotated[str | None, typer.Option(help="PostgreSQL URL of the ledger; that in SWEEPS_LEDGER by default.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every report, and Ray's own logs.")]
 Model = Annotated[str, typer.Option(help="custom_cnn, alexnet or vgg.")]
@@ -60,6 +62,7 @@ def run(
     data_dir: DataDir = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    ledger: LedgerUrl = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -76,6 +79,7 @@ def run(
         data_dir=data_dir,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
+        ledger=ledger,
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
@@ -89,6 +93,7 @@ def resume(
     trials: Annotated[str | None, typer.Option(help="How many trials more, like +20.")] = None,
     time: Annotated[str | None, typer.Option(help="How much more time, like +10m.")] = None,
     data_dir: DataDir = None,
+    ledger: LedgerUrl = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -104,6 +109,7 @@ def resume(
         trials=None if more is None else int(more),
         time=_more("--time", time),
         data_dir=data_dir,
+        ledger=ledger,
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
@@ -146,6 +152,7 @@ def list_sweeps(results: Results = RESULTS, as_json: Json = False) -> None:
 def show(
     name: Name,
     results: Results = RESULTS,
+    ledger: LedgerUrl = None,
     as_json: Json = False,
     figure: Annotated[
         Path | None, typer.Option(help="Draw the sweep's main figure into this file (png, svg, pdf).")
@@ -155,7 +162,7 @@ def show(
     from sweeps.api import load
     from sweeps.terminal.showing import draw, tell_sweep
 
-    result = load(name, results=results)
+    result = load(name, results=results, ledger=ledger)
     tell_sweep(result, as_json=as_json)
     if figure is not None:
         draw(result, figure)
@@ -167,6 +174,7 @@ def reproduce(
     results: Results = RESULTS,
     trial: Annotated[str, typer.Option(help="best, a trial's number, or a label like 3-seed1 or range-adam.")] = "best",
     data_dir: DataDir = None,
+    ledger: LedgerUrl = None,
 ) -> None:
     """Train a trial again in a fresh process and compare every bit; exit 0 if identical, 1 if not.
 
@@ -181,7 +189,7 @@ def reproduce(
     else:
         from sweeps.api import load
 
-        replay = load(name, results=results).reproduce(trial, data_dir)
+        replay = load(name, results=results, ledger=ledger).reproduce(trial, data_dir)
         what = f"trial {replay.label} of {name}"
     if replay.identical:
         typer.echo(f"identical: {what}, {replay.what}")
@@ -195,14 +203,14 @@ def reproduce(
 
 
 @app.command()
-def verify(name: Name, results: Results = RESULTS) -> None:
+def verify(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None) -> None:
     """Compute every suggestion and pruning decision of a sweep again from its ledger; exit 0 if all are as recorded.
 
     Nothing is trained: `reproduce` does that. A stored value that was changed later is named with its trial.
     """
     from sweeps.api import verify as verify_sweep
 
-    found = verify_sweep(name, results=results)
+    found = verify_sweep(name, results=results, ledger=ledger)
     if not found.holds:
         typer.echo(f"different: {found.difference}")
         raise typer.Exit(1)
@@ -291,6 +299,7 @@ def baseline(
     data_dir: DataDir = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    ledger: LedgerUrl = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -313,6 +322,7 @@ def baseline(
         data_dir=data_dir,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
+        ledger=ledger,
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
@@ -336,6 +346,7 @@ def ablate(
     data_dir: DataDir = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    ledger: LedgerUrl = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -361,6 +372,7 @@ def ablate(
         data_dir=data_dir,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
+        ledger=ledger,
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
@@ -371,16 +383,18 @@ def ablate(
 def clean(
     name: Annotated[str | None, typer.Argument(help="A sweep that is over, whose checkpoints may go.")] = None,
     results: Results = RESULTS,
+    ledger: LedgerUrl = None,
 ) -> None:
     """Remove the checkpoints of a sweep that is over or, without a NAME, what dead Rays of this user left behind."""
     from sweeps.terminal.cleaning import clean_rays, clean_sweep
 
-    typer.echo(clean_rays() if name is None else clean_sweep(name, results))
+    typer.echo(clean_rays() if name is None else clean_sweep(name, results, ledger))
 
 
 def main() -> None:
     """Run the command line; an error is one line and its exit code, a traceback only with --debug."""
     if len(sys.argv) == 1:
         sys.argv.append("--help")
+    hide_password()
     run_app = partial(app, standalone_mode=False)
     sys.exit(run_app() if "--debug" in sys.argv else worded(run_app))

@@ -22,7 +22,8 @@ from sweeps.search.selection import may_be_stored, selection_seed
 from sweeps.search.suggestion import suggest, trial_seed
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
-from sweeps.store.ledger import Ledger, dump_json
+from sweeps.store.ledger import Ledger
+from sweeps.store.rows import dump_json
 
 MAX_LOSSES = 2  # an actor that dies may take its trial with it this often before the trial is failed
 
@@ -59,6 +60,8 @@ class Driver:
         if isinstance(row, Decided | Moved):
             self._drop_unneeded(self.history.trials[row.key])
         self.observe(stamp, row)
+        for outage in self._ledger.outages():
+            self.record(Noted("warning", {"text": outage}))
 
     def start(self, session: Mapping[str, Any]) -> None:
         """Open a session, and take the decisions that an earlier session's death left open."""

@@ -19,7 +19,7 @@ from sweeps.search.history import Asked, Decided, History, Measured, Moved, Note
 from sweeps.search.ranges import NOTE, due
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
-from sweeps.store.ledger import dump_json
+from sweeps.store.rows import dump_json
 
 Form = Literal["auto", "json", "none"]
 STATES = ("running", "paused", "cut", "pruned", "complete", "failed")
@@ -133,7 +133,7 @@ class Progress:
             if row.kind == NOTE:
                 self._say(range_in_brief(row.body))
             if row.kind == "warning":
-                self._say(f"warning: trial {row.key.label if row.key else ''}: {row.body['text']}")
+                self._say(f"warning: {f'trial {row.key.label}: ' if row.key else ''}{row.body['text']}")
             return
         if self._live is None:
             if self._is_worth_a_line(row):

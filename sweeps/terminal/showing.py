@@ -13,7 +13,7 @@ from sweeps.result import Result
 from sweeps.search.effects import Interval
 from sweeps.search.ranges import FAILURE_NOTE, measured_ranges
 from sweeps.store.folders import list_folders
-from sweeps.store.ledger import dump_json
+from sweeps.store.rows import dump_json
 from sweeps.terminal.progress import params_in_brief, range_in_brief
 
 if TYPE_CHECKING:

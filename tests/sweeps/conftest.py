@@ -1,14 +1,22 @@
 """What tests of sweeps share: importable functions, a folder, and one Ray for the whole session."""
 
+import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sweeps.cli import main
 from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import Place
+from sweeps.store.postgresql import Database
+from sweeps.store.sqlite import File
+
+if TYPE_CHECKING:
+    from postgresql_server import Server
 
 HERE = Path(__file__).parent
 
@@ -36,6 +44,40 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 
     monkeypatch.chdir(tmp_path)
     return run
+
+
+@pytest.fixture(scope="session")
+def server() -> "Iterator[Server]":
+    """One PostgreSQL for all tests of the session; they may restart it."""
+    from postgresql_server import Server, binaries
+
+    programs = binaries()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed here: `apt-get install postgresql`, as .ci/run does")
+    running = Server(programs)
+    yield running
+    running.remove()
+
+
+_count = itertools.count()
+
+
+@pytest.fixture
+def database(server: "Server") -> str:
+    """The name of a new, empty database."""
+    name = f"database{next(_count)}"
+    with server.connection() as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+    return name
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def places(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Place]:
+    """Makes places where there is no ledger yet, in a file or in a PostgreSQL database."""
+    if request.param == "sqlite":
+        return lambda: File(tmp_path / f"ledger-{next(_count)}.sqlite")
+    url = request.getfixturevalue("server").url()
+    return lambda: Database.parse(url, f"bowl-{next(_count)}")
 
 
 @pytest.fixture(scope="session")

@@ -272,6 +272,8 @@ def _place(given: Path | Place) -> Place:
 def _guard(place: Place, verb: str) -> Iterator[None]:
     try:
         yield
+    except sa.exc.ResourceClosedError as error:
+        raise LedgerError(f"the ledger {place} is closed: go on with `sweeps resume`") from error
     except sa.exc.DatabaseError as error:
         raise place.refusal(error) or LedgerError(
             f"the ledger {place} could not be {verb} ({_line(error)}): what was acknowledged is kept; "

@@ -36,6 +36,8 @@ def _dies_with_its_parent() -> None:
 class Server:
     """Trusts everyone who comes, but for the user `guarded`, who has STRANGE_PASSWORD."""
 
+    database = "team"
+
     def __init__(self, programs: Path) -> None:
         self._programs = programs
         self._folder = Path(tempfile.mkdtemp(prefix="sweeps-postgresql-"))
@@ -58,6 +60,7 @@ class Server:
         with self.connection() as admin:
             admin.execute(f"CREATE ROLE guarded LOGIN PASSWORD '{STRANGE_PASSWORD}'")
             admin.execute("CREATE ROLE reader LOGIN")
+            admin.execute(f"CREATE DATABASE {self.database}")
 
     def _call(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), *arguments]
@@ -101,6 +104,15 @@ class Server:
     def remove(self) -> None:
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def clear(self) -> None:
+        """Take all sweeps out of the database, and end all sessions there."""
+        with self.connection(self.database) as admin:
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            admin.execute(f"SELECT pg_terminate_backend(pid, {ENOUGH * 1000}) FROM pg_stat_activity WHERE {others}")
+            names = admin.execute("SELECT quote_ident(nspname) FROM pg_namespace WHERE nspname LIKE 'sweep\\_%'")
+            for (name,) in names.fetchall():
+                admin.execute(f"DROP SCHEMA {name} CASCADE")
 
     def connection(self, database: str = "postgres", user: str = "owner") -> "psycopg.Connection[Any]":
         """A connection that commits each statement."""

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from study.data import DataError
 from study.files import replacing
-from sweeps.errors import InterruptedSweepError, SpecError, SweepError
+from sweeps.errors import InterruptedSweepError, LedgerError, SpecError, SweepError
 from sweeps.execution.driver import Driver
 from sweeps.execution.session import session
 from sweeps.execution.targets import Function, resolve, source_hash
@@ -48,10 +48,17 @@ def start(
                 _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose, note=note)
             except (SweepError, DataError) as error:
                 # Refused before anything began: there is nothing to resume, and the name is free again.
-                if not ledger.rows() and not isinstance(error, InterruptedSweepError):
+                if not _may_have_rows(ledger) and not isinstance(error, InterruptedSweepError):
                     ledger.remove()
                     shutil.rmtree(folder.path)
                 raise
+
+
+def _may_have_rows(ledger: Ledger) -> bool:
+    try:
+        return bool(ledger.rows())
+    except LedgerError:
+        return True  # it can't be told now, and the error on its way says why
 
 
 def _write_spec(folder: SweepFolder, spec: SweepSpec) -> None:
@@ -178,10 +185,11 @@ def new_folder(
     if not _is_taken(folder, ledger_url):
         return folder, spec
     if name_was_given:
-        where = folder.results if folder.holds_sweep else new_place(folder, ledger_url)
+        is_here = folder.holds_sweep or is_held(folder.lease)
+        where = folder.results if is_here else new_place(folder, ledger_url)
+        how = f"`sweeps resume {spec.name}`" if is_here else f"`sweeps resume {spec.name}` and this --ledger"
         raise SpecError(
-            f"there is a sweep named {spec.name!r} in {where}: "
-            f"continue it with `sweeps resume {spec.name}`, or choose another --name"
+            f"there is a sweep named {spec.name!r} in {where}: continue it with {how}, or choose another --name"
         )
     number = 2
     while _is_taken(SweepFolder(results, f"{spec.name}-{number}"), ledger_url):

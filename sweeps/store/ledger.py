@@ -256,7 +256,8 @@ class Ledger:
     def remove(self) -> None:
         """Close it and take it away, with all that is in it."""
         self.close()
-        self._place.remove()
+        with _guard(self._place, "removed"):
+            self._place.remove()
 
     def close(self) -> None:
         """Give the store back, and its lease."""

@@ -25,6 +25,8 @@ def binaries() -> Path | None:
     if (config := shutil.which("pg_config")) is not None:
         told = subprocess.run([config, "--bindir"], capture_output=True, text=True, check=False).stdout.strip()
         found.insert(0, Path(told))
+    if (on_path := shutil.which("initdb")) is not None:
+        found.insert(0, Path(on_path).parent)
     programs = [place for folder in found for place in (folder, *sorted(folder.glob("*/bin"))[::-1], folder / "bin")]
     return next((place for place in programs if (place / "initdb").exists() and (place / "postgres").exists()), None)
 

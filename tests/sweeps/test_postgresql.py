@@ -1,19 +1,22 @@
 """A ledger in PostgreSQL, on a real server that the tests start: what a file keeps, it keeps, and a lost server too."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
 import pytest
+from postgresql_server import STRANGE_PASSWORD, Server
 from simulation import Simulation, small_spec
 
 import sweeps
@@ -27,15 +30,12 @@ from sweeps.store.ledger import Ledger
 from sweeps.store.places import VARIABLE, new_place, place_of, remember
 from sweeps.store.postgresql import Database
 
-if TYPE_CHECKING:
-    from postgresql_server import Server
-
 HERE = Path(__file__).parent
-ENOUGH = 60  # s for what takes seconds; a hang, not slowness, is what runs into it
+ENOUGH = 120  # s for what takes seconds; a hang, not slowness, is what runs into it
 
 
 @pytest.fixture
-def place(server: "Server", database: str) -> Database:
+def place(server: Server, database: str) -> Database:
     return Database.parse(server.url(database), "bowl")
 
 
@@ -91,7 +91,7 @@ def test_without_the_driver_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
         Database.parse("postgresql://me@host/db", "bowl")
 
 
-def test_names_of_any_length_and_letters_have_schemas_of_their_own(server: "Server", database: str) -> None:
+def test_names_of_any_length_and_letters_have_schemas_of_their_own(server: Server, database: str) -> None:
     names = ["a" * 80, "a" * 79 + "b", "A" * 57, "Bowl", "bowl", "bowl.1-x_", "public"]
     places = [Database.parse(server.url(database), name) for name in names]
     for place in places:
@@ -107,7 +107,7 @@ def test_names_of_any_length_and_letters_have_schemas_of_their_own(server: "Serv
     assert {place.schema for place in places} <= found
 
 
-def test_a_socket_serves_as_well(server: "Server", database: str) -> None:
+def test_a_socket_serves_as_well(server: Server, database: str) -> None:
     place = Database.parse(server.socket_url(database), "bowl")
     Ledger.create(place, small_spec()).close()
 
@@ -143,10 +143,8 @@ def test_a_database_that_cannot_be_used_says_why_and_leaves_nothing(
 
 
 def test_a_password_is_used_and_written_nowhere(
-    server: "Server", database: str, folder: SweepFolder, monkeypatch: pytest.MonkeyPatch
+    server: Server, database: str, folder: SweepFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from postgresql_server import STRANGE_PASSWORD
-
     password = quote(STRANGE_PASSWORD, safe="")
     with server.connection(database) as admin:
         admin.execute(f"GRANT CREATE ON DATABASE {database} TO guarded")
@@ -176,7 +174,7 @@ def test_secrets_in_the_query_are_not_remembered(folder: SweepFolder) -> None:
 # Which ledger is a sweep's
 
 
-def test_a_name_is_taken_for_whoever_shares_the_database(server: "Server", database: str, tmp_path: Path) -> None:
+def test_a_name_is_taken_for_whoever_shares_the_database(server: Server, database: str, tmp_path: Path) -> None:
     url = server.url(database)
     driver_of(SweepFolder(tmp_path / "one", "bowl"), url)
 
@@ -187,7 +185,7 @@ def test_a_name_is_taken_for_whoever_shares_the_database(server: "Server", datab
 
 
 def test_a_sweep_is_found_where_its_folder_remembers_it_or_by_its_url(
-    server: "Server", database: str, folder: SweepFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, database: str, folder: SweepFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = server.url(database)
     driver_of(folder, url).start({})
@@ -230,7 +228,7 @@ def test_a_sweep_refused_before_it_began_leaves_no_schema(
 
 
 def test_the_commands_need_no_option_once_the_folder_knows(
-    call: Callable[..., tuple[int, str, str]], server: "Server", database: str, tmp_path: Path
+    call: Callable[..., tuple[int, str, str]], server: Server, database: str, tmp_path: Path
 ) -> None:
     driver = driver_of(SweepFolder(tmp_path / "results", "bowl"), server.url(database))
     driver.start({})
@@ -281,7 +279,7 @@ def test_every_bit_of_a_float_is_kept(place: Database, ledger: Ledger) -> None:
     assert [row.level.hex() for row in found if isinstance(row, Decided)] == [value.hex() for value in FLOATS]
 
 
-def test_a_commit_waits_for_the_disk_whatever_the_server_has_as_default(server: "Server") -> None:
+def test_a_commit_waits_for_the_disk_whatever_the_server_has_as_default(server: Server) -> None:
     with server.connection() as admin:
         admin.execute("CREATE ROLE hasty SUPERUSER LOGIN")
         admin.execute("ALTER ROLE hasty SET synchronous_commit = off")
@@ -324,14 +322,15 @@ for number in range(10**6):
 """
 
 
-def python(*arguments: str) -> "subprocess.Popen[str]":
+def python(*arguments: str, cwd: Path | None = None, env: Mapping[str, str] = os.environ) -> "subprocess.Popen[str]":
     paths = os.pathsep.join([str(HERE), str(HERE.parents[1])])
     return subprocess.Popen(
         [sys.executable, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": paths},
+        cwd=cwd,
+        env={**os.environ, **env, "PYTHONPATH": paths},
     )
 
 
@@ -399,7 +398,7 @@ def test_a_commit_in_doubt_is_there_once(
 
 
 def test_a_session_that_is_ended_by_an_administrator_comes_back(
-    server: "Server", database: str, place: Database, ledger: Ledger
+    server: Server, database: str, place: Database, ledger: Ledger
 ) -> None:
     with server.connection(database) as admin:
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'process%'")
@@ -435,7 +434,7 @@ def test_what_a_driver_wrote_that_took_over_meanwhile_and_ended_is_seen(place: D
 
 
 def test_a_server_that_comes_back_without_acknowledged_rows_is_told_apart(
-    server: "Server", database: str, ledger: Ledger
+    server: Server, database: str, ledger: Ledger
 ) -> None:
     for number in range(3):
         ledger.append(Noted("n", {"number": number}))
@@ -448,7 +447,7 @@ def test_a_server_that_comes_back_without_acknowledged_rows_is_told_apart(
 
 
 def test_a_server_that_stays_away_ends_the_sweep_and_loses_nothing(
-    server: "Server", place: Database, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    server: Server, place: Database, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger.append(Noted("before", {}))
     monkeypatch.setattr("sweeps.store.ledger.PATIENCE", 0.5)
@@ -470,7 +469,7 @@ def outcomes(driver: Driver) -> list[object]:
 
 
 def test_a_server_may_restart_between_any_two_commits(
-    server: "Server", database: str, folder: SweepFolder, tmp_path: Path
+    server: Server, database: str, folder: SweepFolder, tmp_path: Path
 ) -> None:
     undisturbed = SweepFolder(tmp_path / "undisturbed", "bowl")
     undisturbed.create()
@@ -496,7 +495,7 @@ def test_a_server_may_restart_between_any_two_commits(
     assert sweeps.verify("bowl", results=folder.results).holds
 
 
-def test_two_sweeps_at_once_share_a_database_and_a_restart(server: "Server", database: str, tmp_path: Path) -> None:
+def test_two_sweeps_at_once_share_a_database_and_a_restart(server: Server, database: str, tmp_path: Path) -> None:
     together = threading.Barrier(3, timeout=ENOUGH)
     drivers = [driver_of(SweepFolder(tmp_path, name), server.url(database)) for name in ("one", "two")]
 
@@ -526,3 +525,78 @@ def test_two_sweeps_at_once_share_a_database_and_a_restart(server: "Server", dat
         found = sweeps.verify(name, results=tmp_path)
         assert found.holds, found.difference
         assert len(driver.history.search) == 12
+
+
+# All of it, over Ray
+
+SPEC = """
+name = "slow"
+trials = 6
+metric = "loss"
+direction = "minimize"
+target = "functions:slow"
+
+[space]
+x = { float = [0.0, 1.0] }
+
+[pruning]
+max_fidelity = 9
+
+[selection]
+candidates = 1
+seeds = 1
+"""
+
+
+@pytest.mark.slow
+def test_the_command_survives_a_restart_and_a_kill_and_tells_nobody_the_password(
+    server: Server, database: str, tmp_path: Path
+) -> None:
+    password = quote(STRANGE_PASSWORD, safe="")
+    with server.connection(database) as admin:
+        admin.execute(f"GRANT CREATE ON DATABASE {database} TO guarded")
+    url = server.url(database, f"guarded:{password}")
+    (tmp_path / "slow.toml").write_text(SPEC)
+    command = str(Path(sys.executable).with_name("sweeps"))
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as seen_by_ray:
+        here = {"TMPDIR": seen_by_ray}
+        running = python(command, "run", "slow.toml", "--json", f"--ledger={url}", cwd=tmp_path, env=here)
+        lines = read_until(running, measured=8)
+        shown = Path(f"/proc/{running.pid}/cmdline").read_text()
+        server.restart()
+        lines += read_until(running, measured=8)
+        running.kill()
+        running.communicate(timeout=ENOUGH)
+        said = [line["text"] for line in lines if line["kind"] == "note"]
+        assert [text for text in said if "is away" in text], said
+        assert [line for line in lines if line["kind"] == "warning"]
+
+        opened_when_free(Database.parse(url, "slow")).close()
+        refused = python(command, "resume", "slow", cwd=tmp_path, env=here)
+        _, err = refused.communicate(timeout=ENOUGH)
+        assert refused.returncode == 4
+        assert "SWEEPS_LEDGER or --ledger" in err
+        resumed = python(command, "resume", "slow", cwd=tmp_path, env={**here, VARIABLE: url})
+        out, err = resumed.communicate(timeout=ENOUGH)
+        assert resumed.returncode == 0, err
+        assert "winner: trial" in out
+        for text in (shown, out, err, *said, everything_in(tmp_path), everything_in(Path(seen_by_ray))):
+            assert password not in text
+            assert STRANGE_PASSWORD not in text
+        assert "slow" in everything_in(Path(seen_by_ray))
+
+    result = sweeps.load("slow", results=tmp_path / "results", ledger=url)
+    assert {line["seq"] for line in lines if line["kind"] == "measured"} <= set(result.measurements["seq"])
+    assert not result.measurements.duplicated(["trial", "replicate", "report"]).any()
+    assert sweeps.verify("slow", results=tmp_path / "results", ledger=url).holds
+
+
+def read_until(process: "subprocess.Popen[str]", measured: int) -> list[dict[str, Any]]:
+    """What the process says, up to so many measurements."""
+    lines: list[dict[str, Any]] = []
+    assert process.stdout is not None
+    while sum(line["kind"] == "measured" for line in lines) < measured:
+        text = process.stdout.readline()
+        assert text, process.communicate()[1]
+        lines.append(json.loads(text))
+    return lines

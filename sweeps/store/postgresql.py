@@ -44,7 +44,8 @@ class Database:
     """A sweep's ledger in a schema of a PostgreSQL database.
 
     The connection that writes holds the lease: where it is lost the lease is lost with it, so that no driver ever
-    writes without one, and whoever has the lease knows that nothing of an earlier driver is still on its way.
+    writes without one, and whoever has the lease knows that nothing of an earlier driver is still on its way. A pooler
+    in between must leave a session to its client (PgBouncer's session mode).
     """
 
     url: URL
@@ -58,8 +59,8 @@ class Database:
         if scheme not in _SCHEMES:
             what = f"a URL of scheme {scheme!r}" if scheme.isascii() and scheme else "no URL"
             raise SpecError(
-                f"a ledger is at a URL like postgresql://user@host/database, but got {what}; "
-                "without one it is a SQLite file in the sweep's folder"
+                f"--ledger and SWEEPS_LEDGER are URLs like postgresql://user@host/database, but got {what}; "
+                "without them a ledger is a SQLite file in the sweep's folder"
             )
         try:
             url = sa.make_url(text)
@@ -68,7 +69,7 @@ class Database:
         # What follows an unescaped @ would be taken for the host, and be told in errors.
         if url is None or "@" in f"{url.host or ''}{url.database or ''}":
             raise SpecError(
-                "the ledger's URL can't be read (not repeated here, it may hold a password): it must be like "
+                "the URL in --ledger or SWEEPS_LEDGER can't be read (not repeated here, it may hold a password): write "
                 "postgresql://user:password@host:5432/database, with @, / and % in the password as %40, %2F and %25"
             )
         _require_driver()

@@ -26,6 +26,11 @@ def _functions_are_importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(HERE))
 
 
+@pytest.fixture(autouse=True)
+def _ledgers_are_where_the_test_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SWEEPS_LEDGER", raising=False)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> SweepFolder:
     return SweepFolder(tmp_path / "results", "bowl")

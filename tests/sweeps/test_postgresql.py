@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from postgresql_server import STRANGE_PASSWORD, Server
 from simulation import Simulation, small_spec
 
@@ -29,6 +30,7 @@ from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import VARIABLE, new_place, place_of, remember
 from sweeps.store.postgresql import Database
+from sweeps.terminal.secrets import hide_password
 
 HERE = Path(__file__).parent
 ENOUGH = 120  # s for what takes seconds; a hang, not slowness, is what runs into it
@@ -169,6 +171,42 @@ def test_secrets_in_the_query_are_not_remembered(folder: SweepFolder) -> None:
     remember(folder, Database.parse("postgresql://me@host/db?password=one&sslpassword=two&sslmode=require", "bowl"))
 
     assert folder.ledger_url.read_text() == "postgresql://me@host/db?sslmode=require\n"
+
+
+@pytest.mark.parametrize("form", [["--ledger", "{}"], ["--ledger={}"]])
+def test_a_password_on_the_command_line_is_moved_out_of_sight(monkeypatch: pytest.MonkeyPatch, form: list[str]) -> None:
+    url = "postgresql://me:sec%40ret@host/db?sslmode=require"
+    started: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr("os.execve", lambda _, command, environment: started.append((command, environment)))
+    for given in (url, url.replace(":sec%40ret", "")):
+        words = [word.format(given) for word in form]
+        monkeypatch.setattr(sys, "orig_argv", ["python", "-X", "dev", "sweeps", "run", *words, "--json"])
+        hide_password()
+
+    ((command, environment),) = started
+    words = [word.format("postgresql://me@host/db?sslmode=require") for word in form]
+    assert command == [sys.executable, "-X", "dev", "sweeps", "run", *words, "--json"]
+    assert sa.make_url(environment[VARIABLE]).password == "sec@ret"
+
+
+def test_a_colleague_who_may_read_can_look_but_not_drive(
+    server: Server, database: str, folder: SweepFolder, tmp_path: Path
+) -> None:
+    driver = driver_of(folder, server.url(database))
+    driver.start({})
+    Simulation(driver).run()
+    url = server.url(database, "reader")
+
+    with pytest.raises(LedgerError, match=r"is refused .*permission denied.*USAGE and SELECT"):
+        sweeps.load("bowl", results=tmp_path, ledger=url)
+    with server.connection(database) as admin:
+        admin.execute("GRANT USAGE ON SCHEMA sweep_bowl TO reader")
+        admin.execute("GRANT SELECT ON ALL TABLES IN SCHEMA sweep_bowl TO reader")
+    assert len(sweeps.load("bowl", results=tmp_path, ledger=url).trials) == 12
+    assert sweeps.verify("bowl", results=tmp_path, ledger=url).holds
+    driver._ledger.close()
+    with closing(Ledger.open(Database.parse(url, "bowl"))) as theirs, pytest.raises(LedgerError, match="is refused"):
+        theirs.append(Noted("mine", {}))
 
 
 # Which ledger is a sweep's

@@ -19,6 +19,11 @@ def same(a: Scalar, b: Scalar) -> bool:
     return type(a) is type(b) and a == b
 
 
+def _index(share: float, count: int) -> int:
+    """Which of so many equal parts of 0..1 a share falls into."""
+    return min(int(share * count), count - 1)
+
+
 def _require(holds: bool, rule: str) -> None:
     if not holds:
         raise SpaceError(rule)
@@ -83,11 +88,20 @@ class Float:
         return abs(steps - round(steps)) <= 1e-6
 
     def at(self, share: float) -> float:
-        """The value at a share (0..1) of the range, on its scale; a step is not looked at."""
+        """The value at a share (0..1) of the range, on its scale; with a step, each point has an equal part."""
+        if self.step is not None:
+            return self.grid[_index(share, len(self.grid))]
         if not self.log:
             return min(max(self.low + (self.high - self.low) * share, self.low), self.high)
         low, high = math.log(self.low), math.log(self.high)
         return min(max(math.exp(low + (high - low) * share), self.low), self.high)
+
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """Every value there is; SpaceError without a step."""
+        _require(self.step is not None, "a grid needs a step, or a choice in place of the float")
+        points = round((self.high - self.low) / (self.step or 1)) + 1
+        return tuple(min(self.low + index * (self.step or 1), self.high) for index in range(points))
 
     def share(self, value: float) -> float:
         """Where a value of the range lies, 0..1 on its scale."""
@@ -133,6 +147,18 @@ class Int:
         is_whole = isinstance(value, int) and not isinstance(value, bool)
         return is_whole and self.low <= value <= self.high and (value - self.low) % self.step == 0  # type: ignore[operator]
 
+    def at(self, share: float) -> int:
+        """The value at a share (0..1) of the range, of which each value has a part, equal on the parameter's scale."""
+        if not self.log:
+            return self.low + _index(share, (self.high - self.low) // self.step + 1) * self.step
+        low, high = math.log(self.low), math.log(self.high + 1)
+        return min(max(math.floor(math.exp(low + (high - low) * share)), self.low), self.high)
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Every value there is."""
+        return tuple(range(self.low, self.high + 1, self.step))
+
     @property
     def rule(self) -> str:
         grid = f" in steps of {self.step}" if self.step > 1 else ""
@@ -161,6 +187,15 @@ class Choice:
     def contains(self, value: object) -> bool:
         """Whether the value is one of the choices, of the same type."""
         return any(type(value) is type(known) and value == known for known in self.values)
+
+    def at(self, share: float) -> Scalar:
+        """The value at a share (0..1) of the list, of which each has an equal part."""
+        return self.values[_index(share, len(self.values))]
+
+    @property
+    def grid(self) -> tuple[Scalar, ...]:
+        """Every value there is."""
+        return self.values
 
     @property
     def rule(self) -> str:

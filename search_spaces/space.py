@@ -1,9 +1,8 @@
 """SearchSpace: named parameters with conditions, and the one walk beneath sampling, defaults and suggestion."""
 
 import difflib
-import math
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
@@ -148,7 +147,15 @@ class SearchSpace:
 
     def sample(self, rng: random.Random) -> dict[str, Scalar]:
         """One configuration, each parameter drawn uniformly (on a logarithmic scale with `log`)."""
-        return self.walk(lambda _, parameter: _draw(parameter, rng))
+        return self.walk(lambda _, parameter: parameter.at(rng.random()))
+
+    def grid(self) -> Iterator[dict[str, Scalar]]:
+        """Every configuration there is, once; SpaceError for a parameter that has no finite list of values."""
+        prefixes: list[list[Scalar]] = [[]]
+        while prefixes:
+            branch = _Branch(prefixes.pop())
+            yield self.walk(branch.choose)
+            prefixes += branch.others
 
     def in_order(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The same values in the order in which the space declares them: how people see them."""
@@ -172,6 +179,28 @@ class SearchSpace:
                 raise SpaceError(f"{name}: must be {parameter.rule}, but got {params[name]!r}")
 
 
+class _Branch:
+    """One configuration of a grid: it begins as told, then takes first values, and keeps what else could be begun."""
+
+    def __init__(self, prefix: list[Scalar]) -> None:
+        self._prefix = prefix
+        self._chosen: list[Scalar] = []
+        self.others: list[list[Scalar]] = []
+
+    def choose(self, name: str, parameter: Plain) -> Scalar:
+        try:
+            values = parameter.grid
+        except SpaceError as error:
+            raise SpaceError(f"{name}: {error}") from None
+        if (place := len(self._chosen)) < len(self._prefix):
+            value = self._prefix[place]
+        else:
+            value = values[0]
+            self.others += [[*self._chosen, other] for other in values[1:]]
+        self._chosen.append(value)
+        return value
+
+
 def hint(word: str, known: Iterable[str]) -> str:
     """The words ", did you mean 'x'?" for the nearest known name, or the list of what is known."""
     names = list(known)
@@ -181,18 +210,3 @@ def hint(word: str, known: Iterable[str]) -> str:
 
 def _parents(parameter: Parameter) -> list[str]:
     return [*parameter.when, *([parameter.by] if isinstance(parameter, FloatBy) else [])]
-
-
-def _draw(parameter: Plain, rng: random.Random) -> Scalar:
-    match parameter:
-        case Float(step=None):
-            return parameter.at(rng.random())
-        case Float(low, high, _, step):
-            return min(low + rng.randint(0, round((high - low) / step)) * step, high)  # type: ignore[operator]
-        case Int(low, high, True):
-            drawn = math.floor(math.exp(rng.uniform(math.log(low), math.log(high + 1))))
-            return min(max(drawn, low), high)
-        case Int(low, high, _, step):
-            return low + rng.randint(0, (high - low) // step) * step
-        case Choice(values):
-            return rng.choice(values)

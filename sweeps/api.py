@@ -129,6 +129,8 @@ def resume(
     results: str | Path = DEFAULT_RESULTS,
     trials: int | None = None,
     time: str | float | None = None,
+    device_hours: float | None = None,
+    trial_time: str | float | None = None,
     data_dir: str | Path | None = None,
     ledger: str | None = None,
     progress: Form = "auto",
@@ -136,13 +138,14 @@ def resume(
 ) -> Result:
     """Go on with an interrupted sweep; every trial that is not ended continues under its own number.
 
-    trials, time: how many trials and how much wall-clock (seconds or like "10m") the sweep gets on top of what it had,
-    whether it is over or not; what it left paused or cut may then go on. target: the function of a sweep whose function
-    was defined in a script. ledger: the URL of a ledger in PostgreSQL, which the sweep's folder remembers without its
-    password.
+    trials, time, device_hours, trial_time: what the sweep gets on top of the budgets it had (times in seconds or like
+    "10m"), whether it is over or not; what it left paused or cut may then go on. target: the function of a sweep whose
+    function was defined in a script. ledger: the URL of a ledger in PostgreSQL, which the sweep's folder remembers
+    without its password.
     """
     folder = SweepFolder(Path(results), name)
-    go_on(folder, target, _path(data_dir), progress, verbose=verbose, trials=trials, time=time, ledger_url=ledger)
+    more = {"trials": trials, "time": time, "device_hours": device_hours, "trial_time": trial_time}
+    go_on(folder, target, _path(data_dir), progress, verbose=verbose, more=more, ledger_url=ledger)
     return Result(folder, target, ledger)
 
 

@@ -4,11 +4,11 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import typer
 
-from sweeps.errors import SpecError, SweepError
+from sweeps.errors import SpecError
 from sweeps.terminal.secrets import hide_password
 from sweeps.terminal.wording import worded
 
@@ -43,6 +43,7 @@ DesignName = Annotated[
 ]
 
 RESULTS = Path("results")
+_Number = TypeVar("_Number", int, float)
 _MODEL = ["custom_cnn"]
 
 
@@ -68,6 +69,7 @@ def run(
 ) -> None:
     """Run a sweep: search, prune, choose on fresh seeds, test once, store."""
     from sweeps.api import run as run_sweep
+    from sweeps.terminal.showing import tell_end
 
     result = run_sweep(
         spec,
@@ -83,7 +85,7 @@ def run(
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
-    _finish(result, as_json)
+    tell_end(result, as_json=as_json)
 
 
 @app.command()
@@ -92,6 +94,8 @@ def resume(
     results: Results = RESULTS,
     trials: Annotated[str | None, typer.Option(help="How many trials more, like +20.")] = None,
     time: Annotated[str | None, typer.Option(help="How much more time, like +10m.")] = None,
+    device_hours: Annotated[str | None, typer.Option(help="How many more device-hours, like +0.5.")] = None,
+    trial_time: Annotated[str | None, typer.Option(help="How much more time for each trial, like +1m.")] = None,
     data_dir: DataDir = None,
     ledger: LedgerUrl = None,
     as_json: Json = False,
@@ -99,21 +103,21 @@ def resume(
 ) -> None:
     """Go on with a sweep that was interrupted, however it was, or extend one that is over."""
     from sweeps.api import resume as resume_sweep
+    from sweeps.terminal.showing import tell_end
 
-    more = _more("--trials", trials)
-    if more is not None and not more.isdecimal():
-        raise SpecError(f"--trials is written +20 for twenty trials more, but got {trials!r}")
     result = resume_sweep(
         name,
         results=results,
-        trials=None if more is None else int(more),
+        trials=_number("--trials", trials, int),
         time=_more("--time", time),
+        device_hours=_number("--device-hours", device_hours, float),
+        trial_time=_more("--trial-time", trial_time),
         data_dir=data_dir,
         ledger=ledger,
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
-    _finish(result, as_json)
+    tell_end(result, as_json=as_json)
 
 
 def _more(option: str, given: str | None) -> str | None:
@@ -123,21 +127,13 @@ def _more(option: str, given: str | None) -> str | None:
     return given and given[1:]
 
 
-def _finish(result: Any, as_json: bool) -> None:
-    """Tell the outcome; exit code 1 where no trial survived."""
-    from sweeps.terminal.showing import tell_outcome
-
-    if not as_json:
-        tell_outcome(result)
-    outcome = result.history.outcome or {}
-    if result.spec.design and outcome["complete"] < result.spec.trials:
-        raise SweepError(
-            f"the sweep {result.name!r} is not whole: {outcome['reason']}; see `sweeps show {result.name}`"
-        )
-    if result.spec.design is None and outcome.get("winner") is None:
-        raise SweepError(
-            f"the sweep {result.name!r} ended without a winner: {(result.history.outcome or {})['reason']}"
-        )
+def _number(option: str, given: str | None, kind: type[_Number]) -> _Number | None:
+    more = _more(option, given)
+    try:
+        return None if more is None else kind(more)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise SpecError(f"{option} takes {what} behind its +, but got {given!r}") from None
 
 
 @app.command("list")
@@ -308,6 +304,7 @@ def baseline(
     What any change has to beat. `sweeps resume` goes on with one that was stopped; `sweeps show` tells it again.
     """
     from sweeps.api import baseline as train_baseline
+    from sweeps.terminal.showing import tell_end
 
     result = train_baseline(
         model,
@@ -326,7 +323,7 @@ def baseline(
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
-    _finish(result, as_json)
+    tell_end(result, as_json=as_json)
 
 
 @app.command()
@@ -358,6 +355,7 @@ def ablate(
     learning rate. The test set is not read.
     """
     from sweeps.api import ablate as run_ablation
+    from sweeps.terminal.showing import tell_end
 
     result = run_ablation(
         model,
@@ -376,7 +374,7 @@ def ablate(
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
-    _finish(result, as_json)
+    tell_end(result, as_json=as_json)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from search_spaces import Choice, Constant, Parameter, Scalar, SearchSpace, SpaceError, preset, preset_names
 from search_spaces.space import hint
-from sweeps.section import Section
+from sweeps.sections import Section
 
 BY_EPOCHS, BY_CLOCK = "epochs", "wall-clock"  # the protocols: fixed epochs, fixed seconds of training
 

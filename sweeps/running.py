@@ -14,8 +14,10 @@ from sweeps.execution.driver import Driver
 from sweeps.execution.session import session
 from sweeps.execution.targets import Function, resolve, source_hash
 from sweeps.search.agenda import Finished, next_work
+from sweeps.search.budgets import ended
+from sweeps.search.earlier import NOTE as WARM_START
 from sweeps.search.extension import as_extended, extension
-from sweeps.search.history import History
+from sweeps.search.history import History, Noted
 from sweeps.signals import stop_signals
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
@@ -73,18 +75,17 @@ def go_on(
     form: Form,
     *,
     verbose: bool,
-    trials: int | None = None,
-    time: str | float | None = None,
+    more: Mapping[str, str | float | None] | None = None,
     ledger_url: str | None = None,
 ) -> None:
-    """Run an interrupted sweep to its end, or one that gets more trials or time to its new end."""
+    """Run an interrupted sweep to its end, or one that gets more of its budgets to its new end."""
     place = place_of(folder, ledger_url)
     folder.create()
     with lease(folder.lease, folder.name), closing(Ledger.open(place)) as ledger:
         remember(folder, place)
         spec = as_extended(ledger.spec(), ledger.history())
-        if (more := extension(spec, trials, time)) is not None:
-            ledger.append(more)
+        if (extended := extension(spec, more or {})) is not None:
+            ledger.append(extended)
             spec = as_extended(ledger.spec(), ledger.history())
             _write_spec(folder, spec)
         function = function or (resolve(spec.target) if spec.target else None)
@@ -102,6 +103,7 @@ def _drive(
     verbose: bool,
     note: str = "",
 ) -> None:
+    from sweeps.store.earlier import read_warm_start
     from sweeps.store.export import write_tables
     from sweeps.store.figures import write_figures
 
@@ -116,6 +118,9 @@ def _drive(
         progress.say(f"sweep {spec.name} is over: {len(driver.history.search)} trials; see `sweeps show {spec.name}`")
         return
     data_dir = data_dir or recorded_data_dir(driver.history)
+    notes = [read_warm_start(spec, place, folder.results) for place in _unread(spec, driver.history)]
+    if not any(driver.history.noted("session")):
+        notes += [Noted("warning", {"text": caution}) for caution in spec.cautions]
     try:
         # What Ray prints goes to standard error: standard output is the sweep's alone, and may be read by a program.
         # The signals are taken twice, since Ray's start takes SIGTERM for itself.
@@ -128,7 +133,7 @@ def _drive(
             if note:
                 progress.say(f"note: {note}")
             progress.opened(ready)
-            _run(driver, function, data_dir, ready.slots, progress)
+            _run(driver, function, data_dir, ready.slots, progress, notes)
     except KeyboardInterrupt:
         write_tables(folder, spec, driver.history)
         raise InterruptedSweepError(
@@ -136,16 +141,26 @@ def _drive(
         ) from None
 
 
-def _run(driver: Driver, function: Function | None, data_dir: Path | None, slots: int, progress: Progress) -> None:
+def _unread(spec: SweepSpec, history: History) -> tuple[str, ...]:
+    """The earlier sweeps whose trials are not in the ledger yet."""
+    return () if any(history.noted(WARM_START)) else spec.warm_start
+
+
+def _run(
+    driver: Driver, function: Function | None, data_dir: Path | None, slots: int, progress: Progress, notes: list[Noted]
+) -> None:
     from sweeps.execution.conclusion import conclude
+    from sweeps.execution.ordering import InOrder
     from sweeps.execution.staging import stage
     from sweeps.execution.tune import execute
     from sweeps.execution.worker import worker_class
 
-    data = stage(driver.spec, data_dir)
-    driver.start(_session_facts(function, data_dir, slots))
+    spec = driver.spec
+    data = stage(spec, data_dir)
+    driver.start(_session_facts(function, data_dir, slots), *notes)
     with progress.shown():
-        execute(driver, worker_class(driver.spec, function, data), slots)
+        source = InOrder(driver) if spec.deterministic else driver
+        execute(source, worker_class(spec, function, data), min(slots, spec.concurrency or slots))
         conclude(driver, data, data_dir)
 
 
@@ -169,8 +184,7 @@ def is_over(spec: SweepSpec, history: History) -> bool:
     """Whether nothing is left to do, so that not even Ray is needed to find out."""
     if history.outcome is None:
         return False
-    time_is_over = spec.search_time is not None and history.worked >= spec.search_time
-    return isinstance(next_work(spec, history, (), time_is_over), Finished)
+    return isinstance(next_work(spec, history, (), ended(spec, history, history.until)), Finished)
 
 
 def _stop(_number: int, _frame: object) -> NoReturn:

@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-import re
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from search_spaces import Choice, RangeTest, Scalar, SearchSpace, SpaceError, extend, parse, preset, to_table
@@ -20,66 +20,11 @@ from study.measurement import METRICS
 from sweeps.design import Cell, Design
 from sweeps.errors import SpecError
 from sweeps.names import check_name
-from sweeps.section import Section
+from sweeps.sections import Duration, Pruning, Resources, Retries, Sampler, Section, SelectionRule
 
 LEARNING_RATE = "learning_rate"
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
-
-
-def parse_duration(value: object) -> object:
-    """Seconds from 90, "90s", "10m" or "1h30m"; anything else is given back for the caller to refuse."""
-    if isinstance(value, str):
-        match = _DURATION.fullmatch(value.strip())
-        if match and any(match.groups()):
-            hours, minutes, seconds = (float(part or 0) for part in match.groups())
-            return hours * 3600 + minutes * 60 + seconds
-        raise ValueError("a duration is written like 90s, 10m or 1h30m")
-    return value
-
-
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
-
-
-class Sampler(Section):
-    """How parameters are suggested."""
-
-    name: Literal["tpe", "random"] = "tpe"
-
-
-class Pruning(Section):
-    """When a trial is stopped early; fidelity is epochs of the training set seen, or reports of a function."""
-
-    name: Literal["asha", "none"] = "asha"
-    variant: Literal["promote", "stop"] = "promote"
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
-    min_fidelity: Annotated[float, Field(gt=0)] = 1.0
-    max_fidelity: Annotated[float, Field(gt=0)] | None = None  # a trial that reaches it is complete
-
-
-class Resources(Section):
-    """What one trial occupies; fractions of a GPU share it."""
-
-    cpus_per_trial: Annotated[float, Field(ge=0)] = 1.0
-    gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0
-
-    @model_validator(mode="after")
-    def _whole_gpus_above_one(self) -> Self:
-        if self.gpus_per_trial > 1 and self.gpus_per_trial != int(self.gpus_per_trial):
-            raise ValueError("gpus_per_trial above 1 must be a whole number")
-        if self.cpus_per_trial == 0 and self.gpus_per_trial == 0:
-            raise ValueError("a trial needs a share of a CPU or of a GPU")
-        return self
-
-
-class SelectionRule(Section):
-    """How the final model is chosen: the best candidates and the baseline, each on fresh seeds."""
-
-    candidates: Annotated[int, Field(ge=1)] = 3
-    seeds: Annotated[int, Field(ge=1)] = 2
-    time_share: Annotated[float, Field(ge=0, lt=1)] = 0.4  # of `time`, held back from the search
-
-
-_SAID_BY_DESIGN = ("space", "trials", "sampler", "pruning", "selection")
+LARGEST_GRID = 100_000
+_SAID_BY_DESIGN = ("space", "trials", "sampler", "start", "warm_start", "pruning", "selection")
 
 
 class SweepSpec(Section):
@@ -91,6 +36,10 @@ class SweepSpec(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     trials: Annotated[int, Field(ge=1)]
     time: Duration | None = None  # wall-clock of the whole sweep, s
+    device_hours: Annotated[float, Field(gt=0)] | None = None  # of GPUs where a trial has one, else of CPUs
+    trial_time: Duration | None = None  # wall-clock of one trial of the search, s
+    concurrency: Annotated[int, Field(ge=1)] | None = None  # trials at a time; without it as many as fit
+    deterministic: bool = False  # the same trials, decisions and winner at any timing
     metric: str = "validation_accuracy"
     direction: Literal["maximize", "minimize"] = "maximize"
     target: str | None = None  # "module:function"; None trains the study's models
@@ -98,14 +47,20 @@ class SweepSpec(Section):
     space: SearchSpace
     design: Design | None = None  # planned cells instead of a search; it says what [space] and `trials` would
     sampler: Sampler = Sampler()
+    start: tuple[dict[str, bool | int | float | str], ...] = ()  # tried first; what one leaves out has its default
+    warm_start: tuple[str, ...] = ()  # earlier sweeps that the sampler learns from: names, or folders with a '/'
     pruning: Pruning = Pruning()
     resources: Resources = Resources()
+    retries: Retries = Retries()
     selection: SelectionRule = SelectionRule()
 
     @model_validator(mode="after")
     def _rules_between_keys(self) -> Self:
         check_name(self.name)
         self._check_range_tests()
+        self._check_determinism()
+        if self.pruning.name == "hyperband" and self.max_fidelity is None:
+            raise ValueError("hyperband plans its brackets from the full fidelity: give pruning.max_fidelity")
         if self.target is None:
             self._check_training()
         elif self.design and self.design.test:
@@ -113,6 +68,43 @@ class SweepSpec(Section):
         elif self.training:
             raise ValueError("[training] belongs to the study's models: leave it out where `target` names a function")
         return self
+
+    @model_validator(mode="after")
+    def _rules_of_the_sampler(self) -> Self:
+        for number, point in enumerate(self.start, start=1):
+            try:
+                self.space.check({**self.starting_points[number], **point})
+            except SpaceError as error:
+                raise ValueError(f"start: point {number}: {error}") from None
+        if len(self.start) >= self.trials:
+            raise ValueError(f"start lists {len(self.start)} points, so trials must be more, but got {self.trials}")
+        name = self.sampler.name
+        if self.warm_start and name not in ("tpe", "gp"):
+            raise ValueError(f"warm_start: the sampler {name!r} learns from nothing: take tpe or gp, or leave it out")
+        if name == "grid":
+            self._check_grid()
+        return self
+
+    def _check_determinism(self) -> None:
+        clocks = {name: getattr(self, name) for name in ("time", "device_hours", "trial_time")}
+        protocols = {
+            "design.seconds": self.design and self.design.seconds,
+            "training.seconds": self.training.get("seconds"),
+            "space.seconds": self.space.parameters.get("seconds"),
+        }
+        for name, given in {**clocks, **protocols}.items():
+            if self.deterministic and given is not None:
+                raise ValueError(f"deterministic: what a clock ends is never twice the same: leave {name} out")
+
+    def _check_grid(self) -> None:
+        try:
+            points = sum(1 for _ in islice(self.space.grid(), LARGEST_GRID + 1))
+        except SpaceError as error:
+            raise ValueError(f"sampler grid: {error}") from None
+        if points > LARGEST_GRID:
+            raise ValueError(f"sampler grid: the grid has more than {LARGEST_GRID:,} points: take random or qmc")
+        if points < self.trials:
+            raise ValueError(f"sampler grid: there are {points} configurations in all, but got trials={self.trials}")
 
     def _check_range_tests(self) -> None:
         tested = [name for name, parameter in self.space.parameters.items() if isinstance(parameter, RangeTest)]
@@ -122,7 +114,7 @@ class SweepSpec(Section):
             raise ValueError("range_test needs one model, but `model` stands in [space]: put it into [training]")
         optimizers = self.space.parameters.get("optimizer")
         for optimizer in optimizers.values if tested and isinstance(optimizers, Choice) else ():
-            self.trial_config(self.defaults_with("optimizer", optimizer), seed=0)  # ConfigError for what is none
+            self.trial_config(self.defaults_with({"optimizer": optimizer}), seed=0)  # ConfigError for what is none
 
     def _check_training(self) -> None:
         if self.metric not in METRICS:
@@ -149,9 +141,23 @@ class SweepSpec(Section):
         """The parameters of trial 0."""
         return self.design.variants[0].params if self.design else self.space.defaults()
 
-    def defaults_with(self, name: str, value: Scalar) -> Mapping[str, Scalar]:
-        """The defaults of the space with one parameter at a value, and what hangs on it at its own default."""
-        return self.space.walk(lambda known, p: value if known == name else p.default)  # type: ignore[arg-type,return-value]
+    @property
+    def starting_points(self) -> list[Mapping[str, Scalar]]:
+        """What is tried before the sampler is asked: the baseline, then each point of `start`."""
+        if self.design:
+            return [self.baseline]
+        return [self.baseline, *(self.defaults_with(point) for point in self.start)]
+
+    @property
+    def cautions(self) -> list[str]:
+        """What a person should know of this combination before it runs."""
+        if self.sampler.name == "gp" and self.pruning.name != "none":
+            return ["the sampler gp learns only from trials that come to full fidelity, and pruning leaves few of them"]
+        return []
+
+    def defaults_with(self, changes: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
+        """The defaults of the space with some parameters at a value, and what hangs on them at its own default."""
+        return self.space.walk(lambda name, p: changes.get(name, p.default))  # type: ignore[arg-type]
 
     def trial_config(self, params: Mapping[str, Any], seed: int) -> TrialConfig:
         """The frozen configuration of one training run."""
@@ -170,11 +176,14 @@ class SweepSpec(Section):
         return "reports" if self.target else "epochs"
 
     @property
-    def search_time(self) -> float | None:
-        """The share of `time` that the search may use, s; the rest is held back for the selection."""
-        if self.time is None or self.design:
-            return self.time
-        return self.time * (1 - self.selection.time_share)
+    def search_share(self) -> float:
+        """The share of `time` and `device_hours` that the search may use; the rest is held back for the selection."""
+        return 1.0 if self.design else 1 - self.selection.time_share
+
+    @property
+    def devices(self) -> float:
+        """What a trial occupies of the devices that are counted: GPUs where it has a share of one, else CPUs."""
+        return self.resources.gpus_per_trial or self.resources.cpus_per_trial
 
     def to_table(self) -> dict[str, Any]:
         """The spec as a TOML table; `parse_spec` reads it back to an equal spec."""
@@ -192,13 +201,10 @@ class SweepSpec(Section):
         """SHA-256 over the canonical JSON of the spec, hex."""
         return hashlib.sha256(json.dumps(self.to_table(), sort_keys=True).encode()).hexdigest()
 
-    def extended(self, trials: int = 0, seconds: float = 0) -> "SweepSpec":
-        """The same sweep with more trials or more time."""
-        time = None if self.time is None else self.time + seconds
-        return parse_spec(
-            {**self.to_table(), "trials": self.trials + trials} | ({"time": time} if time else {}),
-            "extension",
-        )
+    def extended(self, more: Mapping[str, float]) -> "SweepSpec":
+        """The same sweep with more of some budgets: what is added, by key."""
+        grown = {key: getattr(self, key) + amount for key, amount in more.items() if getattr(self, key) is not None}
+        return parse_spec({**self.to_table(), **grown}, "extension")
 
 
 def _first(error: ValidationError) -> ErrorDetails:

@@ -47,7 +47,7 @@ INNER = {
     "execution": {"search", "store", "execution"},
     "terminal": {"search", "store", "execution", "terminal", "result"},
 }
-COMMON = {"design", "errors", "names", "signals", "spec"}
+COMMON = {"design", "errors", "names", "sections", "signals", "spec"}
 
 
 @pytest.mark.parametrize("room", INNER)

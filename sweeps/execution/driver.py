@@ -7,7 +7,7 @@ and `lost` in turn.
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 from study.comparison import first_difference
@@ -15,7 +15,21 @@ from study.measurement import Measurement
 from sweeps.errors import SweepError
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, next_work
-from sweeps.search.history import Asked, Decided, Measured, Moved, Noted, Row, Stamp, Trial, TrialKey
+from sweeps.search.budgets import Ended, ended, limit, resting
+from sweeps.search.history import (
+    HUNG,
+    LOST,
+    RETRIED,
+    Asked,
+    Decided,
+    Measured,
+    Moved,
+    Noted,
+    Row,
+    Stamp,
+    Trial,
+    TrialKey,
+)
 from sweeps.search.pruning import decide
 from sweeps.search.ranges import FAILURE_NOTE, LOSS_NOTE, NOTE, OPTIMIZER, RangeKey
 from sweeps.search.selection import may_be_stored, selection_seed
@@ -25,7 +39,9 @@ from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 from sweeps.store.rows import dump_json
 
-MAX_LOSSES = 2  # an actor that dies may take its trial with it this often before the trial is failed
+# How long a worker may take to stop after a wall-clock budget ended, s and as a share of it. A budget's overrun must
+# stay below 5 s or 5 %, whichever is more.
+_GRACE, _GRACE_SHARE = 3.0, 0.03
 
 Observer = Callable[[Stamp, Row], None]
 
@@ -45,13 +61,15 @@ class Driver:
         observe: Observer = ignore,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.spec = spec
+        self.spec: SweepSpec = spec
         self.folder = folder
         self.history = ledger.history()
         self.live: set[TrialKey | RangeKey] = set()
         self._ledger = ledger
         self.observe = observe
-        self._clock = clock
+        self.clock = clock
+        self._heard: dict[TrialKey | RangeKey, float] = {}  # when each worker last said a word
+        self._killed: dict[TrialKey | RangeKey, str] = {}  # why a worker that will be lost was killed
 
     def record(self, row: Row) -> None:
         """Commit a row, then let the history and the observer know."""
@@ -63,28 +81,30 @@ class Driver:
         for outage in self._ledger.outages():
             self.record(Noted("warning", {"text": outage}))
 
-    def start(self, session: Mapping[str, Any]) -> None:
-        """Open a session, and take the decisions that an earlier session's death left open."""
+    def start(self, session: Mapping[str, Any], *notes: Noted) -> None:
+        """Open a session with what is to be noted at the first, and take the decisions that a death left open."""
         self.record(Noted("session", session))
+        for note in notes:
+            self.record(note)
         for trial in list(self.history.trials.values()):
             self._settle(trial)
 
     @property
-    def seconds_left(self) -> float | None:
-        """What the search may still use of the sweep's wall-clock, s; the selection's share is held back."""
-        if self.spec.search_time is None:
-            return None
-        return self.spec.search_time - self.history.elapsed(self._clock())
+    def resting(self) -> set[TrialKey]:
+        """The trials that may not go on yet, since their worker was lost a moment ago."""
+        return resting(self.spec, self.history, self.clock())
 
     def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
         """What a free slot does now; the ask or promotion behind it is committed when this returns."""
+        key = self.next_key(self.live | self.resting)
+        return key if isinstance(key, str) else self.hand_out(key)
+
+    def next_key(self, held: Collection[TrialKey | RangeKey]) -> TrialKey | RangeKey | Literal["wait", "finished"]:
+        """The trial or range test that is next where some are held already; what it needs is committed."""
         while True:
-            left = self.seconds_left
-            time_is_over = left is not None and left <= 0
-            match next_work(self.spec, self.history, self.live, time_is_over):
+            match next_work(self.spec, self.history, held, ended(self.spec, self.history, self.clock())):
                 case Measure(test):
-                    self.live.add(test)
-                    return RangeLeg(self.spec.name, test, self.folder.log(test.label))
+                    return test
                 case Ask(key):
                     params = suggest(self.spec, self.history, key.number)
                     seed = trial_seed(self.spec, key.number)
@@ -106,24 +126,41 @@ class Driver:
                     return "finished"
             # A report may have passed several rungs: a promotion past one can end at the next without training.
             if self.history.trials[key].state == "running":
-                self.live.add(key)
-                return self._leg(self.history.trials[key])
+                return key
 
-    def _leg(self, trial: Trial) -> Leg:
+    def hand_out(self, key: TrialKey | RangeKey) -> Leg | RangeLeg:
+        """The leg of a trial or range test, which a worker holds from now on."""
+        self.live.add(key)
+        self.heard(key)
+        if isinstance(key, RangeKey):
+            return RangeLeg(self.spec.name, key, self.folder.log(key.label))
+        trial = self.history.trials[key]
         return Leg(
             sweep=self.spec.name,
-            key=trial.key,
+            key=key,
             params=self.spec.space.in_order(trial.params),
             seed=trial.seed,
             known=len(trial.measurements),
-            checkpoint=self.folder.checkpoint(trial.key.label),
-            log=self.folder.log(trial.key.label),
-            plan=self.history.plan(trial.key),
-            seconds_left=None if trial.key.replicate else self.seconds_left,
+            checkpoint=self.folder.checkpoint(key.label),
+            log=self.folder.log(key.label),
+            plan=self.history.plan(key),
+            limit=limit(self.spec, self.history, trial, self.clock(), len(self.live)),
         )
+
+    def heard(self, key: TrialKey | RangeKey) -> None:
+        """The worker of a live trial has said something."""
+        self._heard[key] = self.clock()
 
     def receive(self, key: TrialKey | RangeKey, message: Message) -> bool:
         """Take a worker's message; True if its leg goes on, False if it is over."""
+        self.heard(key)
+        goes_on = self.take(key, message)
+        if not goes_on:
+            self.live.discard(key)
+        return goes_on
+
+    def take(self, key: TrialKey | RangeKey, message: Message) -> bool:
+        """Commit a message and what is decided on it; True if its trial goes on training."""
         if isinstance(key, RangeKey):
             self._ranged(key, message)
             return False
@@ -135,19 +172,26 @@ class Driver:
         match message.kind:
             case "measured" if message.measurement is not None:
                 self._measured(trial, message.measurement, self._environment(message.environment))
+                self._cut_if_ended(trial)
             case "cut":
                 self.record(Moved(key, "cut", message.reason))
+            case "failed" if trial.errors < self.spec.retries.failed:
+                self.record(Moved(key, "running", RETRIED, f"{message.reason}\n{message.detail}".rstrip()))
+                return False
             case "failed":
                 self.record(Moved(key, "failed", message.reason, message.detail))
             case _:
                 self._ended(trial)
-        goes_on = trial.state == "running"
-        if not goes_on:
-            self.live.discard(key)
-        return goes_on
+        return trial.state == "running"
+
+    def _cut_if_ended(self, trial: Trial) -> None:
+        """A budget that is used up ends a trial at its report; its checkpoint is as old as that."""
+        over = ended(self.spec, self.history, self.clock())
+        name = over.sweep if trial.key.replicate else over.search
+        if name and trial.state == "running":
+            self.record(Moved(trial.key, "cut", name))
 
     def _ranged(self, key: RangeKey, message: Message) -> None:
-        self.live.discard(key)
         if message.range is None:
             reason = f"the range test of {key.optimizer!r} found no bounds ({message.reason.partition(': ')[2]})"
             self.record(Noted(FAILURE_NOTE, {OPTIMIZER: key.optimizer, "reason": reason, "detail": message.detail}))
@@ -199,21 +243,54 @@ class Driver:
         else:
             self.record(Moved(trial.key, "complete", "full fidelity"))
 
+    def overdue(self) -> dict[TrialKey | RangeKey, str]:
+        """The live trials and range tests whose workers are to be killed now, and why: call `lost` once they are.
+
+        A worker is hung when it said nothing for the spec's `report_timeout`, and late when a budget has ended and it
+        has neither reported nor saved within the grace that is left to it.
+        """
+        now, late = self.clock(), {}
+        over = ended(self.spec, self.history, now - self._grace) if self._grace else Ended()
+        for key in self.live:
+            name = over.sweep if isinstance(key, TrialKey) and key.replicate else over.search
+            if now - self._heard[key] > self.spec.retries.report_timeout:
+                late[key] = HUNG
+            elif name:
+                late[key] = name
+        self._killed |= late
+        return late
+
+    @property
+    def _grace(self) -> float:
+        """How long after the end of a wall-clock budget a worker may take to save and say so, s; 0 without one."""
+        return 0.0 if self.spec.time is None else max(_GRACE, _GRACE_SHARE * self.spec.time)
+
     def lost(self, key: TrialKey | RangeKey, reason: str) -> None:
         """The worker of a live trial died: the trial goes on elsewhere, or fails if that happens too often."""
         self.live.discard(key)
+        why = self._killed.pop(key, LOST)
         if isinstance(key, RangeKey):
-            self.record(Noted(LOSS_NOTE, {OPTIMIZER: key.optimizer, "reason": reason}))
-            if sum(note.body[OPTIMIZER] == key.optimizer for note in self.history.noted(LOSS_NOTE)) > MAX_LOSSES:
-                raise SweepError(f"the worker of {key.label} was lost {MAX_LOSSES + 1} times ({reason})")
+            self._lost_range_test(key, reason)
             return
-        trial = self.history.trials[key]
+        trial, most = self.history.trials[key], self.spec.retries.lost
         if trial.state != "running":
             return
-        if trial.losses < MAX_LOSSES:
-            self.record(Moved(key, "running", "lost", reason))
+        if why not in (LOST, HUNG):
+            self.record(Moved(key, "cut", why, "its worker did not stop in time: it goes on from its last checkpoint"))
+            return
+        if why == HUNG:
+            reason = f"no word from its worker for {self.spec.retries.report_timeout:g} s"
+        if trial.losses < most:
+            self.record(Moved(key, "running", why, reason))
         else:
-            self.record(Moved(key, "failed", f"its worker was lost {MAX_LOSSES + 1} times", reason))
+            what = "hung" if why == HUNG else "was lost"
+            self.record(Moved(key, "failed", f"its worker {what}, {most + 1} in all", reason))
+
+    def _lost_range_test(self, key: RangeKey, reason: str) -> None:
+        self.record(Noted(LOSS_NOTE, {OPTIMIZER: key.optimizer, "reason": reason}))
+        losses = sum(note.body[OPTIMIZER] == key.optimizer for note in self.history.noted(LOSS_NOTE))
+        if losses > self.spec.retries.lost:
+            raise SweepError(f"the worker of {key.label} was lost {losses} times ({reason})")
 
     def _environment(self, environment: Mapping[str, str] | None) -> str | None:
         """The hash of an environment, noted in full the first time it is seen."""

@@ -7,10 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from study.files import replacing
+from study.measurement import Measurement
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.execution.targets import Run
 from sweeps.search.ranges import range_config
 from sweeps.spec import SweepSpec
+from sweeps.store.rows import dump_json, load_json
 
 if TYPE_CHECKING:
     from study.data import Dataset
@@ -19,30 +22,39 @@ if TYPE_CHECKING:
 def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Generator[Message]:
     """The messages of one leg; `begin` starts the trial, from its checkpoint where there is one.
 
-    The checkpoint is written before its measurement is reported, and holds it: a measurement whose report was lost
-    with the driver is reported again, not trained again. Never raises what the trial raises: that is a message.
+    A checkpoint and its measurements are written before these are reported: what was not recorded before the driver
+    died is reported again, not trained again. Never raises what the trial raises: that is a message.
     """
-    deadline = None if leg.seconds_left is None else time.monotonic() + leg.seconds_left
+    deadline = None if leg.limit is None else time.monotonic() + leg.limit.left
 
     def is_over() -> bool:
         return deadline is not None and time.monotonic() >= deadline
 
     try:
-        run, notes = _begin(leg, begin)
-        if run.last is not None and run.last.report > leg.known:
-            yield Message("measured", run.last, run.environment, run.plan, notes=notes)
+        run, unreported, notes = _begin(leg, begin)
+        for measurement in unreported:
+            yield Message("measured", measurement, run.environment, run.plan, notes=notes)
             notes = ()
         for measurement in run.measurements(is_over):
-            run.save(leg.checkpoint)
+            unreported.append(measurement)
+            _save(run, leg, unreported)
             yield Message("measured", measurement, run.environment, run.plan, notes=notes)
             notes = ()
         if run.interrupted:
-            run.save(leg.checkpoint)
-            yield Message("cut", reason="time", notes=notes)
+            _save(run, leg, unreported)
+            yield Message("cut", reason=leg.limit.name if leg.limit else "", notes=notes)
         else:
             yield Message("ended", notes=notes)
     except (Exception, SystemExit) as error:  # whatever a trial raises is a record, and the actor stays warm
         yield _failed(error)
+
+
+def _save(run: Run, leg: Leg, unreported: list[Measurement]) -> None:
+    """The measurements first: a checkpoint must never be ahead of them."""
+    if run.resumable:
+        with replacing(leg.unreported) as temporary:
+            temporary.write_text(dump_json([asdict(measurement) for measurement in unreported]))
+    run.save(leg.checkpoint)
 
 
 def run_range_leg(leg: RangeLeg, spec: SweepSpec, data: "Dataset") -> Generator[Message]:
@@ -61,14 +73,29 @@ def _failed(error: BaseException) -> Message:
     return Message("failed", reason=f"{type(error).__name__}: {error}", detail=traceback.format_exc())
 
 
-def _begin(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> tuple[Run, tuple[str, ...]]:
-    """The trial from its checkpoint; from its start, with a note, where the checkpoint can't be used."""
+def _begin(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> tuple[Run, list[Measurement], tuple[str, ...]]:
+    """The trial from its checkpoint, with what it measured up to there and the ledger does not have.
+
+    From its start, with a note, where the checkpoint can't be used.
+    """
     if not leg.checkpoint.exists():
         run = begin(leg, None)
         is_missed = leg.known > 0 and run.resumable
-        return run, (f"no checkpoint of trial {leg.key.label}: it starts again",) if is_missed else ()
+        return run, [], (f"no checkpoint of trial {leg.key.label}: it starts again",) if is_missed else ()
     try:
-        return begin(leg, leg.checkpoint), ()
+        run = begin(leg, leg.checkpoint)
+        return run, _unreported(leg, run), ()
     except Exception as error:  # a damaged file shows in many ways; each means the same here
         note = f"the checkpoint of trial {leg.key.label} can't be used ({error}): it starts again"
-        return begin(leg, None), (note,)
+        return begin(leg, None), [], (note,)
+
+
+def _unreported(leg: Leg, run: Run) -> list[Measurement]:
+    """The measurements between the ledger's last and the checkpoint's."""
+    if run.last is None or run.last.report <= leg.known:
+        return []
+    kept = [Measurement(**fields) for fields in load_json(leg.unreported.read_text())]
+    found = [measurement for measurement in kept if leg.known < measurement.report <= run.last.report]
+    if [measurement.report for measurement in found] != list(range(leg.known + 1, run.last.report + 1)):
+        raise ValueError(f"its reports from {leg.known + 1} to {run.last.report} are not all there")
+    return found

@@ -1,13 +1,15 @@
-"""What the driver tells a worker (a leg) and what the worker answers (messages); both cross processes."""
+"""What the driver tells a worker (a leg) and what the worker answers (messages), and who gives and takes them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from study.measurement import Measurement
+from sweeps.search.budgets import Limit
 from sweeps.search.history import TrialKey
 from sweeps.search.ranges import RangeKey
+from sweeps.spec import SweepSpec
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,12 @@ class Leg:
     checkpoint: Path
     log: Path
     plan: Mapping[str, Any] | None = None  # the recorded horizon of a wall-clock trial that goes on
-    seconds_left: float | None = None  # of the search's budget: then the worker saves and reports `cut`
+    limit: Limit | None = None  # a budget: when nothing is left of it the worker saves and reports `cut`
+
+    @property
+    def unreported(self) -> Path:
+        """Where the reports are kept that the checkpoint is ahead of the ledger by."""
+        return self.checkpoint.with_name("unreported.json")
 
     @property
     def title(self) -> str:
@@ -70,3 +77,30 @@ class Message:
     detail: str = ""  # the traceback of a failure
     range: Mapping[str, Any] | None = None  # the fields of an LrRange
     notes: tuple[str, ...] = ()  # what a person should know, such as a checkpoint that could not be used
+
+
+class LegSource(Protocol):
+    """What gives legs to workers and takes their messages: a Driver, or one that keeps an order."""
+
+    @property
+    def spec(self) -> SweepSpec:
+        """Whose legs they are."""
+
+    @property
+    def live(self) -> set[TrialKey | RangeKey]:
+        """What workers hold."""
+
+    def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
+        """What a free slot does now."""
+        ...
+
+    def receive(self, key: TrialKey | RangeKey, message: Message) -> bool:
+        """Take a worker's message; True if its leg goes on, False if it is over."""
+        ...
+
+    def lost(self, key: TrialKey | RangeKey, reason: str) -> None:
+        """The worker of something live died."""
+
+    def overdue(self) -> dict[TrialKey | RangeKey, str]:
+        """What is live and whose workers are to be killed now, and why."""
+        ...

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.errors import ResourceError
-from sweeps.spec import Resources
+from sweeps.sections import Resources
 
 # Read by Ray when it is imported or when a sweep starts; a value that the user has set stays.
 _ENVIRONMENT = {

@@ -14,8 +14,10 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from sweeps.execution.driver import Driver
+from sweeps.execution.messages import LegSource
 from sweeps.execution.worker import MESSAGE
+from sweeps.search.history import TrialKey
+from sweeps.search.ranges import RangeKey
 
 _Answer = TypeVar("_Answer")
 
@@ -23,11 +25,12 @@ _Answer = TypeVar("_Answer")
 class _Bridge:
     """What the Searcher and the scheduler share: the driver, and the first error it raised inside Tune."""
 
-    def __init__(self, driver: Driver, slots: int) -> None:
+    def __init__(self, driver: LegSource, slots: int) -> None:
         self.driver = driver
         self.slots = slots
         self.error: BaseException | None = None
         self.actors: dict[Any, Any] = {}  # each actor, and its method `train` as it was made
+        self.holders: dict[TrialKey | RangeKey, Any] = {}  # which actor has a leg now
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """Tune pickles its plugins for a restore that never comes; a driver and its ledger can't be copied."""
@@ -123,9 +126,9 @@ class _Silent(ray.tune.ProgressReporter):
 
 
 class _ActorCallback(ray.tune.Callback):
-    """Remembers the actors, and names each task of a reused one after its trial of the moment.
+    """Remembers the actors, kills those that the driver gives up, and names each task after its trial of the moment.
 
-    An actor's own name is fixed at its start.
+    A reused actor's own name is fixed at its start.
     """
 
     def __init__(self, bridge: _Bridge) -> None:
@@ -134,11 +137,18 @@ class _ActorCallback(ray.tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         actor: Any = trial.temporary_state.ray_actor
         if actor is not None:
+            self._bridge.holders[trial.config["leg"].key] = actor
             train = self._bridge.actors.setdefault(actor, actor.train)
             actor.train = train.options(name=trial.config["leg"].title)
 
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        # Several times a second, also when no worker reports.
+        for key in self._bridge.call(self._bridge.driver.overdue):
+            if key in self._bridge.holders:  # else its worker is still starting
+                ray.kill(self._bridge.holders.pop(key))
 
-def execute(driver: Driver, worker: type[Trainable], slots: int) -> None:
+
+def execute(driver: LegSource, worker: type[Trainable], slots: int) -> None:
     """Run the sweep's legs until the driver has no more work; raises what the driver raised."""
     bridge = _Bridge(driver, slots)
     with tempfile.TemporaryDirectory(prefix="sweeps-tune-") as scratch:

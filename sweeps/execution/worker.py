@@ -14,7 +14,8 @@ from study.measurement import Measurement
 from sweeps.execution.legs import run_leg, run_range_leg
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.execution.targets import Function, FunctionRun, Run, TrainingRun
-from sweeps.spec import Resources, SweepSpec
+from sweeps.sections import Resources
+from sweeps.spec import SweepSpec
 
 MESSAGE = "message"  # the one key of what a step gives to Tune
 

@@ -8,6 +8,7 @@ and extension are thus one thing: a trial goes on under its own number, from its
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from sweeps.search.budgets import Ended, may_go_on
 from sweeps.search.history import Decided, History, Moved, Trial, TrialKey
 from sweeps.search.pruning import promotion
 from sweeps.search.ranges import RangeKey, due
@@ -64,27 +65,30 @@ class Finished:
 Work = Measure | Ask | Replicate | GoOn | Record | Wait | Finished
 
 
-def next_work(spec: SweepSpec, history: History, live: Collection[TrialKey | RangeKey], time_is_over: bool) -> Work:
-    """What a free slot does next; `live` are the trials and range tests that workers hold now."""
+def next_work(spec: SweepSpec, history: History, live: Collection[TrialKey | RangeKey], ended: Ended) -> Work:
+    """What a free slot does next; `live` are the trials and range tests that workers hold now, or may not yet."""
     if tests := due(spec, history):
-        idle = [] if time_is_over else [key for key in tests if key not in live]
+        idle = [] if ended.search else [key for key in tests if key not in live]
         return Measure(idle[0]) if idle else Wait() if live else Finished()
-    return _next_trial(spec, history, {key for key in live if isinstance(key, TrialKey)}, time_is_over)
+    return _next_trial(spec, history, {key for key in live if isinstance(key, TrialKey)}, ended)
 
 
-def _next_trial(spec: SweepSpec, history: History, live: Collection[TrialKey], time_is_over: bool) -> Work:
+def _next_trial(spec: SweepSpec, history: History, live: Collection[TrialKey], ended: Ended) -> Work:
     idle = [trial for trial in history.trials.values() if trial.key not in live]
     search = [trial for trial in idle if not trial.key.replicate]
-    if not time_is_over:
+    if not ended.search:
         work = _next_in_search(spec, history, search)
         if work is not None:
             return work
+    if ended.search and (uncut := next((t for t in search if t.state == "running"), None)):
+        return Record(Moved(uncut.key, "cut", ended.search))
+    if ended.sweep:
+        fresh = next((t for t in idle if t.state == "running"), None)
+        return Record(Moved(fresh.key, "cut", ended.sweep)) if fresh else Wait() if live else Finished()
     if any(not key.replicate for key in live):
         # While the last trials of the search run, a slot need not idle: the baseline is a candidate in any case.
         early = _next_replicate(history, live, wanted(spec, [BASELINE]))
         return early if _baseline_is_sound(spec, history) and early is not None else Wait()
-    if time_is_over and (uncut := next((t for t in search if t.state == "running"), None)):
-        return Record(Moved(uncut.key, "cut", "time"))
     work = _next_replicate(history, live, wanted(spec, candidates(spec, history)))
     return work or (Wait() if live else Finished())
 
@@ -94,7 +98,7 @@ def _next_in_search(spec: SweepSpec, history: History, idle: list[Trial]) -> Wor
         if trial.state == "running":
             return GoOn(trial.key, None)
     for trial in idle:
-        if trial.state == "cut":
+        if trial.state == "cut" and may_go_on(spec, trial):
             return GoOn(trial.key, Moved(trial.key, "running", "resumed"))
     promoted = promotion(spec, history)
     if promoted is not None:

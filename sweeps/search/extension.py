@@ -1,37 +1,42 @@
-"""A sweep that was given more trials or more time: the spec as it stands, from the one it was started with."""
+"""A sweep whose budgets were enlarged: the spec as it stands, from the one it was started with."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sweeps.errors import SpecError
 from sweeps.search.history import EXTENDED, History, Noted
-from sweeps.spec import SweepSpec, parse_duration
+from sweeps.sections import parse_duration
+from sweeps.spec import SweepSpec
+
+BUDGETS = ("trials", "time", "device_hours", "trial_time")  # what can be enlarged
 
 
-def extension(spec: SweepSpec, trials: int | None, time: str | float | None) -> Noted | None:
-    """The row that extends a sweep by so many trials and so much time; None without either.
+def extension(spec: SweepSpec, more: Mapping[str, str | float | None]) -> Noted | None:
+    """The row that gives a sweep more of its budgets, by key; None where nothing is added.
 
     SpecError where there is nothing that could be extended.
     """
-    if trials is None and time is None:
+    added = {key: _amount(key, amount) for key, amount in more.items() if amount is not None}
+    if not added:
         return None
-    if trials is not None and (spec.design or trials < 1):
-        why = "a design says itself how many there are" if spec.design else f"got {trials}: give a number of 1 or more"
-        raise SpecError(f"{spec.name!r} can't be extended by trials: {why}")
-    if time is not None and spec.time is None:
-        raise SpecError(f"{spec.name!r} can't be extended by time: it has no limit")
-    return Noted(EXTENDED, {"trials": trials or 0, "seconds": _seconds(time)})
+    for key in added:
+        if key == "trials" and spec.design:
+            raise SpecError(f"{spec.name!r} can't be extended by trials: a design says itself how many there are")
+        if getattr(spec, key) is None:
+            raise SpecError(f"{spec.name!r} can't be extended by {key}: it has no limit")
+    return Noted(EXTENDED, added)
 
 
-def _seconds(time: str | float | None) -> float:
-    if time is None:
-        return 0.0
+def _amount(key: str, given: str | float) -> float:
     try:
-        seconds: Any = parse_duration(time)
+        amount: Any = parse_duration(given) if key in ("time", "trial_time") else given
     except ValueError as error:
-        raise SpecError(f"time: {error}, but got {time!r}") from error
-    if not seconds > 0:
-        raise SpecError(f"time: must be more than 0, but got {time!r}")
-    return float(seconds)
+        raise SpecError(f"{key}: {error}, but got {given!r}") from error
+    if key == "trials" and not (isinstance(amount, int) and amount >= 1):
+        raise SpecError(f"trials: give a number of 1 or more, but got {given!r}")
+    if not amount > 0:
+        raise SpecError(f"{key}: must be more than 0, but got {given!r}")
+    return float(amount) if key != "trials" else amount
 
 
 def as_extended(spec: SweepSpec, history: History) -> SweepSpec:
@@ -39,4 +44,4 @@ def as_extended(spec: SweepSpec, history: History) -> SweepSpec:
     notes = [note.body for note in history.noted(EXTENDED)]
     if not notes:
         return spec
-    return spec.extended(sum(body["trials"] for body in notes), sum(body["seconds"] for body in notes))
+    return spec.extended({key: sum(body[key] for body in notes if key in body) for key in BUDGETS})

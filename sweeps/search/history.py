@@ -15,6 +15,7 @@ State = Literal["running", "paused", "cut", "pruned", "complete", "failed"]
 Verdict = Literal["continue", "pause", "promote", "stop"]
 
 EXTENDED = "extended"  # the kind of note that gives a sweep more trials or time; written between sessions
+LOST, HUNG, RETRIED = "lost", "hung", "retried"  # reasons for which a running trial goes on in another worker
 DIVERGED = -1  # the rung number of the decision that ends a trial whose metric is not finite
 
 
@@ -108,7 +109,11 @@ class Trial:
     seqs: list[int] = field(default_factory=list)  # the sequence number of each measurement
     environments: list[str | None] = field(default_factory=list)
     decided: dict[int, Decided] = field(default_factory=dict)  # the last decision at each rung
-    losses: int = 0  # how often its actor was lost
+    losses: int = 0  # how often its worker died or hung
+    errors: int = 0  # how often it raised an exception and was tried again
+    halted: float = 0.0  # when it last came to need another worker (seconds since the epoch)
+    occupied: float = 0.0  # wall-clock for which it held a worker, s
+    due: int = 0  # when its next report falls due in a deterministic sweep, in reports
 
     @property
     def last(self) -> Measurement | None:
@@ -146,31 +151,61 @@ class History:
         self._spent = 0.0  # wall-clock of the sessions before the current one, s
         self._session: float | None = None
         self._worked = 0.0  # time of the last row that a session wrote
+        self._running: dict[TrialKey, Trial] = {}
+        self.turn = 0  # how far a deterministic sweep has come, in reports
         for stamp, row in rows:
             self.apply(stamp, row)
 
     def apply(self, stamp: Stamp, row: Row) -> None:
         """Take one more row, in the order of the ledger."""
+        if isinstance(row, Noted) and row.kind in ("session", EXTENDED):
+            self._note(stamp, row)
+            self.last = stamp
+            return
+        self._occupy(stamp.time)
         match row:
             case Asked():
-                self.trials[row.key] = Trial(row.key, row.params, row.seed, stamp, row.seen)
+                self.trials[row.key] = Trial(row.key, row.params, row.seed, stamp, row.seen, due=self.turn + 1)
             case Measured():
                 trial = self.trials[row.key]
+                self.turn = trial.due
+                trial.due += 1
                 trial.measurements.append(row.measurement)
                 trial.seqs.append(stamp.seq)
                 trial.environments.append(row.environment)
             case Decided():
                 self._decide(stamp, row)
             case Moved():
-                trial = self.trials[row.key]
-                trial.state, trial.reason, trial.detail = row.state, row.reason, row.detail
-                trial.ended = None if row.state == "running" else stamp.time
-                trial.losses += row.reason == "lost"
+                self._move(stamp, row)
             case Noted():
                 self._note(stamp, row)
+        if not isinstance(row, Noted):
+            self._keep_if_running(self.trials[row.key])
         self.last = stamp
-        if not (isinstance(row, Noted) and row.kind == EXTENDED):
-            self._worked = stamp.time
+        self._worked = stamp.time
+
+    def _keep_if_running(self, trial: Trial) -> None:
+        if trial.state == "running":
+            self._running[trial.key] = trial
+        else:
+            self._running.pop(trial.key, None)
+
+    def _occupy(self, now: float) -> None:
+        """Count the time since the last row of the session for every trial that is running."""
+        if self._session is not None:
+            for trial in self._running.values():
+                trial.occupied += now - self._worked
+
+    def _move(self, stamp: Stamp, row: Moved) -> None:
+        trial = self.trials[row.key]
+        if row.state == "running":
+            trial.losses += row.reason in (LOST, HUNG)
+            trial.errors += row.reason == RETRIED
+            trial.halted = stamp.time
+        elif row.state != "cut":
+            self.turn = max(self.turn, trial.due)
+        trial.state, trial.reason, trial.detail = row.state, row.reason, row.detail
+        trial.ended = None if row.state == "running" else stamp.time
 
     def _decide(self, stamp: Stamp, row: Decided) -> None:
         trial = self.trials[row.key]
@@ -180,23 +215,39 @@ class History:
         elif row.verdict == "pause":
             trial.state, trial.reason, trial.ended = "paused", row.reason, stamp.time
         elif row.verdict == "promote":
-            trial.state, trial.reason, trial.ended = "running", "", None
+            trial.state, trial.reason, trial.ended, trial.due = "running", "", None, self.turn + 1
 
     def _note(self, stamp: Stamp, row: Noted) -> None:
         self.notes.append((stamp, row))
         if row.kind == "session":
             if self._session is not None:
                 self._spent += self._worked - self._session
-            self._session = stamp.time
+            self._session = self._worked = stamp.time
 
     def elapsed(self, now: float) -> float:
         """Wall-clock that the sweep's sessions used, s; the time between them doesn't count."""
         return self._spent + (now - self._session if self._session is not None else 0.0)
 
     @property
+    def until(self) -> float:
+        """When a session wrote its last row (seconds since the epoch)."""
+        return self._worked
+
+    @property
     def worked(self) -> float:
         """Wall-clock that the sweep's sessions used up to their last row, s."""
         return self.elapsed(self._worked)
+
+    @property
+    def running(self) -> list[Trial]:
+        """The trials that are neither halted nor ended."""
+        return list(self._running.values())
+
+    def occupied(self, now: float, trial: Trial | None = None) -> float:
+        """Wall-clock for which workers were held by all trials, or by one, s."""
+        trials = list(self.trials.values()) if trial is None else [trial]
+        since = now - self._worked if self._session is not None else 0.0
+        return sum(t.occupied + (since if t.state == "running" else 0.0) for t in trials)
 
     def noted(self, kind: str) -> Iterator[Noted]:
         """The notes of a kind, in order."""

@@ -24,6 +24,7 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter, RangeTest
+from sweeps.search.earlier import earlier_trials
 from sweeps.search.history import History, Trial
 from sweeps.search.ranges import with_measured_space
 from sweeps.spec import SweepSpec
@@ -52,27 +53,29 @@ def distribution(parameter: Parameter) -> BaseDistribution:
 
 
 class OptunaView(BaseStorage):
-    """One study named like the sweep; a trial's id is its number."""
+    """One study named like the sweep: what earlier sweeps found, then its own trials; a trial's id is its place."""
 
     def __init__(self, spec: SweepSpec, history: History) -> None:
         self._spec = spec = with_measured_space(spec, history)
         self._varying = {n: p for n, p in spec.space.parameters.items() if not isinstance(p, Constant | RangeTest)}
         self._distributions = {name: distribution(parameter) for name, parameter in self._varying.items()}
-        self._trials = [self._frozen(trial) for trial in history.search]
+        known = [*earlier_trials(self._spec, history), *history.search]
+        self._trials = [self._frozen(place, trial) for place, trial in enumerate(known)]
 
-    def begin(self, number: int) -> int:
+    def begin(self) -> int:
         """Add the trial that is being suggested for; gives its id."""
-        trial = FrozenTrial(number, TrialState.RUNNING, None, datetime.now(UTC), None, {}, {}, {}, {}, {}, number)
+        place = len(self._trials)
+        trial = FrozenTrial(place, TrialState.RUNNING, None, datetime.now(UTC), None, {}, {}, {}, {}, {}, place)
         self._trials.append(trial)
-        return number
+        return place
 
-    def _frozen(self, trial: Trial) -> FrozenTrial:
+    def _frozen(self, place: int, trial: Trial) -> FrozenTrial:
         metric = self._spec.metric
         state, value = self._state(trial), trial.value(metric)
         shown = {name: shown_name(name, self._varying[name]) for name in trial.params if name in self._varying}
         return FrozenTrial(
-            number=trial.key.number,
-            trial_id=trial.key.number,
+            number=place,
+            trial_id=place,
             state=state,
             value=value if state is TrialState.COMPLETE else None,
             datetime_start=datetime.fromtimestamp(trial.asked.time, UTC),

@@ -1,23 +1,34 @@
-"""ASHA as pure functions of recorded history: what each rung decides, and which paused trial goes on.
+"""Pruning as pure functions of recorded history: what each rung decides, and which paused trial goes on.
 
-Source: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020. Rung k lies at fidelity
-min_fidelity × reduction_factor^k, below the full fidelity. A trial's value at a rung is that of its first measurement
-at or past the rung's fidelity, so a report that skips rungs is decided at each of them, lowest first.
+Rung k lies at fidelity min_fidelity × reduction_factor^k, below the full fidelity. A trial's value at a rung is that of
+its first measurement at or past the rung's fidelity, so a report that skips rungs is decided at each of them, lowest
+first. What is compared at a rung, and how many go on:
 
-    promote   a trial goes on past a rung when it is among the best 1/reduction_factor there (rounded down), else it
-              pauses; whenever a slot is free the best paused trial that has come to belong to them is promoted
-    stop      a trial goes on when it is among the best 1/reduction_factor (rounded up), else it is pruned for good
+    asha        all trials that reached it; the best 1/reduction_factor
+    hyperband   those of the trial's bracket, which is drawn by its number; bracket b begins at rung b, the last has
+                none
+    median      all that reached it, the rungs at every multiple of min_fidelity; the better half, and at least 5
+
+    promote     a trial goes on past a rung when it is among these (rounded down), else it pauses; whenever a slot is
+                free the best paused trial that has come to belong to them is promoted
+    stop        a trial goes on when it is among these (rounded up), else it is pruned for good
+
+Sources: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020 (asha, and its brackets); Li et
+al., Hyperband, JMLR 2018 (how many trials a bracket gets); Golovin et al., Google Vizier, KDD 2017 (median).
 """
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 from study.measurement import Measurement
-from sweeps.search.history import DIVERGED, Decided, History, Trial
+from study.seeds import derive_seed
+from sweeps.search.history import DIVERGED, Decided, History, Trial, Verdict
 from sweeps.spec import SweepSpec
 
 LOSSES = ("train_loss", "validation_loss")
+MEDIAN_STARTUP = 5  # so many trials pass a rung before the median says anything
 _TOLERANCE = 1e-9  # a fidelity is a quotient of whole numbers: 3 epochs may come out as 2.9999999999
 
 
@@ -29,15 +40,43 @@ class Entry:
     number: int
 
 
-def levels(spec: SweepSpec, reached: float) -> Iterator[tuple[int, float]]:
-    """The rungs at or below a fidelity, lowest first: (rung, fidelity). The full fidelity is no rung."""
+def brackets(spec: SweepSpec) -> list[float]:
+    """The share of the trials that each bracket gets: one bracket unless the pruner is Hyperband.
+
+    Every bracket gets the same budget, so that the later it begins to prune, the fewer trials it has.
+    """
+    full = spec.max_fidelity
+    if spec.pruning.name != "hyperband" or full is None:
+        return [1.0]
+    factor, last = spec.pruning.reduction_factor, sum(1 for _ in _ladder(spec, full))
+    sizes = [math.ceil((last + 1) / (s + 1) * factor**s) for s in range(last, -1, -1)]
+    return [size / sum(sizes) for size in sizes]
+
+
+def bracket(spec: SweepSpec, number: int) -> int:
+    """The bracket of a trial, drawn by the sweep's seed and its number."""
+    shares = brackets(spec)
+    draw = derive_seed(spec.seed, "bracket", number) / 2**63
+    return min(sum(draw >= bound for bound in accumulate(shares)), len(shares) - 1)
+
+
+def levels(spec: SweepSpec, number: int, reached: float) -> Iterator[tuple[int, float]]:
+    """The rungs of a trial at or below a fidelity, lowest first: (rung, fidelity). The full fidelity is no rung."""
+    first = bracket(spec, number)
+    return ((rung, level) for rung, level in _ladder(spec, reached) if rung >= first)
+
+
+def _ladder(spec: SweepSpec, reached: float) -> Iterator[tuple[int, float]]:
     if spec.pruning.name == "none":
         return
     rung, level = 0, spec.pruning.min_fidelity
     full = spec.max_fidelity
     while level <= reached + _TOLERANCE and (full is None or level < full - _TOLERANCE):
         yield rung, level
-        rung, level = rung + 1, level * spec.pruning.reduction_factor
+        rung += 1
+        level = spec.pruning.min_fidelity * (
+            rung + 1 if spec.pruning.name == "median" else spec.pruning.reduction_factor**rung
+        )
 
 
 def _loss(spec: SweepSpec, measurement: Measurement) -> float:
@@ -54,10 +93,19 @@ def entry(spec: SweepSpec, trial: Trial, level: float) -> Entry | None:
     return None
 
 
-def standings(spec: SweepSpec, history: History, level: float) -> list[Entry]:
-    """All trials that reached a rung, best first."""
-    entries = (entry(spec, trial, level) for trial in history.search)
+def standings(spec: SweepSpec, history: History, number: int, level: float) -> list[Entry]:
+    """The trials that a trial is compared with at a rung, best first: those of its bracket that reached it."""
+    first = bracket(spec, number)
+    entries = (entry(spec, trial, level) for trial in history.search if bracket(spec, trial.key.number) == first)
     return sorted((e for e in entries if e is not None), key=lambda e: (e.loss, e.number))
+
+
+def _places(spec: SweepSpec, reached: int) -> int:
+    """How many of those that reached a rung go on past it."""
+    is_median = spec.pruning.name == "median"
+    share = reached / (2 if is_median else spec.pruning.reduction_factor)
+    places = math.ceil(share) if spec.pruning.variant == "stop" else math.floor(share)
+    return max(places, min(reached, MEDIAN_STARTUP)) if is_median else places
 
 
 def decide(spec: SweepSpec, history: History, trial: Trial) -> Decided | None:
@@ -70,36 +118,51 @@ def decide(spec: SweepSpec, history: History, trial: Trial) -> Decided | None:
     if trial.state != "running" or last is None:
         return None
     seen = history.last.seq
-    watched = (spec.metric, *(() if spec.target else LOSSES))
-    if wrong := next((name for name in watched if not math.isfinite(last.values.get(name, 0.0))), None):
+    if wrong := _not_finite(spec, last):
         reason = f"diverged: {wrong} is {last.values[wrong]}"
         return Decided(trial.key, DIVERGED, last.fidelity, "stop", reason, seen)
     if trial.key.replicate:
         return None
-    for rung, level in levels(spec, last.fidelity):
+    for rung, level in levels(spec, trial.key.number, last.fidelity):
         if rung in trial.decided:
             continue
-        ranked = standings(spec, history, level)
+        ranked = standings(spec, history, trial.key.number, level)
         place = next(i for i, e in enumerate(ranked, start=1) if e.number == trial.key.number)
-        share = len(ranked) / spec.pruning.reduction_factor
-        goes_on = place <= (math.ceil(share) if spec.pruning.variant == "stop" else math.floor(share))
-        standing = f"place {place} of {len(ranked)} at rung {rung} (fidelity {level:g})"
-        if goes_on:
-            return Decided(trial.key, rung, level, "continue", standing, seen)
-        return Decided(trial.key, rung, level, "stop" if spec.pruning.variant == "stop" else "pause", standing, seen)
+        verdict: Verdict = "stop" if spec.pruning.variant == "stop" else "pause"
+        if place <= _places(spec, len(ranked)):
+            verdict = "continue"
+        return Decided(trial.key, rung, level, verdict, _standing(place, ranked, rung, level), seen)
     return None
+
+
+def _not_finite(spec: SweepSpec, measurement: Measurement) -> str | None:
+    watched = (spec.metric, *(() if spec.target else LOSSES))
+    return next((name for name in watched if not math.isfinite(measurement.values.get(name, 0.0))), None)
+
+
+def is_undecided(spec: SweepSpec, trial: Trial, measurement: Measurement) -> bool:
+    """Whether a decision falls due at a measurement of a trial, whatever has been measured elsewhere."""
+    if _not_finite(spec, measurement):
+        return True
+    reached = levels(spec, trial.key.number, measurement.fidelity) if not trial.key.replicate else ()
+    return any(rung not in trial.decided for rung, _ in reached)
+
+
+def _standing(place: int, ranked: list[Entry], rung: int, level: float) -> str:
+    return f"place {place} of {len(ranked)} at rung {rung} (fidelity {level:g})"
 
 
 def promotion(spec: SweepSpec, history: History) -> Decided | None:
     """The paused trial to promote now, from the highest rung that has one, or None."""
     paused = {trial.key.number: trial for trial in history.search if trial.state == "paused"}
-    rungs = {max(trial.decided): trial.decided[max(trial.decided)].level for trial in paused.values()}
-    for rung in sorted(rungs, reverse=True):
-        ranked = standings(spec, history, rungs[rung])
-        best = ranked[: len(ranked) // spec.pruning.reduction_factor]
-        for place, standing in enumerate(best, start=1):
+    # One trial stands for all that are paused at the same rung of the same bracket.
+    peers = {(-max(trial.decided), bracket(spec, number)): trial for number, trial in paused.items()}
+    for (negative, _), peer in sorted(peers.items(), key=lambda item: item[0]):
+        rung, level = -negative, peer.decided[-negative].level
+        ranked = standings(spec, history, peer.key.number, level)
+        for place, standing in enumerate(ranked[: _places(spec, len(ranked))], start=1):
             trial = paused.get(standing.number)
             if trial is not None and max(trial.decided) == rung:
-                reason = f"place {place} of {len(ranked)} at rung {rung} (fidelity {rungs[rung]:g})"
-                return Decided(trial.key, rung, rungs[rung], "promote", reason, history.last.seq)
+                reason = _standing(place, ranked, rung, level)
+                return Decided(trial.key, rung, level, "promote", reason, history.last.seq)
     return None

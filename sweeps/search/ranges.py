@@ -40,7 +40,7 @@ def range_keys(spec: SweepSpec) -> list[RangeKey]:
 
 def range_config(spec: SweepSpec, key: RangeKey) -> TrialConfig:
     """What a test climbs its ramp with: the baseline with the optimizer, and what hangs on it at its default."""
-    params = spec.defaults_with(OPTIMIZER, key.optimizer)
+    params = spec.defaults_with({OPTIMIZER: key.optimizer})
     return spec.trial_config(params, derive_seed(spec.seed, NOTE, key.optimizer))
 
 

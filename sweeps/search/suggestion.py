@@ -1,6 +1,5 @@
-"""The next trial's parameters as a pure function of recorded history, computed by Optuna's samplers."""
+"""The next trial's parameters as a pure function of recorded history."""
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,7 @@ from search_spaces.parameters import Plain
 from study.seeds import derive_seed
 from sweeps.search.history import History
 from sweeps.search.ranges import due, with_measured_space
-from sweeps.search.selection import BASELINE
+from sweeps.search.samplers import grid_points, optuna_sampler, sobol_point
 from sweeps.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -17,25 +16,37 @@ if TYPE_CHECKING:
 
 
 def suggest(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scalar]:
-    """Parameters of trial `number`, given all that is recorded; trial 0 is the baseline. A design needs no sampler.
+    """Parameters of trial `number`, given all that is recorded; trial 0 is the baseline, then come the starting points.
 
     The sampler is seeded by the sweep's seed and the trial's number alone, so that the same history gives the same
-    suggestion in any process.
+    suggestion in any process. A design needs none.
     """
     if spec.design:
         return spec.design.place(number)[0].params
     if due(spec, history):
         raise ValueError("nothing can be suggested before the range tests are made")
     spec = with_measured_space(spec, history)
-    if number == BASELINE:
-        return spec.baseline
+    if number <= len(spec.start):
+        return spec.starting_points[number]
+    place = number - len(spec.starting_points)
+    match spec.sampler.name:
+        case "qmc":
+            return sobol_point(spec.space, spec.seed, place)
+        case "grid":
+            return grid_points(spec.space, spec.seed, spec.starting_points)[place]
+    return _learnt(spec, history, number)
+
+
+def _learnt(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scalar]:
+    """What Optuna's sampler gives, seeded for this trial, that looks at all that is recorded."""
     import optuna
 
     from sweeps.search.optuna_view import OptunaView
 
     view = OptunaView(spec, history)
-    study = optuna.load_study(study_name=spec.name, storage=view, sampler=_sampler(spec, number))
-    trial = optuna.trial.Trial(study, view.begin(number))
+    sampler = optuna_sampler(spec.sampler.name, derive_seed(spec.seed, "suggestion", number) % 2**32)
+    study = optuna.load_study(study_name=spec.name, storage=view, sampler=sampler)
+    trial = optuna.trial.Trial(study, view.begin())
     return spec.space.walk(lambda name, parameter: _ask(trial, name, parameter, spec.space.parameters[name]))
 
 
@@ -44,25 +55,6 @@ def trial_seed(spec: SweepSpec, number: int) -> int:
     if spec.design:
         return derive_seed(spec.seed, "design", spec.design.place(number)[1])
     return derive_seed(spec.seed, "trial", number)
-
-
-def _sampler(spec: SweepSpec, number: int) -> "optuna.samplers.BaseSampler":
-    import optuna
-
-    seed = derive_seed(spec.seed, "suggestion", number) % 2**32
-    if spec.sampler.name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        # `group` is what makes TPE see conditional parameters together; Optuna calls it experimental.
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            seed=seed,
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-            n_startup_trials=10,
-            n_ei_candidates=24,
-        )
 
 
 def _ask(trial: "optuna.Trial", name: str, parameter: Plain, declared: Parameter) -> Scalar:

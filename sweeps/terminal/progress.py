@@ -15,7 +15,21 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.execution.session import Session
-from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, Trial
+from sweeps.search.earlier import NOTE as WARM_START
+from sweeps.search.history import (
+    HUNG,
+    LOST,
+    RETRIED,
+    Asked,
+    Decided,
+    History,
+    Measured,
+    Moved,
+    Noted,
+    Row,
+    Stamp,
+    Trial,
+)
 from sweeps.search.ranges import NOTE, due
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
@@ -134,6 +148,8 @@ class Progress:
                 self._say(range_in_brief(row.body))
             if row.kind == "warning":
                 self._say(f"warning: {f'trial {row.key.label}: ' if row.key else ''}{row.body['text']}")
+            if row.kind == WARM_START:
+                self._say(warm_start_in_brief(row.body))
             return
         if self._live is None:
             if self._is_worth_a_line(row):
@@ -148,7 +164,7 @@ class Progress:
         if isinstance(row, Measured):
             return row.measurement.report == 1 and row.key == next(iter(self.history.trials))
         is_end = isinstance(row, Decided) and row.verdict in ("pause", "stop")
-        return is_end or (isinstance(row, Moved) and (row.state != "running" or row.reason == "lost"))
+        return is_end or (isinstance(row, Moved) and (row.state != "running" or row.reason in (LOST, HUNG, RETRIED)))
 
     def summary(self, now: float) -> Summary:
         """The sweep at a glance, at a time (seconds since the epoch)."""
@@ -173,7 +189,7 @@ class Progress:
         shown = "no value" if value is None else f"{self._spec.metric} {value:.4f}"
         place = f" at {trial.last.fidelity:g}" if trial.last else ""
         best = "" if summary.best is None else f" | best {summary.best:.4f} (trial {summary.best_trial})"
-        is_told = trial.state in ("failed", "pruned") or trial.reason == "lost"
+        is_told = trial.state in ("failed", "pruned") or trial.reason in (LOST, HUNG, RETRIED)
         why = f" ({trial.reason.splitlines()[0]})" if is_told and trial.reason else ""
         name = f"{row.key.label}{self._cell(trial)}"
         return (
@@ -222,6 +238,12 @@ def range_in_brief(found: Mapping[str, Any]) -> str:
         f"range test of {found['optimizer']}: learning_rate from {found['low']:.2g} to {found['high']:.2g}, "
         f"valley {found['valley']:.2g}"
     )
+
+
+def warm_start_in_brief(found: Mapping[str, Any]) -> str:
+    """What the sampler learns from an earlier sweep, on one line."""
+    rest = f"; {found['left_out']} lie outside this space, the first since {found['why']}" if found["left_out"] else ""
+    return f"warm start: {len(found['trials'])} trials of {found['source']}{rest}"
 
 
 def params_in_brief(params: Mapping[str, Any]) -> str:

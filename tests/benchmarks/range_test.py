@@ -17,7 +17,8 @@ from machine import provenance
 import sweeps
 from sweeps.execution.session import session
 from sweeps.search.effects import interval
-from sweeps.spec import Resources, load_spec
+from sweeps.sections import Resources
+from sweeps.spec import load_spec
 
 ARMS: dict[str, Any] = {
     "preset": {},

@@ -2,13 +2,15 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sweeps.execution.driver import Driver
 from sweeps.execution.legs import run_leg
-from sweeps.execution.messages import Leg
+from sweeps.execution.messages import Leg, LegSource
 from sweeps.execution.targets import FunctionRun, resolve
+from sweeps.search.history import LOST, Asked, Decided, Measured, Moved, Row, Stamp
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
@@ -34,12 +36,16 @@ def small_spec(**changes: Any) -> SweepSpec:
 
 
 class Simulation:
-    """Workers without Ray: legs run in this process, and a seeded generator says which worker reports next."""
+    """Workers without Ray: legs run in this process, and a seeded generator says which worker reports next.
 
-    def __init__(self, driver: Driver, slots: int = 3, seed: int = 0) -> None:
+    losses: how often, at most, a worker dies in place of reporting.
+    """
+
+    def __init__(self, driver: LegSource, slots: int = 3, seed: int = 0, losses: int = 0) -> None:
         self.driver = driver
         self.slots = slots
         self.rng = random.Random(seed)
+        self.losses = losses
         self.function = resolve(driver.spec.target or "")
 
     def _begin(self, leg: Leg, checkpoint: Path | None) -> FunctionRun:
@@ -57,7 +63,11 @@ class Simulation:
             if not workers:
                 return
             key = self.rng.choice(sorted(workers))
-            if not self.driver.receive(key, next(workers[key])):
+            if self.losses and self.rng.random() < 0.05:
+                self.losses -= 1
+                del workers[key]
+                self.driver.lost(key, "died")
+            elif not self.driver.receive(key, next(workers[key])):
                 del workers[key]
 
 
@@ -66,3 +76,26 @@ def open_driver(folder: SweepFolder, spec: SweepSpec, **options: Any) -> Driver:
     folder.create()
     ledger = Ledger.open(folder.ledger) if folder.ledger.exists() else Ledger.create(folder.ledger, spec)
     return Driver(spec, folder, ledger, **options)
+
+
+def rows_of(folder: SweepFolder) -> list[tuple[Stamp, Row]]:
+    ledger = Ledger.open(folder.ledger, read_only=True)
+    try:
+        return ledger.rows()
+    finally:
+        ledger.close()
+
+
+def told(folder: SweepFolder) -> list[Row]:
+    """What happened to trials, in its order, without times and places in the ledger, and without lost workers."""
+
+    def timeless(row: Row) -> Row:
+        match row:
+            case Asked() | Decided():
+                return replace(row, seen=0)
+            case Measured():
+                return replace(row, measurement=replace(row.measurement, seconds=0.0))
+        return row
+
+    rows = [row for _, row in rows_of(folder) if not (isinstance(row, Moved) and row.reason == LOST)]
+    return [timeless(row) for row in rows if isinstance(row, Asked | Decided | Measured | Moved)]

@@ -60,7 +60,7 @@ def test_a_design_prunes_nothing_and_chooses_nothing() -> None:
 
 
 def test_a_design_may_use_the_whole_time() -> None:
-    assert load_spec({"name": "d", "time": "100s", "design": {"cells": CELLS}}).search_time == 100.0
+    assert load_spec({"name": "d", "time": "100s", "design": {"cells": CELLS}}).search_share == 1.0
 
 
 def test_a_cell_of_a_preset_has_its_defaults_and_what_hangs_on_its_changes() -> None:

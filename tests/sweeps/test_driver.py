@@ -10,7 +10,7 @@ from simulation import Simulation, open_driver, small_spec
 
 from study.comparison import first_difference
 from study.measurement import Measurement
-from sweeps.execution.driver import MAX_LOSSES, Driver
+from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Leg, Message
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
 from sweeps.search.selection import candidates, select
@@ -115,9 +115,9 @@ def test_a_repeated_report_that_differs_fails_the_trial_as_nondeterministic(fold
 
 
 def test_a_trial_whose_worker_is_lost_too_often_fails(folder: SweepFolder) -> None:
-    driver = open_driver(folder, small_spec())
+    driver = open_driver(folder, small_spec(retries={"wait": 1e-9}))
     driver.start({})
-    for _ in range(MAX_LOSSES + 1):
+    for _ in range(driver.spec.retries.lost + 1):
         leg = driver.next_leg()
         assert isinstance(leg, Leg)
         assert leg.key == TrialKey(0)
@@ -156,7 +156,8 @@ def test_time_that_is_over_cuts_running_trials_and_leaves_the_selection_its_shar
     now[0] = started
     leg = driver.next_leg()
     assert isinstance(leg, Leg)
-    assert leg.seconds_left == pytest.approx(60)
+    assert leg.limit is not None
+    assert leg.limit.left == pytest.approx(60)
     driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 0.5}, None), {}))
     now[0] = started + 61
 
@@ -164,7 +165,8 @@ def test_time_that_is_over_cuts_running_trials_and_leaves_the_selection_its_shar
     fresh = driver.next_leg()
     assert isinstance(fresh, Leg)
     assert fresh.key == TrialKey(0, 1)
-    assert fresh.seconds_left is None
+    assert fresh.limit is not None
+    assert fresh.limit.left == pytest.approx(39)
 
 
 def test_checkpoints_of_ended_trials_are_freed_and_those_that_may_go_on_stay(folder: SweepFolder) -> None:

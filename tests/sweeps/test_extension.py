@@ -23,7 +23,7 @@ def test_a_longer_sweep_promotes_what_the_shorter_one_left_paused(folder: SweepF
     Simulation(driver).run()
     left = {trial.key for trial in driver.history.search if trial.state == "paused"}
     end = driver.history.last.seq
-    more = extension(spec, 24, None)
+    more = extension(spec, {"trials": 24})
     assert more is not None
     driver.record(more)
 
@@ -40,7 +40,7 @@ def test_a_longer_sweep_promotes_what_the_shorter_one_left_paused(folder: SweepF
 
 def test_the_time_between_sessions_and_their_extension_is_not_counted() -> None:
     history = History()
-    more = extension(small_spec(time="10m"), 3, None)
+    more = extension(small_spec(time="10m"), {"trials": 3})
     assert more is not None
     for time, row in ((100.0, Noted("session", {})), (160.0, Noted("outcome", {})), (900.0, more)):
         history.apply(Stamp(history.last.seq + 1, time), row)
@@ -52,42 +52,43 @@ def test_the_time_between_sessions_and_their_extension_is_not_counted() -> None:
 
 def test_extensions_add_up_and_nothing_else_changes() -> None:
     spec, history = small_spec(time="10m"), History()
-    for trials, time in ((5, "1m"), (None, 30.0), (2, None)):
-        more = extension(spec, trials, time)
+    for added in ({"trials": 5, "time": "1m"}, {"time": 30.0}, {"trials": 2, "trial_time": None}):
+        more = extension(spec, added)
         assert more is not None
         history.apply(Stamp(history.last.seq + 1, 0.0), more)
     extended = as_extended(spec, history)
 
     assert (extended.trials, extended.time) == (spec.trials + 7, 600 + 90)
     assert load_spec({**extended.to_table(), "trials": spec.trials, "time": 600.0}) == spec
-    assert extension(spec, None, None) is None
+    assert extension(spec, {}) is None
     assert as_extended(spec, History()) == spec
 
 
 @pytest.mark.parametrize(
-    ("table", "trials", "time", "message"),
+    ("table", "more", "message"),
     [
-        ({}, 0, None, "can't be extended by trials: got 0: give a number of 1 or more"),
-        ({}, None, "10m", "can't be extended by time: it has no limit"),
-        ({"time": "1m"}, None, "ten", "time: a duration is written like 90s, 10m or 1h30m, but got 'ten'"),
-        ({"time": "1m"}, None, "0s", "time: must be more than 0, but got '0s'"),
+        ({}, {"trials": 0}, "trials: give a number of 1 or more, but got 0"),
+        ({}, {"time": "10m"}, "can't be extended by time: it has no limit"),
+        ({}, {"device_hours": 1.0}, "can't be extended by device_hours: it has no limit"),
+        ({"time": "1m"}, {"time": "ten"}, "time: a duration is written like 90s, 10m or 1h30m, but got 'ten'"),
+        ({"time": "1m"}, {"time": "0s"}, "time: must be more than 0, but got '0s'"),
     ],
 )
-def test_what_extends_nothing_is_refused(table: dict, trials: int | None, time: str | None, message: str) -> None:
+def test_what_extends_nothing_is_refused(table: dict, more: dict, message: str) -> None:
     with pytest.raises(SpecError, match=message):
-        extension(small_spec(**table), trials, time)
+        extension(small_spec(**table), more)
 
 
 def test_a_design_is_not_extended_by_trials() -> None:
     with pytest.raises(SpecError, match="a design says itself how many there are"):
-        extension(load_spec({"name": "d", "design": {"cells": [{"name": "a"}]}}), 3, None)
+        extension(load_spec({"name": "d", "design": {"cells": [{"name": "a"}]}}), {"trials": 3})
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--trials", "20"], "--trials says how much is added, like +20 or +10m, but got '20'"),
-        (["--trials", "+x"], "--trials is written +20 for twenty trials more, but got '+x'"),
+        (["--trials", "+x"], "--trials takes a whole number behind its +, but got '+x'"),
         (["--time", "+10m"], "'bowl' can't be extended by time: it has no limit"),
     ],
 )

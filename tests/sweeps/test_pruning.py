@@ -68,11 +68,11 @@ def test_a_model_whose_loss_is_not_finite_has_diverged_whatever_its_accuracy(nam
 def test_rungs_lie_below_the_full_fidelity() -> None:
     spec = small_spec(pruning={"min_fidelity": 0.5, "max_fidelity": 9})
 
-    assert [level for _, level in levels(spec, 100)] == [0.5, 1.5, 4.5]
+    assert [level for _, level in levels(spec, 0, 100)] == [0.5, 1.5, 4.5]
 
 
 def test_without_pruning_there_are_no_rungs() -> None:
-    assert list(levels(small_spec(pruning={"name": "none", "max_fidelity": 9}), 100)) == []
+    assert list(levels(small_spec(pruning={"name": "none", "max_fidelity": 9}), 0, 100)) == []
 
 
 def test_a_trial_pauses_at_a_rung_until_it_belongs_to_the_best_third() -> None:
@@ -159,7 +159,7 @@ def test_one_decision_a_rung_and_none_twice(reports: list[tuple[int, float]], va
         sweep.report(number, loss, fidelity[number])
         trial = sweep.history.trials[TrialKey(number)]
         assert decide(sweep.spec, sweep.history, trial) is None
-        reached = [rung for rung, _ in levels(sweep.spec, fidelity[number])]
+        reached = [rung for rung, _ in levels(sweep.spec, number, fidelity[number])]
         if trial.state == "running":
             assert sorted(trial.decided) == reached
 

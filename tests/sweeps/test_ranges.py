@@ -12,9 +12,10 @@ import sweeps
 from search_spaces import Float, FloatBy
 from study.measurement import Measurement
 from sweeps.errors import SpecError, SweepError
-from sweeps.execution.driver import MAX_LOSSES, Driver
+from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.search.agenda import Finished, Wait, next_work
+from sweeps.search.budgets import Ended
 from sweeps.search.history import Asked, History, Measured, Moved, Noted, Stamp, TrialKey
 from sweeps.search.optuna_view import OptunaView
 from sweeps.search.ranges import RangeKey, due, range_config, range_keys, with_measured_space
@@ -78,8 +79,8 @@ def test_nothing_is_suggested_before_every_test_is_made() -> None:
             suggest(spec, history, 0)
         assert with_measured_space(spec, history) == spec
     assert due(spec, history_of("nesterov")) == [RangeKey("adam")]
-    assert isinstance(next_work(spec, history_of("nesterov"), {RangeKey("adam")}, False), Wait)
-    assert isinstance(next_work(spec, history_of("nesterov"), (), True), Finished)
+    assert isinstance(next_work(spec, history_of("nesterov"), {RangeKey("adam")}, Ended()), Wait)
+    assert isinstance(next_work(spec, history_of("nesterov"), (), Ended("time", "time")), Finished)
 
 
 def test_the_space_that_follows_has_each_optimizers_bounds_and_the_valley_for_default() -> None:
@@ -181,7 +182,7 @@ def test_a_test_made_before_a_kill_is_not_made_again(driver: Driver) -> None:
 
 
 def test_a_lost_worker_gives_the_test_to_another_until_that_happens_too_often(driver: Driver) -> None:
-    for _ in range(MAX_LOSSES):
+    for _ in range(driver.spec.retries.lost):
         leg = driver.next_leg()
         assert isinstance(leg, RangeLeg)
         assert leg.key == RangeKey("nesterov")

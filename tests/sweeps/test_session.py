@@ -7,7 +7,7 @@ import pytest
 
 from sweeps.errors import ResourceError
 from sweeps.execution.session import Session, _slots, set_environment
-from sweeps.spec import Resources
+from sweeps.sections import Resources
 
 TWO_GPUS = {"CPU": 8.0, "GPU": 2.0}
 

@@ -7,7 +7,8 @@ import pytest
 from simulation import TABLE, small_spec
 
 from sweeps.errors import SpecError
-from sweeps.spec import load_spec, parse_duration, preset_names
+from sweeps.sections import parse_duration
+from sweeps.spec import load_spec, preset_names
 
 TRAINING = {"name": "t", "trials": 4, "training": {"epochs": 3}, "space": {"preset": "custom_cnn"}}
 
@@ -48,7 +49,7 @@ def test_the_hash_changes_with_any_key() -> None:
 
 def test_an_extension_changes_nothing_but_its_budget() -> None:
     spec = small_spec(time="60s")
-    longer = spec.extended(trials=20, seconds=600)
+    longer = spec.extended({"trials": 20, "time": 600})
 
     assert (longer.trials, longer.time) == (32, 660)
     assert {**longer.to_table(), "trials": 12, "time": 60.0} == spec.to_table()

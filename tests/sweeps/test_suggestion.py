@@ -105,7 +105,7 @@ def test_tpe_leaves_its_start_up_phase_during_a_promoting_sweep(folder: SweepFol
 def test_optuna_may_not_write_what_the_ledger_holds() -> None:
     history = History([(Stamp(1, 0.0), Asked(TrialKey(0), {"x": 0.5, "kind": "a"}, 0, 0))])
     view = OptunaView(SPEC, history)
-    view.begin(1)
+    view.begin()
 
     with pytest.raises(RuntimeError, match="read-only"):
         view.set_trial_system_attr(0, "key", 1)

@@ -1,0 +1,106 @@
+"""Deterministic sweeps: workers report at any time, and the driver takes their reports in one order that is defined.
+
+The order is that of `concurrency` imagined workers which need equal time for every report: a trial's next report falls
+due one unit after its last, and of two that fall due together the lower number is first. What a sweep does thus hangs
+on its spec alone. A report that comes before its turn waits for it; meanwhile its worker trains on where nothing can be
+decided on what it reported, else it takes up another trial. Fewer workers than imagined ones seldom wait: there is
+always another trial to go on with.
+"""
+
+from collections import deque
+from typing import Literal
+
+from sweeps.execution.driver import Driver
+from sweeps.execution.messages import Leg, Message, RangeLeg
+from sweeps.search.history import Trial, TrialKey
+from sweeps.search.pruning import is_undecided
+from sweeps.search.ranges import RangeKey, due
+from sweeps.spec import SweepSpec
+
+CONCURRENCY = 4  # imagined workers where the spec does not say how many
+
+
+class InOrder:
+    """A driver's three calls (`next_leg`, `receive`, `lost`) with the order of events in between."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._concurrency = driver.spec.concurrency or CONCURRENCY
+        self._early: dict[TrialKey, deque[Message]] = {}  # what came and waits for its turn, by trial
+        self._agenda: TrialKey | RangeKey | Literal["wait", "finished"] = "wait"
+
+    @property
+    def spec(self) -> SweepSpec:
+        return self._driver.spec
+
+    @property
+    def live(self) -> set[TrialKey | RangeKey]:
+        return self._driver.live
+
+    def overdue(self) -> dict[TrialKey | RangeKey, str]:
+        return self._driver.overdue()
+
+    def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
+        """What a free slot does now: the trial that is due first and that no worker holds."""
+        driver = self._driver
+        if due(driver.spec, driver.history):
+            return driver.next_leg()  # range tests come before any trial, and none hangs on another
+        self._advance()
+        held = driver.live | driver.resting
+        idle = [trial for trial in driver.history.running if trial.key not in held and not self._waiting(trial)]
+        if not idle:
+            return "finished" if self._agenda == "finished" and not driver.history.running else "wait"
+        key = min(idle, key=_turn).key
+        return driver.hand_out(key)
+
+    def receive(self, key: TrialKey | RangeKey, message: Message) -> bool:
+        """Keep a worker's message for its turn; True if its leg goes on, False if it is over."""
+        driver = self._driver
+        if isinstance(key, RangeKey):
+            return driver.receive(key, message)
+        driver.heard(key)
+        trial = driver.history.trials[key]
+        if message.measurement is not None and message.measurement.report <= len(trial.measurements):
+            driver.take(key, message)  # made again after a restart: it must be what was recorded
+        else:
+            self._early.setdefault(key, deque()).append(message)
+        self._advance()
+        waits_for_a_decision = self._waiting(trial) and self._can_be_decided(trial)
+        goes_on = message.kind == "measured" and trial.state == "running" and not waits_for_a_decision
+        if not goes_on:
+            driver.live.discard(key)
+        return goes_on
+
+    def lost(self, key: TrialKey | RangeKey, reason: str) -> None:
+        """The worker of a live trial died; what it reported before stays, to be made again where it waited."""
+        if isinstance(key, TrialKey):
+            self._early.pop(key, None)
+        self._driver.lost(key, reason)
+
+    def _waiting(self, trial: Trial) -> deque[Message] | None:
+        return self._early.get(trial.key) or None
+
+    def _can_be_decided(self, trial: Trial) -> bool:
+        """Whether what waits of a trial may be followed by a decision: then its worker must not train on."""
+        waiting = self._waiting(trial) or ()
+        reports = [message.measurement for message in waiting if message.measurement is not None]
+        return any(is_undecided(self._driver.spec, trial, report) for report in reports)
+
+    def _advance(self) -> None:
+        """Fill the imagined workers and take what waits, as long as the report that is due first is there."""
+        driver = self._driver
+        while True:
+            while len(driver.history.running) < self._concurrency:
+                self._agenda = driver.next_key({trial.key for trial in driver.history.running})
+                if isinstance(self._agenda, str):
+                    break
+            first = min(driver.history.running, key=_turn, default=None)
+            if first is None or not self._waiting(first):
+                return
+            driver.take(first.key, self._early[first.key].popleft())
+            if first.state != "running":
+                self._early.pop(first.key)
+
+
+def _turn(trial: Trial) -> tuple[int, TrialKey]:
+    return trial.due, trial.key

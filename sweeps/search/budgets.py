@@ -1,0 +1,74 @@
+"""What is left of a sweep's budgets, as pure functions of recorded history and the time of day.
+
+    trials         how many the search may ask for
+    time           wall-clock of the whole sweep, s; the time between its sessions doesn't count
+    device_hours   of GPUs where a trial has a share of one, else of CPUs, for as long as trials hold workers
+    trial_time     wall-clock for which one trial of the search may hold workers, s
+
+Of `time` and `device_hours` a share is held back from the search for the selection.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sweeps.search.history import HUNG, LOST, RETRIED, History, Trial, TrialKey
+from sweeps.spec import SweepSpec
+
+TIME, DEVICE_HOURS, TRIAL_TIME = "time", "device_hours", "trial_time"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A budget by name, and what is left of it, s of wall-clock."""
+
+    name: str
+    left: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The budget that ended the search, and the one that ended the whole sweep; None while there is some left."""
+
+    search: str | None = None
+    sweep: str | None = None
+
+
+def _limits(spec: SweepSpec, history: History, now: float, share: float, workers: int) -> Iterator[Limit]:
+    if spec.time is not None:
+        yield Limit(TIME, spec.time * share - history.elapsed(now))
+    if spec.device_hours is not None:
+        hours = spec.device_hours * share * 3600 - history.occupied(now) * spec.devices
+        yield Limit(DEVICE_HOURS, hours / (spec.devices * workers))
+
+
+def ended(spec: SweepSpec, history: History, now: float) -> Ended:
+    """Which budgets are used up."""
+
+    def first(share: float) -> str | None:
+        return next((limit.name for limit in _limits(spec, history, now, share, 1) if limit.left <= 0), None)
+
+    return Ended(first(spec.search_share), first(1.0))
+
+
+def limit(spec: SweepSpec, history: History, trial: Trial, now: float, workers: int) -> Limit | None:
+    """What ends a trial's stay in a worker, where so many workers are held; None if nothing does."""
+    is_search = trial.key.replicate == 0
+    limits = list(_limits(spec, history, now, spec.search_share if is_search else 1.0, workers))
+    if is_search and spec.trial_time is not None:
+        limits.append(Limit(TRIAL_TIME, spec.trial_time - history.occupied(now, trial)))
+    return min(limits, key=lambda found: found.left, default=None)
+
+
+def may_go_on(spec: SweepSpec, trial: Trial) -> bool:
+    """Whether a trial that was cut has anything left of its own time."""
+    return trial.reason != TRIAL_TIME or spec.trial_time is None or trial.occupied < spec.trial_time
+
+
+def resting(spec: SweepSpec, history: History, now: float) -> set[TrialKey]:
+    """The trials that lost a worker, or raised, and wait before they go on: twice as long each time."""
+    return {
+        trial.key
+        for trial in history.running
+        if trial.reason in (LOST, HUNG, RETRIED)
+        and now < trial.halted + spec.retries.wait * 2 ** (trial.losses + trial.errors - 1)
+    }

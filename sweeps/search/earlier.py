@@ -1,0 +1,63 @@
+"""What earlier sweeps found, as trials that a sampler learns from: recorded, so that their files are read once."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search_spaces import SearchSpace, SpaceError
+from study.measurement import Measurement
+from sweeps.search.history import DIVERGED, Decided, History, Noted, Stamp, Trial, TrialKey
+from sweeps.spec import SweepSpec
+
+NOTE = "warm_start"
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """One trial of an earlier sweep: its parameters, its state and (fidelity, value) of each report."""
+
+    params: Mapping[str, Any]
+    state: str
+    diverged: bool
+    reports: tuple[tuple[float, float], ...]
+
+
+def warm_start_note(space: SearchSpace, source: str, found: Iterable[Earlier]) -> Noted:
+    """The row that keeps those trials which lie in the space, and says how many do not, and why the first.
+
+    A narrower space thus takes what of a coarser one lies in it.
+    """
+    kept, left_out = [], []
+    for trial in found:
+        try:
+            space.check(trial.params)
+        except SpaceError as error:
+            left_out.append(str(error))
+        else:
+            kept.append(
+                {
+                    "params": dict(trial.params),
+                    "state": trial.state,
+                    "diverged": trial.diverged,
+                    "reports": [list(report) for report in trial.reports],
+                }
+            )
+    body = {"source": source, "trials": kept, "left_out": len(left_out), "why": left_out[0] if left_out else ""}
+    return Noted(NOTE, body)
+
+
+def earlier_trials(spec: SweepSpec, history: History) -> list[Trial]:
+    """The recorded trials of earlier sweeps, in their order, as if they were this sweep's own."""
+    return [_trial(spec, kept) for note in history.noted(NOTE) for kept in note.body["trials"]]
+
+
+def _trial(spec: SweepSpec, kept: Mapping[str, Any]) -> Trial:
+    key = TrialKey(-1)  # it has no number in this sweep
+    trial = Trial(key, kept["params"], 0, Stamp(0, 0.0), 0, state=kept["state"], ended=0.0)
+    trial.measurements += [
+        Measurement(report, report, fidelity, 0.0, {spec.metric: value})
+        for report, (fidelity, value) in enumerate(kept["reports"], start=1)
+    ]
+    if kept["diverged"]:
+        trial.decided[DIVERGED] = Decided(key, DIVERGED, 0.0, "stop", "diverged", 0)
+    return trial

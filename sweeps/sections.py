@@ -1,0 +1,76 @@
+"""The frozen tables that a spec is made of, each with the rules among its own keys."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+def parse_duration(value: object) -> object:
+    """Seconds from 90, "90s", "10m" or "1h30m"; anything else is given back for the caller to refuse."""
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match and any(match.groups()):
+            hours, minutes, seconds = (float(part or 0) for part in match.groups())
+            return hours * 3600 + minutes * 60 + seconds
+        raise ValueError("a duration is written like 90s, 10m or 1h30m")
+    return value
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A frozen table that refuses keys it doesn't know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Sampler(Section):
+    """How parameters are suggested."""
+
+    name: Literal["tpe", "gp", "random", "qmc", "grid"] = "tpe"
+
+
+class Pruning(Section):
+    """When a trial is stopped early; fidelity is epochs of the training set seen, or reports of a function."""
+
+    name: Literal["asha", "hyperband", "median", "none"] = "asha"
+    variant: Literal["promote", "stop"] = "promote"
+    reduction_factor: Annotated[int, Field(ge=2)] = 3  # of asha and hyperband
+    min_fidelity: Annotated[float, Field(gt=0)] = 1.0
+    max_fidelity: Annotated[float, Field(gt=0)] | None = None  # a trial that reaches it is complete
+
+
+class Resources(Section):
+    """What one trial occupies; fractions of a GPU share it."""
+
+    cpus_per_trial: Annotated[float, Field(ge=0)] = 1.0
+    gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _whole_gpus_above_one(self) -> Self:
+        if self.gpus_per_trial > 1 and self.gpus_per_trial != int(self.gpus_per_trial):
+            raise ValueError("gpus_per_trial above 1 must be a whole number")
+        if self.cpus_per_trial == 0 and self.gpus_per_trial == 0:
+            raise ValueError("a trial needs a share of a CPU or of a GPU")
+        return self
+
+
+class Retries(Section):
+    """What happens to a trial whose worker died or hung, or that raised an exception."""
+
+    lost: Annotated[int, Field(ge=0)] = 2  # how often it goes on after its worker died or hung; then it has failed
+    failed: Annotated[int, Field(ge=0)] = 0  # how often one that raised is tried again, from its checkpoint
+    wait: Duration = 1.0  # before it goes on for the first time, s; doubled each further time
+    report_timeout: Duration = 3600.0  # without a word for so long, s, a worker is taken as hung and is killed
+
+
+class SelectionRule(Section):
+    """How the final model is chosen: the best candidates and the baseline, each on fresh seeds."""
+
+    candidates: Annotated[int, Field(ge=1)] = 3
+    seeds: Annotated[int, Field(ge=1)] = 2
+    time_share: Annotated[float, Field(ge=0, lt=1)] = 0.4  # of `time` and `device_hours`, held back from the search

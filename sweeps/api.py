@@ -16,6 +16,7 @@ from sweeps.search.verification import verify as search_verification
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
+from sweeps.store.places import place_of
 from sweeps.terminal.progress import Form
 
 DEFAULT_RESULTS = Path("results")
@@ -33,6 +34,7 @@ def run(
     data_dir: str | Path | None = None,
     cpus_per_trial: float | None = None,
     gpus_per_trial: float | None = None,
+    ledger: str | None = None,
     progress: Form = "auto",
     verbose: bool = False,
 ) -> Result:
@@ -40,7 +42,9 @@ def run(
 
     spec: a preset's name, a TOML file, a table like such a file, or a SweepSpec. target: a generator function of
     (params, seed) or (params, seed, checkpoint) that yields dicts of metrics, instead of the study's models. time:
-    wall-clock of the sweep, seconds or like "10m". What is given here wins over the spec.
+    wall-clock of the sweep, seconds or like "10m". What is given here wins over the spec. ledger: the URL of a
+    PostgreSQL database, postgresql://user@host/database, for a ledger there in place of a SQLite file in the sweep's
+    folder; the environment variable SWEEPS_LEDGER by default.
 
     Uses the Ray that this process has started, else starts one for the sweep. Needs no main guard. Raises SweepError
     (see sweeps.errors) with one line that says what to do.
@@ -56,10 +60,10 @@ def run(
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
     )
-    folder, named = new_folder(Path(results), loaded, name_was_given=name is not None)
+    folder, named = new_folder(Path(results), loaded, name_was_given=name is not None, ledger_url=ledger)
     note = "" if named.name == loaded.name else f"{loaded.name!r} is taken: this sweep is {named.name!r}"
-    start(named, folder, target, _path(data_dir), progress, verbose=verbose, note=note)
-    return Result(folder, target)
+    start(named, folder, target, _path(data_dir), progress, verbose=verbose, note=note, ledger_url=ledger)
+    return Result(folder, target, ledger)
 
 
 def baseline(
@@ -128,6 +132,7 @@ def resume(
     device_hours: float | None = None,
     trial_time: str | float | None = None,
     data_dir: str | Path | None = None,
+    ledger: str | None = None,
     progress: Form = "auto",
     verbose: bool = False,
 ) -> Result:
@@ -135,27 +140,30 @@ def resume(
 
     trials, time, device_hours, trial_time: what the sweep gets on top of the budgets it had (times in seconds or like
     "10m"), whether it is over or not; what it left paused or cut may then go on. target: the function of a sweep whose
-    function was defined in a script.
+    function was defined in a script. ledger: the URL of a ledger in PostgreSQL, which the sweep's folder remembers
+    without its password.
     """
-    folder = SweepFolder(Path(results), name).require()
+    folder = SweepFolder(Path(results), name)
     more = {"trials": trials, "time": time, "device_hours": device_hours, "trial_time": trial_time}
-    go_on(folder, target, _path(data_dir), progress, verbose=verbose, more=more)
-    return Result(folder, target)
+    go_on(folder, target, _path(data_dir), progress, verbose=verbose, more=more, ledger_url=ledger)
+    return Result(folder, target, ledger)
 
 
-def verify(name: str, *, results: str | Path = DEFAULT_RESULTS) -> Verification:
+def verify(name: str, *, results: str | Path = DEFAULT_RESULTS, ledger: str | None = None) -> Verification:
     """Compute every suggestion, seed and pruning decision of a sweep again from its ledger, and compare.
 
     Every row must be as it was written first. The first difference of either kind is named with its trial.
     """
-    with closing(Ledger.open(SweepFolder(Path(results), name).require().ledger, read_only=True)) as ledger:
-        changed = ledger.first_changed()
-        return Verification(0, 0, changed) if changed else search_verification(ledger.spec(), ledger.rows())
+    with closing(Ledger.open(place_of(SweepFolder(Path(results), name), ledger), read_only=True)) as opened:
+        changed = opened.first_changed()
+        return Verification(0, 0, changed) if changed else search_verification(opened.spec(), opened.rows())
 
 
-def load(name: str, *, target: Function | None = None, results: str | Path = DEFAULT_RESULTS) -> Result:
+def load(
+    name: str, *, target: Function | None = None, results: str | Path = DEFAULT_RESULTS, ledger: str | None = None
+) -> Result:
     """The result of a sweep as it stands, also of one that is running."""
-    return Result(SweepFolder(Path(results), name), target)
+    return Result(SweepFolder(Path(results), name), target, ledger)
 
 
 def _path(given: str | Path | None) -> Path | None:

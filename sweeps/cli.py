@@ -4,11 +4,12 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
-from sweeps.errors import SpecError, SweepError
+from sweeps.errors import SpecError
+from sweeps.terminal.secrets import hide_password
 from sweeps.terminal.wording import worded
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 Results = Annotated[Path, typer.Option(help="Folder that holds everything sweeps write.")]
 Name = Annotated[str, typer.Argument(help="Name of the sweep, as `sweeps list` shows it.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where full data sets lie or are downloaded to.")]
+LedgerUrl = Annotated[str | None, typer.Option(help="PostgreSQL URL of the ledger; that in SWEEPS_LEDGER by default.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every report, and Ray's own logs.")]
 Model = Annotated[str, typer.Option(help="custom_cnn, alexnet or vgg.")]
@@ -61,11 +63,13 @@ def run(
     data_dir: DataDir = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    ledger: LedgerUrl = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Run a sweep: search, prune, choose on fresh seeds, test once, store."""
     from sweeps.api import run as run_sweep
+    from sweeps.terminal.showing import tell_end
 
     result = run_sweep(
         spec,
@@ -77,10 +81,11 @@ def run(
         data_dir=data_dir,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
+        ledger=ledger,
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
-    _finish(result, as_json)
+    tell_end(result, as_json=as_json)
 
 
 @app.command()
@@ -92,11 +97,13 @@ def resume(
     device_hours: Annotated[str | None, typer.Option(help="How many more device-hours, like +0.5.")] = None,
     trial_time: Annotated[str | None, typer.Option(help="How much more time for each trial, like +1m.")] = None,
     data_dir: DataDir = None,
+    ledger: LedgerUrl = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Go on with a sweep that was interrupted, however it was, or extend one that is over."""
     from sweeps.api import resume as resume_sweep
+    from sweeps.terminal.showing import tell_end
 
     result = resume_sweep(
         name,
@@ -106,10 +113,11 @@ def resume(
         device_hours=_number("--device-hours", device_hours, float),
         trial_time=_more("--trial-time", trial_time),
         data_dir=data_dir,
+        ledger=ledger,
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
-    _finish(result, as_json)
+    tell_end(result, as_json=as_json)
 
 
 def _more(option: str, given: str | None) -> str | None:
@@ -128,23 +136,6 @@ def _number(option: str, given: str | None, kind: type[_Number]) -> _Number | No
         raise SpecError(f"{option} takes {what} behind its +, but got {given!r}") from None
 
 
-def _finish(result: Any, as_json: bool) -> None:
-    """Tell the outcome; exit code 1 where no trial survived."""
-    from sweeps.terminal.showing import tell_outcome
-
-    if not as_json:
-        tell_outcome(result)
-    outcome = result.history.outcome or {}
-    if result.spec.design and outcome["complete"] < result.spec.trials:
-        raise SweepError(
-            f"the sweep {result.name!r} is not whole: {outcome['reason']}; see `sweeps show {result.name}`"
-        )
-    if result.spec.design is None and outcome.get("winner") is None:
-        raise SweepError(
-            f"the sweep {result.name!r} ended without a winner: {(result.history.outcome or {})['reason']}"
-        )
-
-
 @app.command("list")
 def list_sweeps(results: Results = RESULTS, as_json: Json = False) -> None:
     """List the sweeps of a results folder."""
@@ -157,6 +148,7 @@ def list_sweeps(results: Results = RESULTS, as_json: Json = False) -> None:
 def show(
     name: Name,
     results: Results = RESULTS,
+    ledger: LedgerUrl = None,
     as_json: Json = False,
     figure: Annotated[
         Path | None, typer.Option(help="Draw the sweep's main figure into this file (png, svg, pdf).")
@@ -166,7 +158,7 @@ def show(
     from sweeps.api import load
     from sweeps.terminal.showing import draw, tell_sweep
 
-    result = load(name, results=results)
+    result = load(name, results=results, ledger=ledger)
     tell_sweep(result, as_json=as_json)
     if figure is not None:
         draw(result, figure)
@@ -178,6 +170,7 @@ def reproduce(
     results: Results = RESULTS,
     trial: Annotated[str, typer.Option(help="best, a trial's number, or a label like 3-seed1 or range-adam.")] = "best",
     data_dir: DataDir = None,
+    ledger: LedgerUrl = None,
 ) -> None:
     """Train a trial again in a fresh process and compare every bit; exit 0 if identical, 1 if not.
 
@@ -192,7 +185,7 @@ def reproduce(
     else:
         from sweeps.api import load
 
-        replay = load(name, results=results).reproduce(trial, data_dir)
+        replay = load(name, results=results, ledger=ledger).reproduce(trial, data_dir)
         what = f"trial {replay.label} of {name}"
     if replay.identical:
         typer.echo(f"identical: {what}, {replay.what}")
@@ -206,14 +199,14 @@ def reproduce(
 
 
 @app.command()
-def verify(name: Name, results: Results = RESULTS) -> None:
+def verify(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None) -> None:
     """Compute every suggestion and pruning decision of a sweep again from its ledger; exit 0 if all are as recorded.
 
     Nothing is trained: `reproduce` does that. A stored value that was changed later is named with its trial.
     """
     from sweeps.api import verify as verify_sweep
 
-    found = verify_sweep(name, results=results)
+    found = verify_sweep(name, results=results, ledger=ledger)
     if not found.holds:
         typer.echo(f"different: {found.difference}")
         raise typer.Exit(1)
@@ -302,6 +295,7 @@ def baseline(
     data_dir: DataDir = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    ledger: LedgerUrl = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -310,6 +304,7 @@ def baseline(
     What any change has to beat. `sweeps resume` goes on with one that was stopped; `sweeps show` tells it again.
     """
     from sweeps.api import baseline as train_baseline
+    from sweeps.terminal.showing import tell_end
 
     result = train_baseline(
         model,
@@ -324,10 +319,11 @@ def baseline(
         data_dir=data_dir,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
+        ledger=ledger,
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
-    _finish(result, as_json)
+    tell_end(result, as_json=as_json)
 
 
 @app.command()
@@ -347,6 +343,7 @@ def ablate(
     data_dir: DataDir = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    ledger: LedgerUrl = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -358,6 +355,7 @@ def ablate(
     learning rate. The test set is not read.
     """
     from sweeps.api import ablate as run_ablation
+    from sweeps.terminal.showing import tell_end
 
     result = run_ablation(
         model,
@@ -372,26 +370,29 @@ def ablate(
         data_dir=data_dir,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
+        ledger=ledger,
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
-    _finish(result, as_json)
+    tell_end(result, as_json=as_json)
 
 
 @app.command()
 def clean(
     name: Annotated[str | None, typer.Argument(help="A sweep that is over, whose checkpoints may go.")] = None,
     results: Results = RESULTS,
+    ledger: LedgerUrl = None,
 ) -> None:
     """Remove the checkpoints of a sweep that is over or, without a NAME, what dead Rays of this user left behind."""
     from sweeps.terminal.cleaning import clean_rays, clean_sweep
 
-    typer.echo(clean_rays() if name is None else clean_sweep(name, results))
+    typer.echo(clean_rays() if name is None else clean_sweep(name, results, ledger))
 
 
 def main() -> None:
     """Run the command line; an error is one line and its exit code, a traceback only with --debug."""
     if len(sys.argv) == 1:
         sys.argv.append("--help")
+    hide_password()
     run_app = partial(app, standalone_mode=False)
     sys.exit(run_app() if "--debug" in sys.argv else worded(run_app))

@@ -1,5 +1,6 @@
 """What a sweep found, read from its ledger: pandas frames, the winner, and verified replay."""
 
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from sweeps.search.selection import final_key
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
+from sweeps.store.places import place_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,16 +32,13 @@ class Result:
     scores), experiment (the folder of the stored model).
     """
 
-    def __init__(self, folder: SweepFolder, function: Function | None = None) -> None:
+    def __init__(self, folder: SweepFolder, function: Function | None = None, ledger: str | None = None) -> None:
         self.folder = folder
         self.name = folder.name
         self._function = function
-        ledger = Ledger.open(folder.require().ledger, read_only=True)
-        try:
-            self.history = ledger.history()
-            self.spec: SweepSpec = as_extended(ledger.spec(), self.history)
-        finally:
-            ledger.close()
+        with closing(Ledger.open(place_of(folder, ledger), read_only=True)) as opened:
+            self.history = opened.history()
+            self.spec: SweepSpec = as_extended(opened.spec(), self.history)
 
     @cached_property
     def _frames(self) -> dict[str, "pd.DataFrame"]:

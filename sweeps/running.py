@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from study.data import DataError
 from study.files import replacing
-from sweeps.errors import InterruptedSweepError, SpecError, SweepError
+from sweeps.errors import InterruptedSweepError, LedgerError, SpecError, SweepError
 from sweeps.execution.driver import Driver
 from sweeps.execution.session import session
 from sweeps.execution.targets import Function, resolve, source_hash
@@ -23,6 +23,7 @@ from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.lease import is_held, lease
 from sweeps.store.ledger import Ledger
+from sweeps.store.places import new_place, place_of, remember
 from sweeps.terminal.progress import Form, Progress
 
 
@@ -35,20 +36,31 @@ def start(
     *,
     verbose: bool,
     note: str = "",
+    ledger_url: str | None = None,
 ) -> None:
     """Run a new sweep to its end, and say `note` first; LedgerError if its folder holds one already."""
     function = function or (resolve(spec.target) if spec.target else None)
+    place = new_place(folder, ledger_url)
     folder.create()
     with lease(folder.lease, spec.name):
         _write_spec(folder, spec)
-        with closing(Ledger.create(folder.ledger, spec)) as ledger:
+        with closing(Ledger.create(place, spec)) as ledger:
+            remember(folder, place)
             try:
                 _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose, note=note)
             except (SweepError, DataError) as error:
                 # Refused before anything began: there is nothing to resume, and the name is free again.
-                if not ledger.rows() and not isinstance(error, InterruptedSweepError):
+                if not _may_have_rows(ledger) and not isinstance(error, InterruptedSweepError):
+                    ledger.remove()
                     shutil.rmtree(folder.path)
                 raise
+
+
+def _may_have_rows(ledger: Ledger) -> bool:
+    try:
+        return bool(ledger.rows())
+    except LedgerError:
+        return True  # it can't be told now, and the error on its way says why
 
 
 def _write_spec(folder: SweepFolder, spec: SweepSpec) -> None:
@@ -64,9 +76,13 @@ def go_on(
     *,
     verbose: bool,
     more: Mapping[str, str | float | None] | None = None,
+    ledger_url: str | None = None,
 ) -> None:
     """Run an interrupted sweep to its end, or one that gets more of its budgets to its new end."""
-    with lease(folder.lease, folder.name), closing(Ledger.open(folder.ledger)) as ledger:
+    place = place_of(folder, ledger_url)
+    folder.create()
+    with lease(folder.lease, folder.name), closing(Ledger.open(place)) as ledger:
+        remember(folder, place)
         spec = as_extended(ledger.spec(), ledger.history())
         if (extended := extension(spec, more or {})) is not None:
             ledger.append(extended)
@@ -94,6 +110,7 @@ def _drive(
     driver = Driver(spec, folder, ledger)
     progress = Progress(spec, folder, driver.history, form, verbose=verbose)
     driver.observe = progress.observe
+    ledger.say = progress.say
     if is_over(spec, driver.history):
         # Again, since a kill may have come between the outcome and these.
         write_tables(folder, spec, driver.history)
@@ -174,23 +191,27 @@ def _stop(_number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def new_folder(results: Path, spec: SweepSpec, *, name_was_given: bool) -> tuple[SweepFolder, SweepSpec]:
+def new_folder(
+    results: Path, spec: SweepSpec, *, name_was_given: bool, ledger_url: str | None = None
+) -> tuple[SweepFolder, SweepSpec]:
     """A free folder: a given name must be free, the spec's own gets -2, -3, … where it is taken."""
     folder = SweepFolder(results, spec.name)
-    if not _is_taken(folder):
+    if not _is_taken(folder, ledger_url):
         return folder, spec
     if name_was_given:
+        is_here = folder.holds_sweep or is_held(folder.lease)
+        where = folder.results if is_here else new_place(folder, ledger_url)
+        how = f"`sweeps resume {spec.name}`" if is_here else f"`sweeps resume {spec.name}` and this --ledger"
         raise SpecError(
-            f"there is a sweep named {spec.name!r} in {folder.results}: "
-            f"continue it with `sweeps resume {spec.name}`, or choose another --name"
+            f"there is a sweep named {spec.name!r} in {where}: continue it with {how}, or choose another --name"
         )
     number = 2
-    while _is_taken(SweepFolder(results, f"{spec.name}-{number}")):
+    while _is_taken(SweepFolder(results, f"{spec.name}-{number}"), ledger_url):
         number += 1
     renamed = spec.model_copy(update={"name": f"{spec.name}-{number}"})
     return SweepFolder(results, renamed.name), renamed
 
 
-def _is_taken(folder: SweepFolder) -> bool:
+def _is_taken(folder: SweepFolder, ledger_url: str | None) -> bool:
     """A folder without ledger and driver is what a start left that was killed before its first commit."""
-    return folder.ledger.exists() or is_held(folder.lease)
+    return folder.holds_sweep or is_held(folder.lease) or new_place(folder, ledger_url).exists()

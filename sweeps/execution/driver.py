@@ -36,7 +36,8 @@ from sweeps.search.selection import may_be_stored, selection_seed
 from sweeps.search.suggestion import suggest, trial_seed
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
-from sweeps.store.ledger import Ledger, dump_json
+from sweeps.store.ledger import Ledger
+from sweeps.store.rows import dump_json
 
 Observer = Callable[[Stamp, Row], None]
 
@@ -74,6 +75,8 @@ class Driver:
         if isinstance(row, Decided | Moved):
             self._drop_unneeded(self.history.trials[row.key])
         self.observe(stamp, row)
+        for outage in self._ledger.outages():
+            self.record(Noted("warning", {"text": outage}))
 
     def start(self, session: Mapping[str, Any], *notes: Noted) -> None:
         """Open a session with what is to be noted at the first, and take the decisions that a death left open."""

@@ -12,7 +12,7 @@ from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.execution.targets import Run
 from sweeps.search.ranges import range_config
 from sweeps.spec import SweepSpec
-from sweeps.store.ledger import dump_json, load_json
+from sweeps.store.rows import dump_json, load_json
 
 if TYPE_CHECKING:
     from study.data import Dataset

@@ -21,7 +21,7 @@ from sweeps.execution.targets import Function, FunctionRun, Run, TrainingRun
 from sweeps.search.history import History, Trial
 from sweeps.search.ranges import RangeKey, measured_ranges, range_config
 from sweeps.spec import SweepSpec, parse_spec
-from sweeps.store.ledger import dump_json, load_json
+from sweeps.store.rows import dump_json, load_json
 
 
 @dataclass(frozen=True)

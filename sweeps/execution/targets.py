@@ -19,7 +19,7 @@ from study.files import replacing
 from study.measurement import Measurement
 from sweeps.errors import SpecError
 from sweeps.spec import SweepSpec
-from sweeps.store.ledger import dump_json, load_json
+from sweeps.store.rows import dump_json, load_json
 
 if TYPE_CHECKING:
     from study.data import Dataset

@@ -16,7 +16,7 @@ from sweeps.search.history import History, Trial
 from sweeps.search.selection import BASELINE, FINAL_REPLICATE, Candidate, Selection, selection_of
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
-from sweeps.store.ledger import dump_json
+from sweeps.store.rows import dump_json
 
 SCHEMA_VERSION = 1
 

@@ -52,6 +52,15 @@ class SweepFolder:
         return self.path / "ledger.sqlite"
 
     @property
+    def ledger_url(self) -> Path:
+        """In place of a ledger: the URL of one in PostgreSQL, without its password."""
+        return self.path / "ledger.url"
+
+    @property
+    def holds_sweep(self) -> bool:
+        return self.ledger.exists() or self.ledger_url.exists()
+
+    @property
     def lease(self) -> Path:
         return self.path / "ledger.lock"
 
@@ -92,7 +101,7 @@ class SweepFolder:
 
     def require(self) -> "SweepFolder":
         """Give the folder back if a sweep is in it, else raise SweepNotFoundError with the names there are."""
-        if self.ledger.exists():
+        if self.holds_sweep:
             return self
         names = ", ".join(folder.name for folder in list_folders(self.results)) or "none"
         raise SweepNotFoundError(
@@ -105,8 +114,5 @@ def list_folders(results: Path) -> list[SweepFolder]:
     root = Path(results).absolute() / "sweeps"
     if not root.is_dir():
         return []
-    return [
-        SweepFolder(results, entry.name)
-        for entry in sorted(root.iterdir())
-        if is_name(entry.name) and (entry / "ledger.sqlite").exists()
-    ]
+    folders = (SweepFolder(results, entry.name) for entry in sorted(root.iterdir()) if is_name(entry.name))
+    return [folder for folder in folders if folder.holds_sweep]

@@ -1,13 +1,15 @@
 """What runs leave behind and nobody needs: the folders of dead Rays, and the checkpoints of sweeps that are over."""
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 from sweeps.errors import SweepError
 from sweeps.execution.session import ray_folder
-from sweeps.result import Result
 from sweeps.store.folders import SweepFolder
 from sweeps.store.lease import lease
+from sweeps.store.ledger import Ledger
+from sweeps.store.places import place_of
 
 
 def clean_rays() -> str:
@@ -20,11 +22,11 @@ def clean_rays() -> str:
     return f"removed the folders of {len(dead)} dead Rays ({size / 1e6:.1f} MB) from {ray_folder()}"
 
 
-def clean_sweep(name: str, results: Path) -> str:
+def clean_sweep(name: str, results: Path, ledger: str | None = None) -> str:
     """Remove the checkpoints of a sweep that is over; it can then be shown and reproduced, but not extended."""
     folder = SweepFolder(results, name).require()
-    with lease(folder.lease, name):
-        if Result(folder).history.outcome is None:
+    with lease(folder.lease, name), closing(Ledger.open(place_of(folder, ledger))) as opened:
+        if opened.history().outcome is None:
             raise SweepError(f"the sweep {name!r} is not over, and resuming needs its checkpoints: finish it first")
         size = _size(folder.checkpoints)
         shutil.rmtree(folder.checkpoints, ignore_errors=True)

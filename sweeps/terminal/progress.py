@@ -33,7 +33,7 @@ from sweeps.search.history import (
 from sweeps.search.ranges import NOTE, due
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
-from sweeps.store.ledger import dump_json
+from sweeps.store.rows import dump_json
 
 Form = Literal["auto", "json", "none"]
 STATES = ("running", "paused", "cut", "pruned", "complete", "failed")

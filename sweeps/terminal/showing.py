@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.errors import LedgerError, SpecError
+from sweeps.errors import SpecError, SweepError
 from sweeps.result import Result
 from sweeps.search.effects import Interval
 from sweeps.search.ranges import FAILURE_NOTE, measured_ranges
 from sweeps.store.folders import list_folders
-from sweeps.store.ledger import dump_json
+from sweeps.store.rows import dump_json
 from sweeps.terminal.progress import params_in_brief, range_in_brief
 
 if TYPE_CHECKING:
@@ -53,6 +53,19 @@ def tell_outcome(result: Result) -> None:
         _console().print(_cells_table(result))
     for line in outcome_lines(result):
         _console().print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def tell_end(result: Result, *, as_json: bool) -> None:
+    """Tell the outcome of a sweep that has just run, unless JSON told it; SweepError where no trial survived."""
+    if not as_json:
+        tell_outcome(result)
+    outcome = result.history.outcome or {}
+    if result.spec.design and outcome["complete"] < result.spec.trials:
+        raise SweepError(
+            f"the sweep {result.name!r} is not whole: {outcome['reason']}; see `sweeps show {result.name}`"
+        )
+    if result.spec.design is None and outcome.get("winner") is None:
+        raise SweepError(f"the sweep {result.name!r} ended without a winner: {outcome['reason']}")
 
 
 def outcome_lines(result: Result) -> list[str]:
@@ -116,7 +129,7 @@ def tell_list(results: Path, *, as_json: bool) -> None:
     for folder in list_folders(results):
         try:
             found.append(summary(Result(folder)))
-        except LedgerError as error:
+        except SweepError as error:
             found.append({"name": folder.name, "error": str(error)})
     if as_json:
         print(dump_json(found))

@@ -1,14 +1,22 @@
 """What tests of sweeps share: importable functions, a folder, and one Ray for the whole session."""
 
+import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sweeps.cli import main
 from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import Place
+from sweeps.store.postgresql import Database
+from sweeps.store.sqlite import File
+
+if TYPE_CHECKING:
+    from postgresql_server import Server
 
 HERE = Path(__file__).parent
 
@@ -16,6 +24,11 @@ HERE = Path(__file__).parent
 @pytest.fixture(autouse=True)
 def _functions_are_importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(HERE))
+
+
+@pytest.fixture(autouse=True)
+def _ledgers_are_where_the_test_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SWEEPS_LEDGER", raising=False)
 
 
 @pytest.fixture
@@ -36,6 +49,38 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 
     monkeypatch.chdir(tmp_path)
     return run
+
+
+@pytest.fixture(scope="session")
+def server() -> "Iterator[Server]":
+    """One PostgreSQL for all tests of the session; they may restart it."""
+    from postgresql_server import Server, binaries
+
+    programs = binaries()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed here: `apt-get install postgresql`, as .ci/run does")
+    running = Server(programs)
+    yield running
+    running.remove()
+
+
+_count = itertools.count()
+
+
+@pytest.fixture
+def database(server: "Server") -> Iterator[str]:
+    """The name of a database without sweeps; whoever still drives one at the test's end is shut out."""
+    yield server.database
+    server.clear()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def places(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Place]:
+    """Makes places where there is no ledger yet, in a file or in a PostgreSQL database."""
+    if request.param == "sqlite":
+        return lambda: File(tmp_path / f"ledger-{next(_count)}.sqlite")
+    url = request.getfixturevalue("server").url()
+    return lambda: Database.parse(url, f"bowl-{next(_count)}")
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ from sweeps.execution.messages import Leg, Message
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
 from sweeps.search.selection import candidates, select
 from sweeps.store.folders import SweepFolder
-from sweeps.store.ledger import Ledger, dump_json
+from sweeps.store.ledger import Ledger
+from sweeps.store.rows import dump_json
 
 
 class Killed(BaseException):

@@ -3,13 +3,15 @@
 import math
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation import small_spec
@@ -17,7 +19,10 @@ from simulation import small_spec
 from study.measurement import Measurement
 from sweeps.errors import LedgerError
 from sweeps.search.history import Asked, Decided, Measured, Moved, Noted, Row, TrialKey
-from sweeps.store.ledger import Ledger, dump_json, load_json
+from sweeps.store.ledger import Ledger, Place
+from sweeps.store.postgresql import Database
+from sweeps.store.rows import dump_json, load_json
+from sweeps.store.sqlite import File
 
 floats = st.floats(allow_nan=True, allow_infinity=True)
 scalars = st.booleans() | st.integers(-(2**53), 2**53) | floats | st.text(max_size=8)
@@ -60,13 +65,13 @@ def text(row: object) -> str:
 
 @settings(max_examples=20)
 @given(st.lists(rows, max_size=20))
-def test_committed_rows_come_back_exactly(tmp_path_factory: pytest.TempPathFactory, written: list[Row]) -> None:
-    path = tmp_path_factory.mktemp("ledger") / "ledger.sqlite"
-    ledger = Ledger.create(path, small_spec())
-    stamps = [ledger.append(row) for row in _without_repeats(written)]
-    ledger.close()
+def test_committed_rows_come_back_exactly(places: Callable[[], Place], written: list[Row]) -> None:
+    place = places()
+    with closing(Ledger.create(place, small_spec())) as ledger:
+        stamps = [ledger.append(row) for row in _without_repeats(written)]
 
-    found = Ledger.open(path).rows()
+    with closing(Ledger.open(place, read_only=True)) as ledger:
+        found = ledger.rows()
 
     assert [stamp for stamp, _ in found] == stamps
     assert [text(row) for _, row in found] == [text(row) for row in _without_repeats(written)]
@@ -100,40 +105,91 @@ def test_nan_and_infinities_are_written_as_strict_json() -> None:
     assert load_json(text)["b"] == -math.inf
 
 
+def test_a_text_that_no_store_takes_is_written_as_an_escape(places: Callable[[], Place]) -> None:
+    place = places()
+    with closing(Ledger.create(place, small_spec())) as ledger:
+        ledger.append(Moved(TrialKey(0), "failed", "raised", "ValueError: \0 and \udcff"))
+
+    with closing(Ledger.open(place, read_only=True)) as ledger:
+        assert ledger.rows()[0][1] == Moved(TrialKey(0), "failed", "raised", "ValueError: \\x00 and \\udcff")
+
+
 @pytest.fixture
-def filled(tmp_path: Path) -> Path:
-    path = tmp_path / "ledger.sqlite"
-    ledger = Ledger.create(path, small_spec())
-    for number in range(300):
-        ledger.append(Asked(TrialKey(number), {"x": number / 300}, number, number))
-    ledger.close()
-    return path
+def filled(places: Callable[[], Place]) -> Place:
+    place = places()
+    with closing(Ledger.create(place, small_spec())) as ledger:
+        for number in range(100):
+            ledger.append(Asked(TrialKey(number), {"x": number / 100}, number, number))
+    return place
 
 
-def test_an_existing_ledger_is_not_overwritten(filled: Path) -> None:
+def change(place: Place, statement: str) -> None:
+    """Change what is stored, past the ledger."""
+    connection = place.connect()
+    with connection.begin():
+        if isinstance(place, Database):
+            connection.exec_driver_sql(f'SET LOCAL search_path = "{place.schema}"')
+        connection.exec_driver_sql(statement)
+    connection.close()
+
+
+def test_an_existing_ledger_is_not_overwritten(filled: Place) -> None:
     with pytest.raises(LedgerError, match="sweeps resume bowl"):
         Ledger.create(filled, small_spec())
 
-    assert len(Ledger.open(filled).rows()) == 300
+    with closing(Ledger.open(filled)) as ledger:
+        assert len(ledger.rows()) == 100
 
 
-def test_a_missing_row_is_seen_and_counted(filled: Path) -> None:
-    with sqlite3.connect(filled) as connection:
-        connection.execute("DELETE FROM trials WHERE seq IN (17, 18)")
+def test_a_creation_that_fails_leaves_nothing(places: Callable[[], Place], monkeypatch: pytest.MonkeyPatch) -> None:
+    place = places()
+    with monkeypatch.context() as broken:
+        broken.setattr("sweeps.store.ledger.time", None)
+        with pytest.raises(AttributeError):
+            Ledger.create(place, small_spec())
 
-    with pytest.raises(LedgerError, match=r"damaged.*2 of its 300 rows are missing"):
+    assert not place.exists()
+    Ledger.create(place, small_spec()).close()
+
+
+def test_a_ledger_that_is_removed_leaves_its_name_free(filled: Place) -> None:
+    Ledger.open(filled).remove()
+
+    assert not filled.exists()
+    Ledger.create(filled, small_spec()).close()
+
+
+def test_a_missing_row_is_seen_and_counted(filled: Place) -> None:
+    change(filled, "DELETE FROM trials WHERE seq IN (17, 18)")
+
+    with pytest.raises(LedgerError, match=r"damaged.*2 of its 100 rows are missing"):
         Ledger.open(filled)
 
 
-def test_overwritten_pages_are_seen_and_left_alone(filled: Path) -> None:
-    content = bytearray(filled.read_bytes())
+@pytest.mark.parametrize("places", ["sqlite"], indirect=True)
+def test_overwritten_pages_are_seen_and_left_alone(filled: File) -> None:
+    content = bytearray(filled.path.read_bytes())
     content[4096 * 3 : 4096 * 6] = b"\xff" * 4096 * 3
-    filled.write_bytes(content)
+    filled.path.write_bytes(content)
 
     with pytest.raises(LedgerError, match="damaged"):
         Ledger.open(filled).rows()
 
-    assert filled.read_bytes() == content
+    assert filled.path.read_bytes() == content
+
+
+def test_a_table_that_is_gone_is_seen(filled: Place) -> None:
+    change(filled, "DROP TABLE decisions")
+
+    with pytest.raises(LedgerError, match=r"damaged.*decisions"):
+        Ledger.open(filled)
+
+
+def test_a_row_changed_later_is_named(filled: Place) -> None:
+    change(filled, "UPDATE trials SET seed = 0 WHERE seq = 17")
+
+    with closing(Ledger.open(filled)) as ledger:
+        assert ledger.first_changed() == "trial 16: row 17, in trials, was changed after it was written"
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
@@ -144,32 +200,49 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         Ledger.open(path)
 
 
-def test_another_schema_version_is_refused_by_number(filled: Path) -> None:
-    with sqlite3.connect(filled) as connection:
-        connection.execute("UPDATE sweep SET schema_version = 99")
+def test_another_schema_version_is_refused_by_number(filled: Place) -> None:
+    change(filled, "UPDATE sweep SET schema_version = 99")
 
     with pytest.raises(LedgerError, match=r"schema version \[99\]"):
         Ledger.open(filled)
 
 
-def test_a_changed_spec_does_not_pass_as_the_one_that_ran(filled: Path) -> None:
-    with sqlite3.connect(filled) as connection:
-        connection.execute("UPDATE sweep SET spec = replace(spec, '\"trials\": 12', '\"trials\": 13')")
+def test_a_changed_spec_does_not_pass_as_the_one_that_ran(filled: Place) -> None:
+    change(filled, "UPDATE sweep SET spec = replace(spec, '\"trials\": 12', '\"trials\": 13')")
 
-    with pytest.raises(LedgerError, match="hash"):
-        Ledger.open(filled).spec()
-
-
-def test_the_spec_comes_back_equal(filled: Path) -> None:
-    assert Ledger.open(filled, read_only=True).spec() == small_spec()
+    with closing(Ledger.open(filled)) as ledger, pytest.raises(LedgerError, match="hash"):
+        ledger.spec()
 
 
-def test_a_read_only_ledger_can_be_read_beside_its_writer(filled: Path) -> None:
-    writer = Ledger.open(filled)
-    reader = Ledger.open(filled, read_only=True)
-    writer.append(Noted("late", {}))
+def test_the_spec_comes_back_equal(filled: Place) -> None:
+    with closing(Ledger.open(filled, read_only=True)) as ledger:
+        assert ledger.spec() == small_spec()
 
-    assert len(reader.rows()) == 301
+
+def test_a_read_only_ledger_can_be_read_beside_its_writer(filled: Place) -> None:
+    with closing(Ledger.open(filled)) as writer, closing(Ledger.open(filled, read_only=True)) as reader:
+        writer.append(Noted("late", {}))
+
+        assert len(reader.rows()) == 101
+
+
+def test_a_read_only_ledger_cannot_be_written(filled: Place) -> None:
+    with closing(Ledger.open(filled, read_only=True)) as reader, pytest.raises(LedgerError, match=r"read-?only"):
+        reader.append(Noted("late", {}))
+
+
+def test_all_tables_are_read_as_of_one_moment(filled: Place) -> None:
+    with closing(Ledger.open(filled)) as writer, closing(Ledger.open(filled, read_only=True)) as reader:
+
+        @sa.event.listens_for(reader._connection, "after_cursor_execute")
+        def _between_two_tables(*_: object) -> None:
+            number = writer.append(Noted("late", {})).seq + 1000
+            writer.append(Asked(TrialKey(number), {}, 0, 0))
+            writer.append(Moved(TrialKey(number), "failed", ""))
+
+        seen = [stamp.seq for stamp, _ in reader.rows()]
+        assert seen == list(range(1, len(seen) + 1))
+        reader._check()
 
 
 _WRITER = """

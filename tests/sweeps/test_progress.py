@@ -14,7 +14,8 @@ from sweeps.execution.driver import Driver
 from sweeps.execution.session import Session
 from sweeps.search.history import Asked, Measured, Stamp, TrialKey
 from sweeps.store.folders import SweepFolder
-from sweeps.store.ledger import Ledger, load_json
+from sweeps.store.ledger import Ledger
+from sweeps.store.rows import load_json
 from sweeps.terminal.progress import Form, Progress, best_of, row_as_dict
 
 

@@ -1,0 +1,219 @@
+"""A ledger in PostgreSQL: one schema a sweep, so that one database holds those of a team."""
+
+import hashlib
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection
+
+from sweeps.errors import LedgerError, SpecError, SweepNotFoundError
+from sweeps.store.lease import claim, key_of
+
+_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+_LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer one without a word
+_NO_RIGHT = "42501"  # the SQLSTATE of insufficient_privilege
+_AWAY = ("08", "28", "3D", "533", "57P")  # of lost connections, wrong users, no database, too many sessions, shutdowns
+_WITH_PASSWORD = (
+    "give the URL with its password as SWEEPS_LEDGER or --ledger, or the password alone as PGPASSWORD or in ~/.pgpass"
+)
+# What libpq is told where the URL says nothing: a peer that is gone is noticed within a minute, not within hours.
+_DEFAULTS = {
+    "connect_timeout": 10,  # s
+    "keepalives_idle": 30,  # s
+    "keepalives_interval": 10,  # s
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # ms
+}
+# The same on the server's side, whose session holds the lease; and each commit waits for the disk.
+_SESSION = {
+    "synchronous_commit": "on",
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+
+
+@dataclass(frozen=True)
+class Database:
+    """A sweep's ledger in a schema of a PostgreSQL database.
+
+    The connection that writes holds the lease: where it is lost the lease is lost with it, so that no driver ever
+    writes without one, and whoever has the lease knows that nothing of an earlier driver is still on its way. A pooler
+    in between must leave a session to its client (PgBouncer's session mode).
+    """
+
+    url: URL
+    name: str  # the sweep's
+    advice = "mend the server or the rights of its user"
+
+    @classmethod
+    def parse(cls, text: str, name: str) -> "Database":
+        """The ledger of a sweep behind a URL; SpecError, which never repeats what may be a password."""
+        scheme = text.partition(":")[0] if "://" in text else ""
+        if scheme not in _SCHEMES:
+            what = f"a URL of scheme {scheme!r}" if scheme.isascii() and scheme else "no URL"
+            raise SpecError(
+                f"--ledger and SWEEPS_LEDGER are URLs like postgresql://user@host/database, but got {what}; "
+                "without them a ledger is a SQLite file in the sweep's folder"
+            )
+        try:
+            url = sa.make_url(text)
+        except (sa.exc.ArgumentError, ValueError):
+            url = None
+        # What follows an unescaped @ would be taken for the host, and be told in errors.
+        if url is None or "@" in f"{url.host or ''}{url.database or ''}":
+            raise SpecError(
+                "the URL in --ledger or SWEEPS_LEDGER can't be read (not repeated here, it may hold a password): write "
+                "postgresql://user:password@host:5432/database, with @, / and % in the password as %40, %2F and %25"
+            )
+        _require_driver()
+        return cls(url.set(drivername="postgresql+psycopg"), name)
+
+    def __str__(self) -> str:
+        return f"{self.public.set(query={})} (schema {self.schema})"
+
+    @property
+    def public(self) -> URL:
+        """The URL without its secrets, as it may be written down."""
+        bare = URL.create("postgresql", self.url.username, None, self.url.host, self.url.port, self.url.database)
+        secret = ("password", "secret", "scram")
+        return bare.set(query={k: v for k, v in self.url.query.items() if not any(s in k.lower() for s in secret)})
+
+    @property
+    def has_secret(self) -> bool:
+        return self.url.set(drivername="postgresql") != self.public
+
+    @cached_property
+    def schema(self) -> str:
+        """The sweep's schema; a name that is too long is cut and told apart by its digest, after a sign no name has."""
+        full = f"sweep_{self.name}"
+        if len(full) <= _LONGEST_NAME:
+            return full
+        return f"{full[:46]}~{hashlib.sha256(full.encode()).hexdigest()[:16]}"
+
+    def connect(self, *, read_only: bool = False, token: str = "") -> Connection:
+        """A connection; one that may write holds the lease as long as it lives, LeaseError if another holds it.
+
+        token: what only the caller's own connections carry, so that it can take the lease over from itself.
+        """
+        holder = f"{_process()[:46]} {token or new_token()}"
+        connection = self._connect(read_only, holder)
+        try:
+            if not read_only:
+                claim(connection, key_of(self.schema), self.name, holder)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connect(self, read_only: bool, shown_as: str = "sweeps") -> Connection:
+        defaults = {key: value for key, value in _DEFAULTS.items() if key not in self.url.query}
+        engine = sa.create_engine(
+            self.url,
+            poolclass=sa.pool.NullPool,
+            # Readers see all tables as of one moment; what the server has as its default is not asked.
+            isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
+            connect_args={**defaults, "application_name": shown_as},
+            execution_options={"schema_translate_map": {None: self.schema}, "postgresql_readonly": read_only},
+        )
+
+        @sa.event.listens_for(engine, "connect")
+        def _settings(connection: Any, _record: object) -> None:
+            for name, value in _SESSION.items():
+                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+            connection.commit()
+
+        return engine.connect()
+
+    def exists(self) -> bool:
+        """Whether the sweep is in the database; LedgerError if it can't be told."""
+        try:
+            connection = self._connect(read_only=True)
+            try:
+                return self._is_there(connection)
+            finally:
+                connection.close()
+        except sa.exc.DatabaseError as error:
+            raise self.refusal(error) or LedgerError(f"the ledger {self}: {_line(error)}") from error
+
+    def _is_there(self, connection: Connection) -> bool:
+        query = sa.text("SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = :schema)")
+        return bool(connection.execute(query, {"schema": self.schema}).scalar())
+
+    def require(self) -> None:
+        """SweepNotFoundError if there is no ledger here."""
+        if not self.exists():
+            raise SweepNotFoundError(f"no sweep named {self.name!r} in {self}: see `sweeps list`, or start it")
+
+    @contextmanager
+    def creating(self) -> Iterator[Connection]:
+        """A transaction that makes the ledger: all of it is there at its end, or nothing."""
+        connection = self.connect()
+        try:
+            with connection.begin():
+                connection.execute(sa.schema.CreateSchema(self.schema))
+                yield connection
+        finally:
+            connection.close()
+
+    def fault(self, _connection: Connection) -> str | None:
+        """PostgreSQL checks what it reads itself."""
+        return None
+
+    def refusal(self, error: sa.exc.DatabaseError) -> LedgerError | None:
+        """What to say where the server, not the ledger, is at fault; None where the ledger is."""
+        state = getattr(error.orig, "sqlstate", None)
+        if isinstance(error, sa.exc.OperationalError) and (state is None or state.startswith(_AWAY)):
+            peer = getattr(error.orig, "pgconn", None)
+            asked = peer is not None and (peer.needs_password or peer.used_password)
+            what = _WITH_PASSWORD if asked else "start the server, or mend the URL"
+            return LedgerError(f"the ledger {self} can't be reached ({_line(error)}): {what}")
+        if state == _NO_RIGHT:
+            return LedgerError(
+                f"the ledger {self} is refused ({_line(error)}): let the database's owner grant its user CREATE on "
+                "the database, or USAGE and SELECT on the schema to read it"
+            )
+        return None
+
+    def remove(self) -> None:
+        """Take the schema away, with all that is in it."""
+        connection = self.connect()
+        try:
+            with connection.begin():
+                connection.execute(sa.schema.DropSchema(self.schema, cascade=True))
+        finally:
+            connection.close()
+
+    def with_secret_of(self, other: "Database") -> "Database":
+        """The same, with the password of another URL where that is to the same place and this has none."""
+        return replace(self, url=other.url) if not self.has_secret and self.public == other.public else self
+
+
+def new_token() -> str:
+    """Sixteen letters that no other driver has."""
+    return os.urandom(8).hex()
+
+
+def _process() -> str:
+    """How this process shows itself to others in pg_stat_activity."""
+    return f"process {os.getpid()} on {socket.gethostname()}".encode("ascii", "replace").decode()
+
+
+def _line(error: sa.exc.DatabaseError) -> str:
+    return " ".join(str(error.orig).split())
+
+
+def _require_driver() -> None:
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise SpecError(
+            f"a ledger in PostgreSQL needs the package psycopg ({error}): install the extra, "
+            "`uv sync --extra postgresql`"
+        ) from error

@@ -1,0 +1,85 @@
+"""A ledger in a SQLite file: the default place, which needs no server."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from study.files import replacing
+from sweeps.errors import LedgerError
+
+
+@dataclass(frozen=True)
+class File:
+    """A ledger in a file of its own. Its driver holds the lease on the sweep's folder, so that the file needs none."""
+
+    path: Path
+    advice = "free space or mend permissions"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    def require(self) -> None:
+        """LedgerError if there is no ledger here."""
+        if not self.exists():
+            raise LedgerError(f"there is no ledger at {self}: start the sweep with `sweeps run`")
+
+    def connect(self, *, read_only: bool = False, token: str = "") -> Connection:
+        """WAL with a full sync at each commit: a commit survives a power failure."""
+        return _connect(self.path, read_only)
+
+    @contextmanager
+    def creating(self) -> Iterator[Connection]:
+        """A transaction that makes the ledger, under a temporary name until it is whole."""
+        with replacing(self.path) as temporary:
+            connection = _connect(temporary)
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                connection.close()
+                connection.engine.dispose()
+
+    def fault(self, connection: Connection) -> str | None:
+        """What is wrong with the file's pages, None if they are whole."""
+        verdict = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+        return None if verdict == "ok" else verdict
+
+    def refusal(self, _error: sa.exc.DatabaseError) -> LedgerError | None:
+        """A file that can't be read as a database is damaged, whatever else SQLite says of it."""
+        return None
+
+    def remove(self) -> None:
+        """Take the file away."""
+        self.path.unlink(missing_ok=True)
+
+
+def _connect(path: Path, read_only: bool = False) -> Connection:
+    mode = "ro" if read_only else "rwc"
+    engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?mode={mode}&uri=true", connect_args={"timeout": 10})
+
+    @sa.event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _record: object) -> None:
+        if not read_only:
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.isolation_level = None  # Python's module would begin no transaction before a SELECT
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # All tables are read as of one moment, also beside a driver that writes.
+        connection.exec_driver_sql("BEGIN")
+
+    try:
+        return engine.connect()
+    except BaseException:
+        engine.dispose()
+        raise

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from study.comparison import Replay as Replay
     from sweeps.api import ablate as ablate
     from sweeps.api import baseline as baseline
+    from sweeps.api import export as export
     from sweeps.api import load as load
     from sweeps.api import resume as resume
     from sweeps.api import run as run
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "ablate": "api",
     "baseline": "api",
+    "export": "api",
     "load": "api",
     "resume": "api",
     "run": "api",

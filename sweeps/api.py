@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.config import DEFAULT_EPOCHS
 from study.data import EMBEDDED
@@ -18,6 +18,9 @@ from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import place_of
 from sweeps.terminal.progress import Form
+
+if TYPE_CHECKING:
+    from sweeps.store.salvage import Saved
 
 DEFAULT_RESULTS = Path("results")
 
@@ -157,6 +160,17 @@ def verify(name: str, *, results: str | Path = DEFAULT_RESULTS, ledger: str | No
     with closing(Ledger.open(place_of(SweepFolder(Path(results), name), ledger), read_only=True)) as opened:
         changed = opened.first_changed()
         return Verification(0, 0, changed) if changed else search_verification(opened.spec(), opened.rows())
+
+
+def export(name: str, to: str | Path, *, results: str | Path = DEFAULT_RESULTS, ledger: str | None = None) -> "Saved":
+    """Write a sweep's tables and all its rows into a folder; of a damaged ledger what can be read.
+
+    The tables stand on the rows before the first damage. LedgerError where nothing can be saved.
+    """
+    from sweeps.store.salvage import export as save  # the tables need pandas, which nothing else here does
+
+    folder = SweepFolder(Path(results), name)
+    return save(folder, place_of(folder, ledger), Path(to))
 
 
 def load(

@@ -1,6 +1,5 @@
 """The command line: each command is a few lines over the Python face, and words every error in one line."""
 
-import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,9 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from sweeps.cli_study import commands
 from sweeps.errors import SpecError
+from sweeps.options import RESULTS, CpusPerTrial, DataDir, GpusPerTrial, Json, LedgerUrl, Name, Results, Verbose
 from sweeps.terminal.secrets import hide_password
 from sweeps.terminal.wording import worded
 
@@ -21,30 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(commands)
 
-Results = Annotated[Path, typer.Option(help="Folder that holds everything sweeps write.")]
-Name = Annotated[str, typer.Argument(help="Name of the sweep, as `sweeps list` shows it.")]
-DataDir = Annotated[Path | None, typer.Option(help="Where full data sets lie or are downloaded to.")]
-LedgerUrl = Annotated[str | None, typer.Option(help="PostgreSQL URL of the ledger; that in SWEEPS_LEDGER by default.")]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every report, and Ray's own logs.")]
-Model = Annotated[str, typer.Option(help="custom_cnn, alexnet or vgg.")]
-Data = Annotated[str, typer.Option(help="mnist_sample (embedded), mnist, fashion_mnist, kmnist or cifar10.")]
-
-Epochs = Annotated[int | None, typer.Option(help="Passes over the training set; 9 where neither limit is given.")]
-Seconds = Annotated[float | None, typer.Option(help="Seconds of training; with --epochs too, both are compared.")]
-Seeds = Annotated[int, typer.Option(help="How often each configuration is trained, each time from another seed.")]
-Seed = Annotated[int, typer.Option(help="The one seed from which all others derive.")]
-CpusPerTrial = Annotated[float | None, typer.Option(help="CPUs a trial occupies; may be a fraction.")]
-GpusPerTrial = Annotated[float | None, typer.Option(help="GPUs a trial occupies; fractions share one.")]
-DesignName = Annotated[
-    str | None,
-    typer.Option(help="Name to resume and show it by; baseline or ablation-MODEL without, -2, -3 where that is taken."),
-]
-
-RESULTS = Path("results")
 _Number = TypeVar("_Number", int, float)
-_MODEL = ["custom_cnn"]
 
 
 @app.callback()
@@ -214,167 +194,24 @@ def verify(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None) -> 
 
 
 @app.command()
-def train(
-    given: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[FILE.toml] [KNOB=VALUE]...",
-            help="A TOML file of one training run, such as a sweep's best.toml, and knobs that differ from it.",
-        ),
-    ] = None,
+def export(
+    name: Name,
+    to: Annotated[Path, typer.Option(help="Folder for the tables and for rows.jsonl.")],
     results: Results = RESULTS,
-    data_dir: DataDir = None,
-) -> None:
-    """Train one model, show its loss and accuracy, and store it as an experiment with its curves.
-
-    Without a file, what is not given is the baseline of the model: `sweeps train` alone trains the small CNN for 9
-    epochs. `sweeps train optimizer=adam learning_rate=0.001 epochs=3` changes three knobs, `sweeps train model=vgg
-    dataset=mnist` takes another model and full MNIST.
-
-    Ctrl-C ends it after the step under way and stores what was trained; it can't be continued. For what must survive a
-    kill, `sweeps baseline` trains with checkpoints.
-
-    Knobs: model, dataset, seed, optimizer, learning_rate, weight_decay, momentum, beta1, beta2, batch_size,
-    label_smoothing, schedule, warmup_epochs, step_epochs, step_gamma, init, dropout, dropout_rate, rotation,
-    rotation_degrees, color_jitter, color_jitter_strength, perspective, perspective_distortion, epochs or seconds,
-    reports_per_epoch, precision, device, threads. A wrong name or value says which there are.
-    """
-    from sweeps.terminal.single import read_config, train_one
-
-    train_one(read_config(given or []), results, data_dir)
-
-
-@app.command("lr-range")
-def lr_range(
-    model: Model = "custom_cnn",
-    optimizer: Annotated[str, typer.Option(help="sgd, nesterov, adam or adamw.")] = "nesterov",
-    data: Data = "mnist_sample",
-    batch_size: Annotated[int, typer.Option(help="Images in a step; the best rate hangs on it.")] = 128,
-    low: Annotated[float, typer.Option(help="Rate of the first step.")] = 1e-6,
-    high: Annotated[float, typer.Option(help="Rate of the last step, if the loss doesn't diverge before.")] = 10.0,
-    steps: Annotated[int, typer.Option(help="Steps of the ramp, one batch each.")] = 120,
-    seed: Annotated[int, typer.Option(help="Seed of the weights and of the order of the data.")] = 0,
-    results: Results = RESULTS,
-    data_dir: DataDir = None,
-    as_json: Json = False,
-) -> None:
-    """Let the learning rate climb step by step and see where the loss falls, and where it diverges.
-
-    Too small a rate learns nothing, too large a one destroys what was learnt: in between the loss falls. Two rates are
-    suggested, where it falls fastest (steepest) and the middle of its fall (valley), and bounds for a search. It takes
-    seconds, and the figure shows the whole ramp. All else is at the baseline of the model.
-    """
-    from study.config import TrialConfig
-    from sweeps.design import with_defaults
-    from sweeps.terminal.ramps import range_test
-
-    knobs: dict[str, str | int | float | bool] = {"optimizer": optimizer, "dataset": data, "seed": seed}
-    config = TrialConfig(**with_defaults(model, {**knobs, "batch_size": batch_size}))
-    found = range_test(config, results, data_dir, low=low, high=high, steps=steps)
-    if as_json:
-        typer.echo(json.dumps(found))
-        return
-    typer.echo(f"steepest descent at {found['steepest']:.2g}, valley at {found['valley']:.2g}")
-    typer.echo(f"search between {found['low']:.2g} and {found['high']:.2g}")
-    end = found["diverged"]
-    typer.echo("the loss did not diverge" if end is None else f"the loss diverged at {end:.2g}")
-    typer.echo(f"stored in {found['stored']}, figure lr_range.png")
-
-
-@app.command()
-def baseline(
-    model: Annotated[list[str], typer.Option(help="custom_cnn, alexnet or vgg; give it again for more.")] = _MODEL,
-    data: Data = "mnist_sample",
-    epochs: Epochs = None,
-    seconds: Seconds = None,
-    seeds: Seeds = 3,
-    test: Annotated[bool, typer.Option(help="Score each trained model once on the test set, and store it.")] = True,
-    name: DesignName = None,
-    seed: Seed = 0,
-    results: Results = RESULTS,
-    data_dir: DataDir = None,
-    cpus_per_trial: CpusPerTrial = None,
-    gpus_per_trial: GpusPerTrial = None,
     ledger: LedgerUrl = None,
-    as_json: Json = False,
-    verbose: Verbose = False,
 ) -> None:
-    """Train models as they stand, at their presets' defaults, each on the same seeds.
+    """Write what a ledger holds as Parquet and JSON lines; of a damaged one what can be read, and say what can't.
 
-    What any change has to beat. `sweeps resume` goes on with one that was stopped; `sweeps show` tells it again.
+    The tables stand on all rows before the damage; rows.jsonl has every row that can be read, and whether it is as it
+    was written.
     """
-    from sweeps.api import baseline as train_baseline
-    from sweeps.terminal.showing import tell_end
+    from sweeps.api import export as export_sweep
 
-    result = train_baseline(
-        model,
-        data=data,
-        epochs=epochs,
-        seconds=seconds,
-        seeds=seeds,
-        test=test,
-        name=name,
-        seed=seed,
-        results=results,
-        data_dir=data_dir,
-        cpus_per_trial=cpus_per_trial,
-        gpus_per_trial=gpus_per_trial,
-        ledger=ledger,
-        progress="json" if as_json else "auto",
-        verbose=verbose,
-    )
-    tell_end(result, as_json=as_json)
-
-
-@app.command()
-def ablate(
-    model: Model = "custom_cnn",
-    factor: Annotated[
-        list[str] | None,
-        typer.Option(help="What to change, such as optimizer or dropout; give it again for more. All without."),
-    ] = None,
-    data: Data = "mnist_sample",
-    epochs: Epochs = None,
-    seconds: Seconds = None,
-    seeds: Seeds = 3,
-    name: DesignName = None,
-    seed: Seed = 0,
-    results: Results = RESULTS,
-    data_dir: DataDir = None,
-    cpus_per_trial: CpusPerTrial = None,
-    gpus_per_trial: GpusPerTrial = None,
-    ledger: LedgerUrl = None,
-    as_json: Json = False,
-    verbose: Verbose = False,
-) -> None:
-    """Change one thing of a model's baseline at a time, and see what each change does.
-
-    Factors: optimizer, schedule, init, label_smoothing, dropout, weight_decay, batch_size, rotation, color_jitter,
-    perspective. Each other value of a factor is a cell of its own, beside the baseline. Every cell trains on the same
-    seeds, so that differences are taken in pairs; each comes with its 95 % interval. An optimizer brings its own usual
-    learning rate. The test set is not read.
-    """
-    from sweeps.api import ablate as run_ablation
-    from sweeps.terminal.showing import tell_end
-
-    result = run_ablation(
-        model,
-        factors=factor or None,
-        data=data,
-        epochs=epochs,
-        seconds=seconds,
-        seeds=seeds,
-        name=name,
-        seed=seed,
-        results=results,
-        data_dir=data_dir,
-        cpus_per_trial=cpus_per_trial,
-        gpus_per_trial=gpus_per_trial,
-        ledger=ledger,
-        progress="json" if as_json else "auto",
-        verbose=verbose,
-    )
-    tell_end(result, as_json=as_json)
+    saved = export_sweep(name, to, results=results, ledger=ledger)
+    typer.echo(f"exported: {saved.sound} of {saved.known} rows of {name} to {to}")
+    if saved.damage:
+        typer.echo(f"damaged: {saved.damage}")
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -113,7 +113,7 @@ def _drive(
     ledger.say = progress.say
     if is_over(spec, driver.history):
         # Again, since a kill may have come between the outcome and these.
-        write_tables(folder, spec, driver.history)
+        write_tables(folder.path, spec, driver.history)
         write_figures(folder, spec, driver.history)
         progress.say(f"sweep {spec.name} is over: {len(driver.history.search)} trials; see `sweeps show {spec.name}`")
         return
@@ -135,7 +135,7 @@ def _drive(
             progress.opened(ready)
             _run(driver, function, data_dir, ready.slots, progress, notes)
     except KeyboardInterrupt:
-        write_tables(folder, spec, driver.history)
+        write_tables(folder.path, spec, driver.history)
         raise InterruptedSweepError(
             f"stopped; everything reported is kept: go on with `sweeps resume {spec.name} --results {folder.results}`"
         ) from None

@@ -32,7 +32,7 @@ def conclude(driver: Driver, data: Any, data_dir: Path | None) -> None:
     spec, folder, history = driver.spec, driver.folder, driver.history
     body = _conclude_search(driver, data, data_dir) if spec.design is None else _conclude_design(driver, data, data_dir)
     driver.record(Noted("outcome", body))
-    write_tables(folder, spec, history)
+    write_tables(folder.path, spec, history)
     write_figures(folder, spec, history)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,6 @@ from sweeps.search.effects import CONFIDENCE, Effect, effects
 from sweeps.search.history import History, Trial
 from sweeps.search.selection import BASELINE, FINAL_REPLICATE, Candidate, Selection, selection_of
 from sweeps.spec import SweepSpec
-from sweeps.store.folders import SweepFolder
 from sweeps.store.rows import dump_json
 
 SCHEMA_VERSION = 1
@@ -289,10 +289,10 @@ def to_frame(table: pa.Table) -> Any:
     return table.to_pandas(types_mapper=nullable.get)
 
 
-def write_tables(folder: SweepFolder, spec: SweepSpec, history: History) -> None:
-    """Write each table in one rename."""
+def write_tables(to: Path, spec: SweepSpec, history: History) -> None:
+    """Write each table into a folder, in one rename."""
     for name, table in tables(spec, history).items():
         # Through pandas once, so that a reader's frame has the nullable types too.
         typed = pa.Table.from_pandas(to_frame(table), schema=table.schema, preserve_index=False)
-        with replacing(folder.table(name)) as temporary:
+        with replacing(to / f"{name}.parquet") as temporary:
             pq.write_table(typed, temporary, compression="zstd")

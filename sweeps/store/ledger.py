@@ -292,5 +292,5 @@ def _label(values: Mapping[str, Any]) -> str:
 
 def _damaged(place: Place, what: str) -> LedgerError:
     return LedgerError(
-        f"the ledger {place} is damaged ({what}): nothing was changed; `sweeps verify` says where, a copy mends it"
+        f"the ledger {place} is damaged ({what}): nothing was changed; `sweeps export` saves what can be read"
     )

@@ -4,7 +4,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -103,13 +103,12 @@ class Database:
         token: what only the caller's own connections carry, so that it can take the lease over from itself.
         """
         holder = f"{_process()[:46]} {token or new_token()}"
-        connection = self._connect(read_only, holder)
-        try:
+        with ExitStack() as undone:
+            connection = self._connect(read_only, holder)
+            undone.callback(connection.close)
             if not read_only:
                 claim(connection, key_of(self.schema), self.name, holder)
-        except BaseException:
-            connection.close()
-            raise
+            undone.pop_all()
         return connection
 
     def _connect(self, read_only: bool, shown_as: str = "sweeps") -> Connection:

@@ -1,7 +1,7 @@
 """A ledger in a SQLite file: the default place, which needs no server."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,8 @@ def _connect(path: Path, read_only: bool = False) -> Connection:
         # All tables are read as of one moment, also beside a driver that writes.
         connection.exec_driver_sql("BEGIN")
 
-    try:
-        return engine.connect()
-    except BaseException:
-        engine.dispose()
-        raise
+    with ExitStack() as undone:
+        undone.callback(engine.dispose)
+        connection = engine.connect()
+        undone.pop_all()
+    return connection

@@ -41,7 +41,7 @@ def finish(folder: SweepFolder, spec: SweepSpec) -> History:
     driver = open_driver(folder, spec)
     driver.start({})
     Simulation(driver).run()
-    write_tables(folder, spec, driver.history)
+    write_tables(folder.path, spec, driver.history)
     return driver.history
 
 

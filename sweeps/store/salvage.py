@@ -1,0 +1,98 @@
+"""What can be saved of a ledger, whole or damaged: the rows that can be read, and which of them can be trusted."""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from study.files import replacing
+from sweeps.errors import LedgerError
+from sweeps.search.extension import as_extended
+from sweeps.search.history import History, Row, Stamp
+from sweeps.spec import SweepSpec, parse_spec
+from sweeps.store.export import write_tables
+from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import Place
+from sweeps.store.rows import ROWS, SWEEP, dump_json, from_columns, link
+
+Record = tuple[sa.Table, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What an export found: rows that are as they were written, up to the first damage, of all that are known of."""
+
+    sound: int
+    known: int
+    damage: str  # "" where there is none
+
+
+def export(folder: SweepFolder, place: Place, to: Path) -> Saved:
+    """Write a sweep's tables from the rows before the first damage, and each row that can be read to rows.jsonl.
+
+    LedgerError where nothing can be read, or `to` can't be written.
+    """
+    records, unreadable = _records(place)
+    spec, first = _spec(place, folder)
+    rows, damage = _sound(sorted(records, key=lambda record: record[1]["seq"]), first)
+    history = History(rows)
+    try:
+        write_tables(to, as_extended(spec, history), history)
+        with replacing(to / "rows.jsonl") as temporary:
+            temporary.write_text("".join(_line(table, values, len(rows)) for table, values in records), "utf-8")
+    except OSError as error:
+        raise LedgerError(f"the folder {to} can't be written ({error.strerror}): choose another with --to") from error
+    known = max((values["seq"] for _, values in records), default=0)
+    return Saved(len(rows), known, "; ".join(filter(None, (damage, *unreadable))))
+
+
+def _records(place: Place) -> tuple[list[Record], list[str]]:
+    """The rows of each table up to where it can't be read, and what could not, in words."""
+    records: list[Record] = []
+    unreadable = []
+    for table in ROWS:
+        try:
+            with place.connect(read_only=True) as connection, connection.begin():
+                for record in connection.execute(sa.select(table)).mappings():
+                    records.append((table, dict(record)))
+        except sa.exc.DatabaseError as error:
+            unreadable.append(f"{table.name} can't be read to its end ({error.orig})")
+    if len(unreadable) == len(ROWS) and not records:
+        raise LedgerError(f"nothing can be saved of the ledger {place}: {unreadable[0]}")
+    return records, unreadable
+
+
+def _spec(place: Place, folder: SweepFolder) -> tuple[SweepSpec, str]:
+    """The spec and its hash, where the chain of rows begins; from the sweep's folder where the ledger's is damaged."""
+    query = sa.select(SWEEP.c.spec, SWEEP.c.spec_hash)
+    try:
+        with place.connect(read_only=True) as connection, connection.begin():
+            stored = connection.execute(query).one()
+        return parse_spec(json.loads(stored.spec), f"the ledger {place}"), str(stored.spec_hash)
+    except (sa.exc.SQLAlchemyError, ValueError) as damage:
+        try:
+            spec = parse_spec(tomllib.loads(folder.spec.read_text("utf-8")), str(folder.spec))
+        except (OSError, ValueError) as error:
+            raise LedgerError(f"no spec can be saved of the ledger {place} ({damage}), nor is it in {error}") from error
+        return spec, spec.hash
+
+
+def _sound(records: list[Record], first: str) -> tuple[list[tuple[Stamp, Row]], str]:
+    """The rows before the first that is missing or not as it was written, and what is wrong with that one."""
+    rows: list[tuple[Stamp, Row]] = []
+    chain = first
+    for seq, (table, values) in enumerate(records, start=1):
+        if values["seq"] != seq:
+            return rows, f"row {seq} is missing"
+        chain = link(chain, table, values)
+        if values["digest_chain"] != chain:
+            return rows, f"row {seq}, in {table.name}, was changed after it was written"
+        rows.append((Stamp(seq, values["time"]), from_columns(table, values)))
+    return rows, ""
+
+
+def _line(table: sa.Table, values: dict[str, Any], sound: int) -> str:
+    return dump_json({"table": table.name, "sound": values["seq"] <= sound, **values}) + "\n"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from study.comparison import first_difference
 from study.measurement import Measurement
-from sweeps.errors import SweepError
+from sweeps.errors import LedgerError, SweepError
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, next_work
 from sweeps.search.budgets import ended, limit, resting
@@ -164,6 +164,9 @@ class Driver:
 
     def take(self, key: TrialKey | RangeKey, message: Message) -> bool:
         """Commit a message and what is decided on it; True if its trial goes on training."""
+        if message.kind == "unsaved":
+            advice = "what was acknowledged is kept; free space or mend permissions, then `sweeps resume`"
+            raise LedgerError(f"{message.reason}: {advice}")
         if isinstance(key, RangeKey):
             self._ranged(key, message)
             return False

@@ -39,16 +39,25 @@ def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Generator[Mes
             yield Message("cut", reason=leg.limit.name if leg.limit else "", notes=notes)
         else:
             yield Message("ended", notes=notes)
+    except _UnsavedError as error:
+        yield Message("unsaved", reason=f"the checkpoint of trial {leg.key.label} can't be written ({error})")
     except (Exception, SystemExit) as error:  # whatever a trial raises is a record, and the actor stays warm
         yield _failed(error)
 
 
+class _UnsavedError(Exception):
+    """A checkpoint could not be written: the disk is at fault, and not the trial."""
+
+
 def _save(run: Run, leg: Leg, unreported: list[Measurement]) -> None:
     """The measurements first: a checkpoint must never be ahead of them."""
-    if run.resumable:
-        with replacing(leg.unreported) as temporary:
-            temporary.write_text(dump_json([asdict(measurement) for measurement in unreported]))
-    run.save(leg.checkpoint)
+    try:
+        if run.resumable:
+            with replacing(leg.unreported) as temporary:
+                temporary.write_text(dump_json([asdict(measurement) for measurement in unreported]))
+        run.save(leg.checkpoint)
+    except (OSError, RuntimeError) as error:  # torch words a full disk as a RuntimeError
+        raise _UnsavedError(" ".join(str(error).split())) from error
 
 
 def run_range_leg(leg: RangeLeg, spec: SweepSpec, data: "Dataset") -> Generator[Message]:

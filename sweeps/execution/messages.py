@@ -73,10 +73,11 @@ class Message:
     """A worker's word on its leg.
 
     measured: one measurement (with the environment that made it); ended: the trial is at its end; cut: the budget is
-    used up and the state is saved; failed: the trial raised; ranged: what a range test found.
+    used up and the state is saved; failed: the trial raised; ranged: what a range test found; unsaved: a file of the
+    sweep could not be written, so that no trial can go on.
     """
 
-    kind: Literal["measured", "ended", "cut", "failed", "ranged"]
+    kind: Literal["measured", "ended", "cut", "failed", "ranged", "unsaved"]
     measurement: Measurement | None = None
     environment: Mapping[str, str] | None = None
     plan: Mapping[str, Any] | None = None

@@ -63,8 +63,9 @@ class InOrder:
             return driver.receive(key, message)
         self.heard(key)
         trial = driver.history.trials[key]
-        if message.measurement is not None and message.measurement.report <= len(trial.measurements):
-            driver.take(key, message)  # made again after a restart: it must be what was recorded
+        is_repeated = message.measurement is not None and message.measurement.report <= len(trial.measurements)
+        if is_repeated or message.kind == "unsaved":
+            driver.take(key, message)  # at once: it was recorded before, or ends the session
         else:
             self._early.setdefault(key, deque()).append(message)
         self._advance()

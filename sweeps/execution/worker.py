@@ -50,9 +50,12 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any) -> type[
             return TrainingRun(spec, leg.params, leg.seed, self._data, leg.plan, checkpoint)
 
         def step(self) -> dict[str, Message]:
-            with _logging_to(self._leg.log):
-                message = next(self._messages)
-                print(_log_line(self._leg, message), flush=True)
+            try:
+                with _logging_to(self._leg.log):
+                    message = next(self._messages)
+                    print(_log_line(self._leg, message), flush=True)
+            except OSError as error:  # what a trial raises is a message: this is its log
+                message = Message("unsaved", reason=f"the log {self._leg.log} can't be written ({error.strerror})")
             # After one of these every further call in this process fails.
             self._device_is_lost = "CUDA error" in message.reason
             return {MESSAGE: message}

@@ -23,6 +23,12 @@ def bowl_with_checkpoint(params, seed, checkpoint):
         yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report + noise, "checkpoint": {"report": report}}
 
 
+def bowl_with_large_checkpoint(params, seed, checkpoint):
+    """As that, and what it goes on from has 30 kB."""
+    for row in bowl_with_checkpoint(params, seed, checkpoint):
+        yield {**row, "checkpoint": {**row["checkpoint"], "weights": "x" * 30_000}}
+
+
 def raises_at_half(params, seed):
     """Raises where x lies above one half."""
     yield {"loss": params["x"]}

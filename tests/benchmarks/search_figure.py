@@ -14,18 +14,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+COLOURS = (*PALETTE, "#777777")
 DASHES = ("-", "--", ":")
 LABEL_HEIGHT = 0.045  # of the axis: what a line of text takes
 
 
 def search_figure(frame: pd.DataFrame) -> "Figure":
-    """Four panels of regret at the left, the panel of ranks, whose lines are named, at the right."""
+    """Four panels of regret at the left, the panel of ranks, whose lines are named, at the right.
+
+    The first arm of the table stands out: it is the one that the others are compared with.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13.0, 6.4), dpi=130, layout="constrained")
     grid = figure.add_gridspec(2, 3, width_ratios=(1, 1, 1.45))
     looks = {
-        arm: {"color": PALETTE[place % len(PALETTE)], "linestyle": DASHES[place % len(DASHES)]}
+        arm: {
+            "color": COLOURS[place % len(COLOURS)],
+            "linestyle": DASHES[place % len(DASHES)],
+            "linewidth": 1.4 if place else 2.4,
+            "zorder": 2 if place else 3,
+        }
         for place, arm in enumerate(frame["arm"].unique())
     }
     for place, (task, rows) in enumerate(frame.groupby("task", sort=False)):
@@ -33,27 +42,27 @@ def search_figure(frame: pd.DataFrame) -> "Figure":
         _draw_regrets(axes, rows, looks)
         axes.set_title(str(task).replace("_", " "), fontsize=10)
     _draw_ranks(figure.add_subplot(grid[:, 2]), frame, looks)
-    seeds, workers = frame["seed"].nunique(), "four workers"
-    title = f"Regret (mean squared error) and rank over simulated time; means over {seeds} seeds, {workers}"
+    seeds = frame["seed"].nunique()
+    title = f"Regret (mean squared error, median of {seeds} seeds) and mean rank over simulated time, four workers"
     figure.suptitle(f"{title}; bars: 95 % intervals at the end", x=0.01, ha="left", fontsize=11)
     return figure
 
 
 def _draw_regrets(axes: "Axes", rows: pd.DataFrame, looks: dict[str, Any]) -> None:
-    """Means over seeds on a logarithmic axis, from where every seed has an incumbent; intervals beside the end."""
+    """Medians over seeds on a logarithmic axis; their intervals beside the end."""
     last = rows["time"].max() / 60
     ends = final_regrets(rows).droplevel("task")
     for place, (arm, look) in enumerate(looks.items()):
-        means = rows[rows["arm"] == arm].groupby("time")["regret"].mean()
-        means = means[means.map(math.isfinite)]
-        axes.plot(means.index / 60, means, linewidth=1.5, **look)
-        low, high = max(ends.loc[arm, "low"], ends.loc[arm, "mean"] / 10), ends.loc[arm, "high"]
-        axes.plot([last * (1.03 + 0.025 * place)] * 2, [low, high], color=look["color"], linewidth=2)
-    axes.set_yscale("log")
+        medians = rows[rows["arm"] == arm].groupby("time")["regret"].median()
+        axes.plot(medians.index / 60, medians.where(medians.map(math.isfinite)), **look)
+        bar = last * (1.03 + 0.025 * place)
+        axes.plot([bar, bar], ends.loc[arm, ["low", "high"]], color=look["color"], linewidth=2)
+    axes.set_yscale("log", nonpositive="clip")
     axes.set_xlabel("simulated time (minutes)", fontsize=9)
     axes.set_ylabel("regret", fontsize=9)
     axes.tick_params(labelsize=8)
     axes.margins(x=0.01)
+    axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= last])
     plain(axes)
 
 
@@ -61,11 +70,12 @@ def _draw_ranks(axes: "Axes", frame: pd.DataFrame, looks: dict[str, Any]) -> Non
     """Mean ranks over tasks and seeds; each line bears its name at its end."""
     ends = mean_ranks(frame)
     names = list(looks)
-    lowest, highest = 1.0, float(len(names))
+    shown = [*frame.groupby(["arm", "share"])["rank"].mean(), *ends["end low"], *ends["end high"]]
+    lowest, highest = min(shown) - 0.2, max(shown) + 0.2
     heights = _apart([ends.loc[arm, "at the end"] for arm in names], LABEL_HEIGHT * (highest - lowest))
     for place, (arm, look) in enumerate(looks.items()):
         means = frame[frame["arm"] == arm].groupby("share")["rank"].mean()
-        axes.plot(means.index, means, linewidth=1.8, **look)
+        axes.plot(means.index, means, **look)
         bar = 1.015 + 0.015 * place
         axes.plot([bar] * 2, ends.loc[arm, ["end low", "end high"]], color=look["color"], linewidth=2)
         start, height = 1.03 + 0.015 * len(names), heights[place]

@@ -183,7 +183,6 @@ PEERS: dict[str, Make] = {
     "Ray OptunaSearch + ASHA": RayTune,
     "Syne Tune ASHA": partial(SyneTune, scheduler="ASHA", time_attr="epoch", max_t=1),
     "Syne Tune CQR": partial(SyneTune, scheduler="CQR"),
-    "Syne Tune BORE": partial(SyneTune, scheduler="BORE"),
 }
 
 # Optuna's TPE with one setting changed at a time. As it comes it is what ours pins: multivariate, constant liar, 10

@@ -2,7 +2,7 @@
 
 import math
 
-from regret import mean_ranks, regrets, traces
+from regret import final_regrets, mean_ranks, rank_differences, regrets, traces
 
 RUN = {
     "task": "bowl",
@@ -28,3 +28,12 @@ def test_equal_regrets_share_their_rank() -> None:
     assert (frame.loc[("second", 0.1), "rank"], frame.loc[("second", 1.0), "rank"]) == (2.0, 1.0)
     assert frame.loc[("first", 1.0), "rank"] == frame.loc[("third", 1.0), "rank"] == 2.5
     assert mean_ranks(frame.reset_index())["at the end"].tolist() == [2.5, 1.0, 2.5]
+    assert rank_differences(frame.reset_index(), "second").loc["third", "mean"] > 0
+
+
+def test_the_interval_of_a_median_lies_between_order_statistics() -> None:
+    runs = [{**RUN, "seed": seed, "mean_loss": [5.0, 6.0 + seed, 2.0]} for seed in range(20)]
+    found = final_regrets(traces(runs)).loc[("bowl", "first")]
+
+    # Of 20 values the 6th and the 15th hold the median with 95.9 %.
+    assert (found["median"], found["low"], found["high"]) == (14.5, 10.0, 19.0)

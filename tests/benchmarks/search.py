@@ -5,8 +5,8 @@
 
 The tables are HPOLib's: each evaluation takes as long as its training took. Four workers; the budget is what so many
 average evaluations would take them. Every run is kept in a file of its own as it is done, so that a benchmark that was
-stopped goes on where it was; at the end they are joined to `<arms>.parquet` and `<arms>.png`. About half
-an hour on one core for the peers, nearly all of it Syne Tune's CQR; the settings of TPE take three minutes.
+stopped goes on where it was; at the end they are joined to `<arms>.parquet` and `<arms>.png`. Half an hour on one core
+for the peers, nearly all of it Syne Tune's CQR; three minutes for the settings of TPE.
 
 It measures results, not time: a searcher's own computing costs no simulated time, but is told beside them.
 """
@@ -67,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arms", choices=list(ARMS), default="peers")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--evaluations", type=int, default=48, help="average evaluations that the budget pays for")
+    parser.add_argument("--evaluations", type=int, default=40, help="average evaluations that the budget pays for")
     parser.add_argument("--out", type=Path, default=Path("search"))
     given = parser.parse_args()
     logging.disable(logging.WARNING)  # the searchers' own notes, one an evaluation

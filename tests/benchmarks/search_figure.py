@@ -81,7 +81,7 @@ def _draw_ranks(axes: "Axes", frame: pd.DataFrame, looks: dict[str, Any]) -> Non
         start, height = 1.03 + 0.015 * len(names), heights[place]
         axes.plot([bar, start], [ends.loc[arm, "at the end"], height], color=look["color"], linewidth=0.5)
         axes.text(start + 0.01, height, arm, color=look["color"], fontsize=9, va="center")
-    axes.set_xlim(0, 1.03 + 0.015 * len(names) + 0.42)
+    axes.set_xlim(0, 1.03 + 0.015 * len(names) + 0.5)
     axes.set_ylim(highest, lowest)  # the best on top
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
     axes.set_xlabel("share of the budget", fontsize=9)

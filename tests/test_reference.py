@@ -55,6 +55,56 @@ def test_what_range_tests_bought_is_told_as_it_came_out() -> None:
         assert re.search(rf"{start}\{found.mean:+.4f}, (95 % interval )?{low}\s+to\s+\{high}", text)
 
 
+def ranks_told(mean: float, low: float, high: float, sign: str = "") -> str:
+    return f"{mean:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]".replace("-", "−")
+
+
+@pytest.mark.parametrize(("name", "first_column"), [("peers", "searcher"), ("settings", "setting of TPE")])
+def test_the_ranks_of_searchers_are_told_as_they_came_out(name: str, first_column: str) -> None:
+    frame = pd.read_parquet(REFERENCE / f"search/{name}.parquet")
+    over_time = frame.groupby(["arm", "task", "seed"])["rank"].mean()
+    at_the_end = frame[frame["share"] == 1].set_index(["arm", "task", "seed"])["rank"]
+    told = rows(first_column)
+
+    assert frame["task"].nunique() == 4
+    assert frame["seed"].nunique() == 20
+    assert [row[first_column] for row in told] == frame["arm"].unique().tolist()
+    for row in told:
+        arm = row[first_column]
+        for column, values in (("rank over time", over_time[arm]), ("rank at the end", at_the_end[arm])):
+            found = interval(values.tolist())
+            assert found is not None
+            assert row[column] == ranks_told(found.mean, found.low, found.high)
+        if arm != "ours":
+            found = interval((over_time[arm] - over_time["ours"]).tolist())
+            assert found is not None
+            assert row["minus ours"] == ranks_told(found.mean, found.low, found.high, "+")
+
+
+def test_what_we_are_behind_is_told() -> None:
+    frame = pd.read_parquet(REFERENCE / "search/peers.parquet")
+    at_the_end = frame[frame["share"] == 1].set_index(["arm", "task", "seed"])["rank"]
+    found = interval((at_the_end["ours"] - at_the_end["Syne Tune CQR"]).tolist())
+    assert found is not None
+    mean, low, high = (f"{value:+.2f}".replace("-", "−") for value in (found.mean, found.low, found.high))
+    text = " ".join((REFERENCE / "README.md").read_text("utf-8").split())
+
+    assert f"ours minus CQR is {mean} ranks, 95 % interval {low} to {high}" in text
+
+
+def test_the_regrets_of_searchers_are_told_as_they_came_out() -> None:
+    frame = pd.read_parquet(REFERENCE / "search/peers.parquet")
+    at_the_end = frame[frame["share"] == 1].groupby(["arm", "task"])["regret"].apply(sorted)
+    units = {"naval_propulsion": "10⁻⁵", "parkinsons_telemonitoring": "10⁻³", "protein_structure": "10⁻³"}
+    units |= {"slice_localization": "10⁻⁵"}
+
+    for row in rows("searcher"):
+        for task, unit in units.items():
+            scaled = [regret * (1e5 if unit == "10⁻⁵" else 1e3) for regret in at_the_end[row["searcher"], task]]
+            middle, low, high = (scaled[9] + scaled[10]) / 2, scaled[5], scaled[14]  # 95.9 % of 20 seeds
+            assert row[f"{task.partition('_')[0]}, {unit}"] == f"{middle:.1f} [{low:.1f}, {high:.1f}]"
+
+
 def test_the_small_cnn_is_where_it_should_be() -> None:
     cells = pd.read_parquet(REFERENCE / "mnist_baselines/cells.parquet").set_index("model")
 

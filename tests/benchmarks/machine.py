@@ -6,11 +6,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 
-def provenance() -> dict[str, str]:
-    """Processor, number of CPUs and the versions that matter."""
+def provenance(*more: str) -> dict[str, str]:
+    """Processor, number of CPUs and the versions that matter; more: further packages."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    packages = ("nn-training-study", "torch", "ray", "optuna")
+    packages = ("nn-training-study", "torch", "ray", "optuna", *more)
     return {
         "processor": names[0] if names else platform.processor(),
         "cpus": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),

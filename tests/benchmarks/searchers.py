@@ -16,12 +16,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from event_clock import Params, Searcher
+from memory_ledger import InMemoryLedger
 
 from search_spaces import Choice, SearchSpace
 from study.measurement import Measurement
 from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Leg, Message
-from sweeps.search.history import History, Row, Stamp
 from sweeps.search.optuna_view import distribution
 from sweeps.spec import load_spec
 from sweeps.store.folders import SweepFolder
@@ -29,20 +29,6 @@ from sweeps.store.folders import SweepFolder
 LOSS = "loss"
 ENDLESS = 10**9  # trials: the clock ends a race
 STOP = "STOP"  # what the schedulers of Ray Tune and of Syne Tune answer where a trial is to end
-
-
-class InMemoryLedger:
-    """What a Driver needs of a ledger, stamped with the simulated time."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._seqs = itertools.count(1)
-
-    def history(self) -> History:
-        return History()
-
-    def append(self, _row: Row) -> Stamp:
-        return Stamp(next(self._seqs), self.now)
 
 
 class Ours:

@@ -17,3 +17,6 @@ class InMemoryLedger:
 
     def append(self, _row: Row) -> Stamp:
         return Stamp(next(self._seqs), self.now)
+
+    def outages(self) -> list[str]:
+        return []  # it is never away

@@ -53,6 +53,8 @@ class Summary:
     best_trial: str
     elapsed: float  # s
     time: float | None  # s, the budget
+    hours: float  # of devices
+    device_hours: float | None  # the budget
     rate: float  # fidelity (epochs) per second, lately
 
     @property
@@ -60,7 +62,8 @@ class Summary:
         """How much of each budget is used."""
         spent = f"{self.asked}/{self.trials} trials"
         clock = _clock(self.elapsed) if self.time is None else f"{_clock(self.elapsed)} of {_clock(self.time)}"
-        return f"{spent}, {clock}"
+        devices = "" if self.device_hours is None else f", {self.hours:.3g} of {self.device_hours:g} device-hours"
+        return f"{spent}, {clock}{devices}"
 
     @property
     def counts(self) -> str:
@@ -179,6 +182,8 @@ class Progress:
             best_trial=best.key.label if best else "",
             elapsed=self.history.elapsed(now),
             time=self._spec.time,
+            hours=self.history.occupied(now) * self._spec.devices / 3600,
+            device_hours=self._spec.device_hours,
             rate=sum(gained for _, gained in self._recent) / span,
         )
 

@@ -1,6 +1,7 @@
 """Which pruner finds a good configuration first? Ours, Ray Tune's and Optuna's on recorded learning curves.
 
-    uv run python tests/benchmarks/pruners.py --curves results/reference/curves/learning_curves.parquet --out pruners
+    uv run python tests/benchmarks/pruners.py --curves results/reference/curves/learning_curves.parquet \
+        --out pruners.parquet
 
 All see the same configurations in the same order, each on one of its two recorded seeds, with four workers on one
 event clock; a report takes the processor time that was recorded. An order is a permutation and a choice of seeds.
@@ -23,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from machine import provenance
 from pruner_arms import ARMS, REFERENCE
+from pruner_figure import pruner_figure
 
 from study.seeds import derive_seed
 from sweeps.search.effects import Interval, interval
@@ -200,7 +202,9 @@ def main() -> None:
     given = parser.parse_args()
     curves, means = read_curves(given.curves, given.reports_per_epoch)
     frame = run(curves, means, given.orders, ARMS)
-    print(ratios(frame).to_string())
+    found = ratios(frame)
+    print(found.to_string())
+    pruner_figure(found).savefig(given.out.with_suffix(".png"))
     table = pa.Table.from_pandas(frame[list(MEANINGS)], preserve_index=False)
     fields = [table.schema.field(name).with_metadata({"meaning": meaning}) for name, meaning in MEANINGS.items()]
     about = provenance() | {"configurations": str(len(curves)), "workers": str(WORKERS)}

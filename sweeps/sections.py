@@ -39,7 +39,7 @@ class Pruning(Section):
 
     name: Literal["asha", "hyperband", "median", "none"] = "asha"
     variant: Literal["promote", "stop"] = "promote"
-    reduction_factor: Annotated[int, Field(ge=2)] = 3  # of asha and hyperband
+    reduction_factor: Annotated[int, Field(ge=2)] = 4  # of asha and hyperband
     min_fidelity: Annotated[float, Field(gt=0)] = 1.0
     max_fidelity: Annotated[float, Field(gt=0)] | None = None  # a trial that reaches it is complete
 

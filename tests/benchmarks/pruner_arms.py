@@ -128,18 +128,18 @@ class OptunaPruner(_InTurn):
             self._study.tell(self._known[number], value)
 
 
-REFERENCE = "ours: asha promote, as it comes"
+REFERENCE = "ours: asha promote, factor 4, as it comes"
 ARMS: dict[str, Callable[..., Any]] = {
     REFERENCE: Ours,
-    "ours: asha stop": partial(Ours, variant="stop"),
     "ours: asha promote, factor 2": partial(Ours, reduction_factor=2),
-    "ours: asha promote, factor 4": partial(Ours, reduction_factor=4),
+    "ours: asha promote, factor 3": partial(Ours, reduction_factor=3),
+    "ours: asha stop": partial(Ours, variant="stop"),
     "ours: hyperband promote": partial(Ours, name="hyperband"),
     "ours: median stop": partial(Ours, name="median", variant="stop"),
     "no pruning": partial(Ours, name="none"),
-    "Ray ASHAScheduler, as it comes": RayAsha,
+    "Ray ASHAScheduler, factor 4, as it comes": RayAsha,
     "Ray ASHAScheduler, factor 3": partial(RayAsha, reduction_factor=3),
     "Optuna MedianPruner, as it comes": partial(OptunaPruner, pruner="MedianPruner"),
-    "Optuna SuccessiveHalvingPruner, as it comes": partial(OptunaPruner, pruner="SuccessiveHalvingPruner"),
+    "Optuna SuccessiveHalvingPruner, factor 4, as it comes": partial(OptunaPruner, pruner="SuccessiveHalvingPruner"),
     "Optuna HyperbandPruner, as it comes": partial(OptunaPruner, pruner="HyperbandPruner"),
 }

@@ -48,7 +48,7 @@ class Records:
 
 
 def records(variant: str = "promote", **pruning: object) -> Records:
-    return Records(small_spec(pruning={"variant": variant, "max_fidelity": 9, **pruning}))
+    return Records(small_spec(pruning={"variant": variant, "reduction_factor": 3, "max_fidelity": 9, **pruning}))
 
 
 @pytest.mark.parametrize("replicate", [0, 1])
@@ -69,7 +69,7 @@ def test_a_model_whose_loss_is_not_finite_has_diverged_whatever_its_accuracy(nam
 
 
 def test_rungs_lie_below_the_full_fidelity() -> None:
-    spec = small_spec(pruning={"min_fidelity": 0.5, "max_fidelity": 9})
+    spec = small_spec(pruning={"min_fidelity": 0.5, "reduction_factor": 3, "max_fidelity": 9})
 
     assert [level for _, level in levels(spec, 0, 100)] == [0.5, 1.5, 4.5]
 
@@ -194,7 +194,7 @@ def test_a_decision_is_the_same_when_computed_again_from_the_recorded_rows(losse
 
 
 def hyperband(**changes: object) -> SweepSpec:
-    return small_spec(pruning={"name": "hyperband", "max_fidelity": 9, **changes}, trials=200)
+    return small_spec(pruning={"name": "hyperband", "reduction_factor": 3, "max_fidelity": 9, **changes}, trials=200)
 
 
 def test_hyperbands_brackets_get_equal_budgets_and_the_last_prunes_nothing() -> None:

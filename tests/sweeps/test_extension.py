@@ -18,7 +18,7 @@ from sweeps.store.ledger import Ledger
 
 def test_a_longer_sweep_promotes_what_the_shorter_one_left_paused(folder: SweepFolder) -> None:
     pruning = {"reduction_factor": 3, "max_fidelity": 9}
-    spec = small_spec(pruning=pruning, sampler={"name": "random"})  # whose later trials are no better than the early ones
+    spec = small_spec(pruning=pruning, sampler={"name": "random"})  # whose later trials are no better than early ones
     driver = open_driver(folder, spec)
     driver.start({})
     Simulation(driver).run()

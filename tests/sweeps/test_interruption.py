@@ -122,3 +122,30 @@ def test_a_function_of_a_script_goes_on_from_its_script_alone(tmp_path: Path) ->
     assert set(result.trials["state"]) == {"complete"}
     # Without a checkpoint a trial starts again, and its repeated reports were compared, not stored twice.
     assert (result.measurements.groupby(["trial", "replicate"])["report"].count() == 9).all()
+
+
+def child_of(process: subprocess.Popen[str], name: str) -> int:
+    """A process that Ray runs for a driver."""
+    found = subprocess.run(["pgrep", "-P", str(process.pid), "-f", name], capture_output=True, text=True, check=True)
+    return int(found.stdout.split()[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["raylet/raylet", "gcs/gcs_server"])
+def test_a_ray_that_is_killed_takes_nothing_with_it(tmp_path: Path, part: str) -> None:
+    """Without its raylet a session may even come to its end; without its GCS Ray ends the driver after a minute."""
+    (tmp_path / "slow.toml").write_text(SPEC.replace("trials = 8", "trials = 40"))
+    process = started(tmp_path, str(COMMAND), "run", "slow.toml", "--json")
+    acknowledged = measured(process, 12)
+    os.kill(child_of(process, part), signal.SIGKILL)
+    out, _ = process.communicate(timeout=5 * ENOUGH)
+    acknowledged += [row["seq"] for row in map(json.loads, out.splitlines()) if row["kind"] == "measured"]
+
+    resumed = started(tmp_path, str(COMMAND), "resume", "slow")
+    out, err = resumed.communicate(timeout=ENOUGH)
+    assert resumed.returncode == 0, err
+    assert "winner: trial" in out
+    result = sweeps.load("slow", results=tmp_path / "results")
+    assert len(result.trials) == 40
+    assert set(acknowledged) <= set(result.measurements["seq"])
+    assert not result.trials["state"].isin(["running", "failed"]).any()

@@ -8,10 +8,14 @@ event clock; a report takes the processor time that was recorded. An order is a 
 Whatever a pruner does, its recommendation at a time is the configuration whose last reported value is best. What counts
 is when the recommendation comes to stay within 0.3 point of the best mean over both seeds at the end of training; a
 pruner that never gets there counts as if it had needed the time of training everything, without pruning.
+
+`--by schedule` and `--by optimizer` make a task of its own of the configurations with each value of that parameter,
+which have other curves and another best: what holds for one table need not hold for another.
 """
 
 import argparse
 import heapq
+import json
 import math
 import random
 from collections.abc import Callable, Mapping
@@ -32,6 +36,7 @@ from sweeps.search.effects import Interval, interval
 WORKERS = 4
 CLOSE = 0.003  # 0.3 points of accuracy
 MEANINGS = {
+    "task": "all configurations, or those with one value of a parameter",
     "order": "number of the permutation of configurations",
     "arm": "which pruner",
     "seconds": "simulated time until the recommendation stays within 0.3 point of the best seed-mean, s",
@@ -146,13 +151,25 @@ def ordered(curves: Mapping[int, list[Curve]], order: int) -> list[Curve]:
     return [rng.choice(curves[config]) for config in configs]
 
 
+def tasks(path: Path, by: list[str]) -> dict[str, set[int]]:
+    """The configurations of each task by its name."""
+    params = pd.read_parquet(path, columns=["config", "params"]).groupby("config")["params"].first().map(json.loads)
+    if not by:
+        return {"all": set(params.index)}
+    found: dict[str, set[int]] = {}
+    for config, values in params.items():
+        for name in by:
+            found.setdefault(f"{name} {values[name]}", set()).add(int(str(config)))
+    return dict(sorted(found.items()))
+
+
 def run(
     curves: Mapping[int, list[Curve]],
     means: Mapping[int, float],
     orders: int,
     arms: Mapping[str, Callable[..., Pruner]],
 ) -> pd.DataFrame:
-    """A row for each arm and order."""
+    """A row for each arm and order of one task."""
     rows: list[dict[str, Any]] = []
     for order in range(orders):
         table = ordered(curves, order)
@@ -167,8 +184,9 @@ def run(
 
 
 def ratios(frame: pd.DataFrame) -> pd.DataFrame:
-    """How many times the reference's time each arm needs: geometric mean over orders with a 95 % t interval."""
-    logs = frame.assign(log=frame["seconds"].map(math.log)).pivot_table(index="order", columns="arm", values="log")
+    """How many times the reference's time each arm needs: geometric mean over tasks and orders, 95 % t interval."""
+    frame = frame.assign(log=frame["seconds"].map(math.log))
+    logs = frame.pivot_table(index=["task", "order"], columns="arm", values="log")
     rows = {}
     for arm in frame["arm"].unique():
         mine = frame[frame["arm"] == arm]
@@ -198,10 +216,16 @@ def main() -> None:
     parser.add_argument("--curves", type=Path, default=Path("results/reference/curves/learning_curves.parquet"))
     parser.add_argument("--orders", type=int, default=20)
     parser.add_argument("--reports-per-epoch", type=int, choices=[1, 3], default=1)
+    parser.add_argument("--by", action="append", default=[], choices=["schedule", "optimizer", "init"])
     parser.add_argument("--out", type=Path, default=Path("pruners.parquet"))
     given = parser.parse_args()
     curves, means = read_curves(given.curves, given.reports_per_epoch)
-    frame = run(curves, means, given.orders, ARMS)
+    parts = []
+    for task, configs in tasks(given.curves, given.by).items():
+        print(f"{task}: {len(configs)} configurations", flush=True)
+        mine = {config: curves[config] for config in configs}
+        parts.append(run(mine, {config: means[config] for config in configs}, given.orders, ARMS).assign(task=task))
+    frame = pd.concat(parts)
     found = ratios(frame)
     print(found.to_string())
     pruner_figure(found).savefig(given.out.with_suffix(".png"))

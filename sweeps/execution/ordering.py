@@ -53,8 +53,7 @@ class InOrder:
         idle = [trial for trial in driver.history.running if trial.key not in held and not self._waiting(trial)]
         if not idle:
             return "finished" if self._agenda == "finished" and not driver.history.running else "wait"
-        key = min(idle, key=_turn).key
-        return driver.hand_out(key)
+        return driver.hand_out(min(idle, key=lambda trial: trial.turn).key)
 
     def receive(self, key: TrialKey | RangeKey, message: Message) -> bool:
         """Keep a worker's message for its turn; True if its leg goes on, False if it is over."""
@@ -98,13 +97,9 @@ class InOrder:
                 self._agenda = driver.next_key({trial.key for trial in driver.history.running})
                 if isinstance(self._agenda, str):
                     break
-            first = min(driver.history.running, key=_turn, default=None)
+            first = driver.history.due_first
             if first is None or not self._waiting(first):
                 return
             driver.take(first.key, self._early[first.key].popleft())
             if first.state != "running":
                 self._early.pop(first.key)
-
-
-def _turn(trial: Trial) -> tuple[int, TrialKey]:
-    return trial.due, trial.key

@@ -113,7 +113,12 @@ class Trial:
     errors: int = 0  # how often it raised an exception and was tried again
     halted: float = 0.0  # when it last came to need another worker (seconds since the epoch)
     occupied: float = 0.0  # wall-clock for which it held a worker, s
-    due: int = 0  # when its next report falls due in a deterministic sweep, in reports
+    due: int = 0  # when its next report falls due in a deterministic sweep, in reports; see `turn`
+
+    @property
+    def turn(self) -> tuple[int, TrialKey]:
+        """Its place in the order of reports of a deterministic sweep."""
+        return self.due, self.key
 
     @property
     def last(self) -> Measurement | None:
@@ -242,6 +247,11 @@ class History:
     def running(self) -> list[Trial]:
         """The trials that are neither halted nor ended."""
         return list(self._running.values())
+
+    @property
+    def due_first(self) -> Trial | None:
+        """The running trial whose report is the next that a deterministic sweep takes."""
+        return min(self._running.values(), key=lambda trial: trial.turn, default=None)
 
     def occupied(self, now: float, trial: Trial | None = None) -> float:
         """Wall-clock for which workers were held by all trials, or by one, s."""

@@ -1,4 +1,4 @@
-"""Whether a recorded search follows from its own history: every suggestion, seed and decision is computed again."""
+"""Whether a recorded search follows from its history: suggestions, seeds, decisions and order are computed again."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -50,6 +50,8 @@ def verify(spec: SweepSpec, rows: Iterable[tuple[Stamp, Row]]) -> Verification:
             case Decided():
                 difference = _decided(spec, history, row)
                 decisions += 1
+            case Measured() if spec.deterministic:
+                difference = _measured(history, row)
             case _:
                 difference = None
         if difference:
@@ -73,6 +75,14 @@ def _asked(spec: SweepSpec, history: History, row: Asked) -> str | None:
         if params.get(name) != row.params.get(name):
             return f"{name} is recorded as {row.params.get(name)!r}, and computed again {params.get(name)!r}"
     return None if seed == row.seed else f"its seed is recorded as {row.seed}, and computed again {seed}"
+
+
+def _measured(history: History, row: Measured) -> str | None:
+    """In a deterministic sweep reports are taken in one order."""
+    first = history.due_first
+    if first is None or first.key == row.key:
+        return None
+    return f"it was taken before the next report of trial {first.key.label}, which was due first"
 
 
 def _decided(spec: SweepSpec, history: History, row: Decided) -> str | None:

@@ -142,6 +142,14 @@ def test_a_result_that_was_made_better_no_longer_explains_what_followed(folder: 
     assert verify(small_spec(), put(rows, place, measurement=better)).difference is not None
 
 
+def test_a_report_that_a_deterministic_sweep_took_out_of_turn_is_named(folder: SweepFolder) -> None:
+    pruning = {"name": "none", "max_fidelity": 9}
+    rows = run(folder, small_spec(pruning=pruning), seed=3)  # as they come
+
+    difference = verify(small_spec(pruning=pruning, deterministic=True), rows).difference
+    assert "which was due first" in str(difference)
+
+
 def test_another_seed_gives_other_suggestions(folder: SweepFolder) -> None:
     rows = run(folder, small_spec())
 

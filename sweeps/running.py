@@ -132,8 +132,9 @@ def _drive(
         ):
             if note:
                 progress.say(f"note: {note}")
-            progress.opened(ready)
-            _run(driver, function, data_dir, ready.slots, progress, notes)
+            slots = min(ready.slots, spec.at_a_time or ready.slots)
+            progress.opened(ready, slots)
+            _run(driver, function, data_dir, slots, progress, notes)
     except KeyboardInterrupt:
         write_tables(folder.path, spec, driver.history)
         raise InterruptedSweepError(
@@ -160,7 +161,7 @@ def _run(
     driver.start(_session_facts(function, data_dir, slots), *notes)
     with progress.shown():
         source = InOrder(driver) if spec.deterministic else driver
-        execute(source, worker_class(spec, function, data), min(slots, spec.concurrency or slots))
+        execute(source, worker_class(spec, function, data), slots)
         conclude(driver, data, data_dir)
 
 

@@ -24,6 +24,7 @@ from sweeps.sections import Duration, Pruning, Resources, Retries, Sampler, Sect
 
 LEARNING_RATE = "learning_rate"
 LARGEST_GRID = 100_000
+IMAGINED_WORKERS = 4  # of a deterministic sweep that does not say how many
 _SAID_BY_DESIGN = ("space", "trials", "sampler", "start", "warm_start", "pruning", "selection")
 
 
@@ -179,6 +180,11 @@ class SweepSpec(Section):
     def search_share(self) -> float:
         """The share of `time` and `device_hours` that the search may use; the rest is held back for the selection."""
         return 1.0 if self.design else 1 - self.selection.time_share
+
+    @property
+    def at_a_time(self) -> int | None:
+        """How many trials are under way at most; None for as many as fit. A deterministic sweep needs a number."""
+        return self.concurrency or (IMAGINED_WORKERS if self.deterministic else None)
 
     @property
     def devices(self) -> float:

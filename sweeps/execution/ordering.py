@@ -1,10 +1,10 @@
 """Deterministic sweeps: workers report at any time, and the driver takes their reports in one order that is defined.
 
-The order is that of `concurrency` imagined workers which need equal time for every report: a trial's next report falls
-due one unit after its last, and of two that fall due together the lower number is first. What a sweep does thus hangs
-on its spec alone. A report that comes before its turn waits for it; meanwhile its worker trains on where nothing can be
-decided on what it reported, else it takes up another trial. Fewer workers than imagined ones seldom wait: there is
-always another trial to go on with.
+The order is that of as many imagined workers as the spec says, which need equal time for every report: a trial's next
+report falls due one unit after its last, and of two that fall due together the lower number is first. What a sweep does
+thus hangs on its spec alone. A report that comes before its turn waits for it; meanwhile its worker trains on where
+nothing can be decided on what it reported, else it takes up another trial. Fewer workers than imagined ones seldom
+wait: there is always another trial to go on with.
 """
 
 from collections import deque
@@ -17,15 +17,13 @@ from sweeps.search.pruning import is_undecided
 from sweeps.search.ranges import RangeKey, due
 from sweeps.spec import SweepSpec
 
-CONCURRENCY = 4  # imagined workers where the spec does not say how many
-
 
 class InOrder:
     """A driver's three calls (`next_leg`, `receive`, `lost`) with the order of events in between."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._concurrency = driver.spec.concurrency or CONCURRENCY
+        self._workers = driver.spec.at_a_time or 1
         self._early: dict[TrialKey, deque[Message]] = {}  # what came and waits for its turn, by trial
         self._agenda: TrialKey | RangeKey | Literal["wait", "finished"] = "wait"
 
@@ -93,7 +91,7 @@ class InOrder:
         """Fill the imagined workers and take what waits, as long as the report that is due first is there."""
         driver = self._driver
         while True:
-            while len(driver.history.running) < self._concurrency:
+            while len(driver.history.running) < self._workers:
                 self._agenda = driver.next_key({trial.key for trial in driver.history.running})
                 if isinstance(self._agenda, str):
                     break

@@ -106,14 +106,14 @@ class Progress:
             yield
             self._live = None
 
-    def opened(self, session: Session) -> None:
-        """Say where to look while the sweep runs."""
+    def opened(self, session: Session, slots: int) -> None:
+        """Say how many trials run at a time, and where to look meanwhile."""
         if self._form == "json":
-            self._line({"kind": "session", "dashboard": session.dashboard, "slots": session.slots})
-        self._say(
-            f"sweep {self._spec.name}: {self._spec.trials} trials, {session.slots} at a time, in {self._folder.path}"
-        )
+            self._line({"kind": "session", "dashboard": session.dashboard, "slots": slots})
+        self._say(f"sweep {self._spec.name}: {self._spec.trials} trials, {slots} at a time, in {self._folder.path}")
         self._say(session.where)
+        if slots < session.slots:
+            self._say(f"note: {session.slots} would fit at a time: the spec's `concurrency` allows {slots}")
         for note in session.notes:
             self._say(f"note: {note}")
 

@@ -24,7 +24,7 @@ def shown(folder: SweepFolder, form: Form, *, verbose: bool = False, **changes: 
     driver = open_driver(folder, small_spec(**changes))
     progress = Progress(driver.spec, folder, driver.history, form, verbose=verbose)
     driver.observe = progress.observe
-    progress.opened(Session(3, "http://127.0.0.1:8265", ("a note",)))
+    progress.opened(Session(3, "http://127.0.0.1:8265", ("a note",)), 3)
     driver.start({})
     Simulation(driver).run()
     return driver, progress

@@ -129,12 +129,13 @@ class Driver:
         """The leg of a trial or range test, which a worker holds from now on."""
         self.live.add(key)
         self.heard(key)
+        self._ends.pop(key, None)
+        self._killed.pop(key, None)  # an earlier leg may have ended while its worker was being killed
         if isinstance(key, RangeKey):
             return RangeLeg(self.spec.name, key, self.folder.log(key.label))
         trial = self.history.trials[key]
         now = self.clock()
         nearest = limit(self.spec, self.history, trial, now, len(self.live))
-        self._ends.pop(key, None)
         if nearest is not None:
             self._ends[key] = now + nearest.patience, nearest.name
         return Leg(

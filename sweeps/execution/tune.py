@@ -89,11 +89,14 @@ class _LegScheduler(TrialScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         key = trial.config["leg"].key
         goes_on = self._bridge.call(lambda: self._bridge.driver.receive(key, result[MESSAGE]))
+        if not goes_on:
+            self._bridge.holders.pop(key, None)  # the actor may hold another leg by the next look
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        reason = str(trial.get_error() or "its actor died").strip().splitlines()[-1]
-        self._bridge.call(lambda: self._bridge.driver.lost(trial.config["leg"].key, reason))
+        key, reason = trial.config["leg"].key, str(trial.get_error() or "its actor died").strip().splitlines()[-1]
+        self._bridge.holders.pop(key, None)
+        self._bridge.call(lambda: self._bridge.driver.lost(key, reason))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Nothing to do: a leg ends by the driver's verdict."""

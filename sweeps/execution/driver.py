@@ -130,7 +130,6 @@ class Driver:
         self.live.add(key)
         self.heard(key)
         self._ends.pop(key, None)
-        self._killed.pop(key, None)  # an earlier leg may have ended while its worker was being killed
         if isinstance(key, RangeKey):
             return RangeLeg(self.spec.name, key, self.folder.log(key.label))
         trial = self.history.trials[key]
@@ -152,8 +151,9 @@ class Driver:
         )
 
     def heard(self, key: TrialKey | RangeKey) -> None:
-        """The worker of something live has begun, or said something."""
+        """The worker of something live has begun, or said something: whatever kills it now is another cause."""
         self._heard[key] = self.clock()
+        self._killed.pop(key, None)
 
     def receive(self, key: TrialKey | RangeKey, message: Message) -> bool:
         """Take a worker's message; True if its leg goes on, False if it is over."""

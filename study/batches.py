@@ -86,7 +86,10 @@ class Batches:
         return epochs * self.samples + rest * self._config.batch_size
 
     def report_is_due(self, steps: int) -> bool:
-        """Whether one of the reports_per_epoch, spread evenly over an epoch, comes after so many steps."""
+        """Whether a report comes after so many steps: one of those spread evenly over an epoch, or the early one."""
+        early = (self._config.first_report or 0) * self.samples
+        if self.samples_after(steps - 1) < early <= self.samples_after(steps):
+            return True
         place = (steps - 1) % self.steps_per_epoch + 1
         reports = self._config.reports_per_epoch
         return place * reports // self.steps_per_epoch > (place - 1) * reports // self.steps_per_epoch

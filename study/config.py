@@ -77,6 +77,7 @@ class TrialConfig(BaseModel):
     epochs: Count | None = None  # 9 where neither protocol is given
     seconds: Positive | None = None
     reports_per_epoch: Count = 1
+    first_report: OpenFraction | None = None  # one more report, after this share of the first epoch
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: Count = 1  # torch's threads; two numbers of threads give two results

@@ -51,7 +51,7 @@ def train(
     Knobs: model, dataset, seed, optimizer, learning_rate, weight_decay, momentum, beta1, beta2, batch_size,
     label_smoothing, schedule, warmup_epochs, step_epochs, step_gamma, init, dropout, dropout_rate, rotation,
     rotation_degrees, color_jitter, color_jitter_strength, perspective, perspective_distortion, epochs or seconds,
-    reports_per_epoch, precision, device, threads. A wrong name or value says which there are.
+    reports_per_epoch, first_report, precision, device, threads. A wrong name or value says which there are.
     """
     from sweeps.terminal.single import read_config, train_one
 

@@ -83,12 +83,15 @@ def go_on(
     folder.create()
     with lease(folder.lease, folder.name), closing(Ledger.open(place)) as ledger:
         remember(folder, place)
+        if (changed := ledger.first_changed()) is not None:
+            raise LedgerError(f"the ledger of {folder.name!r} is damaged ({changed}): `sweeps export` saves the rest")
         spec = as_extended(ledger.spec(), ledger.history())
-        if (extended := extension(spec, more or {})) is not None:
-            ledger.append(extended)
-            spec = as_extended(ledger.spec(), ledger.history())
-            _write_spec(folder, spec)
         function = function or (resolve(spec.target) if spec.target else None)
+        if (extended := extension(spec, more or {})) is not None:
+            longer = spec.extended(extended.body)  # whatever is wrong with it is said before it is recorded
+            ledger.append(extended)
+            spec = longer
+            _write_spec(folder, spec)
         _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose)
 
 
@@ -119,8 +122,8 @@ def _drive(
         return
     data_dir = data_dir or recorded_data_dir(driver.history)
     notes = [read_warm_start(spec, place, folder.results) for place in _unread(spec, driver.history)]
-    if not any(driver.history.noted("session")):
-        notes += [Noted("warning", {"text": caution}) for caution in spec.cautions]
+    said = {note.body["text"] for note in driver.history.noted("warning")}
+    notes += [Noted("warning", {"text": caution}) for caution in spec.cautions if caution not in said]
     try:
         # What Ray prints goes to standard error: standard output is the sweep's alone, and may be read by a program.
         # The signals are taken twice, since Ray's start takes SIGTERM for itself.
@@ -144,7 +147,8 @@ def _drive(
 
 def _unread(spec: SweepSpec, history: History) -> tuple[str, ...]:
     """The earlier sweeps whose trials are not in the ledger yet."""
-    return () if any(history.noted(WARM_START)) else spec.warm_start
+    read = {note.body["place"] for note in history.noted(WARM_START)}
+    return tuple(place for place in spec.warm_start if place not in read)
 
 
 def _run(

@@ -10,6 +10,8 @@ _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\
 
 def parse_duration(value: object) -> object:
     """Seconds from 90, "90s", "10m" or "1h30m"; anything else is given back for the caller to refuse."""
+    if isinstance(value, bool):
+        raise ValueError("a duration is written like 90s, 10m or 1h30m")
     if isinstance(value, str):
         match = _DURATION.fullmatch(value.strip())
         if match and any(match.groups()):
@@ -19,13 +21,16 @@ def parse_duration(value: object) -> object:
     return value
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
     """A frozen table that refuses keys it doesn't know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+Fidelity = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Sampler(Section):
@@ -40,8 +45,15 @@ class Pruning(Section):
     name: Literal["asha", "hyperband", "median", "none"] = "asha"
     variant: Literal["promote", "stop"] = "promote"
     reduction_factor: Annotated[int, Field(ge=2)] = 4  # of asha and hyperband
-    min_fidelity: Annotated[float, Field(gt=0)] = 1.0
-    max_fidelity: Annotated[float, Field(gt=0)] | None = None  # a trial that reaches it is complete
+    min_fidelity: Fidelity | None = None  # the first rung; a third of an epoch, or a function's first report
+    max_fidelity: Fidelity | None = None  # a trial that reaches it is complete
+
+    @model_validator(mode="after")
+    def _rungs_below_the_end(self) -> Self:
+        first, full = self.min_fidelity, self.max_fidelity
+        if first is not None and full is not None and first > full:
+            raise ValueError(f"min_fidelity must be at most max_fidelity={full:g}, but got {first:g}")
+        return self
 
 
 class Resources(Section):

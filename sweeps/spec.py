@@ -24,6 +24,7 @@ from sweeps.sections import Duration, Pruning, Resources, Retries, Sampler, Sect
 
 LEARNING_RATE = "learning_rate"
 LARGEST_GRID = 100_000
+FIRST_RUNG, FIRST_REPORT = 1 / 3, 1.0  # epochs of a model, reports of a function
 IMAGINED_WORKERS = 4  # of a deterministic sweep that does not say how many
 _SAID_BY_DESIGN = ("space", "trials", "sampler", "start", "warm_start", "pruning", "selection")
 
@@ -161,10 +162,17 @@ class SweepSpec(Section):
         return self.space.walk(lambda name, p: changes.get(name, p.default))  # type: ignore[arg-type]
 
     def trial_config(self, params: Mapping[str, Any], seed: int) -> TrialConfig:
-        """The frozen configuration of one training run."""
-        return TrialConfig(
-            **{"threads": max(1, int(self.resources.cpus_per_trial)), **self.training, **params}, seed=seed
-        )
+        """The frozen configuration of one training run, which reports early where its first rung is."""
+        knobs: dict[str, Any] = {"threads": max(1, int(self.resources.cpus_per_trial))}
+        if self.pruning.name != "none" and self.min_fidelity < 1:
+            knobs["first_report"] = self.min_fidelity
+        return TrialConfig(**{**knobs, **self.training, **params}, seed=seed)
+
+    @property
+    def min_fidelity(self) -> float:
+        """The fidelity of the first rung."""
+        default = FIRST_REPORT if self.target else FIRST_RUNG
+        return default if self.pruning.min_fidelity is None else self.pruning.min_fidelity
 
     @property
     def max_fidelity(self) -> float | None:

@@ -6,6 +6,7 @@ and `lost` in turn.
 
 import hashlib
 import shutil
+import socket
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from study.measurement import Measurement
 from sweeps.errors import LedgerError, SweepError
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, next_work
-from sweeps.search.budgets import ended, limit, resting
+from sweeps.search.budgets import Limit, ended, limit, resting
 from sweeps.search.history import (
     HUNG,
     LOST,
@@ -30,7 +31,7 @@ from sweeps.search.history import (
     Trial,
     TrialKey,
 )
-from sweeps.search.pruning import decide
+from sweeps.search.pruning import decide, is_full
 from sweeps.search.ranges import FAILURE_NOTE, LOSS_NOTE, NOTE, OPTIMIZER, RangeKey
 from sweeps.search.selection import may_be_stored, selection_seed
 from sweeps.search.suggestion import suggest, trial_seed
@@ -38,6 +39,9 @@ from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 from sweeps.store.rows import dump_json
+
+_GAP = 10.0  # s between two looks at the workers, which come several times a second, after which the process slept
+_HEARTBEAT = 5.0  # s without a row after which one is written, where a budget of time is counted by rows
 
 Observer = Callable[[Stamp, Row], None]
 
@@ -65,7 +69,7 @@ class Driver:
         self.observe = observe
         self.clock = clock
         self._heard: dict[TrialKey | RangeKey, float] = {}  # when each worker last said a word
-        self._ends: dict[TrialKey | RangeKey, tuple[float, str]] = {}  # when a live trial must have stopped, and why
+        self._looked: float | None = None  # when `overdue` was last called
         self._killed: dict[TrialKey | RangeKey, str] = {}  # why a worker that will be lost was killed
 
     def record(self, row: Row) -> None:
@@ -88,8 +92,14 @@ class Driver:
 
     @property
     def resting(self) -> set[TrialKey]:
-        """The trials that may not go on yet, since their worker was lost a moment ago."""
-        return resting(self.spec, self.history, self.clock())
+        """The trials that may not go on yet, since a moment ago they lost their worker or raised.
+
+        Not where a budget has ended: then they rest no more, and are cut.
+        """
+        now = self.clock()
+        over = ended(self.spec, self.history, now)
+        found = resting(self.spec, self.history, now)
+        return {key for key in found if not (over.sweep if key.replicate else over.search)}
 
     def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
         """What a free slot does now; the ask or promotion behind it is committed when this returns."""
@@ -111,8 +121,7 @@ class Driver:
                     seed = selection_seed(self.spec, key.replicate)
                     self.record(Asked(key, params, seed, self.history.last.seq))
                 case GoOn(key, row):
-                    if row is not None:
-                        self.record(row)
+                    self.record(row)
                     self._settle(self.history.trials[key])
                 case Record(row):
                     self.record(row)
@@ -129,14 +138,10 @@ class Driver:
         """The leg of a trial or range test, which a worker holds from now on."""
         self.live.add(key)
         self.heard(key)
-        self._ends.pop(key, None)
         if isinstance(key, RangeKey):
             return RangeLeg(self.spec.name, key, self.folder.log(key.label))
         trial = self.history.trials[key]
         now = self.clock()
-        nearest = limit(self.spec, self.history, trial, now, len(self.live))
-        if nearest is not None:
-            self._ends[key] = now + nearest.patience, nearest.name
         return Leg(
             sweep=self.spec.name,
             key=key,
@@ -147,7 +152,8 @@ class Driver:
             log=self.folder.log(key.label),
             plan=self.history.plan(key),
             handed_out=now,
-            limit=nearest,
+            host=socket.gethostname(),
+            limit=self._limit(key, now),
         )
 
     def heard(self, key: TrialKey | RangeKey) -> None:
@@ -231,9 +237,7 @@ class Driver:
         """Take all pruning decisions that are due; at full fidelity the trial is complete."""
         while (decision := decide(self.spec, self.history, trial)) is not None:
             self.record(decision)
-        full = self.spec.max_fidelity
-        is_full = full is not None and trial.last is not None and trial.last.fidelity >= full
-        if trial.state == "running" and self.spec.target and is_full:
+        if trial.state == "running" and trial.last is not None and is_full(self.spec, trial.last):
             self.record(Moved(trial.key, "complete", "full fidelity"))
 
     def _ended(self, trial: Trial) -> None:
@@ -257,17 +261,38 @@ class Driver:
         leg has ended and it has not stopped in the time that is left to it for that.
         """
         now = self.clock()
-        late = {key: name for key, (end, name) in self._ends.items() if key in self.live and now > end}
-        silent = {key for key in self.live if now - self._heard[key] > self.spec.retries.report_timeout}
-        self._killed |= late | dict.fromkeys(silent, HUNG)
-        return late | dict.fromkeys(silent, HUNG)
+        self._pass(now)
+        silent = [key for key in self.live if now - self._heard[key] > self.spec.retries.report_timeout]
+        limits = {key: self._limit(key, now) for key in self.live if isinstance(key, TrialKey)}
+        late = {key: nearest.name for key, nearest in limits.items() if nearest is not None and nearest.patience < 0}
+        found = dict.fromkeys(silent, HUNG) | late
+        self._killed |= found
+        return found
+
+    def _limit(self, key: TrialKey, now: float) -> Limit | None:
+        sessions = list(self.history.noted("session"))
+        slots = sessions[-1].body.get("slots", 0) if sessions else 0
+        return limit(self.spec, self.history, self.history.trials[key], now, max(slots, len(self.live), 1))
+
+    def _pass(self, now: float) -> None:
+        """Note that time has passed: while this process stood still, no worker could be heard."""
+        stood_still = now - self._looked if self._looked is not None and now - self._looked > _GAP else 0.0
+        self._looked = now
+        self._heard = {key: heard + stood_still for key, heard in self._heard.items()}
+        if self._counts_time and now - self.history.until > _HEARTBEAT:
+            self.record(Noted("alive", {}))
+
+    @property
+    def _counts_time(self) -> bool:
+        """Whether a kill must not make time uncounted that has passed since the last row."""
+        return any(limit is not None for limit in (self.spec.time, self.spec.device_hours, self.spec.trial_time))
 
     def lost(self, key: TrialKey | RangeKey, reason: str) -> None:
         """The worker of a live trial died: the trial goes on elsewhere, or fails if that happens too often."""
         self.live.discard(key)
         why = self._killed.pop(key, LOST)
         if isinstance(key, RangeKey):
-            self._lost_range_test(key, reason)
+            self._lost_range_test(key, why if why == HUNG else reason)
             return
         trial, most = self.history.trials[key], self.spec.retries.lost
         if trial.state != "running":
@@ -277,8 +302,13 @@ class Driver:
             return
         if why == HUNG:
             reason = f"no word from its worker for {self.spec.retries.report_timeout:g} s"
-        if trial.losses < most:
+        if trial.losses < most or self.spec.deterministic:
             self.record(Moved(key, "running", why, reason))
+            if trial.losses > most:  # to fail it now would be decided by the clock
+                raise SweepError(
+                    f"the worker of trial {key.label} was lost {trial.losses} times ({reason}), without which a "
+                    f"deterministic sweep can't go on: mend the cause, then `sweeps resume {self.spec.name}`"
+                )
         else:
             what = "hung" if why == HUNG else "was lost"
             self.record(Moved(key, "failed", f"its worker {what}, {most + 1} in all", reason))

@@ -26,16 +26,18 @@ def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Generator[Mes
     """
     try:
         run, unreported, notes = _begin(leg, begin)
+        if run.resumable:
+            _keep(leg, unreported)
         for measurement in unreported:
             yield Message("measured", measurement, run.environment, run.plan, notes=notes)
             notes = ()
-        for measurement in run.measurements(lambda: leg.is_over):
-            unreported.append(measurement)
-            _save(run, leg, unreported)
+        is_over = leg.clock()
+        for measurement in run.measurements(is_over):
+            _save(run, leg, [measurement])
             yield Message("measured", measurement, run.environment, run.plan, notes=notes)
             notes = ()
         if run.interrupted:
-            _save(run, leg, unreported)
+            _save(run, leg, [])
             yield Message("cut", reason=leg.limit.name if leg.limit else "", notes=notes)
         else:
             yield Message("ended", notes=notes)
@@ -49,12 +51,25 @@ class _UnsavedError(Exception):
     """A checkpoint could not be written: the disk is at fault, and not the trial."""
 
 
-def _save(run: Run, leg: Leg, unreported: list[Measurement]) -> None:
+def _keep(leg: Leg, unreported: list[Measurement]) -> None:
+    """Begin the file of what a checkpoint is ahead of the ledger by, a line a measurement."""
+    try:
+        with replacing(leg.unreported) as temporary:
+            temporary.write_text("".join(_line(measurement) for measurement in unreported))
+    except OSError as error:
+        raise _UnsavedError(error.strerror) from error
+
+
+def _line(measurement: Measurement) -> str:
+    return dump_json(asdict(measurement)) + "\n"
+
+
+def _save(run: Run, leg: Leg, made: list[Measurement]) -> None:
     """The measurements first: a checkpoint must never be ahead of them."""
     try:
         if run.resumable:
-            with replacing(leg.unreported) as temporary:
-                temporary.write_text(dump_json([asdict(measurement) for measurement in unreported]))
+            with leg.unreported.open("a") as file:
+                file.writelines(_line(measurement) for measurement in made)
         run.save(leg.checkpoint)
     except (OSError, RuntimeError) as error:  # torch words a full disk as a RuntimeError
         raise _UnsavedError(" ".join(str(error).split())) from error
@@ -97,7 +112,9 @@ def _unreported(leg: Leg, run: Run) -> list[Measurement]:
     """The measurements between the ledger's last and the checkpoint's."""
     if run.last is None or run.last.report <= leg.known:
         return []
-    kept = [Measurement(**fields) for fields in load_json(leg.unreported.read_text())]
+    lines = leg.unreported.read_text().splitlines(keepends=True)
+    # A kill may have cut the last line, whose checkpoint then was not written either.
+    kept = [Measurement(**load_json(line)) for line in lines if line.endswith("\n")]
     found = [measurement for measurement in kept if leg.known < measurement.report <= run.last.report]
     if [measurement.report for measurement in found] != list(range(leg.known + 1, run.last.report + 1)):
         raise ValueError(f"its reports from {leg.known + 1} to {run.last.report} are not all there")

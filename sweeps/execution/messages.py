@@ -1,7 +1,8 @@
 """What the driver tells a worker (a leg) and what the worker answers (messages), and who gives and takes them."""
 
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -25,18 +26,25 @@ class Leg:
     checkpoint: Path
     log: Path
     plan: Mapping[str, Any] | None = None  # the recorded horizon of a wall-clock trial that goes on
-    handed_out: float = 0.0  # seconds since the epoch
+    handed_out: float = 0.0  # seconds since the epoch, by the clock of
+    host: str = ""  # the driver's
     limit: Limit | None = None  # a budget: when nothing is left of it the worker saves and reports `cut`
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the budget is used up by now."""
-        return self.limit is not None and time.time() >= self.handed_out + self.limit.left
+    def clock(self) -> Callable[[], bool]:
+        """Starts the leg's time in this process; gives what says whether its budget is used up.
+
+        What has passed since it was handed out counts, such as a worker's start, where driver and worker share a clock.
+        """
+        if self.limit is None:
+            return lambda: False
+        waited = time.time() - self.handed_out if self.host == socket.gethostname() else 0.0
+        end = time.monotonic() + self.limit.left - max(waited, 0.0)
+        return lambda: time.monotonic() >= end
 
     @property
     def unreported(self) -> Path:
         """Where the reports are kept that the checkpoint is ahead of the ledger by."""
-        return self.checkpoint.with_name("unreported.json")
+        return self.checkpoint.with_name("unreported.jsonl")
 
     @property
     def title(self) -> str:

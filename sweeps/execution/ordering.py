@@ -13,7 +13,7 @@ from typing import Literal
 from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.search.history import Trial, TrialKey
-from sweeps.search.pruning import is_undecided
+from sweeps.search.pruning import is_full, is_undecided
 from sweeps.search.ranges import RangeKey, due
 from sweeps.spec import SweepSpec
 
@@ -82,10 +82,13 @@ class InOrder:
         return self._early.get(trial.key) or None
 
     def _can_be_decided(self, trial: Trial) -> bool:
-        """Whether what waits of a trial may be followed by a decision: then its worker must not train on."""
-        waiting = self._waiting(trial) or ()
+        """Whether what waits of a trial may halt or end it: then its worker must not train on."""
+        spec, waiting = self._driver.spec, self._waiting(trial) or ()
         reports = [message.measurement for message in waiting if message.measurement is not None]
-        return any(is_undecided(self._driver.spec, trial, report) for report in reports)
+        return any(
+            spec.metric not in report.values or is_full(spec, report) or is_undecided(spec, trial, report)
+            for report in reports
+        )
 
     def _advance(self) -> None:
         """Fill the imagined workers and take what waits, as long as the report that is due first is there."""

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from sweeps.search.budgets import Ended, may_go_on
-from sweeps.search.history import Decided, History, Moved, Trial, TrialKey
+from sweeps.search.history import RESUMED, Decided, History, Moved, Trial, TrialKey
 from sweeps.search.pruning import promotion
 from sweeps.search.ranges import RangeKey, due
 from sweeps.search.selection import BASELINE, candidates, wanted
@@ -39,10 +39,10 @@ class Replicate:
 
 @dataclass(frozen=True)
 class GoOn:
-    """A trial that goes on; `row` is committed first (None where the ledger says already that it runs)."""
+    """A trial that goes on; `row` is committed first."""
 
     key: TrialKey
-    row: Decided | Moved | None
+    row: Decided | Moved
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ def _next_trial(spec: SweepSpec, history: History, live: Collection[TrialKey], e
 def _next_in_search(spec: SweepSpec, history: History, idle: list[Trial]) -> Work | None:
     for trial in idle:
         if trial.state == "running":
-            return GoOn(trial.key, None)
+            return GoOn(trial.key, Moved(trial.key, "running", RESUMED))
     for trial in idle:
         if trial.state == "cut" and may_go_on(spec, trial):
-            return GoOn(trial.key, Moved(trial.key, "running", "resumed"))
+            return GoOn(trial.key, Moved(trial.key, "running", RESUMED))
     promoted = promotion(spec, history)
     if promoted is not None:
         return GoOn(promoted.key, promoted)
@@ -113,7 +113,7 @@ def _next_replicate(history: History, live: Collection[TrialKey], keys: list[Tri
         if trial is None:
             return Replicate(key)
         if trial.state in ("running", "cut") and key not in live:
-            return GoOn(key, None if trial.state == "running" else Moved(key, "running", "resumed"))
+            return GoOn(key, Moved(key, "running", RESUMED))
     return None
 
 

@@ -5,13 +5,14 @@
     device_hours   of GPUs where a trial has a share of one, else of CPUs, for as long as trials hold workers
     trial_time     wall-clock for which one trial of the search may hold workers, s
 
-Of `time` and `device_hours` a share is held back from the search for the selection.
+Of `time` and `device_hours` a share is held back from the search for the selection; of what a sweep is given later, a
+share of all that is left then.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sweeps.search.history import HUNG, LOST, RETRIED, History, Trial, TrialKey
+from sweeps.search.history import History, Trial, TrialKey
 from sweeps.spec import SweepSpec
 
 TIME, DEVICE_HOURS, TRIAL_TIME = "time", "device_hours", "trial_time"
@@ -43,11 +44,13 @@ class Ended:
 
 
 def _limits(spec: SweepSpec, history: History, now: float, share: float, workers: int) -> Iterator[Limit]:
+    spent, occupied = history.extended_at
     if spec.time is not None:
-        yield Limit(TIME, spec.time * share - history.elapsed(now), spec.time)
+        yield Limit(TIME, spent + (spec.time - spent) * share - history.elapsed(now), spec.time)
     if spec.device_hours is not None:
         seconds = spec.device_hours * 3600 / spec.devices  # for which trials may hold workers
-        yield Limit(DEVICE_HOURS, (seconds * share - history.occupied(now)) / workers, seconds / workers)
+        left = occupied + (seconds - occupied) * share - history.occupied(now)
+        yield Limit(DEVICE_HOURS, left / workers, seconds / workers)
 
 
 def ended(spec: SweepSpec, history: History, now: float) -> Ended:
@@ -78,6 +81,5 @@ def resting(spec: SweepSpec, history: History, now: float) -> set[TrialKey]:
     return {
         trial.key
         for trial in history.running
-        if trial.reason in (LOST, HUNG, RETRIED)
-        and now < trial.halted + spec.retries.wait * 2 ** (trial.losses + trial.errors - 1)
+        if trial.needs_worker and now < trial.halted + spec.retries.wait * 2 ** (trial.losses + trial.errors - 1)
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 from search_spaces import SearchSpace, SpaceError
 from study.measurement import Measurement
-from sweeps.search.history import DIVERGED, Decided, History, Noted, Stamp, Trial, TrialKey
+from sweeps.search.history import DIVERGED, Decided, History, Noted, Stamp, State, Trial, TrialKey
 from sweeps.spec import SweepSpec
 
 NOTE = "warm_start"
@@ -22,7 +22,7 @@ class Earlier:
     reports: tuple[tuple[float, float], ...]
 
 
-def warm_start_note(space: SearchSpace, source: str, found: Iterable[Earlier]) -> Noted:
+def warm_start_note(space: SearchSpace, place: str, source: str, found: Iterable[Earlier]) -> Noted:
     """The row that keeps those trials which lie in the space, and says how many do not, and why the first.
 
     A narrower space thus takes what of a coarser one lies in it.
@@ -42,8 +42,8 @@ def warm_start_note(space: SearchSpace, source: str, found: Iterable[Earlier]) -
                     "reports": [list(report) for report in trial.reports],
                 }
             )
-    body = {"source": source, "trials": kept, "left_out": len(left_out), "why": left_out[0] if left_out else ""}
-    return Noted(NOTE, body)
+    rest = {"left_out": len(left_out), "why": left_out[0] if left_out else ""}
+    return Noted(NOTE, {"place": place, "source": source, "trials": kept, **rest})
 
 
 def earlier_trials(spec: SweepSpec, history: History) -> list[Trial]:
@@ -53,7 +53,11 @@ def earlier_trials(spec: SweepSpec, history: History) -> list[Trial]:
 
 def _trial(spec: SweepSpec, kept: Mapping[str, Any]) -> Trial:
     key = TrialKey(-1)  # it has no number in this sweep
-    trial = Trial(key, kept["params"], 0, Stamp(0, 0.0), 0, state=kept["state"], ended=0.0)
+    reached, full = max((fidelity for fidelity, _ in kept["reports"]), default=0.0), spec.max_fidelity
+    # What was complete there may be a part of the way here.
+    is_short = kept["state"] == "complete" and full is not None and reached < full
+    state: State = "paused" if is_short else kept["state"]
+    trial = Trial(key, kept["params"], 0, Stamp(0, 0.0), 0, state=state, ended=0.0)
     trial.measurements += [
         Measurement(report, report, fidelity, 0.0, {spec.metric: value})
         for report, (fidelity, value) in enumerate(kept["reports"], start=1)

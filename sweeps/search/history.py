@@ -15,7 +15,8 @@ State = Literal["running", "paused", "cut", "pruned", "complete", "failed"]
 Verdict = Literal["continue", "pause", "promote", "stop"]
 
 EXTENDED = "extended"  # the kind of note that gives a sweep more trials or time; written between sessions
-LOST, HUNG, RETRIED = "lost", "hung", "retried"  # reasons for which a running trial goes on in another worker
+LOST, HUNG, RETRIED = "lost", "hung", "retried"  # reasons for which a running trial needs another worker
+RESUMED = "resumed"  # the reason with which it gets one
 DIVERGED = -1  # the rung number of the decision that ends a trial whose metric is not finite
 
 
@@ -125,6 +126,11 @@ class Trial:
         return self.measurements[-1] if self.measurements else None
 
     @property
+    def needs_worker(self) -> bool:
+        """Whether it runs and lost its worker, or raised and is tried again."""
+        return self.state == "running" and self.reason in (LOST, HUNG, RETRIED)
+
+    @property
     def diverged(self) -> bool:
         """Whether it was ended because a value was not finite."""
         return DIVERGED in self.decided
@@ -157,6 +163,8 @@ class History:
         self._session: float | None = None
         self._worked = 0.0  # time of the last row that a session wrote
         self._running: dict[TrialKey, Trial] = {}
+        self._held: dict[TrialKey, Trial] = {}  # those of the running that have a worker
+        self.extended_at = (0.0, 0.0)  # `elapsed` and `occupied` when the budgets were last enlarged, s
         self.turn = 0  # how far a deterministic sweep has come, in reports
         for stamp, row in rows:
             self.apply(stamp, row)
@@ -190,15 +198,17 @@ class History:
         self._worked = stamp.time
 
     def _keep_if_running(self, trial: Trial) -> None:
-        if trial.state == "running":
-            self._running[trial.key] = trial
-        else:
-            self._running.pop(trial.key, None)
+        is_running = trial.state == "running"
+        for kept, belongs in ((self._running, is_running), (self._held, is_running and not trial.needs_worker)):
+            if belongs:
+                kept[trial.key] = trial
+            else:
+                kept.pop(trial.key, None)
 
     def _occupy(self, now: float) -> None:
         """Count the time since the last row of the session for every trial that is running."""
         if self._session is not None:
-            for trial in self._running.values():
+            for trial in self._held.values():
                 trial.occupied += now - self._worked
 
     def _move(self, stamp: Stamp, row: Moved) -> None:
@@ -228,6 +238,9 @@ class History:
             if self._session is not None:
                 self._spent += self._worked - self._session
             self._session = self._worked = stamp.time
+            self._held.clear()  # each trial has to be handed out again
+        if row.kind == EXTENDED:
+            self.extended_at = self.worked, self.occupied(self._worked)
 
     def elapsed(self, now: float) -> float:
         """Wall-clock that the sweep's sessions used, s; the time between them doesn't count."""
@@ -257,7 +270,7 @@ class History:
         """Wall-clock for which workers were held by all trials, or by one, s."""
         trials = list(self.trials.values()) if trial is None else [trial]
         since = now - self._worked if self._session is not None else 0.0
-        return sum(t.occupied + (since if t.state == "running" else 0.0) for t in trials)
+        return sum(t.occupied + (since if t.key in self._held else 0.0) for t in trials)
 
     def noted(self, kind: str) -> Iterator[Noted]:
         """The notes of a kind, in order."""

@@ -2,12 +2,13 @@
 
 Rung k lies at fidelity min_fidelity × reduction_factor^k, below the full fidelity. A trial's value at a rung is that of
 its first measurement at or past the rung's fidelity, so a report that skips rungs is decided at each of them, lowest
-first. What is compared at a rung, and how many go on:
+first; one that diverged before has no place there. What is compared at a rung, and how many go on:
 
     asha        all trials that reached it; the best 1/reduction_factor
     hyperband   those of the trial's bracket, which is drawn by its number; bracket b begins at rung b, the last has
                 none
-    median      all that reached it, the rungs at every multiple of min_fidelity; the better half, and at least 5
+    median      all that reached it, the rungs at every multiple of min_fidelity; the better half, and at least 5:
+                Vizier's rule, but with the values at the rung in place of averages over what was reported before
 
     promote     a trial goes on past a rung when it is among these (rounded down), else it pauses; whenever a slot is
                 free the best paused trial that has come to belong to them is promoted
@@ -69,14 +70,12 @@ def levels(spec: SweepSpec, number: int, reached: float) -> Iterator[tuple[int, 
 def _ladder(spec: SweepSpec, reached: float) -> Iterator[tuple[int, float]]:
     if spec.pruning.name == "none":
         return
-    rung, level = 0, spec.pruning.min_fidelity
+    rung, level = 0, spec.min_fidelity
     full = spec.max_fidelity
     while level <= reached + _TOLERANCE and (full is None or level < full - _TOLERANCE):
         yield rung, level
         rung += 1
-        level = spec.pruning.min_fidelity * (
-            rung + 1 if spec.pruning.name == "median" else spec.pruning.reduction_factor**rung
-        )
+        level = spec.min_fidelity * (rung + 1 if spec.pruning.name == "median" else spec.pruning.reduction_factor**rung)
 
 
 def _loss(spec: SweepSpec, measurement: Measurement) -> float:
@@ -138,6 +137,11 @@ def decide(spec: SweepSpec, history: History, trial: Trial) -> Decided | None:
 def _not_finite(spec: SweepSpec, measurement: Measurement) -> str | None:
     watched = (spec.metric, *(() if spec.target else LOSSES))
     return next((name for name in watched if not math.isfinite(measurement.values.get(name, 0.0))), None)
+
+
+def is_full(spec: SweepSpec, measurement: Measurement) -> bool:
+    """Whether a measurement of a function is its trial's last: the study's models end by themselves."""
+    return spec.target is not None and spec.max_fidelity is not None and measurement.fidelity >= spec.max_fidelity
 
 
 def is_undecided(spec: SweepSpec, trial: Trial, measurement: Measurement) -> bool:

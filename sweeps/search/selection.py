@@ -72,7 +72,7 @@ def wanted(spec: SweepSpec, numbers: list[int]) -> list[TrialKey]:
 def may_be_stored(spec: SweepSpec, trial: Trial) -> bool:
     """Whether the trial's model may yet be scored on the test set and stored as an experiment."""
     is_asked_for = spec.design.test if spec.design else trial.key.replicate == FINAL_REPLICATE
-    return is_asked_for and trial.state == "complete"
+    return is_asked_for and trial.state == "complete" and spec.target is None  # a function has no model to score
 
 
 def select(spec: SweepSpec, history: History, numbers: list[int]) -> Selection:

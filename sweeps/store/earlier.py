@@ -30,11 +30,12 @@ def read_warm_start(spec: SweepSpec, place: str, results: Path) -> Noted:
     except (OSError, pa.ArrowException) as error:
         raise SpecError(f"warm_start: the tables of {place!r} can't be read ({error}): name one that ended") from error
     theirs = parse_spec(tomllib.loads(trials.schema.metadata[b"spec"].decode()), f"warm_start: {place}")
-    for key in ("metric", "direction"):
-        if getattr(theirs, key) != getattr(spec, key):
-            what = f"{getattr(theirs, key)!r} and not {getattr(spec, key)!r}"
+    for key in ("metric", "direction", "target", "dataset"):
+        before, now = (s.training.get(key) if key == "dataset" else getattr(s, key) for s in (theirs, spec))
+        if before != now:
+            what = f"{before!r} and not {now!r}"
             raise SpecError(f"warm_start: the {key} of {place!r} is {what}: leave it out")
-    note = warm_start_note(spec.space, theirs.name, _earlier(spec, theirs, trials, measurements))
+    note = warm_start_note(spec.space, place, theirs.name, _earlier(spec, theirs, trials, measurements))
     if not note.body["trials"]:
         raise SpecError(f"warm_start: no trial of {place!r} lies in the space ({note.body['why'] or 'it has none'})")
     return note

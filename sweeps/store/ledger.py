@@ -134,7 +134,10 @@ class Ledger:
         """The spec that the sweep was started with; LedgerError if it doesn't fit its hash."""
         with _guard(self._place, "read"), self._connection.begin():
             row = self._connection.execute(sa.select(SWEEP.c.name, SWEEP.c.spec, SWEEP.c.spec_hash)).one()
-        spec = parse_spec(json.loads(row.spec), f"the ledger of {row.name}")
+        try:
+            spec = parse_spec(json.loads(row.spec), f"the ledger of {row.name}")
+        except json.JSONDecodeError as error:
+            raise _damaged(self._place, f"the stored spec is no JSON: {error}") from error
         if spec.hash != row.spec_hash:
             raise _damaged(self._place, "the stored spec doesn't fit its hash")
         return spec
@@ -231,8 +234,8 @@ class Ledger:
     def _row(self, table: sa.Table, values: Mapping[str, Any]) -> Row:
         try:
             return from_columns(table, values)
-        except ValueError as error:
-            raise _damaged(self._place, f"row {values['seq']} in {table.name} holds no JSON: {error}") from error
+        except (TypeError, ValueError) as error:
+            raise _damaged(self._place, f"row {values['seq']} in {table.name} can't be read: {error}") from error
 
     def history(self) -> History:
         """What follows from all rows; LedgerError if they don't fit each other."""
@@ -247,7 +250,10 @@ class Ledger:
         with _guard(self._place, "read"), self._connection.begin():
             chain = self._recorded_chain(0)
         for table, values in sorted(records, key=lambda item: item[1]["seq"]):
-            chain = link(chain, table, values)
+            try:
+                chain = link(chain, table, values)
+            except (TypeError, ValueError):
+                chain = ""  # a value of another kind than was written
             if values["digest_chain"] != chain:
                 trial = "" if values["number"] is None else f"trial {_label(values)}: "
                 return f"{trial}row {values['seq']}, in {table.name}, was changed after it was written"

@@ -57,7 +57,8 @@ def _records(place: Place) -> tuple[list[Record], list[str]]:
         try:
             with place.connect(read_only=True) as connection, connection.begin():
                 for record in connection.execute(sa.select(table)).mappings():
-                    records.append((table, dict(record)))
+                    if isinstance(record["seq"], int):
+                        records.append((table, dict(record)))
         except sa.exc.DatabaseError as error:
             unreadable.append(f"{table.name} can't be read to its end ({error.orig})")
     if len(unreadable) == len(ROWS) and not records:
@@ -71,7 +72,10 @@ def _spec(place: Place, folder: SweepFolder) -> tuple[SweepSpec, str]:
     try:
         with place.connect(read_only=True) as connection, connection.begin():
             stored = connection.execute(query).one()
-        return parse_spec(json.loads(stored.spec), f"the ledger {place}"), str(stored.spec_hash)
+        spec = parse_spec(json.loads(stored.spec), f"the ledger {place}")
+        if spec.hash != stored.spec_hash:
+            raise ValueError("the stored spec doesn't fit its hash")
+        return spec, spec.hash
     except (sa.exc.SQLAlchemyError, ValueError) as damage:
         try:
             spec = parse_spec(tomllib.loads(folder.spec.read_text("utf-8")), str(folder.spec))
@@ -87,12 +91,17 @@ def _sound(records: list[Record], first: str) -> tuple[list[tuple[Stamp, Row]], 
     for seq, (table, values) in enumerate(records, start=1):
         if values["seq"] != seq:
             return rows, f"row {seq} is missing"
-        chain = link(chain, table, values)
+        try:
+            chain = link(chain, table, values)
+            row = from_columns(table, values)
+        except (TypeError, ValueError) as error:  # a value of a kind that its column does not have
+            return rows, f"row {seq}, in {table.name}, can't be read ({error})"
         if values["digest_chain"] != chain:
             return rows, f"row {seq}, in {table.name}, was changed after it was written"
-        rows.append((Stamp(seq, values["time"]), from_columns(table, values)))
+        rows.append((Stamp(seq, values["time"]), row))
     return rows, ""
 
 
 def _line(table: sa.Table, values: dict[str, Any], sound: int) -> str:
-    return dump_json({"table": table.name, "sound": values["seq"] <= sound, **values}) + "\n"
+    shown = {name: value.hex() if isinstance(value, bytes) else value for name, value in values.items()}
+    return dump_json({"table": table.name, "sound": values["seq"] <= sound, **shown}) + "\n"

@@ -68,7 +68,12 @@ KNOBS: dict[str, tuple[dict[str, Any], Any]] = {
     "precision": ({"precision": "float32"}, "bfloat16"),
 }
 ELSEWHERE = {"dataset", "seconds"}  # tested below, with data and clocks of their own
-WITHOUT_EFFECT = {"reports_per_epoch", "device", "threads"}  # how a run is made; the last two are recorded with it
+WITHOUT_EFFECT = {
+    "reports_per_epoch",
+    "first_report",
+    "device",
+    "threads",
+}  # how a run is made; the last two are recorded with it
 
 
 def test_every_knob_is_in_one_of_these_tests() -> None:
@@ -170,6 +175,7 @@ def configs(draw: st.DrawFn, models: tuple[str, ...] = ("custom_cnn",)) -> Trial
         "precision": ("float32", "bfloat16"),
         "batch_size": (32, 50),
         "reports_per_epoch": (1, 2),
+        "first_report": (None, 0.5),
     }
     knobs |= {knob: draw(st.sampled_from(values)) for knob, values in choices.items()}
     return TrialConfig(**knobs, epochs=2, learning_rate=0.01, seed=draw(st.integers(0, 5)))

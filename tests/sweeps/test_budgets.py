@@ -64,9 +64,16 @@ def test_device_hours_count_the_time_for_which_trials_hold_workers() -> None:
 
 
 def test_the_time_between_sessions_is_nobodys() -> None:
-    history = history_of((0, START), (0, asked(A)), (10, report(A)), (500, START), (520, report(A, 2)))
+    history = history_of(
+        (0, START),
+        (0, asked(A)),
+        (10, report(A)),
+        (500, START),
+        (505, Moved(A, "running", "resumed")),
+        (520, report(A, 2)),
+    )
 
-    assert history.occupied(525) == 10 + 25
+    assert history.occupied(525) == 10 + 20  # from when it was handed out again
     assert history.elapsed(525) == 10 + 25
 
 
@@ -176,9 +183,10 @@ def test_a_worker_without_a_word_is_hung_and_its_trial_goes_on_in_another(folder
     driver = started(folder, clock, retries={"lost": 1, "wait": 1, "report_timeout": "1m"}, trials=1)
     for reason in ("running", "failed"):
         key = take(driver).key
-        clock.now += 59
-        assert driver.overdue() == {}
-        clock.now += 2
+        for _ in range(11):
+            clock.now += 5
+            assert driver.overdue() == {}
+        clock.now += 6
         assert driver.overdue() == {key: "hung"}
         driver.lost(key, "its actor died")
         assert driver.history.trials[key].state == reason
@@ -200,3 +208,55 @@ def test_a_worker_that_does_not_stop_when_time_is_over_is_killed_and_its_trial_i
 
     trial = driver.history.trials[key]
     assert (trial.state, trial.reason, trial.losses) == ("cut", "time", 0)
+
+
+def test_while_the_driver_sleeps_no_worker_is_taken_as_hung(folder: SweepFolder, clock: Clock) -> None:
+    driver = started(folder, clock, retries={"report_timeout": "1m"})
+    take(driver)
+    assert driver.overdue() == {}
+    clock.now += 8 * 3600
+
+    assert driver.overdue() == {}
+
+
+def test_a_trial_that_rests_is_cut_when_the_budget_ends(folder: SweepFolder, clock: Clock) -> None:
+    driver = started(folder, clock, time=100, retries={"wait": "10m"}, trials=2)
+    driver.receive(take(driver).key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 0.5}), {}))
+    key = take(driver).key
+    driver.lost(key, "its actor died")
+    clock.now += 61
+
+    assert take(driver).key == TrialKey(0, 1)
+    assert (driver.history.trials[key].state, driver.history.trials[key].reason) == ("cut", "time")
+
+
+def test_time_without_a_worker_is_charged_to_nobody(folder: SweepFolder, clock: Clock) -> None:
+    driver = started(folder, clock, trial_time=100)
+    key = take(driver).key
+    clock.now += 10
+    driver.lost(key, "its actor died")
+    clock.now += 500
+    take(driver)
+    clock.now += 20
+
+    assert driver.history.occupied(clock.now, driver.history.trials[key]) == 30
+
+
+def test_time_is_counted_though_every_session_is_killed_before_a_report(folder: SweepFolder, clock: Clock) -> None:
+    for _ in range(4):
+        driver = started(folder, clock, time=100)
+        for _ in range(10):
+            clock.now += 2
+            driver.overdue()
+        clock.now += 1000  # nobody drives
+
+    assert open_driver(folder, small_spec(time=100)).history.worked == pytest.approx(4 * 20, abs=4 * 6)
+
+
+def test_what_a_sweep_is_given_later_is_shared_between_search_and_selection() -> None:
+    rows = [(0, START), (100, Noted("outcome", {})), (500, Noted("extended", {"time": 60})), (500, START)]
+    history = history_of(*rows)
+
+    assert ended(small_spec(time=160), history, 500 + 35) == Ended()
+    assert ended(small_spec(time=160), history, 500 + 37) == Ended("time")
+    assert ended(small_spec(time=160), history, 500 + 61) == Ended("time", "time")

@@ -201,7 +201,7 @@ def test_what_learns_nothing_takes_no_warm_start() -> None:
 
 def test_a_diverged_earlier_trial_ranks_last() -> None:
     found = [Earlier({"x": 0.1, "kind": "a"}, "pruned", True, ((1.0, 0.0),))]
-    history = History([(Stamp(1, 0.0), warm_start_note(small_spec().space, "coarse", found))])
+    history = History([(Stamp(1, 0.0), warm_start_note(small_spec().space, "coarse", "coarse", found))])
     (seen,) = OptunaView(small_spec(), history).get_all_trials(0)
 
     assert (seen.state.name, seen.intermediate_values) == ("PRUNED", {})

@@ -2,11 +2,13 @@
 
 import math
 import tempfile
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 from memory_ledger import InMemoryLedger
 
@@ -14,10 +16,11 @@ from study.measurement import Measurement
 from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Leg, Message
 from sweeps.search.history import TrialKey
-from sweeps.spec import load_spec
+from sweeps.spec import FIRST_RUNG, load_spec
 from sweeps.store.folders import SweepFolder
 
 EPOCHS = 9
+Reports = Literal["epoch", "early", "thirds"]  # one an epoch; these and one after a third of the first; three an epoch
 
 
 class Ours:
@@ -32,7 +35,7 @@ class Ours:
             "metric": "value",
             "space": {"x": {"float": [0.0, 1.0]}},
             "sampler": {"name": "random"},
-            "pruning": {"max_fidelity": EPOCHS, **pruning},
+            "pruning": {"min_fidelity": FIRST_RUNG, "max_fidelity": EPOCHS, **pruning},
         }
         self._ledger = InMemoryLedger()
         folder = SweepFolder(Path(tempfile.gettempdir()), "pruning")
@@ -68,32 +71,33 @@ class _InTurn:
 
 
 class RayAsha(_InTurn):
-    """Ray Tune's ASHAScheduler, called as Tune's controller calls it."""
+    """Ray Tune's ASHAScheduler, called as Tune's controller calls it; it counts reports."""
 
-    def __init__(self, trials: int, order: int, **settings: Any) -> None:
+    def __init__(self, trials: int, order: int, *, reports: int = EPOCHS, **settings: Any) -> None:
         super().__init__(trials)
         from ray.tune.schedulers import ASHAScheduler
 
-        self._scheduler = ASHAScheduler(time_attr="epochs", metric="value", mode="max", max_t=EPOCHS, **settings)
+        self._scheduler = ASHAScheduler(metric="value", mode="max", max_t=reports, **settings)
         self._known: dict[int, Any] = {}
+        self._made: Counter[int] = Counter()
 
-    def _result(self, number: int, fidelity: float, value: float) -> tuple[Any, dict[str, float]]:
+    def report(self, now: float, number: int, fidelity: float, value: float) -> bool:
         if number not in self._known:
             self._known[number] = SimpleNamespace(trial_id=str(number), status="RUNNING", local_experiment_path="")
             self._scheduler.on_trial_add(None, self._known[number])
-        return self._known[number], {"epochs": fidelity, "value": value}
-
-    def report(self, now: float, number: int, fidelity: float, value: float) -> bool:
-        return bool(self._scheduler.on_trial_result(None, *self._result(number, fidelity, value)) == "CONTINUE")
+        self._made[number] += 1
+        result = {"training_iteration": self._made[number], "value": value}
+        return bool(self._scheduler.on_trial_result(None, self._known[number], result) == "CONTINUE")
 
     def end(self, now: float, number: int) -> None:
-        self._scheduler.on_trial_complete(None, self._known[number], {"epochs": EPOCHS, "value": 0.0})
+        result = {"training_iteration": self._made[number], "value": 0.0}
+        self._scheduler.on_trial_complete(None, self._known[number], result)
 
 
 class OptunaPruner(_InTurn):
-    """A pruner of Optuna's by ask, report and tell; steps are its whole numbers of reports."""
+    """A pruner of Optuna's by ask, report and tell; its steps are reports."""
 
-    def __init__(self, trials: int, order: int, *, pruner: str, steps_per_epoch: int = 1, **settings: Any) -> None:
+    def __init__(self, trials: int, order: int, *, pruner: str, **settings: Any) -> None:
         super().__init__(trials)
         import optuna
 
@@ -101,19 +105,20 @@ class OptunaPruner(_InTurn):
         made = getattr(optuna.pruners, pruner)(**settings)
         sampler = optuna.samplers.RandomSampler(seed=order)
         self._study = optuna.create_study(direction="maximize", pruner=made, sampler=sampler)
-        self._steps_per_epoch = steps_per_epoch
         self._known: dict[int, Any] = {}
+        self._made: Counter[int] = Counter()
         self._last: dict[int, float] = {}
 
     def report(self, now: float, number: int, fidelity: float, value: float) -> bool:
+        from optuna.trial import TrialState
+
         if number not in self._known:
             self._known[number] = self._study.ask()
         trial = self._known[number]
-        trial.report(value, round(fidelity * self._steps_per_epoch))
+        self._made[number] += 1
+        trial.report(value, self._made[number])
         self._last[number] = value
         if trial.should_prune():
-            from optuna.trial import TrialState
-
             self._study.tell(trial, state=TrialState.PRUNED)
             return False
         return True
@@ -128,18 +133,29 @@ class OptunaPruner(_InTurn):
             self._study.tell(self._known[number], value)
 
 
-REFERENCE = "ours: asha promote, factor 4, as it comes"
-ARMS: dict[str, Callable[..., Any]] = {
-    REFERENCE: Ours,
-    "ours: asha promote, factor 2": partial(Ours, reduction_factor=2),
-    "ours: asha promote, factor 3": partial(Ours, reduction_factor=3),
-    "ours: asha stop": partial(Ours, variant="stop"),
-    "ours: hyperband promote": partial(Ours, name="hyperband"),
-    "ours: median stop": partial(Ours, name="median", variant="stop"),
-    "no pruning": partial(Ours, name="none"),
-    "Ray ASHAScheduler, factor 4, as it comes": RayAsha,
-    "Ray ASHAScheduler, factor 3": partial(RayAsha, reduction_factor=3),
-    "Optuna MedianPruner, as it comes": partial(OptunaPruner, pruner="MedianPruner"),
-    "Optuna SuccessiveHalvingPruner, factor 4, as it comes": partial(OptunaPruner, pruner="SuccessiveHalvingPruner"),
-    "Optuna HyperbandPruner, as it comes": partial(OptunaPruner, pruner="HyperbandPruner"),
+@dataclass(frozen=True)
+class Arm:
+    """A pruner, and which of the recorded reports it is given."""
+
+    make: Callable[..., Any]
+    reports: Reports = "epoch"
+
+
+REFERENCE = "ours, as it comes"
+_THIRDS = partial(RayAsha, reports=3 * EPOCHS)
+ARMS = {
+    REFERENCE: Arm(Ours, "early"),
+    "ours: stop": Arm(partial(Ours, variant="stop"), "early"),
+    "ours: factor 3": Arm(partial(Ours, reduction_factor=3), "early"),
+    "ours: three reports an epoch": Arm(Ours, "thirds"),
+    "ours: first rung at one epoch": Arm(partial(Ours, min_fidelity=1.0)),
+    "ours: hyperband": Arm(partial(Ours, name="hyperband"), "early"),
+    "ours: median, stop": Arm(partial(Ours, name="median", variant="stop"), "early"),
+    "no pruning": Arm(partial(Ours, name="none")),
+    "Ray ASHAScheduler": Arm(RayAsha),
+    "Ray ASHAScheduler, three reports an epoch": Arm(_THIRDS, "thirds"),
+    "Optuna MedianPruner": Arm(partial(OptunaPruner, pruner="MedianPruner")),
+    "Optuna MedianPruner, three reports an epoch": Arm(partial(OptunaPruner, pruner="MedianPruner"), "thirds"),
+    "Optuna SuccessiveHalvingPruner": Arm(partial(OptunaPruner, pruner="SuccessiveHalvingPruner")),
+    "Optuna HyperbandPruner": Arm(partial(OptunaPruner, pruner="HyperbandPruner")),
 }

@@ -4,7 +4,7 @@ import math
 
 import pytest
 from pruner_arms import Ours
-from pruners import Curve, Told, simulate, time_until_close
+from pruners import Curve, Told, seen, simulate, time_until_close
 
 
 def curve(config: int, *values: float, seconds: float = 1.0) -> Curve:
@@ -26,7 +26,7 @@ def test_without_pruning_every_curve_is_told_whole_and_takes_its_time() -> None:
 
 
 def test_a_paused_trial_goes_on_where_it_was() -> None:
-    told, busy, _ = simulate(Ours(len(NINE), 0, reduction_factor=3), NINE, workers=1)
+    told, busy, _ = simulate(Ours(len(NINE), 0, min_fidelity=1.0, reduction_factor=3), NINE, workers=1)
     counts = [sum(report.number == number for report in told) for number in range(6)]
 
     assert counts == [1, 1, 3, 3, 9, 9]  # the later the better: the third is promoted first, the fifth to the end
@@ -45,3 +45,11 @@ def test_a_diverged_trial_is_never_recommended() -> None:
     curves, means = [curve(0, 0.5), curve(1, math.nan)], {0: 0.9, 1: -math.inf}
 
     assert time_until_close([Told(1.0, 1, math.nan), Told(2.0, 0, 0.5)], curves, means) == (2.0, 0.0)
+
+
+def test_an_arm_is_given_its_reports_and_pays_for_the_time_between() -> None:
+    thirds = Curve(0, tuple(map(float, range(1, 10))), tuple(place / 3 for place in range(1, 10)), (0.5,) * 9)
+
+    assert seen(thirds, "epoch").ends == (3.0, 6.0, 9.0)
+    assert seen(thirds, "early").ends == (1.0, 3.0, 6.0, 9.0)
+    assert seen(thirds, "thirds") == thirds

@@ -1,6 +1,7 @@
 """SearchSpace: named parameters with conditions, and the one walk beneath sampling, defaults and suggestion."""
 
 import difflib
+import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -157,6 +158,11 @@ class SearchSpace:
             yield self.walk(branch.choose)
             prefixes += branch.others
 
+    def typed(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """The same values with whole numbers made floats where the space has floats."""
+        floats = {name for name, p in self.parameters.items() if isinstance(p, Float | FloatBy | RangeTest)}
+        return {name: float(v) if name in floats and type(v) is int else v for name, v in params.items()}
+
     def in_order(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The same values in the order in which the space declares them: how people see them."""
         return {name: params[name] for name in self.parameters if name in params}
@@ -169,8 +175,10 @@ class SearchSpace:
         for name in self._order:  # type: ignore[attr-defined]
             is_active = self._is_active(name, params)
             parameter = self._given(name, params) if is_active else None
-            if isinstance(parameter, RangeTest):
-                continue  # what it will hold is not known yet
+            if isinstance(parameter, RangeTest):  # what it will hold is not known yet
+                if name in params and not _is_rate(params[name]):
+                    raise SpaceError(f"{name}: must be a number above 0, but got {params[name]!r}")
+                continue
             if parameter and name not in params:
                 raise SpaceError(f"{name}: is missing, and its conditions hold")
             if not is_active and name in params:
@@ -199,6 +207,10 @@ class _Branch:
             self.others += [[*self._chosen, other] for other in values[1:]]
         self._chosen.append(value)
         return value
+
+
+def _is_rate(value: object) -> bool:
+    return isinstance(value, float) and 0 < value < math.inf
 
 
 def hint(word: str, known: Iterable[str]) -> str:

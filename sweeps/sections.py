@@ -1,6 +1,7 @@
 """The frozen tables that a spec is made of, each with the rules among its own keys."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -31,6 +32,16 @@ class Section(BaseModel):
 
 
 Fidelity = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def by_name(value: object) -> object:
+    """A table that is written as its name alone."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def listed(value: object) -> object:
+    """A list of one that is written without its brackets."""
+    return [value] if isinstance(value, str | Mapping) else value
 
 
 class Sampler(Section):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from search_spaces import Choice, RangeTest, Scalar, SearchSpace, SpaceError, extend, parse, preset, to_table
@@ -20,7 +20,7 @@ from study.measurement import METRICS
 from sweeps.design import Cell, Design
 from sweeps.errors import SpecError
 from sweeps.names import check_name
-from sweeps.sections import Duration, Pruning, Resources, Retries, Sampler, Section, SelectionRule
+from sweeps.sections import Duration, Pruning, Resources, Retries, Sampler, Section, SelectionRule, by_name, listed
 
 LEARNING_RATE = "learning_rate"
 LARGEST_GRID = 100_000
@@ -38,7 +38,9 @@ class SweepSpec(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     trials: Annotated[int, Field(ge=1)]
     time: Duration | None = None  # wall-clock of the whole sweep, s
-    device_hours: Annotated[float, Field(gt=0)] | None = None  # of GPUs where a trial has one, else of CPUs
+    device_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = (
+        None  # of GPUs where a trial has one, else of CPUs
+    )
     trial_time: Duration | None = None  # wall-clock of one trial of the search, s
     concurrency: Annotated[int, Field(ge=1)] | None = None  # trials at a time; without it as many as fit
     deterministic: bool = False  # the same trials, decisions and winner at any timing
@@ -48,10 +50,12 @@ class SweepSpec(Section):
     training: dict[str, Any] = Field(default_factory=dict)  # knobs of a TrialConfig that don't vary
     space: SearchSpace
     design: Design | None = None  # planned cells instead of a search; it says what [space] and `trials` would
-    sampler: Sampler = Sampler()
-    start: tuple[dict[str, bool | int | float | str], ...] = ()  # tried first; what one leaves out has its default
-    warm_start: tuple[str, ...] = ()  # earlier sweeps that the sampler learns from: names, or folders with a '/'
-    pruning: Pruning = Pruning()
+    sampler: Annotated[Sampler, BeforeValidator(by_name)] = Sampler()
+    # Tried first; what a point leaves out has its default.
+    start: Annotated[tuple[dict[str, bool | int | float | str], ...], BeforeValidator(listed)] = ()
+    # Earlier sweeps that the sampler learns from: names, or folders with a '/'.
+    warm_start: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
+    pruning: Annotated[Pruning, BeforeValidator(by_name)] = Pruning()
     resources: Resources = Resources()
     retries: Retries = Retries()
     selection: SelectionRule = SelectionRule()
@@ -75,11 +79,13 @@ class SweepSpec(Section):
     def _rules_of_the_sampler(self) -> Self:
         for number, point in enumerate(self.start, start=1):
             try:
-                self.space.check({**self.starting_points[number], **point})
+                self.space.check({**self.starting_points[number], **self.space.typed(point)})
             except SpaceError as error:
                 raise ValueError(f"start: point {number}: {error}") from None
         if len(self.start) >= self.trials:
             raise ValueError(f"start lists {len(self.start)} points, so trials must be more, but got {self.trials}")
+        if twice := next((place for place in self.warm_start if self.warm_start.count(place) > 1), None):
+            raise ValueError(f"warm_start lists {twice!r} twice: keep one")
         name = self.sampler.name
         if self.warm_start and name not in ("tpe", "gp"):
             raise ValueError(f"warm_start: the sampler {name!r} learns from nothing: take tpe or gp, or leave it out")
@@ -148,7 +154,7 @@ class SweepSpec(Section):
         """What is tried before the sampler is asked: the baseline, then each point of `start`."""
         if self.design:
             return [self.baseline]
-        return [self.baseline, *(self.defaults_with(point) for point in self.start)]
+        return [self.baseline, *(self.defaults_with(self.space.typed(point)) for point in self.start)]
 
     @property
     def cautions(self) -> list[str]:

@@ -30,13 +30,13 @@ def warm_start_note(space: SearchSpace, place: str, source: str, found: Iterable
     kept, left_out = [], []
     for trial in found:
         try:
-            space.check(trial.params)
+            space.check(space.typed(trial.params))
         except SpaceError as error:
             left_out.append(str(error))
         else:
             kept.append(
                 {
-                    "params": dict(trial.params),
+                    "params": space.typed(trial.params),
                     "state": trial.state,
                     "diverged": trial.diverged,
                     "reports": [list(report) for report in trial.reports],

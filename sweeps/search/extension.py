@@ -1,5 +1,6 @@
 """A sweep whose budgets were enlarged: the spec as it stands, from the one it was started with."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,9 +33,9 @@ def _amount(key: str, given: str | float) -> float:
         amount: Any = parse_duration(given) if key in ("time", "trial_time") else given
     except ValueError as error:
         raise SpecError(f"{key}: {error}, but got {given!r}") from error
-    if key == "trials" and not (isinstance(amount, int) and amount >= 1):
+    if key == "trials" and not (type(amount) is int and amount >= 1):
         raise SpecError(f"trials: give a number of 1 or more, but got {given!r}")
-    if not amount > 0:
+    if not isinstance(amount, int | float) or not 0 < amount < math.inf:
         raise SpecError(f"{key}: must be more than 0, but got {given!r}")
     return float(amount) if key != "trials" else amount
 

@@ -23,6 +23,14 @@ def bowl_with_checkpoint(params, seed, checkpoint):
         yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report + noise, "checkpoint": {"report": report}}
 
 
+def bowl_without_end(params, seed):
+    """Reports for ever."""
+    report = 0
+    while True:
+        report += 1
+        yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report}
+
+
 def bowl_with_large_checkpoint(params, seed, checkpoint):
     """As that, and what it goes on from has 30 kB."""
     for row in bowl_with_checkpoint(params, seed, checkpoint):

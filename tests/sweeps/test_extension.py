@@ -1,5 +1,6 @@
 """Extending a sweep: it goes on as if it had been longer, and what it had left at a rung may be promoted."""
 
+import sqlite3
 import tomllib
 from pathlib import Path
 
@@ -105,6 +106,31 @@ def test_a_wrong_extension_is_one_line_and_changes_nothing(
     assert message in err
     assert err.count("\n") == 1
     assert Ledger.open(ledger, read_only=True).rows() == before
+
+
+def test_an_extension_that_the_spec_does_not_allow_is_not_recorded(call, tmp_path: Path) -> None:
+    grid = {"x": {"choice": [0.1, 0.2]}, "kind": {"choice": ["a", "b"]}}
+    folder = SweepFolder(tmp_path / "results", "bowl")
+    driver = open_driver(folder, small_spec(space=grid, sampler="grid", trials=3))
+    driver.start({})
+    code, _, err = call("resume", "bowl", "--trials", "+20")
+
+    assert code == 2
+    assert "there are 4 configurations in all, but got trials=23" in err
+    assert list(sweeps.load("bowl", results=folder.results).history.noted("extended")) == []
+
+
+def test_a_changed_ledger_is_not_gone_on_with(call, tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path / "results", "bowl")
+    driver = open_driver(folder, small_spec())
+    driver.start({})
+    Simulation(driver).run(stop=lambda: driver.history.last.seq > 20)
+    with sqlite3.connect(folder.ledger) as connection:
+        connection.execute("UPDATE measurements SET fidelity = 2 WHERE seq = (SELECT min(seq) FROM measurements)")
+    code, _, err = call("resume", "bowl")
+
+    assert code == 4
+    assert "in measurements, was changed after it was written): `sweeps export` saves the rest" in err
 
 
 def test_a_sweep_that_is_over_goes_on_with_more_trials(ray_with_gpus: Path, tmp_path: Path) -> None:

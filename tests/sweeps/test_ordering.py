@@ -1,5 +1,6 @@
 """Deterministic sweeps: the same spec gives the same trials, decisions and winner at any timing, through any kill."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation import Simulation, open_driver, rows_of, small_spec, told
 
-from sweeps.errors import SpecError
+from sweeps.errors import SpecError, SweepError
+from sweeps.execution.messages import Leg
 from sweeps.execution.ordering import InOrder
 from sweeps.search.history import Row
 from sweeps.search.verification import verify
@@ -17,7 +19,7 @@ from sweeps.store.folders import SweepFolder
 
 
 def spec_of(**changes: Any) -> SweepSpec:
-    return small_spec(deterministic=True, retries={"wait": 1e-9}, **changes)
+    return small_spec(deterministic=True, retries={"wait": 1e-9, "lost": 99}, **changes)
 
 
 def run(
@@ -108,3 +110,26 @@ def test_what_a_clock_ends_is_refused(changes: dict[str, Any], key: str) -> None
 def test_the_wall_clock_protocol_is_refused(table: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match=r"deterministic: .*: leave (training|design).seconds out"):
         load_spec({"name": "d", "deterministic": True, **table})
+
+
+def test_a_function_that_never_ends_by_itself_is_ended_at_its_full_fidelity(folder: SweepFolder) -> None:
+    driver = open_driver(folder, spec_of(target="functions:bowl_without_end", trials=6))
+    driver.start({})
+    Simulation(InOrder(driver), slots=1).run(stop=lambda: driver.history.last.seq > 1000)
+
+    assert driver.history.last.seq < 1000
+    assert not driver.history.running
+
+
+def test_a_trial_that_is_lost_too_often_ends_the_session_and_not_the_trial(folder: SweepFolder) -> None:
+    spec = small_spec(deterministic=True, retries={"wait": 1e-9, "lost": 1})
+    driver = open_driver(folder, spec)
+    driver.start({})
+    order = InOrder(driver)
+    for _ in range(2):
+        leg = order.next_leg()
+        assert isinstance(leg, Leg)
+        with pytest.raises(SweepError, match="without which a deterministic sweep can't go on") if _ else nullcontext():
+            order.lost(leg.key, "died")
+
+    assert driver.history.trials[leg.key].state == "running"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from simulation import Simulation, open_driver, rows_of, small_spec
 
@@ -111,6 +112,26 @@ def test_a_lost_spec_is_taken_from_the_sweeps_folder(finished: SweepFolder, tmp_
 
 def rows_of_file(place: Path) -> list[dict[str, object]]:
     return lines(place / "saved")
+
+
+def test_a_spec_that_was_changed_is_not_taken_for_the_sweeps(finished: SweepFolder, tmp_path: Path) -> None:
+    with sqlite3.connect(finished.ledger) as connection:
+        connection.execute("UPDATE sweep SET spec = replace(spec, '9', '8')")
+
+    sweeps.export("bowl", tmp_path / "saved", results=finished.results)
+    stored = pq.read_schema(tmp_path / "saved" / "trials.parquet").metadata[b"spec"].decode()
+    assert stored == small_spec().to_toml()
+
+
+@pytest.mark.parametrize("value", ["x'00ff'", "'text'"])
+def test_a_value_of_another_kind_is_damage(finished: SweepFolder, tmp_path: Path, value: str) -> None:
+    with sqlite3.connect(finished.ledger) as connection:
+        last = "(SELECT max(seq) FROM measurements)"
+        connection.execute(f"UPDATE measurements SET fidelity = {value} WHERE seq = {last}")
+
+    saved = sweeps.export("bowl", tmp_path / "saved", results=finished.results)
+    assert "in measurements, can't be read" in saved.damage
+    assert "in measurements, was changed" in str(sweeps.verify("bowl", results=finished.results).difference)
 
 
 def test_where_nothing_can_be_read_that_is_one_line(finished: SweepFolder, tmp_path: Path) -> None:

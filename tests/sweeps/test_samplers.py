@@ -17,7 +17,7 @@ from sweeps.search.optuna_view import OptunaView
 from sweeps.search.samplers import grid_points, sobol_point
 from sweeps.search.suggestion import suggest
 from sweeps.search.verification import verify
-from sweeps.spec import SweepSpec
+from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.earlier import read_warm_start
 from sweeps.store.export import write_tables
 from sweeps.store.folders import SweepFolder
@@ -129,6 +129,19 @@ def test_a_wrong_starting_point_is_refused(start: list[dict[str, Scalar]], messa
         small_spec(start=start)
 
 
+def test_a_starting_point_may_be_written_as_people_write_numbers() -> None:
+    spec = small_spec(start={"x": 1}, sampler="random")
+
+    assert suggest(spec, History(), 1) == {"x": 1.0, "kind": "a"}
+    assert spec.sampler.name == "random"
+
+
+def test_a_starting_point_for_a_rate_that_is_measured_must_be_a_rate() -> None:
+    space = {"optimizer": {"choice": ["sgd", "adam"]}, "learning_rate": {"range_test": True}}
+    with pytest.raises(SpecError, match="start: point 1: learning_rate: must be a number above 0, but got -5.0"):
+        load_spec({"name": "m", "trials": 3, "space": space, "start": [{"learning_rate": -5.0}]})
+
+
 def test_gp_beside_pruning_says_what_it_loses() -> None:
     assert "gp learns only from trials that come to full fidelity" in small_spec(sampler={"name": "gp"}).cautions[0]
     assert small_spec(sampler={"name": "gp"}, pruning={"name": "none"}).cautions == []
@@ -183,6 +196,7 @@ def test_a_warm_start_changes_what_is_suggested_first(tmp_path: Path) -> None:
         ({}, "nowhere", "warm_start: the tables of 'nowhere' can't be read"),
         ({"metric": "other"}, "coarse", "warm_start: the metric of 'coarse' is 'loss' and not 'other'"),
         ({"direction": "maximize"}, "coarse", "the direction of 'coarse' is 'minimize' and not 'maximize'"),
+        ({"target": "functions:bowl"}, "coarse", "the target of 'coarse' is 'functions:bowl_with_checkpoint' and not"),
         ({"space": {"x": {"float": [5.0, 6.0]}}}, "coarse", "no trial of 'coarse' lies in the space .*no parameter"),
     ],
 )
@@ -197,6 +211,13 @@ def test_an_earlier_sweep_that_teaches_nothing_is_refused(
 def test_what_learns_nothing_takes_no_warm_start() -> None:
     with pytest.raises(SpecError, match="warm_start: the sampler 'qmc' learns from nothing"):
         small_spec(sampler={"name": "qmc"}, warm_start=["coarse"])
+
+
+def test_what_was_complete_at_a_lower_fidelity_is_a_part_of_the_way_here() -> None:
+    found = [Earlier({"x": 0.1, "kind": "a"}, "complete", False, ((3.0, 0.5),))]
+    history = History([(Stamp(1, 0.0), warm_start_note(small_spec().space, "coarse", "coarse", found))])
+
+    assert [trial.state.name for trial in OptunaView(small_spec(), history).get_all_trials(0)] == ["PRUNED"]
 
 
 def test_a_diverged_earlier_trial_ranks_last() -> None:

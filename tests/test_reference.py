@@ -1,6 +1,7 @@
 """What is published: the numbers that a page tells are those of the tables beside it."""
 
 import re
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -110,3 +111,31 @@ def test_the_small_cnn_is_where_it_should_be() -> None:
 
     assert cells.loc["custom_cnn", "test_accuracy"] >= 0.992
     assert (cells["n"] >= 3).all()
+
+
+def test_what_pruners_need_is_told_as_it_came_out() -> None:
+    sys.path.insert(0, str(REFERENCE.parents[1] / "tests/benchmarks"))
+    from pruners import ratios
+
+    told = {row["pruner"]: row for row in rows("pruner")}
+    for column, name in (("400 configurations", "pruners"), ("eight tasks", "pruners_by_task")):
+        found = ratios(pd.read_parquet(REFERENCE / f"curves/{name}.parquet"))
+        assert list(told) == list(found.index)
+        for arm, row in told.items():
+            ratio, low, high = found.loc[arm, ["ratio", "low", "high"]]
+            expected = "1" if ratio == 1 else f"{ratio:.2f} [{low:.2f}, {high:.2f}]"
+            assert row[column] == expected, (arm, column)
+
+
+def test_the_recorded_curves_are_as_many_as_it_says() -> None:
+    curves = pd.read_parquet(REFERENCE / "curves/learning_curves.parquet")
+    runs = curves.groupby(["config", "replicate"])["report"].max()
+
+    assert (len(runs), set(runs), curves["config"].nunique()) == (800, {27}, 400)
+
+
+def test_the_defaults_told_in_the_readme_are_those_of_the_benchmarks() -> None:
+    text = " ".join((REFERENCE.parents[1] / "README.md").read_text("utf-8").split())
+    for row in rows("pruner"):
+        if row["pruner"] in ("Ray ASHAScheduler", "Optuna MedianPruner"):
+            assert row["eight tasks"].replace("[", "(").replace("]", ")").replace(", ", " to ") in text

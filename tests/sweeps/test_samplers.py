@@ -138,7 +138,7 @@ def test_a_starting_point_may_be_written_as_people_write_numbers() -> None:
 
 def test_a_starting_point_for_a_rate_that_is_measured_must_be_a_rate() -> None:
     space = {"optimizer": {"choice": ["sgd", "adam"]}, "learning_rate": {"range_test": True}}
-    with pytest.raises(SpecError, match="start: point 1: learning_rate: must be a number above 0, but got -5.0"):
+    with pytest.raises(SpecError, match=r"start: point 1: learning_rate: must be a number above 0, but got -5.0"):
         load_spec({"name": "m", "trials": 3, "space": space, "start": [{"learning_rate": -5.0}]})
 
 

@@ -3,11 +3,11 @@
 import math
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, Literal
 
 from memory_ledger import InMemoryLedger
@@ -15,6 +15,7 @@ from memory_ledger import InMemoryLedger
 from study.measurement import Measurement
 from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Leg, Message
+from sweeps.execution.ordering import InOrder
 from sweeps.search.history import TrialKey
 from sweeps.spec import FIRST_RUNG, load_spec
 from sweeps.store.folders import SweepFolder
@@ -26,7 +27,7 @@ Reports = Literal["epoch", "early", "thirds"]  # one an epoch; these and one aft
 class Ours:
     """This project's pruning by name; the sampler is asked and its answer not looked at."""
 
-    def __init__(self, trials: int, order: int, **pruning: Any) -> None:
+    def __init__(self, trials: int, order: int, spec: Mapping[str, Any] = MappingProxyType({}), **pruning: Any) -> None:
         table = {
             "name": "pruning",
             "seed": order,
@@ -39,7 +40,9 @@ class Ours:
         }
         self._ledger = InMemoryLedger()
         folder = SweepFolder(Path(tempfile.gettempdir()), "pruning")
-        self._driver = Driver(load_spec(table), folder, self._ledger, clock=lambda: self._ledger.now)  # type: ignore[arg-type]
+        driver = Driver(load_spec(table | spec), folder, self._ledger, clock=lambda: self._ledger.now)  # type: ignore[arg-type]
+        self._driver = InOrder(driver) if driver.spec.deterministic else driver
+        self._made: Counter[int] = Counter()
 
     def next(self, now: float) -> int | None:
         self._ledger.now = now
@@ -49,11 +52,10 @@ class Ours:
 
     def report(self, now: float, number: int, fidelity: float, value: float) -> bool:
         self._ledger.now = now
-        key = TrialKey(number)
-        report = len(self._driver.history.trials[key].measurements) + 1
-        return self._driver.receive(
-            key, Message("measured", Measurement(report, report, fidelity, 0.0, {"value": value}))
-        )
+        self._made[number] += 1
+        report = self._made[number]
+        measurement = Measurement(report, report, fidelity, 0.0, {"value": value})
+        return self._driver.receive(TrialKey(number), Message("measured", measurement))
 
     def end(self, now: float, number: int) -> None:
         self._ledger.now = now

@@ -1,7 +1,7 @@
 """The one writer of a ledger: says what a free slot does, takes what workers report, and commits before it acts.
 
 It knows neither Ray nor threads: whatever executes legs (Ray Tune, a test, a simulation) calls `next_leg`, `receive`
-and `lost` in turn.
+and `lost` in turn, `heard` when a worker begins, and now and then asks with `overdue` whose worker is to be killed.
 """
 
 import hashlib

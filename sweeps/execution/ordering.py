@@ -19,7 +19,7 @@ from sweeps.spec import SweepSpec
 
 
 class InOrder:
-    """A driver's three calls (`next_leg`, `receive`, `lost`) with the order of events in between."""
+    """A driver's calls with the order of events in between."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver

@@ -1,6 +1,7 @@
 """Deterministic sweeps: the same spec gives the same trials, decisions and winner at any timing, through any kill."""
 
-from contextlib import nullcontext
+import contextlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from simulation import Simulation, open_driver, rows_of, small_spec, told
 from sweeps.errors import SpecError, SweepError
 from sweeps.execution.messages import Leg
 from sweeps.execution.ordering import InOrder
-from sweeps.search.history import Row
+from sweeps.search.history import Row, Stamp
 from sweeps.search.verification import verify
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
@@ -41,7 +42,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]
         folder = SweepFolder(tmp_path_factory.mktemp(variant), "bowl")
         run(folder, spec_of(pruning={"variant": variant, "max_fidelity": 9}), slots=1, seed=0)
         found[variant] = told(folder)
-    return found
+    folder = SweepFolder(tmp_path_factory.mktemp("bowl"), "bowl")
+    run(folder, spec_of(target="functions:bowl"), slots=1, seed=0)
+    return {**found, "bowl": told(folder), "bowl_with_checkpoint": found["promote"]}
 
 
 @settings(max_examples=25, deadline=None)
@@ -67,6 +70,43 @@ def test_neither_timing_nor_workers_nor_kills_change_what_happens(
 
     assert told(folder) == undisturbed[variant]
     assert verify(spec, rows_of(folder)).difference is None
+
+
+class Killed(BaseException):
+    """The driver died between a commit and what would have followed it."""
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    commits=st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    slots=st.integers(1, 5),
+    seed=st.integers(0, 99),
+    target=st.sampled_from(["bowl_with_checkpoint", "bowl"]),
+)
+def test_a_kill_between_any_two_commits_changes_nothing(
+    undisturbed: dict[str, list[Row]],
+    tmp_path_factory: pytest.TempPathFactory,
+    commits: list[int],
+    slots: int,
+    seed: int,
+    target: str,
+) -> None:
+    spec = spec_of(target=f"functions:{target}")
+    folder = SweepFolder(tmp_path_factory.mktemp("sweep"), "bowl")
+    for left in (*commits, sys.maxsize):
+        rows_left = [left]
+
+        def dies(_stamp: Stamp, _row: Row, rows_left: list[int] = rows_left) -> None:
+            rows_left[0] -= 1
+            if not rows_left[0]:
+                raise Killed
+
+        driver = open_driver(folder, spec, observe=dies)
+        with contextlib.suppress(Killed):
+            driver.start({})
+            Simulation(InOrder(driver), slots=slots, seed=seed).run()
+
+    assert told(folder) == undisturbed[target]
 
 
 def test_without_it_timing_changes_what_happens(tmp_path: Path) -> None:
@@ -126,10 +166,12 @@ def test_a_trial_that_is_lost_too_often_ends_the_session_and_not_the_trial(folde
     driver = open_driver(folder, spec)
     driver.start({})
     order = InOrder(driver)
-    for _ in range(2):
-        leg = order.next_leg()
-        assert isinstance(leg, Leg)
-        with pytest.raises(SweepError, match="without which a deterministic sweep can't go on") if _ else nullcontext():
-            order.lost(leg.key, "died")
+    first = order.next_leg()
+    assert isinstance(first, Leg)
+    order.lost(first.key, "died")
+    again = order.next_leg()
+    assert isinstance(again, Leg)
+    with pytest.raises(SweepError, match="without which a deterministic sweep can't go on"):
+        order.lost(again.key, "died")
 
-    assert driver.history.trials[leg.key].state == "running"
+    assert driver.history.trials[again.key].state == "running"

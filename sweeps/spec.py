@@ -243,7 +243,8 @@ def explain(error: ValidationError, source: str, keys: list[str]) -> str:
     rule = first["msg"].removeprefix("Value error, ")
     if not place:
         return f"{source}: {rule}"
-    return f"{source}: {place}: {rule[0].lower()}{rule[1:]}, but got {first['input']!r}"
+    got = "" if isinstance(first["input"], Mapping) else f", but got {first['input']!r}"
+    return f"{source}: {place}: {rule[0].lower()}{rule[1:]}{got}"
 
 
 def _keys_at(place: tuple[Any, ...]) -> list[str]:

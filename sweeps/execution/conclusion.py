@@ -94,6 +94,8 @@ def outcome(spec: SweepSpec, history: History, selection: Selection) -> dict[str
 def _why_none(history: History) -> str:
     if not history.trials:
         return "the time was over before the first trial"
+    if any(t.state == "cut" for t in history.selection):
+        return "a budget ended before one fresh seed was through: the share that is held back for them is too small"
     states = sorted({f"{t.state}: {t.reason.splitlines()[0]}" for t in history.trials.values() if t.reason})
     return f"no trial has a finite value on all its fresh seeds ({'; '.join(states[:3])})"
 

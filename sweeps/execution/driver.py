@@ -1,7 +1,7 @@
 """The one writer of a ledger: says what a free slot does, takes what workers report, and commits before it acts.
 
 It knows neither Ray nor threads: whatever executes legs (Ray Tune, a test, a simulation) calls `next_leg`, `receive`
-and `lost` in turn, `heard` when a worker begins, and now and then asks with `overdue` whose worker is to be killed.
+and `lost` in turn, `began` when a worker has started, and now and then asks `overdue` whose worker is to be killed.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, next_work
 from sweeps.search.budgets import Limit, ended, limit, resting
 from sweeps.search.history import (
+    BEGAN,
     HUNG,
     LOST,
     RETRIED,
@@ -157,9 +158,15 @@ class Driver:
         )
 
     def heard(self, key: TrialKey | RangeKey) -> None:
-        """The worker of something live has begun, or said something: whatever kills it now is another cause."""
+        """The worker of something live has said something: whatever kills it now is another cause."""
         self._heard[key] = self.clock()
         self._killed.pop(key, None)
+
+    def began(self, key: TrialKey | RangeKey) -> None:
+        """The worker of something live has started."""
+        self.heard(key)
+        if self._counts_time and isinstance(key, TrialKey) and self.history.trials[key].state == "running":
+            self.record(Moved(key, "running", BEGAN))
 
     def receive(self, key: TrialKey | RangeKey, message: Message) -> bool:
         """Take a worker's message; True if its leg goes on, False if it is over."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from study.measurement import Measurement
-from sweeps.search.budgets import Limit
+from sweeps.search.budgets import TRIAL_TIME, Limit
 from sweeps.search.history import TrialKey
 from sweeps.search.ranges import RangeKey
 from sweeps.spec import SweepSpec
@@ -33,11 +33,13 @@ class Leg:
     def clock(self) -> Callable[[], bool]:
         """Starts the leg's time in this process; gives what says whether its budget is used up.
 
-        What has passed since it was handed out counts, such as a worker's start, where driver and worker share a clock.
+        What has passed since it was handed out counts, such as a worker's start, where driver and worker share a clock;
+        but not to a trial's own time.
         """
         if self.limit is None:
             return lambda: False
-        waited = time.time() - self.handed_out if self.host == socket.gethostname() else 0.0
+        counts = self.limit.name != TRIAL_TIME and self.host == socket.gethostname()
+        waited = time.time() - self.handed_out if counts else 0.0
         end = time.monotonic() + self.limit.left - max(waited, 0.0)
         return lambda: time.monotonic() >= end
 
@@ -114,8 +116,8 @@ class LegSource(Protocol):
         """Take a worker's message; True if its leg goes on, False if it is over."""
         ...
 
-    def heard(self, key: TrialKey | RangeKey) -> None:
-        """The worker of something live has begun, or said something."""
+    def began(self, key: TrialKey | RangeKey) -> None:
+        """The worker of something live has started."""
 
     def lost(self, key: TrialKey | RangeKey, reason: str) -> None:
         """The worker of something live died."""

@@ -38,8 +38,8 @@ class InOrder:
     def overdue(self) -> dict[TrialKey | RangeKey, str]:
         return self._driver.overdue()
 
-    def heard(self, key: TrialKey | RangeKey) -> None:
-        self._driver.heard(key)
+    def began(self, key: TrialKey | RangeKey) -> None:
+        self._driver.began(key)
 
     def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
         """What a free slot does now: the trial that is due first and that no worker holds."""
@@ -58,7 +58,7 @@ class InOrder:
         driver = self._driver
         if isinstance(key, RangeKey):
             return driver.receive(key, message)
-        self.heard(key)
+        driver.heard(key)
         trial = driver.history.trials[key]
         is_repeated = message.measurement is not None and message.measurement.report <= len(trial.measurements)
         if is_repeated or message.kind == "unsaved":

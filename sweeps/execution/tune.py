@@ -141,7 +141,7 @@ class _ActorCallback(ray.tune.Callback):
         actor: Any = trial.temporary_state.ray_actor
         if actor is not None:
             self._bridge.holders[trial.config["leg"].key] = actor
-            self._bridge.driver.heard(trial.config["leg"].key)
+            self._bridge.driver.began(trial.config["leg"].key)
             train = self._bridge.actors.setdefault(actor, actor.train)
             actor.train = train.options(name=trial.config["leg"].title)
 

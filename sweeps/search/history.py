@@ -17,6 +17,7 @@ Verdict = Literal["continue", "pause", "promote", "stop"]
 EXTENDED = "extended"  # the kind of note that gives a sweep more trials or time; written between sessions
 LOST, HUNG, RETRIED = "lost", "hung", "retried"  # reasons for which a running trial needs another worker
 RESUMED = "resumed"  # the reason with which it gets one
+BEGAN = "began"  # its worker has started; written where a budget of time is counted
 DIVERGED = -1  # the rung number of the decision that ends a trial whose metric is not finite
 
 
@@ -114,6 +115,7 @@ class Trial:
     errors: int = 0  # how often it raised an exception and was tried again
     halted: float = 0.0  # when it last came to need another worker (seconds since the epoch)
     occupied: float = 0.0  # wall-clock for which it held a worker, s
+    held: float = 0.0  # when it was last given a worker (seconds since the epoch)
     due: int = 0  # when its next report falls due in a deterministic sweep, in reports; see `turn`
 
     @property
@@ -193,17 +195,17 @@ class History:
             case Noted():
                 self._note(stamp, row)
         if not isinstance(row, Noted):
-            self._keep_if_running(self.trials[row.key])
+            self._keep_if_running(self.trials[row.key], stamp.time)
         self.last = stamp
         self._worked = stamp.time
 
-    def _keep_if_running(self, trial: Trial) -> None:
+    def _keep_if_running(self, trial: Trial, now: float) -> None:
         is_running = trial.state == "running"
         for kept, belongs in ((self._running, is_running), (self._held, is_running and not trial.needs_worker)):
-            if belongs:
-                kept[trial.key] = trial
-            else:
+            if not belongs:
                 kept.pop(trial.key, None)
+            elif trial.key not in kept:
+                kept[trial.key], trial.held = trial, now
 
     def _occupy(self, now: float) -> None:
         """Count the time since the last row of the session for every trial that is running."""
@@ -213,6 +215,8 @@ class History:
 
     def _move(self, stamp: Stamp, row: Moved) -> None:
         trial = self.trials[row.key]
+        if row.reason == BEGAN:  # it is not charged for the start of its worker
+            trial.occupied -= stamp.time - trial.held
         if row.state == "running":
             trial.losses += row.reason in (LOST, HUNG)
             trial.errors += row.reason == RETRIED

@@ -22,9 +22,10 @@ _NOTHING = object()
 def read_warm_start(spec: SweepSpec, place: str, results: Path) -> Noted:
     """The row for one earlier sweep: its name in the results folder, or its own folder with a '/' in it.
 
-    SpecError where its tables can't be read, it had another metric or direction, or none of its trials fits the space.
+    SweepNotFoundError where there is none of that name; SpecError where its tables can't be read, it had another
+    metric, direction, target or data set, or none of its trials fits the space.
     """
-    folder = Path(place) if "/" in place else SweepFolder(results, place).path
+    folder = Path(place) if "/" in place else SweepFolder(results, place).require().path
     try:
         trials, measurements = (pq.read_table(folder / f"{name}.parquet") for name in ("trials", "measurements"))
     except (OSError, pa.ArrowException) as error:

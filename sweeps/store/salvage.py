@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from study.files import replacing
-from sweeps.errors import LedgerError
+from sweeps.errors import LedgerError, SpecError
 from sweeps.search.extension import as_extended
 from sweeps.search.history import History, Row, Stamp
 from sweeps.spec import SweepSpec, parse_spec
@@ -35,6 +35,8 @@ def export(folder: SweepFolder, place: Place, to: Path) -> Saved:
 
     LedgerError where nothing can be read, or `to` can't be written.
     """
+    if (to / "rows.jsonl").exists():
+        raise SpecError(f"{to} holds an export already: choose another folder with --to")
     records, unreadable = _records(place)
     spec, first = _spec(place, folder)
     rows, damage = _sound(sorted(records, key=lambda record: record[1]["seq"]), first)

@@ -105,14 +105,23 @@ def outcome_lines(result: Result) -> list[str]:
     return lines
 
 
+MORE = {"time": "+10m", "device_hours": "+1", "trial_time": "+1m"}  # what an extension of each may look like
+
+
 def _time_was_over(result: Result) -> list[str]:
-    """Said where the budget ended the search before its trials were all there."""
+    """Said where a budget ended the search before its trials were all there."""
     cut = [trial for trial in result.history.search if trial.state == "cut"]
     begun = len(result.history.search)
     if begun == result.spec.trials and not cut:
         return []
-    ended = f"the time was over after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
-    return [f"{ended}: `sweeps resume {result.name} --time +10m` goes on"]
+    names = sorted({trial.reason for trial in cut} or {name for name in ("time", "device_hours") if _has(result, name)})
+    more = " ".join(f"--{name.replace('_', '-')} {MORE[name]}" for name in names)
+    ended = f"{' and '.join(names)} ended after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
+    return [f"{ended}: `sweeps resume {result.name} {more}` goes on"]
+
+
+def _has(result: Result, budget: str) -> bool:
+    return getattr(result.spec, budget) is not None
 
 
 def _s(count: int) -> str:

@@ -193,7 +193,7 @@ def test_a_warm_start_changes_what_is_suggested_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "place", "message"),
     [
-        ({}, "nowhere", "warm_start: the tables of 'nowhere' can't be read"),
+        ({}, "./nowhere", "warm_start: the tables of './nowhere' can't be read"),
         ({"metric": "other"}, "coarse", "warm_start: the metric of 'coarse' is 'loss' and not 'other'"),
         ({"direction": "maximize"}, "coarse", "the direction of 'coarse' is 'minimize' and not 'maximize'"),
         ({"target": "functions:bowl"}, "coarse", "the target of 'coarse' is 'functions:bowl_with_checkpoint' and not"),

@@ -140,8 +140,9 @@ class _ActorCallback(ray.tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         actor: Any = trial.temporary_state.ray_actor
         if actor is not None:
-            self._bridge.holders[trial.config["leg"].key] = actor
-            self._bridge.driver.began(trial.config["leg"].key)
+            key = trial.config["leg"].key
+            self._bridge.holders[key] = actor
+            self._bridge.call(lambda: self._bridge.driver.began(key))
             train = self._bridge.actors.setdefault(actor, actor.train)
             actor.train = train.options(name=trial.config["leg"].title)
 

@@ -208,7 +208,7 @@ class History:
                 kept[trial.key], trial.held = trial, now
 
     def _occupy(self, now: float) -> None:
-        """Count the time since the last row of the session for every trial that is running."""
+        """Count the time since the last row of the session for every trial that holds a worker."""
         if self._session is not None:
             for trial in self._held.values():
                 trial.occupied += now - self._worked

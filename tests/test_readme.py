@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BIN = Path(sys.executable).parent
 
-_BY_SERVER = "tests/sweeps/test_postgresql.py runs the like on a server of its own"
+_BY_SERVER = "tests/sweeps/test_postgresql_outages.py runs the like on a server of its own"
 RUN_ELSEWHERE = {
     "pip install uv && uv run sweeps run quickstart": "tests/test_main_job.py runs it, kills it and resumes it",
     "uv run pytest": "that is this",

@@ -4,14 +4,16 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from simulation import small_spec
 
 from sweeps.cli import main
 from sweeps.store.folders import SweepFolder
-from sweeps.store.ledger import Place
+from sweeps.store.ledger import Ledger, Place
 from sweeps.store.postgresql import Database
 from sweeps.store.sqlite import File
 
@@ -72,6 +74,17 @@ def database(server: "Server") -> Iterator[str]:
     """The name of a database without sweeps; whoever still drives one at the test's end is shut out."""
     yield server.database
     server.clear()
+
+
+@pytest.fixture
+def place(server: "Server", database: str) -> Database:
+    return Database.parse(server.url(database), "bowl")
+
+
+@pytest.fixture
+def ledger(place: Database) -> Iterator[Ledger]:
+    with closing(Ledger.create(place, small_spec())) as made:
+        yield made
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

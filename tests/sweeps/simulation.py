@@ -29,6 +29,24 @@ TABLE = {
     "pruning": {"max_fidelity": 9},
 }
 
+# The file of a sweep of real processes, whose trials take about a second each.
+SLOW_SWEEP = """
+trials = 8
+metric = "loss"
+direction = "minimize"
+target = "functions:slow"
+
+[space]
+x = { float = [0.0, 1.0] }
+
+[pruning]
+max_fidelity = 9
+
+[selection]
+candidates = 1
+seeds = 1
+"""
+
 
 def small_spec(**changes: Any) -> SweepSpec:
     """A sweep over a function that ends in milliseconds."""

@@ -9,29 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from simulation import SLOW_SWEEP
 
 import sweeps
 
 HERE = Path(__file__).parent
 COMMAND = Path(sys.executable).with_name("sweeps")
 ENOUGH = 60  # s for what takes seconds; a hang, not slowness, is what runs into it
-
-SPEC = """
-trials = 8
-metric = "loss"
-direction = "minimize"
-target = "functions:slow"
-
-[space]
-x = { float = [0.0, 1.0] }
-
-[pruning]
-max_fidelity = 9
-
-[selection]
-candidates = 1
-seeds = 1
-"""
 
 SCRIPT = """
 import sys
@@ -78,7 +62,7 @@ def measured(process: subprocess.Popen[str], enough: int) -> list[int]:
 # Both are handled in one place, which tests/sweeps/test_single.py tries with both.
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_stop_signal_keeps_what_was_reported_and_says_how_to_resume(tmp_path: Path, number: signal.Signals) -> None:
-    (tmp_path / "slow.toml").write_text(SPEC)
+    (tmp_path / "slow.toml").write_text(SLOW_SWEEP)
     process = started(tmp_path, str(COMMAND), "run", "slow.toml", "--json")
     acknowledged = measured(process, 12)
     process.send_signal(number)
@@ -134,7 +118,7 @@ def child_of(process: subprocess.Popen[str], name: str) -> int:
 @pytest.mark.parametrize("part", ["raylet/raylet", "gcs/gcs_server"])
 def test_a_ray_that_is_killed_takes_nothing_with_it(tmp_path: Path, part: str) -> None:
     """Without its raylet a session may even come to its end; without its GCS Ray ends the driver after a minute."""
-    (tmp_path / "slow.toml").write_text(SPEC.replace("trials = 8", "trials = 40"))
+    (tmp_path / "slow.toml").write_text(SLOW_SWEEP.replace("trials = 8", "trials = 40"))
     process = started(tmp_path, str(COMMAND), "run", "slow.toml", "--json")
     acknowledged = measured(process, 12)
     os.kill(child_of(process, part), signal.SIGKILL)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from study.training import Training
 
 SCHEMA_VERSION = 1
+EXPORTED = "model.pt2"
 SEAL = "sha256"  # the key under which a JSON file holds the digest of the rest of it
 EXPERIMENT, RANGE_TEST = "exp", "lr_range"  # kinds of numbered folders: exp_1, exp_2, …
 
@@ -100,8 +101,13 @@ def store(
     *,
     exit_reason: str,
     extra: Mapping[str, Any],
+    example: "Split | None" = None,
 ) -> Experiment:
-    """Write a run as a new folder below results/<model>/; ValueError if `extra` says anew what is there."""
+    """Write a run as a new folder below results/<model>/; ValueError if `extra` says anew what is there.
+
+    example: images with which the model is exported too, as model.pt2, and on which the export is checked.
+    """
+    from study.exporting import export_model
     from study.tensors import save_tensors
 
     metadata = {
@@ -121,6 +127,8 @@ def store(
     with ExitStack() as undo:  # whatever is raised passes on, and leaves no folder that is not whole
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
         save_tensors(folder / "model.pth", training.state_dict())
+        if example is not None:
+            export_model(training, example, folder / EXPORTED)
         metrics = {"schema_version": SCHEMA_VERSION, "measurements": [asdict(m) for m in measurements]}
         _write(folder / "metrics.json", _sealed(metrics))
         # Last, so that a folder with metadata.json is a whole one.

@@ -247,15 +247,35 @@ class Training:
         loss_sum, right = sums.tolist()
         return {"loss": loss_sum / len(labels), "accuracy": right / len(labels)}
 
+    def answer(self, images: Tensor) -> Tensor:
+        """Logits (n, classes), float32, of images (n, channels, height, width) of 0..255 on the device.
+
+        In the mode in which the model is, and with the precision of the run.
+        """
+        with self._hardware.autocast():
+            logits: Tensor = self.model(self._batches.normalized(images))
+        return logits.float()
+
     def _answers(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Logits (float32) and labels, part by part, of the model in evaluation mode."""
         was_training = self.model.training
         self.model.eval()
-        with torch.inference_mode(), self._hardware.autocast():
+        with torch.inference_mode():
             parts = zip(torch.split(images, EVALUATION_BATCH), torch.split(labels, EVALUATION_BATCH), strict=True)
-            found = [(self.model(self._batches.normalized(part)).float(), answers) for part, answers in parts]
+            found = [(self.answer(part), answers) for part, answers in parts]
         self.model.train(was_training)
         return found
+
+    def latency(self) -> float:
+        """Seconds in which the model as it is now answers one image, the median of several calls on this device."""
+        images, labels = (part[:1] for part in self._validation)
+        durations = []
+        for _ in range(WARM_UP_STEPS + TIMED_STEPS):
+            start = perf_counter()
+            self._answers(images, labels)
+            self._hardware.synchronize()
+            durations.append(perf_counter() - start)
+        return statistics.median(durations[WARM_UP_STEPS:])
 
     def state_dict(self) -> dict[str, Tensor]:
         """A copy of the weights and batch-norm statistics, on the CPU, contiguous."""

@@ -9,7 +9,7 @@ from sweeps.errors import SpecError
 from sweeps.execution.targets import Function, resolve
 from sweeps.search.effects import Effect, effects
 from sweeps.search.extension import as_extended
-from sweeps.search.history import Trial, TrialKey
+from sweeps.search.history import Trial, parse_label
 from sweeps.search.ranges import RangeKey, measured_ranges, range_keys
 from sweeps.search.selection import final_key
 from sweeps.spec import SweepSpec
@@ -28,8 +28,8 @@ class Result:
     """A sweep as it stands in its ledger when this is made; later rows need another `sweeps.load`.
 
     Attributes: name, folder, spec, history (the recorded rows), trials, measurements and selection (pandas frames with
-    the columns of the Parquet tables), best (the winner's row of `trials` with its mean on fresh seeds and its test
-    scores), experiment (the folder of the stored model).
+    the columns of the Parquet tables), best (the winner's row of `trials` with its published mean and interval and its
+    test scores), experiment (the folder of the stored model).
     """
 
     def __init__(self, folder: SweepFolder, function: Function | None = None, ledger: str | None = None) -> None:
@@ -89,7 +89,7 @@ class Result:
         if outcome is None or outcome["winner"] is None:
             return None
         row: pd.Series[Any] = self.trials.set_index("trial", drop=False).loc[outcome["winner"]].copy()
-        for name in ("mean", "test_accuracy", "test_loss"):
+        for name in ("mean", "low", "high", "test_accuracy", "test_loss"):
             row[name] = outcome.get(name)
         return row
 
@@ -112,17 +112,15 @@ class Result:
                 )
                 raise SpecError(f"the sweep {self.name!r} has no winner: {what}")
             return self.history.trials[key]
-        number, _, replicate = str(trial).partition("-seed")
-        if number.isdecimal() and (not replicate or replicate.isdecimal()):
-            found = self.history.trials.get(TrialKey(int(number), int(replicate or 0)))
-            if found is not None:
-                return found
+        key = parse_label(str(trial))
+        if key is not None and key in self.history.trials:
+            return self.history.trials[key]
         if not self.history.search:
             raise SpecError(f"the sweep {self.name!r} has no trial yet: go on with `sweeps resume {self.name}`")
         last = len(self.history.search) - 1
         raise SpecError(
-            f"the sweep {self.name!r} has no trial {trial!r}: give best, 0 … {last}, or a label like 0-seed1"
-            + "".join(f", {key.label}" for key in self._range_tests)
+            f"the sweep {self.name!r} has no trial {trial!r}: give best, 0 … {last}, "
+            "or a label like 0-seed1 or 0-published1" + "".join(f", {key.label}" for key in self._range_tests)
         )
 
     @property

@@ -92,8 +92,29 @@ class Retries(Section):
 
 
 class SelectionRule(Section):
-    """How the final model is chosen: the best candidates and the baseline, each on fresh seeds."""
+    """How the final model is chosen: the best candidates and the baseline race on fresh seeds, further ones publish."""
 
-    candidates: Annotated[int, Field(ge=1)] = 3
-    seeds: Annotated[int, Field(ge=1)] = 2
+    candidates: Annotated[int, Field(ge=1)] = 5
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 5  # fresh, common to all candidates; they choose
+    published_seeds: Annotated[int, Field(ge=1)] = 5  # further ones, from which winner and baseline are published
+    racing: bool = True  # a candidate that can't win any more gets no further seed
+    rule: Literal["best", "within_one_se"] = "best"  # or the cheapest within one standard error of the best
+    cost: str | None = None  # parameters, epoch_seconds or latency; a function: one of its metrics
     time_share: Annotated[float, Field(ge=0, lt=1)] = 0.4  # of `time` and `device_hours`, held back from the search
+
+    @property
+    def races(self) -> bool:
+        """Whether candidates are raced out; not where one that is a little worse may win for its cost."""
+        return self.racing and self.rule == "best"
+
+    @property
+    def publishing_share(self) -> float:
+        """The share of the selection's work that its published runs are, if nobody is raced out."""
+        published, choosing = 2 * self.published_seeds, (self.candidates + 1) * self.seeds
+        return published / (published + choosing)
+
+    @model_validator(mode="after")
+    def _a_rule_that_weighs_costs_has_one(self) -> Self:
+        if self.rule == "within_one_se" and self.cost is None:
+            raise ValueError("rule within_one_se takes the cheapest: give selection.cost, such as parameters")
+        return self

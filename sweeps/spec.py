@@ -25,6 +25,8 @@ from sweeps.sections import Duration, Pruning, Resources, Retries, Sampler, Sect
 LEARNING_RATE = "learning_rate"
 LARGEST_GRID = 100_000
 FIRST_RUNG, FIRST_REPORT = 1 / 3, 1.0  # epochs of a model, reports of a function
+TIMED_COSTS = ("epoch_seconds", "latency")
+COSTS = ("parameters", *TIMED_COSTS)  # of the study's models
 IMAGINED_WORKERS = 4  # of a deterministic sweep that does not say how many
 _SAID_BY_DESIGN = ("space", "trials", "sampler", "start", "warm_start", "pruning", "selection")
 
@@ -95,6 +97,8 @@ class SweepSpec(Section):
 
     def _check_determinism(self) -> None:
         clocks = {name: getattr(self, name) for name in ("time", "device_hours", "trial_time")}
+        if self.selection.rule == "within_one_se" and self.selection.cost in TIMED_COSTS and self.target is None:
+            clocks["selection.rule"] = self.selection.rule
         protocols = {
             "design.seconds": self.design and self.design.seconds,
             "training.seconds": self.training.get("seconds"),
@@ -125,6 +129,10 @@ class SweepSpec(Section):
             self.trial_config(self.defaults_with({"optimizer": optimizer}), seed=0)  # ConfigError for what is none
 
     def _check_training(self) -> None:
+        if self.selection.cost not in (None, *COSTS):
+            raise ValueError(
+                f"selection.cost: a model has no {self.selection.cost!r}{hint(self.selection.cost, COSTS)}"
+            )
         if self.metric not in METRICS:
             raise ValueError(f"metric: the study's models report no {self.metric!r}{hint(self.metric, METRICS)}")
         for variant in self.design.variants if self.design else ():
@@ -190,10 +198,15 @@ class SweepSpec(Section):
         """What fidelity counts."""
         return "reports" if self.target else "epochs"
 
-    @property
-    def search_share(self) -> float:
-        """The share of `time` and `device_hours` that the search may use; the rest is held back for the selection."""
-        return 1.0 if self.design else 1 - self.selection.time_share
+    def share(self, stage: Literal["search", "choice", "publication"]) -> float:
+        """The share of `time` and `device_hours` that may be used up to the end of a stage.
+
+        What the stages to come need is held back: the choice's part of it, and that of the published runs.
+        """
+        if self.design or stage == "publication":
+            return 1.0
+        held = self.selection.time_share
+        return 1 - held * (1.0 if stage == "search" else self.selection.publishing_share)
 
     @property
     def at_a_time(self) -> int | None:

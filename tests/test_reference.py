@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sweeps.search.effects import interval
+from sweeps.search.intervals import interval
 
 REFERENCE = Path(__file__).parents[1] / "results/reference"
 

@@ -11,8 +11,9 @@ from study.experiments import ExperimentError, list_experiments, load_experiment
 from study.files import replacing
 from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
+from sweeps.search.budgets import ended
 from sweeps.search.history import History, Noted, Trial, fate
-from sweeps.search.selection import BASELINE, Selection, candidates, select
+from sweeps.search.selection import BASELINE, Published, Selection, candidates, select
 from sweeps.spec import SweepSpec
 from sweeps.store.export import write_tables
 from sweeps.store.figures import write_figures
@@ -41,10 +42,14 @@ def _conclude_search(driver: Driver, data: Any, data_dir: Path | None) -> dict[s
     selection = select(spec, history, candidates(spec, history))
     final = selection.final
     body = outcome(spec, history, selection)
-    if final is not None and spec.target is None:
-        body |= next(iter(_score(driver, [history.trials[final]], data, data_dir)))[1]
     if final is not None:
+        if spec.target is None:
+            body |= next(iter(_score(driver, [history.trials[final]], data, data_dir)))[1]
+            body["test_reads"] = sum(1 for _ in history.noted("test_read"))
         write_best(folder, spec, history.trials[final])
+    for run in history.selection:  # the models that were kept in case one of them would be the final one
+        if run.state == "complete" and run.key != final:
+            driver.drop_checkpoint(run.key)
     return body
 
 
@@ -75,27 +80,44 @@ def _first_fate(history: History) -> str:
 
 
 def outcome(spec: SweepSpec, history: History, selection: Selection) -> dict[str, Any]:
-    """The result in a few values: the winner, its mean on fresh seeds, the baseline's, and how many trials it took."""
-    ranked = {candidate.number: candidate for candidate in selection.candidates}
-    winner = ranked.get(selection.winner) if selection.winner is not None else None
-    baseline = ranked.get(BASELINE)
+    """The result in a few values: winner and baseline on the seeds that are published, and how the winner was found."""
+    final = selection.final
+    winner = selection.candidates[0] if final else None
+    published = {found.number: found for found in selection.published}
     return {
-        "winner": selection.winner,
+        "winner": winner.number if winner else None,
+        "final": final.label if final else None,
         "metric": spec.metric,
-        "mean": winner.mean if winner else None,
+        **_estimate("", published.get(selection.winner) if selection.winner is not None else None),
+        **_estimate("baseline_", published.get(BASELINE)),
+        "difference": selection.difference.mean if selection.difference else None,
+        "difference_low": selection.difference.low if selection.difference else None,
+        "difference_high": selection.difference.high if selection.difference else None,
         "searched": winner.searched if winner else None,
-        "baseline_mean": baseline.mean if baseline else None,
+        "optimism": selection.optimism,
         "seeds": selection.seeds,
         "trials": len(history.search),
-        "reason": winner.reason if winner else _why_none(history),
+        "reason": winner.reason if winner else _why_none(spec, history, selection),
     }
 
 
-def _why_none(history: History) -> str:
+def _estimate(prefix: str, found: Published | None) -> dict[str, Any]:
+    """What is published of a configuration: its mean over n further seeds, and the interval."""
+    known = found.interval if found else None
+    names = ("mean", "low", "high", "n")
+    return {f"{prefix}{name}": getattr(known, name) if known else None for name in names}
+
+
+def _why_none(spec: SweepSpec, history: History, selection: Selection) -> str:
     if not history.trials:
         return "the time was over before the first trial"
+    if selection.winner is not None:
+        missing = selection.published[0].missing
+        return f"trial {selection.winner} won the choice, but none of its further seeds came to its end ({missing})"
     if any(t.state == "cut" for t in history.selection):
         return "a budget ended before one fresh seed was through: the share that is held back for them is too small"
+    if not history.selection and ended(spec, history, history.until).choice:
+        return "a budget ended before any fresh seed could begin: the share that is held back for them is too small"
     states = sorted({f"{t.state}: {t.reason.splitlines()[0]}" for t in history.trials.values() if t.reason})
     return f"no trial has a finite value on all its fresh seeds ({'; '.join(states[:3])})"
 
@@ -187,6 +209,7 @@ def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
     """In a worker: the model from its checkpoint or, if that is gone, trained again; then the test set, once."""
     from study.data import load_test
     from study.experiments import store
+    from study.predictions import predict
     from study.reproducibility import environment
     from study.training import CheckpointError, Plan, Training
 
@@ -206,15 +229,23 @@ def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
             pass
     if training.digest() != last.digest:
         raise RuntimeError(f"its weights have digest {training.digest()}, the ledger says {last.digest}")
-    test = training.evaluate(load_test(config.dataset, final.data_dir))
+    split = load_test(config.dataset, final.data_dir)
+    test = training.evaluate(split)
     facts = {
         "sweep": spec.name,
         "trial": trial.key.label,
         "test_loss": test["loss"],
         "test_accuracy": test["accuracy"],
+        "confusion": predict(training, split).confusion().tolist(),  # a row for each true class
         "note": note,
     }
     experiment = store(
-        final.results, training, trial.measurements, environment(config, data), exit_reason="complete", extra=facts
+        final.results,
+        training,
+        trial.measurements,
+        environment(config, data),
+        exit_reason="complete",
+        extra=facts,
+        example=data.validation,
     )
     return _scores(experiment, final.results)

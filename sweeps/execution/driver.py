@@ -17,6 +17,7 @@ from sweeps.errors import LedgerError, SweepError
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, next_work
 from sweeps.search.budgets import Limit, ended, limit, resting
+from sweeps.search.costs import NOTE as COSTS_NOTE
 from sweeps.search.history import (
     BEGAN,
     HUNG,
@@ -100,7 +101,7 @@ class Driver:
         now = self.clock()
         over = ended(self.spec, self.history, now)
         found = resting(self.spec, self.history, now)
-        return {key for key in found if not (over.sweep if key.replicate else over.search)}
+        return {key for key in found if not over.of(key.stage)}
 
     def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
         """What a free slot does now; the ask or promotion behind it is committed when this returns."""
@@ -201,13 +202,14 @@ class Driver:
             case "failed":
                 self.record(Moved(key, "failed", message.reason, message.detail))
             case _:
+                if message.costs:
+                    self.record(Noted(COSTS_NOTE, message.costs, key))
                 self._ended(trial)
         return trial.state == "running"
 
     def _cut_if_ended(self, trial: Trial) -> None:
         """A budget that is used up ends a trial at its report; its checkpoint is as old as that."""
-        over = ended(self.spec, self.history, self.clock())
-        name = over.sweep if trial.key.replicate else over.search
+        name = ended(self.spec, self.history, self.clock()).of(trial.key.stage)
         if name and trial.state == "running":
             self.record(Moved(trial.key, "cut", name))
 

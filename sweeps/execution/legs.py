@@ -40,7 +40,7 @@ def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Generator[Mes
             _save(run, leg, [])
             yield Message("cut", reason=leg.limit.name if leg.limit else "", notes=notes)
         else:
-            yield Message("ended", notes=notes)
+            yield Message("ended", costs=run.costs() if leg.key.replicate else None, notes=notes)
     except _UnsavedError as error:
         yield Message("unsaved", reason=f"the checkpoint of trial {leg.key.label} can't be written ({error})")
     except (Exception, SystemExit) as error:  # whatever a trial raises is a record, and the actor stays warm

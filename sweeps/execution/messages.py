@@ -94,6 +94,7 @@ class Message:
     reason: str = ""
     detail: str = ""  # the traceback of a failure
     range: Mapping[str, Any] | None = None  # the fields of an LrRange
+    costs: Mapping[str, float] | None = None  # of the model of an ended run on a fresh seed
     notes: tuple[str, ...] = ()  # what a person should know, such as a checkpoint that could not be used
 
 

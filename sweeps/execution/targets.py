@@ -56,6 +56,10 @@ class Run(Protocol):
         """The measurements to come; ends early where `interrupt()` became true."""
         ...
 
+    def costs(self) -> Mapping[str, float]:
+        """What its model costs whoever uses it, by name; {} where that can't be told from outside."""
+        ...
+
     def save(self, path: Path) -> bool:
         """Write a checkpoint; False if there is nothing that this run could go on from."""
         ...
@@ -95,6 +99,11 @@ class TrainingRun:
     def measurements(self, interrupt: Callable[[], bool]) -> Iterator[Measurement]:
         return self.training.run(interrupt)
 
+    def costs(self) -> Mapping[str, float]:
+        from study.models import parameter_count
+
+        return {"parameters": parameter_count(self.training.model), "latency": self.training.latency()}
+
     def save(self, path: Path) -> bool:
         self.training.save(path)
         return True
@@ -125,6 +134,9 @@ class FunctionRun:
             self.last = self._measure(yielded, time.perf_counter() - start)
             yield self.last
         self.interrupted = True
+
+    def costs(self) -> Mapping[str, float]:
+        return {}
 
     def _measure(self, yielded: object, seconds: float) -> Measurement:
         if not isinstance(yielded, Mapping):

@@ -1,19 +1,24 @@
 """What a free slot does next, as a pure function of recorded history.
 
 Range tests come first. A trial that was interrupted, cut or lost goes on before anything new; then the best paused
-trial is promoted; then the searcher is asked. When the search is over the selection follows. Promotion, resume, retry
-and extension are thus one thing: a trial goes on under its own number, from its checkpoint.
+trial is promoted; then the searcher is asked. When the search is over the candidates race on fresh seeds, and
+when that is decided, winner and baseline are trained on further ones. Promotion, resume, retry and extension are thus
+one thing: a trial goes on under its own number, from its checkpoint.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import get_args
 
 from sweeps.search.budgets import Ended, may_go_on
-from sweeps.search.history import RESUMED, Decided, History, Moved, Trial, TrialKey
+from sweeps.search.history import RESUMED, Decided, History, Moved, Stage, Trial, TrialKey
 from sweeps.search.pruning import promotion
+from sweeps.search.race import next_runs, race
 from sweeps.search.ranges import RangeKey, due
-from sweeps.search.selection import BASELINE, candidates, wanted
+from sweeps.search.selection import BASELINE, candidates, publication, select
 from sweeps.spec import SweepSpec
+
+NOT_NEEDED = "its configuration is no candidate any more"  # the reason with which a fresh run is left as it is
 
 
 @dataclass(frozen=True)
@@ -75,22 +80,45 @@ def next_work(spec: SweepSpec, history: History, live: Collection[TrialKey | Ran
 
 def _next_trial(spec: SweepSpec, history: History, live: Collection[TrialKey], ended: Ended) -> Work:
     idle = [trial for trial in history.trials.values() if trial.key not in live]
-    search = [trial for trial in idle if not trial.key.replicate]
     if not ended.search:
-        work = _next_in_search(spec, history, search)
+        work = _next_in_search(spec, history, [trial for trial in idle if trial.key.stage == "search"])
         if work is not None:
             return work
-    if ended.search and (uncut := next((t for t in search if t.state == "running"), None)):
-        return Record(Moved(uncut.key, "cut", ended.search))
-    if ended.sweep:
-        fresh = next((t for t in idle if t.state == "running"), None)
-        return Record(Moved(fresh.key, "cut", ended.sweep)) if fresh else Wait() if live else Finished()
+    for stage in get_args(Stage):
+        over = ended.of(stage)
+        if over and (uncut := next((t for t in idle if t.state == "running" and t.key.stage == stage), None)):
+            return Record(Moved(uncut.key, "cut", over))
+    if ended.publication:
+        return Wait() if live else Finished()
     if any(not key.replicate for key in live):
-        # While the last trials of the search run, a slot need not idle: the baseline is a candidate in any case.
-        early = _next_replicate(history, live, wanted(spec, [BASELINE]))
-        return early if _baseline_is_sound(spec, history) and early is not None else Wait()
-    work = _next_replicate(history, live, wanted(spec, candidates(spec, history)))
+        return _early(spec, history, live, ended) or Wait()
+    return _next_of_selection(spec, history, live, ended)
+
+
+def _next_of_selection(spec: SweepSpec, history: History, live: Collection[TrialKey], ended: Ended) -> Work:
+    if spec.design:
+        return Wait() if live else Finished()  # its cells were all trained on common seeds: there is nothing to choose
+    numbers = candidates(spec, history)
+    choosing = [] if ended.choice else next_runs(spec, race(spec, history, numbers))
+    work: Work | None = _next_fresh(history, live, choosing)
+    if work is None and (choosing or any(key.stage == "choice" for key in live)):
+        return _early(spec, history, live, ended) or Wait()
+    if work is None and (winner := select(spec, history, numbers).winner) is not None:
+        baseline = [BASELINE] if BASELINE in numbers else []
+        work = _next_fresh(history, live, publication(spec, history, [winner, *baseline]))
+    stale = [run for run in history.selection if run.key not in live and run.state == "running"]
+    if work is None and stale:
+        work = Record(Moved(stale[0].key, "cut", NOT_NEEDED))
     return work or (Wait() if live else Finished())
+
+
+def _early(spec: SweepSpec, history: History, live: Collection[TrialKey], ended: Ended) -> Work | None:
+    """What a slot that would idle does: runs of the baseline, which is a candidate, and is published, in any case."""
+    numbers = candidates(spec, history)
+    if spec.design or BASELINE not in numbers:
+        return None
+    choosing = [] if ended.choice else [key for key in next_runs(spec, race(spec, history, numbers)) if not key.number]
+    return _next_fresh(history, live, [*choosing, *publication(spec, history, [BASELINE])])
 
 
 def _next_in_search(spec: SweepSpec, history: History, idle: list[Trial]) -> Work | None:
@@ -107,7 +135,7 @@ def _next_in_search(spec: SweepSpec, history: History, idle: list[Trial]) -> Wor
     return Ask(TrialKey(asked)) if asked < spec.trials else None
 
 
-def _next_replicate(history: History, live: Collection[TrialKey], keys: list[TrialKey]) -> Work | None:
+def _next_fresh(history: History, live: Collection[TrialKey], keys: list[TrialKey]) -> Work | None:
     for key in keys:
         trial = history.trials.get(key)
         if trial is None:
@@ -115,8 +143,3 @@ def _next_replicate(history: History, live: Collection[TrialKey], keys: list[Tri
         if trial.state in ("running", "cut") and key not in live:
             return GoOn(key, Moved(key, "running", RESUMED))
     return None
-
-
-def _baseline_is_sound(spec: SweepSpec, history: History) -> bool:
-    baseline = history.trials.get(TrialKey(BASELINE))
-    return baseline is not None and baseline.state != "failed" and baseline.value(spec.metric) is not None

@@ -5,14 +5,15 @@
     device_hours   of GPUs where a trial has a share of one, else of CPUs, for as long as trials hold workers
     trial_time     wall-clock for which one trial of the search may hold workers, s
 
-Of `time` and `device_hours` a share is held back from the search for the selection; of what a sweep is given later, a
-share of all that is left then.
+Of `time` and `device_hours` a share is held back from the search for the choice on fresh seeds, and a part of it from
+that for the published runs; of what a sweep is given later, a share of all that is left then.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import get_args
 
-from sweeps.search.history import History, Trial, TrialKey
+from sweeps.search.history import History, Stage, Trial, TrialKey
 from sweeps.spec import SweepSpec
 
 TIME, DEVICE_HOURS, TRIAL_TIME = "time", "device_hours", "trial_time"
@@ -37,10 +38,16 @@ class Limit:
 
 @dataclass(frozen=True)
 class Ended:
-    """The budget that ended the search, and the one that ended the whole sweep; None while there is some left."""
+    """The budget that ended each stage; None while there is some left. `publication` is the end of the whole sweep."""
 
     search: str | None = None
-    sweep: str | None = None
+    choice: str | None = None
+    publication: str | None = None
+
+    def of(self, stage: Stage) -> str | None:
+        """The budget that ended a stage."""
+        found: str | None = getattr(self, stage)
+        return found
 
 
 def _limits(spec: SweepSpec, history: History, now: float, share: float, workers: int) -> Iterator[Limit]:
@@ -59,14 +66,13 @@ def ended(spec: SweepSpec, history: History, now: float) -> Ended:
     def first(share: float) -> str | None:
         return next((limit.name for limit in _limits(spec, history, now, share, 1) if limit.left <= 0), None)
 
-    return Ended(first(spec.search_share), first(1.0))
+    return Ended(*(first(spec.share(stage)) for stage in get_args(Stage)))
 
 
 def limit(spec: SweepSpec, history: History, trial: Trial, now: float, workers: int) -> Limit | None:
     """What ends a trial's stay in a worker, where so many workers are held; None if nothing does."""
-    is_search = trial.key.replicate == 0
-    limits = list(_limits(spec, history, now, spec.search_share if is_search else 1.0, workers))
-    if is_search and spec.trial_time is not None:
+    limits = list(_limits(spec, history, now, spec.share(trial.key.stage), workers))
+    if trial.key.stage == "search" and spec.trial_time is not None:
         limits.append(Limit(TRIAL_TIME, spec.trial_time - history.occupied(now, trial), spec.trial_time))
     return min(limits, key=lambda found: found.left, default=None)
 

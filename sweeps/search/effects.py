@@ -1,37 +1,17 @@
 """What a design found, as a pure function of history: each cell's mean, and its paired difference from the reference.
 
-Intervals are Student's t intervals over seeds at 95 %, each for itself: with twenty cells one is expected to miss.
-Source: Student, The Probable Error of a Mean, Biometrika 6(1), 1908; pairs by common seeds.
+Each interval is for itself: with twenty cells one is expected to miss.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from study.measurement import Measurement
 from sweeps.search.history import History, Trial, TrialKey, fate
+from sweeps.search.intervals import Interval, interval, paired
 from sweeps.spec import SweepSpec
-
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over n values with its confidence interval; low and high are None for a single value."""
-
-    n: int
-    mean: float
-    low: float | None
-    high: float | None
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether zero lies outside; never for one value or equal ones, which tell nothing of the spread."""
-        if self.low is None or self.high is None or self.low == self.high:
-            return False
-        return not self.low <= 0 <= self.high
 
 
 @dataclass(frozen=True)
@@ -55,26 +35,6 @@ class Effect:
     seconds: float | None
     epoch_seconds: float | None
     missing: str
-
-
-@cache
-def _quantile(degrees: int) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf((1 + CONFIDENCE) / 2, degrees))
-
-
-def interval(values: Sequence[float]) -> Interval | None:
-    """The mean and its interval; None for no values."""
-    n = len(values)
-    if not n:
-        return None
-    mean = math.fsum(values) / n
-    if n == 1:
-        return Interval(n, mean, None, None)
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    half = _quantile(n - 1) * deviation / math.sqrt(n)
-    return Interval(n, mean, mean - half, mean + half)
 
 
 def effects(spec: SweepSpec, history: History) -> list[Effect]:
@@ -104,7 +64,7 @@ def effects(spec: SweepSpec, history: History) -> list[Effect]:
                 params=variant.params,
                 values=values[index],
                 mean=means[index],
-                difference=None if index == reference else _difference(values[index], values[reference]),
+                difference=None if index == reference else paired(values[index], values[reference]),
                 test=interval([scores[trial.key] for trial in trials if trial.key in scores]),
                 rank=_rank(spec, means[index], peers),
                 seconds=_mean([m.seconds for m in _ends(trials)]),
@@ -123,10 +83,6 @@ def _values(spec: SweepSpec, trials: Sequence[Trial | None]) -> dict[int, float]
         for seed, trial in enumerate(trials)
         if trial is not None and (value := trial.full_value(spec.metric)) is not None
     }
-
-
-def _difference(values: Mapping[int, float], reference: Mapping[int, float]) -> Interval | None:
-    return interval([values[seed] - reference[seed] for seed in values if seed in reference])
 
 
 def _rank(spec: SweepSpec, own: Interval | None, peers: Sequence[Interval | None]) -> int | None:

@@ -5,12 +5,14 @@ that whatever is decided from it can be decided again.
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from study.measurement import Measurement
 
+Stage = Literal["search", "choice", "publication"]
 State = Literal["running", "paused", "cut", "pruned", "complete", "failed"]
 Verdict = Literal["continue", "pause", "promote", "stop"]
 
@@ -18,19 +20,49 @@ EXTENDED = "extended"  # the kind of note that gives a sweep more trials or time
 LOST, HUNG, RETRIED = "lost", "hung", "retried"  # reasons for which a running trial needs another worker
 RESUMED = "resumed"  # the reason with which it gets one
 BEGAN = "began"  # its worker has started; written where a budget of time is counted
+PUBLISHED = 1000  # how far the published runs are counted from those that choose
 DIVERGED = -1  # the rung number of the decision that ends a trial whose metric is not finite
 
 
 class TrialKey(NamedTuple):
-    """A trial's identity: its number, and 0 for the search's own run or 1, 2, … for the selection's fresh seeds."""
+    """A trial's identity: its number, and which run of its configuration this is.
+
+    replicate: 0 for the search's own run, 1, 2, … for the fresh seeds that choose the winner, and PUBLISHED + 1,
+    PUBLISHED + 2, … for those of which winner and baseline are published, which choose nothing.
+    """
 
     number: int
     replicate: int = 0
 
     @property
+    def stage(self) -> Stage:
+        """The part of the sweep to which it belongs."""
+        if self.replicate > PUBLISHED:
+            return "publication"
+        return "choice" if self.replicate else "search"
+
+    @property
+    def fresh(self) -> int:
+        """Which fresh seed of its stage it has, from 1; 0 in the search."""
+        return self.replicate - (PUBLISHED if self.stage == "publication" else 0)
+
+    @property
     def label(self) -> str:
-        """The name in logs and folders: 12 or 12-seed1."""
-        return f"{self.number}-seed{self.replicate}" if self.replicate else str(self.number)
+        """The name in logs and folders: 12, 12-seed1 or 12-published1."""
+        kind = {"search": "", "choice": "-seed", "publication": "-published"}[self.stage]
+        return f"{self.number}{kind}{self.fresh or ''}"
+
+
+_LABEL = re.compile(r"(\d+)(?:-(seed|published)([1-9]\d*))?")
+
+
+def parse_label(label: str) -> TrialKey | None:
+    """The key that a label names, None for what is no label."""
+    found = _LABEL.fullmatch(label)
+    if found is None:
+        return None
+    number, kind, replicate = found.groups()
+    return TrialKey(int(number), int(replicate or 0) + (PUBLISHED if kind == "published" else 0))
 
 
 @dataclass(frozen=True)
@@ -296,5 +328,5 @@ class History:
 
     @property
     def selection(self) -> list[Trial]:
-        """The trials on fresh seeds, in the order they were asked."""
+        """The trials on fresh seeds, that choose or are published, in the order they were asked."""
         return [trial for key, trial in self.trials.items() if key.replicate > 0]

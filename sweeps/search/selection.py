@@ -1,44 +1,85 @@
-"""The honest choice as pure functions of history: who is tried again on fresh seeds, and who wins by the mean."""
+"""The honest choice as pure functions of history: who is tried again on fresh seeds, who wins, and what is published.
+
+    candidates    the best of the search and the baseline
+    choice        they race on fresh seeds, common to all; the best mean wins, or the cheapest within one standard error
+    publication   winner and baseline on further seeds, which chose nothing: their means have no luck of the winner in
+                  them. The first of the winner's models is stored, tested and replayed: which one, is fixed beforehand
+
+Sources: Cawley and Talbot, On Over-fitting in Model Selection, JMLR 2010 (what chose can't judge); Breiman et al.,
+Classification and Regression Trees, 1984 (one standard error).
+"""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from study.seeds import derive_seed
-from sweeps.search.history import History, Trial, TrialKey, fate
+from sweeps.search.costs import costs, pareto_front
+from sweeps.search.history import PUBLISHED, History, Trial, TrialKey, fate, parse_label
+from sweeps.search.intervals import Interval, interval, paired
+from sweeps.search.race import Race, fresh_values, is_sound, race
 from sweeps.spec import SweepSpec
 
+Decision = Literal["winner", "beaten", "raced out", "out"]
+
 BASELINE = 0  # the number of the trial in which every parameter has its default
-FINAL_REPLICATE = 1  # fixed beforehand: the winner's model on its first fresh seed is stored, tested and replayed
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A configuration in the final selection: its values on fresh seeds by replicate, their mean, rank and why."""
+    """A configuration in the choice.
+
+    searched: the value that the search saw last, on its one seed. values: on the fresh seeds that choose, by seed.
+    mean: over the first `seeds` of them, None where it failed on one or was not run. difference: paired, from the
+    winner. rank: 1 is best; None without a mean. costs: see sweeps.search.costs. on_front: whether no candidate is both
+    better and cheaper; None where the spec names no cost.
+    """
 
     number: int
-    searched: float | None  # the value that the search saw, on its one seed
-    values: dict[int, float]
+    searched: float | None
+    values: Mapping[int, float]
+    seeds: int
     mean: float | None
-    rank: int | None  # 1 is best; None if it failed on a fresh seed
+    difference: Interval | None
+    rank: int | None
+    decision: Decision
     reason: str
+    costs: Mapping[str, float]
+    on_front: bool | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is published of winner or baseline: its values on the further seeds by seed, and why one has none."""
+
+    number: int
+    values: Mapping[int, float]
+    interval: Interval | None
+    missing: str
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The outcome: candidates by rank, and the winner's number (None if none survived)."""
+    """The outcome: candidates by rank, the winner's number (None if none survived), and what is published.
+
+    seeds: how many first fresh seeds those that were left are compared on. published: the winner first, then the
+    baseline where that is another. difference: winner minus baseline, paired on the further seeds. optimism: by how
+    much better the winner's value in the search was than its published mean; None where the search did not train it to
+    its end. final: the trial whose model is the result, once one has come to its end.
+    """
 
     candidates: tuple[Candidate, ...]
     winner: int | None
-    seeds: int  # how many first fresh seeds they are compared on
-
-    @property
-    def final(self) -> TrialKey | None:
-        """The trial whose model is the sweep's result."""
-        return None if self.winner is None else TrialKey(self.winner, FINAL_REPLICATE)
+    seeds: int
+    published: tuple[Published, ...]
+    difference: Interval | None
+    optimism: float | None
+    final: TrialKey | None
 
 
 def selection_seed(spec: SweepSpec, replicate: int) -> int:
-    """The fresh seed of a replicate: common to all candidates, so that they compare in pairs."""
+    """The seed of a fresh run: common to all candidates, so that they compare in pairs."""
     return derive_seed(spec.seed, "selection", replicate)
 
 
@@ -47,7 +88,10 @@ def _order(spec: SweepSpec, value: float) -> float:
 
 
 def candidates(spec: SweepSpec, history: History) -> list[int]:
-    """The baseline and the best trials by their last finite value; a failed or diverged trial is no candidate."""
+    """The baseline and the best trials by their last finite value; a failed or diverged trial is no candidate.
+
+    A value counts as it is, whatever its fidelity: who was stopped early would nearly always have become better.
+    """
     fit = [
         (value, trial.key.number)
         for trial in history.search
@@ -59,47 +103,141 @@ def candidates(spec: SweepSpec, history: History) -> list[int]:
     return chosen + baseline
 
 
-def wanted(spec: SweepSpec, numbers: list[int]) -> list[TrialKey]:
-    """The trials on fresh seeds that a selection consists of; all first seeds come before any second one.
-
-    None in a design, which chooses nothing: its cells were all trained on common seeds.
-    """
-    if spec.design:
-        return []
-    return [TrialKey(number, replicate) for replicate in range(1, spec.selection.seeds + 1) for number in numbers]
+def publication(spec: SweepSpec, history: History, numbers: Collection[int]) -> list[TrialKey]:
+    """The runs on further seeds of winner and baseline, the first of each first; nothing more of one that failed."""
+    failed = {run.key.number for run in history.selection if not is_sound(spec, run)}
+    sound = [number for number in dict.fromkeys(numbers) if number != BASELINE or number not in failed]
+    return [TrialKey(n, PUBLISHED + seed) for seed in range(1, spec.selection.published_seeds + 1) for n in sound]
 
 
 def may_be_stored(spec: SweepSpec, trial: Trial) -> bool:
     """Whether the trial's model may yet be scored on the test set and stored as an experiment."""
-    is_asked_for = spec.design.test if spec.design else trial.key.replicate == FINAL_REPLICATE
+    is_asked_for = spec.design.test if spec.design else trial.key.stage == "publication"
     return is_asked_for and trial.state == "complete" and spec.target is None  # a function has no model to score
 
 
-def select(spec: SweepSpec, history: History, numbers: list[int]) -> Selection:
-    """Rank the candidates by the mean over their fresh seeds; one that failed on any of them can't win.
-
-    Where a budget ended before all seeds were through, as many first seeds count as all that are left have in common.
-    """
-    seeds = _common_seeds(spec, history, numbers)
-    judged = [_judge(spec, history, number, seeds) for number in numbers]
-    able = sorted((c for c in judged if c.mean is not None), key=lambda c: (_order(spec, c.mean or 0.0), c.number))
-    ranked = tuple(
-        Candidate(c.number, c.searched, c.values, c.mean, rank, _why(spec, seeds, c, able, rank))
-        for rank, c in enumerate(able, start=1)
-    )
-    return Selection(ranked + tuple(c for c in judged if c.mean is None), ranked[0].number if ranked else None, seeds)
-
-
-def _common_seeds(spec: SweepSpec, history: History, numbers: list[int]) -> int:
-    """On how many first seeds the candidates are compared: all, unless a budget ended before these were through."""
-    runs = {number: [history.trials.get(key) for key in wanted(spec, [number])] for number in numbers}
-    sound = [found for found in runs.values() if all(run is None or _is_sound(spec, run) for run in found)]
-    done = [sum(run is not None and run.state == "complete" for run in found) for found in sound]
-    return min((count for count in done if count), default=spec.selection.seeds)
+def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selection:
+    """The choice and the publication as far as they have come; numbers: of the candidates."""
+    run = _with_a_round(spec, history, race(spec, history, numbers))
+    judged = [_judge(spec, history, run, number) for number in numbers]
+    left = [candidate for candidate in judged if candidate.number in run.left]
+    winner = _winner(spec, left)
+    ordered = sorted(judged, key=lambda c: (c is not winner, _standing(spec, run, c)))
+    against = winner.values if winner else {}
+    ranked = []
+    for place, candidate in enumerate(ordered, start=1):
+        decision, reason = _verdict(spec, run, candidate, winner)
+        rank = None if candidate.mean is None and candidate is not winner else place
+        difference = None if candidate is winner else paired(candidate.values, against)
+        ranked.append(replace(candidate, rank=rank, difference=difference, decision=decision, reason=reason))
+    return _published(spec, history, _with_front(spec, ranked), run.rounds)
 
 
-def _is_sound(spec: SweepSpec, run: Trial) -> bool:
-    return run.state in ("running", "cut") or run.full_value(spec.metric) is not None
+def _with_a_round(spec: SweepSpec, history: History, run: Race) -> Race:
+    """Where a budget ended the first round, those that came through are compared on their one seed."""
+    through = tuple(number for number in run.left if 1 in fresh_values(spec, history, number))
+    if run.rounds or len(run.left) < 2 or not through:
+        return run
+    late = {n: f"fresh seed 1: {fate(history.trials.get(TrialKey(n, 1)))}" for n in run.left if n not in through}
+    return replace(run, left=through, rounds=1, failed={**run.failed, **late})
+
+
+def _judge(spec: SweepSpec, history: History, run: Race, number: int) -> Candidate:
+    values = fresh_values(spec, history, number)
+    seeds = run.beaten[number][0] if number in run.beaten else run.rounds
+    is_whole = number not in run.failed and seeds > 0
+    mean = math.fsum(values[seed] for seed in range(1, seeds + 1)) / seeds if is_whole else None
+    searched = history.trials[TrialKey(number)].value(spec.metric)
+    return Candidate(number, searched, values, seeds, mean, None, None, "out", "", costs(spec, history, number))
+
+
+def _winner(spec: SweepSpec, left: Sequence[Candidate]) -> Candidate | None:
+    """The best mean of those that are left; the only one that is left needs none."""
+    if len(left) == 1:
+        return left[0]
+    able = [(_order(spec, candidate.mean), candidate) for candidate in left if candidate.mean is not None]
+    if not able:
+        return None
+    best, leader = min(able, key=lambda item: (item[0], item[1].number))
+    if spec.selection.rule == "within_one_se" and spec.selection.cost is not None:
+        within = best + _standard_error([leader.values[seed] for seed in range(1, leader.seeds + 1)])
+        priced = [(c.costs[spec.selection.cost], loss, c) for loss, c in able if spec.selection.cost in c.costs]
+        cheap = [item for item in priced if item[1] <= within]
+        return min(cheap, key=lambda item: (item[0], item[1], item[2].number))[2] if cheap else leader
+    return leader
+
+
+def _standard_error(values: Sequence[float]) -> float:
+    """Of the mean; nothing for a single value, of whose spread nothing is known."""
+    mean, n = math.fsum(values) / len(values), len(values)
+    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n) if n > 1 else 0.0
+
+
+def _standing(spec: SweepSpec, run: Race, candidate: Candidate) -> tuple[float, ...]:
+    """Who is left comes first, by mean; then who was raced out, the last first; then who failed."""
+    kind = 0 if candidate.number in run.left else 1 if candidate.number in run.beaten else 2
+    mean = math.inf if candidate.mean is None else _order(spec, candidate.mean)
+    return kind, -candidate.seeds if kind == 1 else 0, mean, candidate.number
+
+
+def _verdict(spec: SweepSpec, run: Race, candidate: Candidate, winner: Candidate | None) -> tuple[Decision, str]:
+    number = candidate.number
+    if candidate is winner:
+        return "winner", _why(spec, run, candidate)
+    if number in run.beaten:
+        return "raced out", run.beaten[number][1]
+    if number in run.failed:
+        return "out", run.failed[number]
+    if winner is None or winner.mean is None or candidate.mean is None:
+        return "out", "no fresh seed came to its end"
+    behind = _order(spec, candidate.mean) - _order(spec, winner.mean)
+    where = f"{behind:.6g} behind the winner's" if behind >= 0 else f"{-behind:.6g} better, but it costs more"
+    return "beaten", f"mean is {where}"
+
+
+def _why(spec: SweepSpec, run: Race, candidate: Candidate) -> str:
+    if candidate.mean is None:
+        return "the only candidate that is left"
+    short = "" if run.is_over(spec) else f" of {spec.selection.seeds}, not all of which came to an end"
+    n = f"(n = {candidate.seeds}{short})"
+    if spec.selection.rule == "within_one_se":
+        return (
+            f"least {spec.selection.cost} within one standard error of the best mean {spec.metric} on fresh seeds {n}"
+        )
+    return f"best mean {spec.metric} on fresh seeds {n}"
+
+
+def _with_front(spec: SweepSpec, ranked: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    cost = spec.selection.cost
+    if cost is None:
+        return tuple(ranked)
+    losses = {c.number: (_order(spec, c.mean), c.costs[cost]) for c in ranked if c.mean is not None and cost in c.costs}
+    front = pareto_front(losses)
+    return tuple(replace(c, on_front=c.number in front) for c in ranked)
+
+
+def _published(spec: SweepSpec, history: History, ranked: tuple[Candidate, ...], rounds: int) -> Selection:
+    winner = ranked[0].number if ranked and ranked[0].decision == "winner" else None
+    if winner is None:
+        return Selection(ranked, None, rounds, (), None, None, None)
+    both = [winner, *(c.number for c in ranked if c.number == BASELINE != winner)]
+    published = tuple(_publish(spec, history, number) for number in both)
+    own = published[0]
+    difference = paired(own.values, published[1].values) if len(published) > 1 else None
+    final = next((TrialKey(winner, PUBLISHED + seed) for seed in own.values), None)
+    searched = history.trials[TrialKey(winner)].full_value(spec.metric)
+    optimism = None
+    if searched is not None and own.interval is not None:
+        optimism = _order(spec, own.interval.mean) - _order(spec, searched)
+    return Selection(ranked, winner, rounds, published, difference, optimism, final)
+
+
+def _publish(spec: SweepSpec, history: History, number: int) -> Published:
+    seeds = range(1, spec.selection.published_seeds + 1)
+    runs = {seed: history.trials.get(TrialKey(number, PUBLISHED + seed)) for seed in seeds}
+    values = {s: value for s, run in runs.items() if run and (value := run.full_value(spec.metric)) is not None}
+    missing = "; ".join(f"seed {seed}: {fate(run)}" for seed, run in runs.items() if seed not in values)
+    return Published(number, values, interval(list(values.values())), missing)
 
 
 def selection_of(spec: SweepSpec, history: History) -> Selection | None:
@@ -111,24 +249,5 @@ def selection_of(spec: SweepSpec, history: History) -> Selection | None:
 
 def final_key(history: History) -> TrialKey | None:
     """The trial whose model is the recorded result, or None."""
-    winner = history.outcome["winner"] if history.outcome else None
-    return None if winner is None else TrialKey(winner, FINAL_REPLICATE)
-
-
-def _judge(spec: SweepSpec, history: History, number: int, seeds: int) -> Candidate:
-    runs = [history.trials.get(key) for key in wanted(spec, [number])]
-    values = {run.key.replicate: value for run in runs if run and (value := run.full_value(spec.metric)) is not None}
-    searched = history.trials[TrialKey(number)].value(spec.metric)
-    wrong = [(i, run) for i, run in enumerate(runs, start=1) if i not in values]
-    # What a budget ended counts against nobody behind the common seeds.
-    missing = [f"fresh seed {i}: {fate(run)}" for i, run in wrong if i <= seeds or (run and not _is_sound(spec, run))]
-    mean = None if missing else math.fsum(values[i] for i in range(1, seeds + 1)) / seeds
-    return Candidate(number, searched, values, mean, None, "; ".join(missing))
-
-
-def _why(spec: SweepSpec, seeds: int, candidate: Candidate, able: list[Candidate], rank: int) -> str:
-    if rank == 1:
-        short = "" if seeds == spec.selection.seeds else f" of {spec.selection.seeds}, not all of which came to an end"
-        return f"best mean {spec.metric} on fresh seeds (n = {seeds}{short})"
-    behind = abs((able[0].mean or 0.0) - (candidate.mean or 0.0))
-    return f"mean is {behind:.6g} behind the winner's"
+    final = (history.outcome or {}).get("final")
+    return None if final is None else parse_label(final)

@@ -12,31 +12,19 @@ import pyarrow.parquet as pq
 
 from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter, RangeTest
 from study.files import replacing
-from sweeps.search.effects import CONFIDENCE, Effect, effects
+from sweeps.search.effects import Effect, effects
 from sweeps.search.history import History, Trial
-from sweeps.search.selection import BASELINE, FINAL_REPLICATE, Candidate, Selection, selection_of
+from sweeps.search.intervals import CONFIDENCE
+from sweeps.search.selection import selection_of
 from sweeps.spec import SweepSpec
+from sweeps.store.columns import Column
 from sweeps.store.rows import dump_json
+from sweeps.store.selection_table import selection_columns, selection_rows
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _PROTOCOL = "epochs or wall-clock, null where the configuration says how long it trains"
 _TIME = pa.timestamp("us", tz="UTC")
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: its type, its unit ("" where it has none), what it means, and where a row's value comes from."""
-
-    name: str
-    type: pa.DataType
-    unit: str
-    meaning: str
-    value: Callable[[Any], Any]
-
-    @property
-    def field(self) -> pa.Field:
-        return pa.field(self.name, self.type, metadata={"unit": self.unit, "meaning": self.meaning})
 
 
 def parameter_type(parameter: Parameter) -> pa.DataType:
@@ -132,7 +120,13 @@ def _measurement_columns(history: History) -> list[Column]:
 
     fixed = [
         Column("trial", pa.int64(), "", "number within the sweep", lambda r: r.trial.key.number),
-        Column("replicate", pa.int64(), "", "0 in the search, else the fresh seed's", lambda r: r.trial.key.replicate),
+        Column(
+            "replicate",
+            pa.int64(),
+            "",
+            "0 in the search, 1 … fresh seeds that choose, 1001 … published",
+            lambda r: r.trial.key.replicate,
+        ),
         Column("report", pa.int64(), "", "1, 2, … within the trial", lambda r: r.measurement.report),
         Column("step", pa.int64(), "optimizer steps", "made so far", lambda r: r.measurement.step),
         Column("fidelity", pa.float64(), "epochs", "of data seen (reports of a function)", _fidelity),
@@ -156,53 +150,6 @@ def _fidelity(report: _Report) -> float:
 
 def _report_environment(report: _Report) -> str | None:
     return report.trial.environments[report.index]
-
-
-@dataclass(frozen=True)
-class _Judged:
-    candidate: Candidate
-    run: Trial | None  # None in the candidate's own row
-    decision: str
-    is_final: bool
-
-
-def _selection_columns(spec: SweepSpec) -> list[Column]:
-    def of_run(ask: Callable[[Trial], Any]) -> Callable[[_Judged], Any]:
-        return lambda row: None if row.run is None else ask(row.run)
-
-    return [
-        Column("row", pa.string(), "", "seed or candidate", lambda r: "seed" if r.run else "candidate"),
-        Column("trial", pa.int64(), "", "number of the trial that was tried again", lambda r: r.candidate.number),
-        Column("replicate", pa.int64(), "", "which fresh seed", of_run(lambda t: t.key.replicate)),
-        Column("trial_seed", pa.int64(), "", "the fresh seed, common to all candidates", of_run(lambda t: t.seed)),
-        Column("value", pa.float64(), "", f"{spec.metric} on this seed", of_run(lambda t: t.value(spec.metric))),
-        Column("mean", pa.float64(), "", "over the candidate's fresh seeds", lambda r: r.candidate.mean),
-        Column("searched", pa.float64(), "", "what the search saw on its one seed", lambda r: r.candidate.searched),
-        Column("rank", pa.int64(), "", "by mean, 1 is best", lambda r: r.candidate.rank),
-        Column("decision", pa.string(), "", "winner, beaten or out", lambda r: r.decision),
-        Column("state", pa.string(), "", "of the run on this seed", of_run(lambda t: t.state)),
-        Column("reason", pa.string(), "", "of the run, or of the candidate's decision", _selection_reason),
-        Column("is_baseline", pa.bool_(), "", "every parameter's default", lambda r: r.candidate.number == BASELINE),
-        Column("is_final", pa.bool_(), "", "the model that is stored, tested and replayed", lambda r: r.is_final),
-        Column(
-            "digest", pa.string(), "", "SHA-256 of the weights", of_run(lambda t: t.last.digest if t.last else None)
-        ),
-    ]
-
-
-def _selection_reason(row: _Judged) -> str:
-    return row.candidate.reason if row.run is None else row.run.reason
-
-
-def _selection_rows(history: History, selection: Selection | None) -> list[_Judged]:
-    rows = []
-    for candidate in selection.candidates if selection else ():
-        won = selection is not None and candidate.number == selection.winner
-        decision = "winner" if won else "beaten" if candidate.rank else "out"
-        rows.append(_Judged(candidate, None, decision, False))
-        runs = [trial for trial in history.selection if trial.key.number == candidate.number]
-        rows += [_Judged(candidate, run, decision, won and run.key.replicate == FINAL_REPLICATE) for run in runs]
-    return rows
 
 
 def _cell_columns(spec: SweepSpec) -> list[Column]:
@@ -271,8 +218,8 @@ def tables(spec: SweepSpec, history: History) -> dict[str, pa.Table]:
     }
     if spec.design:
         return {**found, "cells": _table(_cell_columns(spec), effects(spec, history), about)}
-    judged = _selection_rows(history, selection_of(spec, history))
-    return {**found, "selection": _table(_selection_columns(spec), judged, about)}
+    judged = selection_rows(history, selection_of(spec, history))
+    return {**found, "selection": _table(selection_columns(spec), judged, about)}
 
 
 def _table(columns: list[Column], rows: list[Any], about: Mapping[str, str]) -> pa.Table:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from study.files import replacing
 from sweeps.design import BY_CLOCK
-from sweeps.search.effects import CONFIDENCE, Effect, effects
+from sweeps.search.effects import Effect, effects
 from sweeps.search.history import History, Trial
+from sweeps.search.intervals import CONFIDENCE
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 

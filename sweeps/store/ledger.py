@@ -22,7 +22,7 @@ from sweeps.store.postgresql import new_token
 from sweeps.store.rows import ROWS, SWEEP, from_columns, link, metadata, to_columns
 from sweeps.store.sqlite import File
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PATIENCE = 60.0  # s that a server may be away before the sweep ends
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # s between two attempts to reach it
 
@@ -293,7 +293,8 @@ def _line(error: sa.exc.DBAPIError) -> str:
 
 
 def _label(values: Mapping[str, Any]) -> str:
-    return TrialKey(values["number"], values["replicate"]).label
+    number, replicate = values["number"], values["replicate"]
+    return TrialKey(number, replicate).label if isinstance(replicate, int) else str(number)
 
 
 def _damaged(place: Place, what: str) -> LedgerError:

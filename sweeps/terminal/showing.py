@@ -10,10 +10,11 @@ from rich.text import Text
 
 from sweeps.errors import SpecError, SweepError
 from sweeps.result import Result
-from sweeps.search.effects import Interval
-from sweeps.search.ranges import FAILURE_NOTE, measured_ranges
+from sweeps.search.ranges import measured_ranges
+from sweeps.search.selection import selection_of
 from sweeps.store.folders import list_folders
 from sweeps.store.rows import dump_json
+from sweeps.terminal.outcome import difference, estimate, number, outcome_lines
 from sweeps.terminal.progress import params_in_brief, range_in_brief
 
 if TYPE_CHECKING:
@@ -68,70 +69,6 @@ def tell_end(result: Result, *, as_json: bool) -> None:
         raise SweepError(f"the sweep {result.name!r} ended without a winner: {outcome['reason']}")
 
 
-def outcome_lines(result: Result) -> list[str]:
-    """The outcome in words, a line each."""
-    outcome = result.history.outcome
-    if outcome is None:
-        lines = [f"the sweep {result.name!r} is not over: go on with `sweeps resume {result.name}`"]
-        return lines + [f"failed before: {note.body['reason']}" for note in result.history.noted(FAILURE_NOTE)]
-    if result.spec.design:
-        figures = ", ".join(path.name for path in sorted(result.folder.path.glob("*.png")))
-        stored = [note.body["experiment"] for note in result.history.noted("scored")]
-        return [
-            f"{outcome['complete']} of {result.spec.trials} trials came to their end",
-            *([f"models: {', '.join(stored)} in {result.folder.results}"] if stored else []),
-            f"tables: {result.folder.path}/*.parquet, figures: {figures}",
-            f"check:  sweeps reproduce {result.name} --trial 0{_results_option(result)}",
-        ]
-    if outcome["winner"] is None:
-        return [f"no winner: {outcome['reason']}", *_time_was_over(result)]
-    metric, winner = outcome["metric"], outcome["winner"]
-    baseline = outcome["baseline_mean"]
-    against = (
-        "it is the baseline" if winner == 0 else f"the baseline has {baseline:.4f}" if baseline is not None else ""
-    )
-    seeds = f"{outcome['seeds']} fresh seed{_s(outcome['seeds'])}"
-    lines = [
-        f"winner: trial {winner}, mean {metric} {outcome['mean']:.4f} on {seeds}"
-        + (f" ({against})" if against else ""),
-        f"        {params_in_brief(result.spec.space.in_order(result.trial(winner).params))}",
-    ]
-    if "test_accuracy" in outcome:
-        lines.append(f"test set, read once: accuracy {outcome['test_accuracy']:.4f}, loss {outcome['test_loss']:.4f}")
-        lines.append(f"model:  {result.experiment}")
-    lines += _time_was_over(result)
-    lines.append(f"tables: {result.folder.path}/*.parquet")
-    lines.append(f"check:  sweeps reproduce {result.name}{_results_option(result)}")
-    return lines
-
-
-MORE = {"time": "+10m", "device_hours": "+1", "trial_time": "+1m"}  # what an extension of each may look like
-
-
-def _time_was_over(result: Result) -> list[str]:
-    """Said where a budget ended the search before its trials were all there."""
-    cut = [trial for trial in result.history.search if trial.state == "cut"]
-    begun = len(result.history.search)
-    if begun == result.spec.trials and not cut:
-        return []
-    names = sorted({trial.reason for trial in cut} or {name for name in ("time", "device_hours") if _has(result, name)})
-    more = " ".join(f"--{name.replace('_', '-')} {MORE[name]}" for name in names)
-    ended = f"{' and '.join(names)} ended after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
-    return [f"{ended}: `sweeps resume {result.name} {more}` goes on"]
-
-
-def _has(result: Result, budget: str) -> bool:
-    return getattr(result.spec, budget) is not None
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"
-
-
-def _results_option(result: Result) -> str:
-    return "" if result.folder.results == Path("results").absolute() else f" --results {result.folder.results}"
-
-
 def tell_list(results: Path, *, as_json: bool) -> None:
     """Every sweep of a results folder on a line; one that can't be read says why."""
     found: list[dict[str, Any]] = []
@@ -166,7 +103,7 @@ def _result_cell(sweep: dict[str, Any]) -> str:
         return f"{outcome['complete']} of {sweep['asked_for']} trials of a design compared"
     if outcome["winner"] is None:
         return "no winner"
-    return f"trial {outcome['winner']}, mean {outcome['metric']} {outcome['mean']:.4f}"
+    return f"trial {outcome['winner']}, {outcome['metric']} {number(outcome['mean'])}"
 
 
 def tell_sweep(result: Result, *, as_json: bool) -> None:
@@ -211,28 +148,14 @@ def _cells_table(result: Result) -> Table:
     for title in columns:
         table.add_column(title, no_wrap=title not in ("cell", "missing"))
     for e in result.effects:
-        row = [e.cell, str(len(e.values)), _interval(e.mean), _difference(e.difference), _cell(e.rank)]
+        row = [e.cell, str(len(e.values)), estimate(e.mean), difference(e.difference), _cell(e.rank)]
         row += [_cell(e.seconds), _cell(e.epoch_seconds)]
         row[1:1] = [e.protocol] if has_protocols else []
-        row += [_interval(e.test)] if has_test else []
+        row += [estimate(e.test)] if has_test else []
         _add_row(table, *row)
         if e.missing:
             _add_row(table, f"  {e.missing}")
     return table
-
-
-def _interval(found: Interval | None) -> str:
-    if found is None:
-        return "-"
-    bounds = "" if found.low is None or found.high is None else f" [{found.low:.4f}, {found.high:.4f}]"
-    return f"{found.mean:.4f}{bounds}"
-
-
-def _difference(found: Interval | None) -> str:
-    if found is None:
-        return "-"
-    bounds = "" if found.low is None or found.high is None else f" [{found.low:+.4f}, {found.high:+.4f}]"
-    return f"{found.mean:+.4f}{bounds}{' *' if found.excludes_zero else ''}"
 
 
 def draw(result: Result, path: Path) -> None:
@@ -244,13 +167,13 @@ def draw(result: Result, path: Path) -> None:
 
 
 def _selection_table(result: Result) -> Table:
-    frame = result.selection
+    selection = selection_of(result.spec, result.history)
     table = Table(title="final selection on fresh seeds", box=None, header_style="bold", title_justify="left")
-    for title in ("rank", "trial", "mean", "in the search", "decision", "reason"):
+    for title in ("rank", "trial", "mean", "n", "behind the winner", "in the search", "decision", "reason"):
         table.add_column(title)
-    for row in frame[frame["row"] == "candidate"].to_dict("records"):
-        values = (row["rank"], row["trial"], row["mean"], row["searched"], row["decision"], row["reason"])
-        _add_row(table, *(_cell(value) for value in values))
+    for c in selection.candidates if selection else ():
+        numbers = (_cell(c.rank), str(c.number), number(c.mean), str(c.seeds), difference(c.difference))
+        _add_row(table, *numbers, number(c.searched), c.decision, c.reason)
     return table
 
 

@@ -34,7 +34,7 @@ from pruner_arms import ARMS, REFERENCE, Arm, Reports
 from pruner_figure import pruner_figure
 
 from study.seeds import derive_seed
-from sweeps.search.effects import Interval, interval
+from sweeps.search.intervals import Interval, interval
 
 WORKERS = 4
 CLOSE = 0.003  # 0.3 points of accuracy

@@ -16,7 +16,7 @@ from machine import provenance
 
 import sweeps
 from sweeps.execution.session import session
-from sweeps.search.effects import interval
+from sweeps.search.intervals import interval
 from sweeps.sections import Resources
 from sweeps.spec import load_spec
 
@@ -37,7 +37,7 @@ def one(arm: str, seed: int, given: argparse.Namespace, results: Path) -> dict[s
         "trials": given.trials,
         "training": {"model": given.model, "epochs": given.epochs},
         "space": {"preset": given.model, **ARMS[arm]},
-        "selection": {"candidates": 3, "seeds": 2},
+        "selection": {"candidates": 3, "seeds": 2, "published_seeds": 2},
     }
     result = sweeps.run(load_spec(table), results=results, progress="none")
     outcome, ramps = result.history.outcome or {}, list(result.history.noted("range_test"))

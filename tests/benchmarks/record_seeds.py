@@ -8,7 +8,7 @@ data order vary with the seed; seed r is the same for all configurations, so tha
     uniform    configurations drawn uniformly from the model's preset, 1,000 digits; number 0 is the preset's baseline
     leaders    the baseline and the 39 best of the 400 in results/reference/curves, 1,000 digits: what a search
                ends with
-    few        as `uniform`, other draws, 300 digits: more noise
+    few        as `uniform`, other draws, 600 digits: more noise
 
 Each configuration is kept in a file of its own as it is done, so that a run that was stopped goes on where it was; at
 the end they are joined to `<task>.parquet`. A quarter of an hour on two cores for each task.
@@ -30,7 +30,7 @@ from study.seeds import derive_seed
 
 MODEL, EPOCHS, CONFIGS, SEEDS = "custom_cnn", 9, 40, 40
 SEED = 20261125  # of the draws and of every run
-IMAGES = {"uniform": 1000, "leaders": 1000, "few": 300}
+IMAGES = {"uniform": 1000, "leaders": 1000, "few": 600}
 CURVES = Path(__file__).parents[2] / "results/reference/curves/learning_curves.parquet"
 MEANINGS = {
     "config": "number of the configuration; 0 is the preset's baseline",

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from scipy.stats import binom
 
-from sweeps.search.effects import CONFIDENCE, Interval, interval
+from sweeps.search.intervals import CONFIDENCE, Interval, interval
 
 POINTS = 50  # in simulated time, evenly spaced, the last one at the end of the budget
 MEANINGS = {

@@ -45,6 +45,7 @@ max_fidelity = 9
 [selection]
 candidates = 1
 seeds = 1
+published_seeds = 1
 """
 
 

@@ -9,7 +9,7 @@ from study.measurement import Measurement
 from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Leg, Message
 from sweeps.search.budgets import Ended, ended, limit, may_go_on, resting
-from sweeps.search.history import Asked, History, Measured, Moved, Noted, Row, Stamp, TrialKey
+from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Noted, Row, Stamp, TrialKey
 from sweeps.store.folders import SweepFolder
 
 START, A, B = Noted("session", {}), TrialKey(0), TrialKey(1)
@@ -82,12 +82,14 @@ def test_the_time_between_sessions_is_nobodys() -> None:
     [
         ({"time": 100}, 59, Ended()),
         ({"time": 100}, 60, Ended("time")),
-        ({"time": 100}, 100, Ended("time", "time")),
+        ({"time": 100}, 89, Ended("time")),
+        ({"time": 100}, 91, Ended("time", "time")),  # of 40 s a quarter: 10 published runs of 40 that are held back for
+        ({"time": 100}, 100, Ended("time", "time", "time")),
         ({"device_hours": 100 / 3600}, 59, Ended()),
         ({"device_hours": 100 / 3600}, 61, Ended("device_hours")),
-        ({"device_hours": 100 / 3600, "resources": {"cpus_per_trial": 4}}, 26, Ended("device_hours", "device_hours")),
+        ({"device_hours": 100 / 3600, "resources": {"cpus_per_trial": 4}}, 26, Ended(*["device_hours"] * 3)),
         ({"device_hours": 100 / 3600, "resources": {"gpus_per_trial": 0.25}}, 100, Ended()),
-        ({"device_hours": 1, "time": 10}, 10, Ended("time", "time")),
+        ({"device_hours": 1, "time": 10}, 10, Ended("time", "time", "time")),
         ({}, 1e9, Ended()),
     ],
 )
@@ -133,18 +135,18 @@ def test_a_budget_that_is_over_cuts_a_trial_at_its_report(folder: SweepFolder, c
 
     assert not driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 0.5}), {}))
     assert (driver.history.trials[leg.key].state, driver.history.trials[leg.key].reason) == ("cut", "device_hours")
-    assert take(driver).key == TrialKey(0, 1)  # the selection has its share still
+    assert take(driver).key == TrialKey(0, PUBLISHED + 1)  # the selection has its share still
 
 
 def test_the_selection_is_cut_where_the_whole_budget_is_over(folder: SweepFolder, clock: Clock) -> None:
-    driver = started(folder, clock, time=100, trials=1, selection={"candidates": 1, "seeds": 1})
+    driver = started(folder, clock, time=100, trials=1, selection={"candidates": 1, "seeds": 1, "published_seeds": 1})
     leg = take(driver)
     for number in range(1, 10):
         driver.receive(leg.key, Message("measured", Measurement(number, number, number, 0.1, {"loss": 0.5}), {}))
         leg = take(driver) if leg.key not in driver.live else leg
         if leg.key.replicate:
             break
-    assert leg.key == TrialKey(0, 1)
+    assert leg.key == TrialKey(0, PUBLISHED + 1)
     clock.now += 101
 
     assert not driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 0.5}), {}))
@@ -226,7 +228,7 @@ def test_a_trial_that_rests_is_cut_when_the_budget_ends(folder: SweepFolder, clo
     driver.lost(key, "its actor died")
     clock.now += 61
 
-    assert take(driver).key == TrialKey(0, 1)
+    assert take(driver).key == TrialKey(0, PUBLISHED + 1)
     assert (driver.history.trials[key].state, driver.history.trials[key].reason) == ("cut", "time")
 
 
@@ -259,4 +261,4 @@ def test_what_a_sweep_is_given_later_is_shared_between_search_and_selection() ->
 
     assert ended(small_spec(time=160), history, 500 + 35) == Ended()
     assert ended(small_spec(time=160), history, 500 + 37) == Ended("time")
-    assert ended(small_spec(time=160), history, 500 + 61) == Ended("time", "time")
+    assert ended(small_spec(time=160), history, 500 + 61) == Ended("time", "time", "time")

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from search_spaces import preset
 from sweeps.design import Design
 from sweeps.errors import SpecError
-from sweeps.search.history import History, TrialKey
-from sweeps.search.selection import candidates, wanted
+from sweeps.search.agenda import Finished, next_work
+from sweeps.search.budgets import Ended
+from sweeps.search.history import Asked, History, Moved, Stamp, TrialKey
 from sweeps.search.suggestion import suggest, trial_seed
 from sweeps.spec import SweepSpec, load_spec, parse_spec
 
@@ -56,11 +57,15 @@ def test_a_design_prunes_nothing_and_chooses_nothing() -> None:
     spec = spec_of(epochs=2)
 
     assert spec.pruning.name == "none"
-    assert wanted(spec, candidates(spec, History())) == wanted(spec, [0]) == []
+    history = History()
+    for number in range(spec.trials):
+        for row in (Asked(TrialKey(number), {}, 0, 0), Moved(TrialKey(number), "complete", "full fidelity")):
+            history.apply(Stamp(history.last.seq + 1, 0.0), row)
+    assert next_work(spec, history, (), Ended()) == Finished()
 
 
 def test_a_design_may_use_the_whole_time() -> None:
-    assert load_spec({"name": "d", "time": "100s", "design": {"cells": CELLS}}).search_share == 1.0
+    assert load_spec({"name": "d", "time": "100s", "design": {"cells": CELLS}}).share("search") == 1.0
 
 
 def test_a_cell_of_a_preset_has_its_defaults_and_what_hangs_on_its_changes() -> None:

@@ -12,7 +12,7 @@ from study.comparison import first_difference
 from study.measurement import Measurement
 from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Leg, Message
-from sweeps.search.history import Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
+from sweeps.search.history import PUBLISHED, Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
 from sweeps.search.selection import candidates, select
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
@@ -164,7 +164,7 @@ def test_time_that_is_over_cuts_running_trials_and_leaves_the_selection_its_shar
     assert driver.history.trials[leg.key].state == "paused"
     fresh = driver.next_leg()
     assert isinstance(fresh, Leg)
-    assert fresh.key == TrialKey(0, 1)
+    assert fresh.key == TrialKey(0, PUBLISHED + 1)
     assert fresh.limit is not None
     assert fresh.limit.left == pytest.approx(39)
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.measurement import Measurement
-from sweeps.search.effects import Interval, effects, interval
+from sweeps.search.effects import effects
 from sweeps.search.history import Asked, History, Measured, Moved, Noted, Stamp, TrialKey
+from sweeps.search.intervals import Interval, interval
 from sweeps.spec import SweepSpec, load_spec
 
 CELLS = [{"name": name, "params": {"x": x}} for name, x in (("a", 0.1), ("b", 0.2), ("c", 0.3))]

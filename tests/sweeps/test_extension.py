@@ -134,7 +134,11 @@ def test_a_changed_ledger_is_not_gone_on_with(call, tmp_path: Path) -> None:
 
 
 def test_a_sweep_that_is_over_goes_on_with_more_trials(ray_with_gpus: Path, tmp_path: Path) -> None:
-    sweeps.run({**TABLE, "trials": 4, "selection": {"candidates": 1, "seeds": 1}}, results=tmp_path, progress="none")
+    sweeps.run(
+        {**TABLE, "trials": 4, "selection": {"candidates": 1, "seeds": 1, "published_seeds": 1}},
+        results=tmp_path,
+        progress="none",
+    )
     result = sweeps.resume("bowl", results=tmp_path, trials=3, progress="none")
 
     assert len(result.trials) == result.spec.trials == 7

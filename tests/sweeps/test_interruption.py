@@ -30,7 +30,7 @@ def target(params, seed):
 SPEC = {
     "name": "script", "trials": 6, "metric": "loss", "direction": "minimize",
     "space": {"x": {"float": [0.0, 1.0]}}, "pruning": {"name": "none", "max_fidelity": 9},
-    "selection": {"candidates": 1, "seeds": 1},
+    "selection": {"candidates": 1, "seeds": 1, "published_seeds": 1},
 }
 if sys.argv[1] == "run":
     sweeps.run(SPEC, target=target, progress="json")

@@ -37,6 +37,7 @@ batch_size = 512
 [selection]
 candidates = 2
 seeds = 2
+published_seeds = 2
 """
 
 

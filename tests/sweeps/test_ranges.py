@@ -22,7 +22,7 @@ from sweeps.search.ranges import RangeKey, due, range_config, range_keys, with_m
 from sweeps.search.suggestion import suggest
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
-from sweeps.terminal.showing import outcome_lines
+from sweeps.terminal.outcome import outcome_lines
 
 OPTIMIZERS = {"choice": ["nesterov", "adam"]}
 SPACE = {"optimizer": OPTIMIZERS, "learning_rate": {"range_test": True}, "batch_size": {"choice": [128, 512]}}
@@ -209,7 +209,7 @@ def test_a_ramp_that_gives_no_bounds_ends_the_sweep_in_one_line(driver: Driver) 
 @pytest.fixture(scope="module")
 def result(ray_with_gpus: Path, tmp_path_factory: pytest.TempPathFactory) -> sweeps.Result:
     table = {"name": "ranged", "trials": 4, "training": {"epochs": 1}, "space": SPACE}
-    table["selection"] = {"candidates": 1, "seeds": 1}
+    table["selection"] = {"candidates": 1, "seeds": 1, "published_seeds": 1}
     return sweeps.run(table, results=tmp_path_factory.mktemp("ranged"), progress="none")
 
 
@@ -256,5 +256,5 @@ def test_a_search_within_measured_bounds_follows_from_the_ledger(result: sweeps.
 
 
 def test_an_unknown_label_names_the_range_tests_too(result: sweeps.Result) -> None:
-    with pytest.raises(SpecError, match="or a label like 0-seed1, range-nesterov, range-adam"):
+    with pytest.raises(SpecError, match="or a label like 0-seed1 or 0-published1, range-nesterov, range-adam"):
         result.reproduce("range-adamw")

@@ -84,7 +84,7 @@ def test_of_a_damaged_ledger_the_rows_before_the_damage_are_saved(
     assert word in saved.damage
     assert saved.sound < len(before)
     if damage is not overwrite_pages:
-        assert saved.sound > len(before) // 3
+        assert saved.sound > len(before) // 5
     measured = pd.read_parquet(tmp_path / "saved" / "measurements.parquet")
     assert set(measured["seq"]) == {s.seq for s, r in before[: saved.sound] if type(r).__name__ == "Measured"}
     assert sum(bool(line["sound"]) for line in lines(tmp_path / "saved")) == saved.sound

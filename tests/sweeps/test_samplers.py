@@ -230,7 +230,10 @@ def test_a_diverged_earlier_trial_ranks_last() -> None:
 
 def test_a_warm_sweep_on_ray_records_what_it_learnt_from_and_is_verified(ray_with_gpus: Path, tmp_path: Path) -> None:
     finished_in(tmp_path)
-    table = {**small_spec(trials=4, selection={"candidates": 1, "seeds": 1}).to_table(), "warm_start": ["coarse"]}
+    table = {
+        **small_spec(trials=4, selection={"candidates": 1, "seeds": 1, "published_seeds": 1}).to_table(),
+        "warm_start": ["coarse"],
+    }
     result = sweeps.run(table, results=tmp_path, progress="none")
 
     assert len(next(result.history.noted("warm_start")).body["trials"]) == 20

@@ -102,7 +102,7 @@ def test_where_none_survived_there_is_no_winner() -> None:
 
 
 def test_maximize_prefers_the_larger_mean() -> None:
-    spec = small_spec(direction="maximize", selection={"candidates": 1, "seeds": 1})
+    spec = small_spec(direction="maximize", selection={"candidates": 1, "seeds": 1, "published_seeds": 1})
     chosen = select(spec, history_of(SEARCH | {TrialKey(0, 1): 0.7, TrialKey(3, 1): 0.4}), [0, 3])
 
     assert chosen.winner == 0

@@ -16,7 +16,7 @@ from sweeps.terminal.progress import Form
 
 
 def run(results: Path, form: Form = "none", **changes: Any) -> sweeps.Result:
-    table = {**TABLE, "selection": {"candidates": 1, "seeds": 1}, **changes}
+    table = {**TABLE, "selection": {"candidates": 1, "seeds": 1, "published_seeds": 1}, **changes}
     return sweeps.run(table, results=results, progress=form)
 
 
@@ -169,7 +169,7 @@ def test_more_gpus_than_there_are_is_refused_before_anything_is_asked(ray_with_g
 
 def test_a_wall_clock_budget_cuts_the_search_and_leaves_time_to_choose(ray_with_gpus: Path, tmp_path: Path) -> None:
     # The search has 18 s of these, workers take a few to start, and there is always another trial.
-    selection = {"candidates": 1, "seeds": 1, "time_share": 0.8}
+    selection = {"candidates": 1, "seeds": 1, "published_seeds": 1, "time_share": 0.8}
     changes: dict[str, Any] = {"time": "90s", "pruning": {"name": "none"}, "selection": selection}
     result = run(tmp_path, target="functions:slower", trials=10_000, **changes)
     cut = result.trials[result.trials["state"] == "cut"]

@@ -1,0 +1,43 @@
+"""What a candidate's model costs whoever uses it, from its runs on fresh seeds, and who is on the Pareto front."""
+
+import math
+from collections.abc import Mapping
+
+from sweeps.search.history import History, Trial
+from sweeps.spec import SweepSpec
+
+NOTE = "costs"  # the kind of note that holds parameters and latency (s for one image) of a run on a fresh seed
+
+
+def costs(spec: SweepSpec, history: History, number: int) -> dict[str, float]:
+    """The means over a candidate's complete fresh runs.
+
+    parameters; latency, s for one image; epoch_seconds, s; of a function its metrics but the one that is searched for.
+    """
+    runs = [run for run in history.selection if run.key.number == number and run.state == "complete"]
+    noted = {note.key: note.body for note in history.noted(NOTE)}
+    found = [_metrics(spec, run) if spec.target else {**noted.get(run.key, {}), **_speed(run)} for run in runs]
+    names = {name for values in found for name in values}
+    return {name: _mean([values[name] for values in found if name in values]) for name in sorted(names)}
+
+
+def _metrics(spec: SweepSpec, run: Trial) -> dict[str, float]:
+    return {name: v for name, v in run.measurements[-1].values.items() if name != spec.metric and math.isfinite(v)}
+
+
+def _speed(run: Trial) -> dict[str, float]:
+    last = run.measurements[-1]
+    return {"epoch_seconds": last.seconds / last.fidelity} if last.fidelity else {}
+
+
+def _mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def pareto_front(losses: Mapping[int, tuple[float, float]]) -> set[int]:
+    """Those than which nobody is better in one and as good in the other of two values; smaller is better."""
+
+    def beats(a: tuple[float, float], b: tuple[float, float]) -> bool:
+        return a != b and a[0] <= b[0] and a[1] <= b[1]
+
+    return {number for number, own in losses.items() if not any(beats(other, own) for other in losses.values())}

@@ -1,0 +1,122 @@
+"""The race of the candidates on common fresh seeds, as a pure function of history: who is left, and who can't win.
+
+A round is one fresh seed on which all that are left were trained. From the second round on a candidate is raced out
+when it is unlikely to overtake the leader by the last of n rounds: with a mean difference d and a deviation s of the
+paired differences after r rounds, the differences of the rounds to come are predicted by Student's t, and the chance
+that their sum makes up for r·d is below 5 % where
+
+    d / s · √(r / (1 − r/n))  >  t(0.95)
+
+s is the larger of the pair's own deviation and of that which all that are left have in common (what a seed and a
+candidate don't explain, with (candidates − 1)(r − 1) degrees of freedom), since two or three seeds may agree by chance.
+Sources: Maron and Moore, Hoeffding Races, NIPS 1993; Birattari et al., A Racing Algorithm for Configuring
+Metaheuristics, GECCO 2002 (races on common instances); Lan, Simon and Halperin, Stochastically Curtailed Tests in
+Long-Term Clinical Trials, 1982 (stopping by what is still to come).
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sweeps.search.history import History, Trial, TrialKey, fate
+from sweeps.search.intervals import quantile
+from sweeps.spec import SweepSpec
+
+CHANCE = 0.05  # of overtaking the leader, below which a candidate is raced out
+_FIRST = 2  # rounds before anyone is raced out: one tells nothing of the noise
+
+
+@dataclass(frozen=True)
+class Race:
+    """Who is left, on how many first seeds all of them were trained, and who is out: why, and after how many rounds."""
+
+    left: tuple[int, ...]
+    rounds: int
+    failed: Mapping[int, str]
+    beaten: Mapping[int, tuple[int, str]]
+
+    def is_over(self, spec: SweepSpec) -> bool:
+        """Whether no further round could change who wins."""
+        return len(self.left) < 2 or self.rounds == spec.selection.seeds
+
+
+def is_sound(spec: SweepSpec, run: Trial) -> bool:
+    """Whether a run on a fresh seed has a value, or may still come to one."""
+    return run.state in ("running", "cut") or run.full_value(spec.metric) is not None
+
+
+def fresh_values(spec: SweepSpec, history: History, number: int) -> dict[int, float]:
+    """A candidate's values on the seeds that choose, by seed."""
+    runs = (history.trials.get(TrialKey(number, seed)) for seed in range(1, spec.selection.seeds + 1))
+    return {run.key.replicate: value for run in runs if run and (value := run.full_value(spec.metric)) is not None}
+
+
+def race(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
+    """The race as far as it has come."""
+    values = {number: fresh_values(spec, history, number) for number in numbers}
+    left, failed, beaten, rounds = list(numbers), dict[int, str](), dict[int, tuple[int, str]](), 0
+    for seed in range(1, spec.selection.seeds + 1):
+        failed |= _failures(spec, history, left, [seed])
+        left = [number for number in left if number not in failed]
+        if len(left) < 2 or any(seed not in values[number] for number in left):
+            break
+        rounds = seed
+        if spec.selection.races and _FIRST <= rounds < spec.selection.seeds:
+            out = _cannot_win(spec, {number: [values[number][s] for s in range(1, rounds + 1)] for number in left})
+            beaten |= {number: (rounds, why) for number, why in out.items()}
+            left = [number for number in left if number not in out]
+    # Where a budget ended, a failure on a seed that not all came to counts too.
+    failed |= _failures(spec, history, left, range(rounds + 1, spec.selection.seeds + 1))
+    return Race(tuple(number for number in left if number not in failed), rounds, failed, beaten)
+
+
+def _failures(spec: SweepSpec, history: History, numbers: Iterable[int], seeds: Iterable[int]) -> dict[int, str]:
+    runs = ((number, seed, history.trials.get(TrialKey(number, seed))) for number in numbers for seed in seeds)
+    return {number: f"fresh seed {seed}: {fate(run)}" for number, seed, run in runs if run and not is_sound(spec, run)}
+
+
+def _cannot_win(spec: SweepSpec, values: Mapping[int, Sequence[float]]) -> dict[int, str]:
+    """Who can't overtake the leader, and why; values by candidate, one for each round, the same number for all."""
+    rounds, last = len(next(iter(values.values()))), spec.selection.seeds
+    sign = 1 if spec.direction == "maximize" else -1
+    leader = min(values, key=lambda number: (-sign * math.fsum(values[number]), number))
+    common = 2 * _unexplained(list(values.values()))
+    bound = quantile((len(values) - 1) * (rounds - 1), 1 - CHANCE)
+    out = {}
+    for number, own in values.items():
+        differences = [sign * (a - b) for a, b in zip(values[leader], own, strict=True)]
+        behind = math.fsum(differences) / rounds
+        spread = math.sqrt(max(_variance(differences), common))
+        if behind > bound * spread * math.sqrt((1 - rounds / last) / rounds):
+            out[number] = (
+                f"after {rounds} fresh seeds {behind:.6g} behind trial {leader}: "
+                f"its chance to overtake it by the {last}th is below {CHANCE:.0%}"
+            )
+    return out
+
+
+def _variance(values: Sequence[float]) -> float:
+    mean = math.fsum(values) / len(values)
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+
+
+def _unexplained(table: Sequence[Sequence[float]]) -> float:
+    """The variance that neither row nor column explains, of a table of candidates by seeds."""
+    rows, columns = len(table), len(table[0])
+    of_rows = [math.fsum(row) / columns for row in table]
+    of_columns = [math.fsum(column) / rows for column in zip(*table, strict=True)]
+    mean = math.fsum(of_rows) / rows
+    rest = (v - of_rows[i] - of_columns[j] + mean for i, row in enumerate(table) for j, v in enumerate(row))
+    return math.fsum(value**2 for value in rest) / ((rows - 1) * (columns - 1))
+
+
+def next_runs(spec: SweepSpec, run: Race) -> list[TrialKey]:
+    """The runs that the next round needs, or all that are left where nobody is raced out; [] when the race is over.
+
+    All first seeds come before any second one, so that a budget that ends leaves as many in common as it can.
+    """
+    if run.is_over(spec):
+        return []
+    seeds = spec.selection.seeds
+    last = min(seeds, max(_FIRST, run.rounds + 1)) if spec.selection.races else seeds
+    return [TrialKey(number, seed) for seed in range(1, last + 1) for number in run.left]

@@ -1,0 +1,125 @@
+"""selection.parquet: a row for each candidate of the final selection, and one for each of its runs on fresh seeds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from sweeps.search.history import History, Trial
+from sweeps.search.intervals import CONFIDENCE, Interval
+from sweeps.search.selection import BASELINE, Candidate, Selection
+from sweeps.spec import COSTS, SweepSpec
+from sweeps.store.columns import Column
+
+_COST_UNITS = {"epoch_seconds": "s", "latency": "s an image"}
+_SHORT = {"mean": "", "low": "_low", "high": "_high"}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A candidate's own row or, with a run, that of one of its runs on fresh seeds."""
+
+    candidate: Candidate
+    selection: Selection
+    run: Trial | None = None
+
+
+def selection_rows(history: History, selection: Selection | None) -> list[Judged]:
+    """The rows of the table: by rank, each candidate before its runs."""
+    rows = []
+    for candidate in selection.candidates if selection else ():
+        assert selection is not None
+        runs = [run for run in history.selection if run.key.number == candidate.number]
+        rows.append(Judged(candidate, selection))
+        rows += [Judged(candidate, selection, run) for run in sorted(runs, key=lambda run: run.key)]
+    return rows
+
+
+def selection_columns(spec: SweepSpec) -> list[Column]:
+    """The columns of the table; what is a candidate's stands in its own row, what is a run's in the run's."""
+    costs = [spec.selection.cost] if spec.target and spec.selection.cost else list(() if spec.target else COSTS)
+    return [
+        Column(
+            "row", pa.string(), "", "candidate, or seed: one of its runs", lambda r: "seed" if r.run else "candidate"
+        ),
+        Column("trial", pa.int64(), "", "number of the trial that was tried again", lambda r: r.candidate.number),
+        Column("purpose", pa.string(), "", "of a run: choice or publication", _of_run(lambda run: run.key.stage)),
+        Column("replicate", pa.int64(), "", "which fresh seed of its purpose", _of_run(lambda run: run.key.fresh)),
+        Column("trial_seed", pa.int64(), "", "the fresh seed, common to all", _of_run(lambda run: run.seed)),
+        Column("value", pa.float64(), "", f"{spec.metric} on this seed", _of_run(lambda run: run.value(spec.metric))),
+        Column("mean", pa.float64(), "", "over the seeds that chose", _of_candidate(lambda r: r.candidate.mean)),
+        Column("n", pa.int64(), "seeds", "of the mean", _of_candidate(lambda r: r.candidate.seeds)),
+        *_interval("difference", "from the winner, paired by the seeds that chose", lambda r: r.candidate.difference),
+        Column("rank", pa.int64(), "", "by mean, 1 is best", _of_candidate(lambda r: r.candidate.rank)),
+        Column("decision", pa.string(), "", "winner, beaten, raced out or out", lambda r: r.candidate.decision),
+        Column("reason", pa.string(), "", "of the decision, or of the run's state", _reason),
+        *_interval("published", "mean of winner and baseline over further seeds", _published),
+        Column("published_n", pa.int64(), "seeds", "of the published mean", _of_candidate(_published_n)),
+        *_interval("advantage", "of the winner over the baseline, paired by the further seeds", _advantage),
+        Column(
+            "searched", pa.float64(), "", "what the search saw last, on its one seed", lambda r: r.candidate.searched
+        ),
+        Column(
+            "optimism", pa.float64(), "", "how much better that was than what is published", _of_candidate(_optimism)
+        ),
+        *(
+            Column(name, pa.float64(), _COST_UNITS.get(name, ""), f"{name}, mean of its runs", _cost(name))
+            for name in costs
+        ),
+        Column(
+            "on_front", pa.bool_(), "", "nobody is better and cheaper", _of_candidate(lambda r: r.candidate.on_front)
+        ),
+        Column("state", pa.string(), "", "of the run on this seed", _of_run(lambda run: run.state)),
+        Column("is_baseline", pa.bool_(), "", "every parameter's default", lambda r: r.candidate.number == BASELINE),
+        Column("is_final", pa.bool_(), "", "the model that is stored, tested and replayed", _is_final),
+        Column("digest", pa.string(), "", "SHA-256 of the weights", _of_run(lambda run: run.last and run.last.digest)),
+    ]
+
+
+def _of_run(ask: Callable[[Trial], Any]) -> Callable[[Judged], Any]:
+    return lambda row: None if row.run is None else ask(row.run)
+
+
+def _of_candidate(ask: Callable[[Judged], Any]) -> Callable[[Judged], Any]:
+    return lambda row: ask(row) if row.run is None else None
+
+
+def _interval(name: str, meaning: str, of: Callable[[Judged], Interval | None]) -> list[Column]:
+    """A mean and the bounds of its interval, in a candidate's row."""
+
+    def part(field: str) -> Callable[[Judged], float | None]:
+        return _of_candidate(lambda row: None if (known := of(row)) is None else getattr(known, field))
+
+    bound = f"bound of its {CONFIDENCE:.0%} t interval"
+    meanings = {"mean": meaning, "low": f"lower {bound}", "high": f"upper {bound}"}
+    return [Column(f"{name}{_SHORT[field]}", pa.float64(), "", meanings[field], part(field)) for field in meanings]
+
+
+def _published(row: Judged) -> Interval | None:
+    return next((p.interval for p in row.selection.published if p.number == row.candidate.number), None)
+
+
+def _published_n(row: Judged) -> int | None:
+    known = _published(row)
+    return None if known is None else known.n
+
+
+def _advantage(row: Judged) -> Interval | None:
+    return row.selection.difference if row.candidate.decision == "winner" else None
+
+
+def _optimism(row: Judged) -> float | None:
+    return row.selection.optimism if row.candidate.decision == "winner" else None
+
+
+def _cost(name: str) -> Callable[[Judged], float | None]:
+    return _of_candidate(lambda row: row.candidate.costs.get(name))
+
+
+def _is_final(row: Judged) -> bool:
+    return row.run is not None and row.run.key == row.selection.final
+
+
+def _reason(row: Judged) -> str:
+    return row.candidate.reason if row.run is None else row.run.reason

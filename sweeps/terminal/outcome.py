@@ -1,0 +1,124 @@
+"""The outcome of a sweep in words, with the commands that come next."""
+
+from pathlib import Path
+
+from sweeps.result import Result
+from sweeps.search.intervals import Interval
+from sweeps.search.ranges import FAILURE_NOTE
+from sweeps.search.selection import BASELINE, Selection, selection_of
+from sweeps.terminal.progress import params_in_brief
+
+
+def outcome_lines(result: Result) -> list[str]:
+    """The outcome in words, a line each."""
+    outcome = result.history.outcome
+    if outcome is None:
+        lines = [f"the sweep {result.name!r} is not over: go on with `sweeps resume {result.name}`"]
+        return lines + [f"failed before: {note.body['reason']}" for note in result.history.noted(FAILURE_NOTE)]
+    if result.spec.design:
+        figures = ", ".join(path.name for path in sorted(result.folder.path.glob("*.png")))
+        stored = [note.body["experiment"] for note in result.history.noted("scored")]
+        return [
+            f"{outcome['complete']} of {result.spec.trials} trials came to their end",
+            *([f"models: {', '.join(stored)} in {result.folder.results}"] if stored else []),
+            f"tables: {result.folder.path}/*.parquet, figures: {figures}",
+            f"check:  sweeps reproduce {result.name} --trial 0{_results_option(result)}",
+        ]
+    if outcome["winner"] is None:
+        return [f"no winner: {outcome['reason']}", *_time_was_over(result)]
+    selection = selection_of(result.spec, result.history)
+    if selection is None or result.trial("best").key != selection.final:
+        return [
+            f"trial {outcome['winner']} was the winner, {outcome['metric']} {number(outcome['mean'])}",
+            f"the sweep {result.name!r} has gone on since: `sweeps resume {result.name}` brings it to its new end",
+        ]
+    lines = [*_winner_lines(result, selection)]
+    if "test_accuracy" in outcome:
+        reads = "read once" if outcome["test_reads"] == 1 else f"read {outcome['test_reads']} times in this sweep"
+        lines.append(f"test set, {reads}: accuracy {outcome['test_accuracy']:.4f}, loss {outcome['test_loss']:.4f}")
+        lines.append(f"model:  {result.experiment}")
+    lines += _time_was_over(result)
+    lines.append(f"tables: {result.folder.path}/*.parquet")
+    lines.append(f"check:  sweeps reproduce {result.name}{_results_option(result)}")
+    return lines
+
+
+def _winner_lines(result: Result, selection: Selection) -> list[str]:
+    winner, *others = selection.published
+    seeds = f"{len(winner.values)} further seed{_s(len(winner.values))}"
+    against = "it is the baseline" if winner.number == BASELINE else ""
+    for other in others:
+        against = f"the baseline has {estimate(other.interval)}: {difference(selection.difference)}"
+    lines = [
+        f"winner: trial {winner.number}, {result.spec.metric} {estimate(winner.interval)} on {seeds}"
+        + (f" ({against})" if against else ""),
+        f"        {params_in_brief(result.spec.space.in_order(result.trial(winner.number).params))}",
+        f"        chosen among {len(selection.candidates)} on {selection.seeds} other fresh seed{_s(selection.seeds)}"
+        + _luck(selection),
+    ]
+    if winner.missing:
+        lines.append(f"        of the further seeds: {winner.missing}")
+    return lines
+
+
+def _luck(selection: Selection) -> str:
+    """By how much the winner's one value in the search was better than what is published of it."""
+    if selection.optimism is None:
+        return ""
+    searched = number(selection.candidates[0].searched)
+    side = "better" if selection.optimism > 0 else "worse"
+    return f"; in the search it had {searched}, {number(abs(selection.optimism))} {side} than it is"
+
+
+def number(value: float | None) -> str:
+    """A value with four decimals, or four digits where these would say nothing."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
+
+
+def estimate(found: Interval | None) -> str:
+    """A mean and its interval."""
+    if found is None:
+        return "-"
+    bounds = "" if found.low is None or found.high is None else f" [{number(found.low)}, {number(found.high)}]"
+    return f"{number(found.mean)}{bounds}"
+
+
+def difference(found: Interval | None) -> str:
+    """A difference and its interval, with a star where that leaves out zero."""
+    if found is None:
+        return "-"
+    bounds = "" if found.low is None or found.high is None else f" [{_signed(found.low)}, {_signed(found.high)}]"
+    return f"{_signed(found.mean)}{bounds}{' *' if found.excludes_zero else ''}"
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value >= 0 else ''}{number(value)}"
+
+
+MORE = {"time": "+10m", "device_hours": "+1", "trial_time": "+1m"}  # what an extension of each may look like
+
+
+def _time_was_over(result: Result) -> list[str]:
+    """Said where a budget ended the search before its trials were all there."""
+    cut = [trial for trial in result.history.search if trial.state == "cut"]
+    begun = len(result.history.search)
+    if begun == result.spec.trials and not cut:
+        return []
+    names = sorted({trial.reason for trial in cut} or {name for name in ("time", "device_hours") if _has(result, name)})
+    more = " ".join(f"--{name.replace('_', '-')} {MORE[name]}" for name in names)
+    ended = f"{' and '.join(names)} ended after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
+    return [f"{ended}: `sweeps resume {result.name} {more}` goes on"]
+
+
+def _has(result: Result, budget: str) -> bool:
+    return getattr(result.spec, budget) is not None
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def _results_option(result: Result) -> str:
+    return "" if result.folder.results == Path("results").absolute() else f" --results {result.folder.results}"

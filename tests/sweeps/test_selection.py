@@ -1,28 +1,24 @@
-"""The honest choice: by the mean on fresh common seeds, and a candidate that failed on one can't win."""
+"""The honest choice: by the mean on common fresh seeds, published from others that chose nothing."""
 
+from typing import Any
+
+import pytest
+from fresh import add, chosen_on, cut, history_of, published_on
 from simulation import small_spec
 
 from study.measurement import Measurement
-from sweeps.search.history import Asked, History, Measured, Moved, Stamp, TrialKey
-from sweeps.search.selection import candidates, select, selection_seed, wanted
+from sweeps.errors import SpecError
+from sweeps.search.costs import pareto_front
+from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Stamp, TrialKey, parse_label
+from sweeps.search.selection import BASELINE, Selection, candidates, publication, select, selection_seed
 
-SPEC = small_spec(selection={"candidates": 2, "seeds": 2})
-
-
-def history_of(values: dict[TrialKey, float | None]) -> History:
-    """Complete trials with these losses; None stands for a failed one."""
-    history = History()
-    for key, value in values.items():
-        rows = [Asked(key, {"x": 0.5}, 0, 0)]
-        if value is not None:
-            rows.append(Measured(key, Measurement(1, 1, 9.0, 0.0, {"loss": value})))
-        rows.append(Moved(key, "failed" if value is None else "complete", ""))
-        for row in rows:
-            history.apply(Stamp(history.last.seq + 1, 0.0), row)
-    return history
+SPEC = small_spec(selection={"candidates": 2, "seeds": 2, "published_seeds": 2})
+SEARCH: dict[TrialKey, float | None] = {TrialKey(0): 0.9, TrialKey(1): 0.1, TrialKey(2): 0.2, TrialKey(3): 0.3}
 
 
-SEARCH = {TrialKey(0): 0.9, TrialKey(1): 0.1, TrialKey(2): 0.2, TrialKey(3): 0.3}
+def chosen(numbers: list[int], *runs: dict[TrialKey, float | None], **selection: Any) -> Selection:
+    spec = small_spec(selection={"candidates": 2, "seeds": 2, "published_seeds": 2, **selection})
+    return select(spec, history_of(SEARCH | {key: value for run in runs for key, value in run.items()}), numbers)
 
 
 def test_the_best_trials_and_the_baseline_are_candidates() -> None:
@@ -37,72 +33,213 @@ def test_a_failed_trial_is_no_candidate() -> None:
     assert candidates(SPEC, history_of({**SEARCH, TrialKey(1): None})) == [2, 3, 0]
 
 
-def test_every_first_fresh_seed_comes_before_any_second() -> None:
-    assert [key.replicate for key in wanted(SPEC, [1, 2, 0])] == [1, 1, 1, 2, 2, 2]
+def test_fresh_seeds_are_common_to_candidates_and_none_that_chooses_publishes() -> None:
+    seeds = {selection_seed(SPEC, replicate) for replicate in (1, 2, PUBLISHED + 1, PUBLISHED + 2)}
+
+    assert len(seeds) == 4
 
 
-def test_fresh_seeds_are_common_to_candidates_and_differ_from_each_other() -> None:
-    assert selection_seed(SPEC, 1) != selection_seed(SPEC, 2)
+@pytest.mark.parametrize("key", [TrialKey(3), TrialKey(3, 2), TrialKey(3, PUBLISHED + 2)])
+def test_a_label_names_one_run(key: TrialKey) -> None:
+    assert parse_label(key.label) == key
+
+
+@pytest.mark.parametrize("label", ["", "-seed1", "3-seed0", "3-published", "x", "3-seed1-seed2", "-3"])
+def test_what_is_no_label_names_none(label: str) -> None:
+    assert parse_label(label) is None
 
 
 def test_the_winner_is_best_by_the_mean_and_not_by_the_search() -> None:
-    runs = {TrialKey(1, 1): 0.5, TrialKey(1, 2): 0.5, TrialKey(2, 1): 0.1, TrialKey(2, 2): 0.3}
-    chosen = select(SPEC, history_of(SEARCH | runs | {TrialKey(0, 1): 0.9, TrialKey(0, 2): 0.9}), [1, 2, 0])
+    found = chosen([1, 2, 0], chosen_on(1, 0.5, 0.5), chosen_on(2, 0.1, 0.3), chosen_on(0, 0.9, 0.9))
 
-    assert chosen.winner == 2
-    assert chosen.final == TrialKey(2, 1)
-    assert [c.number for c in chosen.candidates] == [2, 1, 0]
-    assert chosen.candidates[0].mean == 0.2
+    assert found.winner == 2
+    assert [c.number for c in found.candidates] == [2, 1, 0]
+    assert [c.mean for c in found.candidates] == [0.2, 0.5, 0.9]
+    assert [c.decision for c in found.candidates] == ["winner", "beaten", "beaten"]
+
+
+def test_differences_from_the_winner_are_paired_by_seed() -> None:
+    found = chosen([1, 2], chosen_on(1, 0.5, 0.8), chosen_on(2, 0.1, 0.4))
+    difference = found.candidates[1].difference
+
+    assert found.candidates[0].difference is None
+    assert difference is not None
+    assert (difference.mean, difference.low, difference.high) == pytest.approx((0.4, 0.4, 0.4))
+
+
+def test_of_equal_means_the_earlier_trial_wins() -> None:
+    assert chosen([2, 1], chosen_on(1, 0.5, 0.5), chosen_on(2, 0.4, 0.6)).winner == 1
 
 
 def test_a_candidate_that_failed_on_a_fresh_seed_cannot_win() -> None:
-    runs = {TrialKey(1, 1): 0.0, TrialKey(1, 2): None, TrialKey(2, 1): 0.5, TrialKey(2, 2): 0.5}
-    chosen = select(SPEC, history_of(SEARCH | runs), [1, 2])
+    found = chosen([1, 2, 0], chosen_on(1, 0.0, None), chosen_on(2, 0.5, 0.5), chosen_on(0, 0.9, 0.9))
 
-    assert chosen.winner == 2
-    assert chosen.candidates[-1].number == 1
-    assert "fresh seed 2: failed" in chosen.candidates[-1].reason
+    assert found.winner == 2
+    assert found.candidates[-1].number == 1
+    assert found.candidates[-1].decision == "out"
+    assert found.candidates[-1].reason == "fresh seed 2: failed"
 
 
-def cut(history: History, *keys: TrialKey) -> History:
-    """The same history in which these runs were begun and cut by a budget."""
-    for key in keys:
-        for row in (Asked(key, {"x": 0.5}, 0, 0), Moved(key, "cut", "time")):
-            history.apply(Stamp(history.last.seq + 1, 0.0), row)
-    return history
+def test_who_was_raced_out_ranks_behind_those_that_are_left_with_the_mean_it_had() -> None:
+    runs = [chosen_on(1, *[0.1, 0.12, 0.11, 0.12]), chosen_on(2, *[0.12, 0.1, 0.11, 0.11]), chosen_on(0, 0.9, 0.9)]
+    found = chosen([1, 2, 0], *runs, seeds=4)
+
+    last = found.candidates[-1]
+    assert (last.number, last.decision, last.rank, last.seeds) == (0, "raced out", 3, 2)
+    assert last.mean == pytest.approx(0.9)
+    assert last.reason.startswith("after 2 fresh seeds 0.79 behind trial")
+
+
+def test_the_only_candidate_wins_without_a_choice() -> None:
+    found = chosen([3], published_on(3, 0.2, 0.4))
+
+    assert (found.winner, found.candidates[0].mean, found.candidates[0].rank) == (3, None, 1)
+    assert found.candidates[0].reason == "the only candidate that is left"
+    assert found.published[0].interval is not None
+    assert found.published[0].interval.mean == pytest.approx(0.3)
+
+
+def test_what_is_published_hangs_on_no_seed_that_chose() -> None:
+    runs = chosen_on(1, 0.1, 0.1) | chosen_on(0, 0.5, 0.5)
+    found = chosen([1, 0], runs, published_on(1, 0.2, 0.4), published_on(0, 0.6, 0.7))
+    winner, baseline = found.published
+
+    assert (winner.number, baseline.number) == (1, BASELINE)
+    assert winner.values == {1: 0.2, 2: 0.4}
+    assert winner.interval is not None
+    assert winner.interval.mean == pytest.approx(0.3)
+    assert found.difference is not None
+    assert found.difference.mean == pytest.approx((0.2 - 0.6 + 0.4 - 0.7) / 2)
+    changed = chosen([1, 0], chosen_on(1, 0.3, 0.3) | chosen_on(0, 0.5, 0.5), published_on(1, 0.2, 0.4))
+    assert changed.published[0].interval == winner.interval
+
+
+def test_the_final_model_is_the_winners_first_on_a_further_seed() -> None:
+    runs = chosen_on(1, 0.1, 0.1) | chosen_on(0, 0.5, 0.5)
+
+    assert chosen([1, 0], runs, published_on(1, 0.9, 0.1)).final == TrialKey(1, PUBLISHED + 1)
+    assert chosen([1, 0], runs).final is None
+    later = chosen([1, 0], runs, published_on(1, None, 0.1))
+    assert later.final == TrialKey(1, PUBLISHED + 2)
+    assert later.published[0].missing == "seed 1: failed"
+
+
+@pytest.mark.parametrize(("direction", "optimism"), [("minimize", 0.2), ("maximize", -0.2)])
+def test_optimism_is_how_much_better_the_search_saw_the_winner(direction: str, optimism: float) -> None:
+    spec = small_spec(direction=direction, selection={"candidates": 1, "seeds": 1, "published_seeds": 2})
+    found = select(spec, history_of(SEARCH | published_on(1, 0.2, 0.4)), [1])
+
+    assert found.optimism == pytest.approx(optimism)
+
+
+def test_a_winner_that_the_search_stopped_has_no_optimism() -> None:
+    history = History()
+    for row in (
+        Asked(TrialKey(0), {"x": 0.5}, 0, 0),
+        Measured(TrialKey(0), Measurement(1, 1, 1.0, 0.0, {"loss": 0.1})),
+        Moved(TrialKey(0), "paused", ""),
+    ):
+        history.apply(Stamp(history.last.seq + 1, 0.0), row)
+    add(history, TrialKey(0, PUBLISHED + 1), 0.2)
+
+    assert select(SPEC, history, [0]).optimism is None
+
+
+def test_winner_and_baseline_are_published_on_the_same_seeds_the_winners_first() -> None:
+    keys = publication(SPEC, history_of(SEARCH), [1, 0])
+
+    assert keys == [TrialKey(n, PUBLISHED + seed) for seed in (1, 2) for n in (1, 0)]
+    assert publication(SPEC, history_of(SEARCH), [0, 0]) == keys[1::2]
+
+
+def test_a_baseline_that_failed_on_a_fresh_seed_is_not_published() -> None:
+    keys = publication(SPEC, history_of(SEARCH | chosen_on(0, None)), [1, 0])
+
+    assert {key.number for key in keys} == {1}
 
 
 def test_where_a_budget_ended_the_candidates_are_compared_on_the_seeds_that_all_have() -> None:
-    runs = {TrialKey(1, 1): 0.5, TrialKey(2, 1): 0.4, TrialKey(1, 2): 0.1}
-    chosen = select(SPEC, cut(history_of(SEARCH | runs), TrialKey(2, 2)), [1, 2])
+    runs = chosen_on(1, 0.5, 0.1) | chosen_on(2, 0.4)
+    found = select(SPEC, cut(history_of(SEARCH | runs), TrialKey(2, 2)), [1, 2])
 
-    assert (chosen.winner, chosen.seeds) == (2, 1)
-    assert chosen.candidates[0].mean == 0.4
-    assert chosen.candidates[0].reason.endswith("(n = 1 of 2, not all of which came to an end)")
+    assert (found.winner, found.seeds) == (2, 1)
+    assert found.candidates[0].mean == 0.4
+    assert found.candidates[0].reason.endswith("(n = 1 of 2, not all of which came to an end)")
 
 
 def test_a_candidate_whose_first_seed_was_cut_is_out_where_others_have_one() -> None:
-    chosen = select(SPEC, cut(history_of(SEARCH | {TrialKey(1, 1): 0.5}), TrialKey(2, 1)), [1, 2])
+    found = select(SPEC, cut(history_of(SEARCH | chosen_on(1, 0.5)), TrialKey(2, 1)), [1, 2])
 
-    assert chosen.winner == 1
-    assert chosen.candidates[-1].reason == "fresh seed 1: cut time"
+    assert found.winner == 1
+    assert found.candidates[-1].reason == "fresh seed 1: cut time"
+
+
+def test_where_all_were_cut_on_their_first_seed_there_is_no_winner() -> None:
+    found = select(SPEC, cut(history_of(SEARCH), TrialKey(1, 1), TrialKey(2, 1)), [1, 2])
+
+    assert found.winner is None
+    assert {c.decision for c in found.candidates} == {"out"}
 
 
 def test_a_failure_counts_also_where_a_budget_ended() -> None:
-    runs = {TrialKey(1, 1): 0.1, TrialKey(1, 2): None, TrialKey(2, 1): 0.5}
-    chosen = select(SPEC, cut(history_of(SEARCH | runs), TrialKey(2, 2)), [1, 2])
+    runs = chosen_on(1, 0.1, None) | chosen_on(2, 0.5)
+    found = select(SPEC, cut(history_of(SEARCH | runs), TrialKey(2, 2)), [1, 2])
 
-    assert chosen.winner == 2
+    assert found.winner == 2
 
 
 def test_where_none_survived_there_is_no_winner() -> None:
-    chosen = select(SPEC, history_of(SEARCH | {TrialKey(1, 1): None, TrialKey(1, 2): None}), [1])
+    found = chosen([1, 2], chosen_on(1, None, None), chosen_on(2, 0.1, None))
 
-    assert (chosen.winner, chosen.final) == (None, None)
+    assert (found.winner, found.final, found.published) == (None, None, ())
+    assert [c.decision for c in found.candidates] == ["out", "out"]
 
 
 def test_maximize_prefers_the_larger_mean() -> None:
-    spec = small_spec(direction="maximize", selection={"candidates": 1, "seeds": 1, "published_seeds": 1})
-    chosen = select(spec, history_of(SEARCH | {TrialKey(0, 1): 0.7, TrialKey(3, 1): 0.4}), [0, 3])
+    spec = small_spec(direction="maximize", selection={"candidates": 1, "seeds": 1})
 
-    assert chosen.winner == 0
+    assert select(spec, history_of(SEARCH | chosen_on(0, 0.7) | chosen_on(3, 0.4)), [0, 3]).winner == 0
+
+
+def priced(**selection: Any) -> Selection:
+    """Three candidates: 1 is best, 2 nearly as good and smaller, 0 smallest and bad."""
+    spec = small_spec(selection={"candidates": 2, "seeds": 2, "cost": "size", **selection})
+    history = history_of(SEARCH)
+    for number, values, size in ((1, (0.1, 0.3), 9.0), (2, (0.2, 0.24), 5.0), (0, (0.8, 0.9), 1.0)):
+        for seed, value in enumerate(values, start=1):
+            add(history, TrialKey(number, seed), value, size=size)
+    return select(spec, history, [1, 2, 0])
+
+
+def test_a_cost_alone_decides_nothing_and_shows_the_pareto_front() -> None:
+    found = priced()
+
+    assert found.winner == 1
+    assert {c.number: c.on_front for c in found.candidates} == {1: True, 2: True, 0: True}
+    assert {c.number: c.costs["size"] for c in found.candidates} == {1: 9.0, 2: 5.0, 0: 1.0}
+
+
+def test_the_cheapest_within_one_standard_error_of_the_best_wins_where_that_is_the_rule() -> None:
+    found = priced(rule="within_one_se")  # the best has 0.2 with a standard error of 0.1
+
+    assert found.winner == 2
+    assert found.candidates[0].reason.startswith("least size within one standard error")
+    assert [c.number for c in found.candidates] == [2, 1, 0]
+    assert found.candidates[1].reason == "mean is 0.02 better, but it costs more"
+
+
+def test_the_front_leaves_out_who_is_beaten_in_both() -> None:
+    assert pareto_front({1: (0.1, 9.0), 2: (0.2, 5.0), 3: (0.3, 6.0), 4: (0.1, 9.0)}) == {1, 2, 4}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"selection": {"rule": "within_one_se"}}, "within_one_se takes the cheapest: give selection.cost"),
+        ({"selection": {"seeds": 1001}}, "selection.seeds"),
+        ({"selection": {"published_seeds": 0}}, "selection.published_seeds"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        small_spec(**changes)

@@ -201,7 +201,7 @@ def _stored(driver: Driver, trial: Trial) -> dict[str, Any] | None:
 def _scores(experiment: "Experiment", results: Path) -> dict[str, Any]:
     """What the ledger keeps of a stored experiment."""
     facts = experiment.metadata
-    names = ("test_accuracy", "test_loss", "digest", "note")
+    names = ("test_accuracy", "test_loss", "test_images", "digest", "note")
     return {"experiment": str(experiment.folder.relative_to(results)), **{name: facts[name] for name in names}}
 
 
@@ -236,6 +236,7 @@ def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
         "trial": trial.key.label,
         "test_loss": test["loss"],
         "test_accuracy": test["accuracy"],
+        "test_images": len(split.labels),
         "confusion": predict(training, split).confusion().tolist(),  # a row for each true class
         "note": note,
     }

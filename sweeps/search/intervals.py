@@ -1,7 +1,8 @@
-"""Means over seeds with their confidence intervals.
+"""Means over seeds, and accuracies over images, with their confidence intervals.
 
-Student's t intervals at 95 %; of differences, pairs by common seeds.
-Source: Student, The Probable Error of a Mean, Biometrika 6(1), 1908.
+Student's t intervals at 95 %; of differences, pairs by common seeds. Of one model's accuracy the interval is Wilson's,
+over images that it might have been tested on.
+Sources: Student, The Probable Error of a Mean, Biometrika 6(1), 1908; Wilson, Probable Inference, JASA 22, 1927.
 """
 
 import math
@@ -53,3 +54,14 @@ def interval(values: Sequence[float]) -> Interval | None:
 def paired(values: Mapping[int, float], reference: Mapping[int, float]) -> Interval | None:
     """The mean difference from a reference over the seeds that both have."""
     return interval([values[seed] - reference[seed] for seed in values if seed in reference])
+
+
+def of_accuracy(accuracy: float, images: int) -> Interval:
+    """The interval of a model's accuracy (0..1) that was found on so many images."""
+    from scipy.stats import norm
+
+    z = float(norm.ppf((1 + CONFIDENCE) / 2))
+    weight = 1 + z**2 / images
+    center = (accuracy + z**2 / (2 * images)) / weight
+    half = z / weight * math.sqrt(accuracy * (1 - accuracy) / images + z**2 / (4 * images**2))
+    return Interval(images, accuracy, center - half, center + half)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sweeps.result import Result
-from sweeps.search.intervals import Interval
+from sweeps.search.intervals import Interval, of_accuracy
 from sweeps.search.ranges import FAILURE_NOTE
 from sweeps.search.selection import BASELINE, Selection, selection_of
 from sweeps.terminal.progress import params_in_brief
@@ -35,7 +35,8 @@ def outcome_lines(result: Result) -> list[str]:
     lines = [*_winner_lines(result, selection)]
     if "test_accuracy" in outcome:
         reads = "read once" if outcome["test_reads"] == 1 else f"read {outcome['test_reads']} times in this sweep"
-        lines.append(f"test set, {reads}: accuracy {outcome['test_accuracy']:.4f}, loss {outcome['test_loss']:.4f}")
+        accuracy = estimate(of_accuracy(outcome["test_accuracy"], outcome["test_images"]))
+        lines.append(f"test set, {reads}: accuracy {accuracy}, loss {number(outcome['test_loss'])}")
         lines.append(f"model:  {result.experiment}")
     lines += _time_was_over(result)
     lines.append(f"tables: {result.folder.path}/*.parquet")
@@ -74,7 +75,7 @@ def number(value: float | None) -> str:
     """A value with four decimals, or four digits where these would say nothing."""
     if value is None:
         return "-"
-    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
+    return f"{value:.4f}" if value == 0 or 5e-5 <= abs(value) < 1e4 else f"{value:.4g}"
 
 
 def estimate(found: Interval | None) -> str:

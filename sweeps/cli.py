@@ -169,6 +169,22 @@ def compare(
 
 
 @app.command()
+def dashboard(
+    name: Name,
+    results: Results = RESULTS,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where on 127.0.0.1; 0 takes one that is free.")] = 8080,
+    ledger: LedgerUrl = None,
+) -> None:
+    """Serve Optuna's dashboard of a sweep, also of one that is running; needs the extra `dashboard`.
+
+    It reads the ledger and changes nothing: notes, names and artifacts are refused.
+    """
+    from sweeps.terminal.dashboard import serve
+
+    serve(name, results, port, ledger)
+
+
+@app.command()
 def reproduce(
     name: Annotated[str, typer.Argument(help="Name of a sweep, or a stored experiment's folder, with its '/'.")],
     results: Results = RESULTS,

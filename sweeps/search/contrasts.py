@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from search_spaces import Constant, to_table
-from study.config import TrialConfig
+from study.config import CONDITIONS, TrialConfig
 from sweeps.search.comparing import Entry
 from sweeps.search.intervals import Interval, interval
 from sweeps.search.history import Trial
@@ -73,8 +73,11 @@ def space_contrasts(entries: Sequence[Entry]) -> list[Contrast]:
 
 def _left_out(spec: SweepSpec, name: str) -> str:
     """What holds where a sweep doesn't name a knob: the default of the study's models."""
-    field = None if spec.target else TrialConfig.model_fields.get(name)
-    return NOTHING if field is None or field.default is None else f"= {field.default}"
+    if spec.target or name not in TrialConfig.model_fields:
+        return NOTHING
+    # A conditional knob has this where it is active, and no effect elsewhere.
+    default = CONDITIONS[name][2] if name in CONDITIONS else TrialConfig.model_fields[name].default
+    return NOTHING if default is None else f"= {default}"
 
 
 def _in_words(spec: SweepSpec) -> dict[str, str]:

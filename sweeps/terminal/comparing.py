@@ -26,12 +26,15 @@ def tell_comparison(comparison: Comparison, *, as_json: bool) -> None:
         return
     out = console()
     out.print(_standings(comparison))
+    for row in comparison.sweeps.to_dict("records"):
+        if row["missing"]:
+            out.print(f"{row['sweep']}: {row['missing']}", markup=False, highlight=False, soft_wrap=True)
     for over, unit in (("seconds", "s"), ("epochs", comparison.fidelity_unit)):
         if (table := _regrets(comparison.regret, over, unit)) is not None:
             out.print(table)
-    out.print(_spaces(comparison.spaces))
+    out.print(_spaces(comparison.spaces), highlight=False)
     for pair in comparison.pairs.to_dict("records"):
-        out.print(_common(pair, comparison.common))
+        out.print(_common(pair, comparison.common), highlight=False)
 
 
 def _titled(title: str, *columns: str) -> Table:
@@ -50,8 +53,6 @@ def _standings(comparison: Comparison) -> Table:
         found = (row["best"], row["seeds"], row["test_accuracy"], row["searched"], row["trials"], row["epochs"])
         best, seeds, *rest = (cell(value) for value in found)
         add_row(table, row["sweep"], best, cell(row["mean"]) + bounds, seeds, *rest, cell(row["seconds"]))
-        if row["missing"]:
-            add_row(table, f"  {row['missing']}")
     return table
 
 

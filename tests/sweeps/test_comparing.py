@@ -131,7 +131,9 @@ def test_a_knob_that_one_holds_fixed_and_the_other_leaves_out_is_compared_at_its
     fixed = [entry(str(size), model({"batch_size": size}, space)) for size in (128, 32)]
     left_out = entry("left out", model({}, space))
 
-    assert space_contrasts([fixed[0], left_out]) == []
+    conditional = entry("conditional", model({"momentum": 0.9}, space))
+
+    assert space_contrasts([fixed[0], left_out, conditional]) == []
     (found,) = space_contrasts([fixed[1], left_out])
     assert (found.parameter, found.by_sweep) == ("batch_size", {"32": "= 32", "left out": "= 128"})
 

@@ -125,7 +125,9 @@ def _winner(history: History) -> _Found:
     outcome = history.outcome or {}
     if outcome.get("winner") is None:
         return _Found()
-    return _Found(f"trial {outcome['winner']}", *(outcome.get(name) for name in _Found._fields[1:]))
+    mean, low, high, score = (outcome.get(name) for name in ("mean", "low", "high", "test_accuracy"))
+    # Ledgers of earlier versions tell the seeds that the winner was chosen on, which are those of its mean.
+    return _Found(f"trial {outcome['winner']}", mean, low, high, outcome.get("n", outcome.get("seeds")), score)
 
 
 def _best_cell(entry: Entry) -> _Found:

@@ -10,8 +10,8 @@ from typing import Any
 from search_spaces import Constant, to_table
 from study.config import CONDITIONS, TrialConfig
 from sweeps.search.comparing import Entry
-from sweeps.search.intervals import Interval, interval
 from sweeps.search.history import Trial
+from sweeps.search.intervals import Interval, interval
 from sweeps.search.ranges import with_measured_space
 from sweeps.spec import SweepSpec
 

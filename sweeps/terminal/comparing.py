@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from sweeps.comparison import Comparison
+from sweeps.search.intervals import Interval
+from sweeps.terminal.outcome import difference, estimate
 from sweeps.terminal.progress import params_in_brief
 from sweeps.terminal.tables import add_row, cell, console, records
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MOST = 10  # common trials that are told; JSON has all
+_TAKEN = ("test_accuracy", "searched", "trials", "epochs", "seconds")
 _SHARES = (0.1, 0.25, 0.5, 1.0)  # of the longest course, at which regret is told
 
 
@@ -49,11 +52,15 @@ def _standings(comparison: Comparison) -> Table:
     columns = ("sweep", "best", "mean", "seeds", "test accuracy", "best in the search", "trials")
     table = _titled(title, *columns, comparison.fidelity_unit, "s")
     for row in comparison.sweeps.to_dict("records"):
-        bounds = f" [{row['low']:.4f}, {row['high']:.4f}]" if cell(row["low"]) != "-" else ""
-        found = (row["best"], row["seeds"], row["test_accuracy"], row["searched"], row["trials"], row["epochs"])
-        best, seeds, *rest = (cell(value) for value in found)
-        add_row(table, row["sweep"], best, cell(row["mean"]) + bounds, seeds, *rest, cell(row["seconds"]))
+        best, seeds, *rest = (cell(row[name]) for name in ("best", "seeds", *_TAKEN))
+        add_row(table, row["sweep"], best, estimate(_interval(row, "mean", row["seeds"])), seeds, *rest)
     return table
+
+
+def _interval(row: Mapping[Any, Any], mean: str, n: Any) -> Interval | None:
+    """A mean in a row with its bounds, where they are known."""
+    value, low, high = (None if cell(row[name]) == "-" else row[name] for name in (mean, "low", "high"))
+    return None if value is None else Interval(n, value, low, high)
 
 
 def _regrets(frame: "pd.DataFrame", over: str, unit: str) -> Table | None:
@@ -83,8 +90,8 @@ def _common(pair: Mapping[Any, Any], frame: "pd.DataFrame") -> Table | str:
     first, second, n = pair["sweep_first"], pair["sweep_second"], pair["n"]
     if not n:
         return f"{first} and {second} have no configuration in common"
-    bounds = f" [{pair['low']:+.4f}, {pair['high']:+.4f}]" if cell(pair["low"]) != "-" else ""
-    title = f"{n} common configuration{'' if n == 1 else 's'}: {second} minus {first} {pair['difference']:+.4f}{bounds}"
+    found = difference(_interval(pair, "difference", n))
+    title = f"{n} common configuration{'' if n == 1 else 's'}: {second} minus {first} {found}"
     table = _titled(title, "trials", "at", first, second, "difference", "parameters")
     rows = frame[(frame["sweep_first"] == first) & (frame["sweep_second"] == second)].to_dict("records")
     for row in rows[:_MOST]:

@@ -62,7 +62,8 @@ def test_what_a_sweep_found_and_took_is_what_its_ledger_says(results: Path, all_
     result = sweeps.load("wide", results=results)
     outcome = result.history.outcome or {}
 
-    assert (row["best"], row["mean"], row["seeds"]) == (f"trial {outcome['winner']}", outcome["mean"], 2)
+    assert row["low"] < row["mean"] < row["high"]
+    assert (row["best"], row["mean"], row["seeds"]) == (f"trial {outcome['winner']}", outcome["mean"], outcome["n"])
     assert row["trials"] == len(result.trials) == 6
     assert row["epochs"] == result.measurements.groupby(["trial", "replicate"])["fidelity"].max().sum()
     assert row["seconds"] == result.history.worked

@@ -7,11 +7,13 @@ if TYPE_CHECKING:
     from study.comparison import Replay as Replay
     from sweeps.api import ablate as ablate
     from sweeps.api import baseline as baseline
+    from sweeps.api import compare as compare
     from sweeps.api import export as export
     from sweeps.api import load as load
     from sweeps.api import resume as resume
     from sweeps.api import run as run
     from sweeps.api import verify as verify
+    from sweeps.comparison import Comparison as Comparison
     from sweeps.errors import InterruptedSweepError as InterruptedSweepError
     from sweeps.errors import LeaseError as LeaseError
     from sweeps.errors import LedgerError as LedgerError
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
 _MODULES = {
     "ablate": "api",
     "baseline": "api",
+    "compare": "api",
     "export": "api",
     "load": "api",
     "resume": "api",
     "run": "api",
     "verify": "api",
+    "Comparison": "comparison",
     "InterruptedSweepError": "errors",
     "LeaseError": "errors",
     "LedgerError": "errors",

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from study.config import DEFAULT_EPOCHS
 from study.data import EMBEDDED
+from sweeps.comparison import Comparison
 from sweeps.execution.targets import Function, check_function, function_name
 from sweeps.plans import ablation_cells, baseline_cells, design_spec
 from sweeps.result import Result
 from sweeps.running import go_on, new_folder, start
+from sweeps.search.comparing import check_named
 from sweeps.search.verification import Verification
 from sweeps.search.verification import verify as search_verification
 from sweeps.spec import SweepSpec, load_spec
@@ -178,6 +180,15 @@ def load(
 ) -> Result:
     """The result of a sweep as it stands, also of one that is running."""
     return Result(SweepFolder(Path(results), name), target, ledger)
+
+
+def compare(*names: str, results: str | Path = DEFAULT_RESULTS, ledger: str | None = None) -> Comparison:
+    """Two sweeps or more beside each other, also ones that are running; SpecError for what can't be compared.
+
+    Gives pandas frames: `sweeps`, `regret`, `spaces`, `common` and `pairs`, and regret over time as a `figure`.
+    """
+    check_named(names)
+    return Comparison([load(name, results=results, ledger=ledger) for name in names])
 
 
 def _path(given: str | Path | None) -> Path | None:

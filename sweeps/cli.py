@@ -145,6 +145,46 @@ def show(
 
 
 @app.command()
+def compare(
+    names: Annotated[list[str], typer.Argument(help="Names of two sweeps or more, as `sweeps list` shows them.")],
+    results: Results = RESULTS,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw regret over time and over training into this file (png, svg, pdf).")
+    ] = None,
+) -> None:
+    """Compare sweeps: what each found and took, how fast, on which space, and what they have both tried.
+
+    They may be running, stopped or over; what one of them can't tell yet is named.
+    """
+    from sweeps.api import compare as compare_sweeps
+    from sweeps.terminal.comparing import tell_comparison
+    from sweeps.terminal.showing import draw
+
+    comparison = compare_sweeps(*names, results=results, ledger=ledger)
+    tell_comparison(comparison, as_json=as_json)
+    if figure is not None:
+        draw(comparison, figure)
+
+
+@app.command()
+def dashboard(
+    name: Name,
+    results: Results = RESULTS,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where on 127.0.0.1; 0 takes one that is free.")] = 8080,
+    ledger: LedgerUrl = None,
+) -> None:
+    """Serve Optuna's dashboard of a sweep, also of one that is running; needs the extra `dashboard`.
+
+    It reads the ledger and changes nothing: notes, names and artifacts are refused.
+    """
+    from sweeps.terminal.dashboard import serve
+
+    serve(name, results, port, ledger)
+
+
+@app.command()
 def reproduce(
     name: Annotated[str, typer.Argument(help="Name of a sweep, or a stored experiment's folder, with its '/'.")],
     results: Results = RESULTS,

@@ -137,7 +137,8 @@ def _drive(
                 progress.say(f"note: {note}")
             slots = min(ready.slots, spec.at_a_time or ready.slots)
             progress.opened(ready, slots)
-            _run(driver, function, data_dir, slots, progress, notes)
+            facts = _session_facts(function, data_dir, slots, ready.dashboard)
+            _run(driver, function, data_dir, facts, progress, notes)
     except KeyboardInterrupt:
         write_tables(folder.path, spec, driver.history)
         raise InterruptedSweepError(
@@ -152,7 +153,12 @@ def _unread(spec: SweepSpec, history: History) -> tuple[str, ...]:
 
 
 def _run(
-    driver: Driver, function: Function | None, data_dir: Path | None, slots: int, progress: Progress, notes: list[Noted]
+    driver: Driver,
+    function: Function | None,
+    data_dir: Path | None,
+    facts: Mapping[str, Any],
+    progress: Progress,
+    notes: list[Noted],
 ) -> None:
     from sweeps.execution.conclusion import conclude
     from sweeps.execution.ordering import InOrder
@@ -162,15 +168,17 @@ def _run(
 
     spec = driver.spec
     data = stage(spec, data_dir)
-    driver.start(_session_facts(function, data_dir, slots), *notes)
+    driver.start(facts, *notes)
     with progress.shown():
         source = InOrder(driver) if spec.deterministic else driver
-        execute(source, worker_class(spec, function, data), slots)
+        execute(source, worker_class(spec, function, data), facts["slots"])
         conclude(driver, data, data_dir)
 
 
-def _session_facts(function: Function | None, data_dir: Path | None, slots: int) -> Mapping[str, Any]:
-    facts: dict[str, Any] = {"slots": slots, "data_dir": str(data_dir) if data_dir else None}
+def _session_facts(
+    function: Function | None, data_dir: Path | None, slots: int, dashboard: str | None
+) -> Mapping[str, Any]:
+    facts: dict[str, Any] = {"slots": slots, "data_dir": str(data_dir) if data_dir else None, "dashboard": dashboard}
     if function is not None:
         try:
             facts["source_hash"] = source_hash(function)

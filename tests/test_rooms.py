@@ -45,7 +45,7 @@ INNER = {
     "search": {"search"},
     "store": {"search", "store"},
     "execution": {"search", "store", "execution"},
-    "terminal": {"search", "store", "execution", "terminal", "result"},
+    "terminal": {"search", "store", "execution", "terminal", "result", "comparison"},
 }
 COMMON = {"design", "errors", "names", "sections", "signals", "spec"}
 

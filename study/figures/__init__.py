@@ -10,12 +10,14 @@ from study.figures.designs import (
 )
 from study.figures.images import image_grid, worst_images
 from study.figures.models import confusion_figure, layers_figure
+from study.figures.regrets import Descent, regret_figure
 from study.figures.style import PALETTE
 
 __all__ = [
     "PALETTE",
     "Bundle",
     "Curve",
+    "Descent",
     "Estimate",
     "bundles_figure",
     "confusion_figure",
@@ -25,6 +27,7 @@ __all__ = [
     "learning_curves",
     "lr_range_figure",
     "ranks_figure",
+    "regret_figure",
     "training_curves",
     "worst_images",
 ]

@@ -141,6 +141,7 @@ class Trial:
     ended: float | None = None
     measurements: list[Measurement] = field(default_factory=list)
     seqs: list[int] = field(default_factory=list)  # the sequence number of each measurement
+    moments: list[float] = field(default_factory=list)  # and when it came, s of the sweep's sessions
     environments: list[str | None] = field(default_factory=list)
     decided: dict[int, Decided] = field(default_factory=dict)  # the last decision at each rung
     losses: int = 0  # how often its worker died or hung
@@ -219,6 +220,7 @@ class History:
                 trial.due += 1
                 trial.measurements.append(row.measurement)
                 trial.seqs.append(stamp.seq)
+                trial.moments.append(self.elapsed(stamp.time))
                 trial.environments.append(row.environment)
             case Decided():
                 self._decide(stamp, row)

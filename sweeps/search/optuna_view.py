@@ -13,7 +13,7 @@ this object alone.
 Source: optuna.storages.BaseStorage, Optuna's public storage interface.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -56,10 +56,14 @@ class OptunaView(BaseStorage):
     """One study named like the sweep: what earlier sweeps found, then its own trials; a trial's id is its place."""
 
     def __init__(self, spec: SweepSpec, history: History) -> None:
-        self._spec = spec = with_measured_space(spec, history)
+        spec = with_measured_space(spec, history)
+        self._show(spec, [*earlier_trials(spec, history), *history.search])
+
+    def _show(self, spec: SweepSpec, known: Iterable[Trial]) -> None:
+        """Hold these trials; each has its place for a number."""
+        self._spec = spec
         self._varying = {n: p for n, p in spec.space.parameters.items() if not isinstance(p, Constant | RangeTest)}
         self._distributions = {name: distribution(parameter) for name, parameter in self._varying.items()}
-        known = [*earlier_trials(self._spec, history), *history.search]
         self._trials = [self._frozen(place, trial) for place, trial in enumerate(known)]
 
     def begin(self) -> int:
@@ -70,14 +74,13 @@ class OptunaView(BaseStorage):
         return place
 
     def _frozen(self, place: int, trial: Trial) -> FrozenTrial:
-        metric = self._spec.metric
-        state, value = self._state(trial), trial.value(metric)
+        metric, state = self._spec.metric, self._state(trial)
         shown = {name: shown_name(name, self._varying[name]) for name in trial.params if name in self._varying}
         return FrozenTrial(
             number=place,
             trial_id=place,
             state=state,
-            value=value if state is TrialState.COMPLETE else None,
+            value=self._value(trial, state),
             datetime_start=datetime.fromtimestamp(trial.asked.time, UTC),
             datetime_complete=None if trial.ended is None else datetime.fromtimestamp(trial.ended, UTC),
             params={known: self._shown_value(name, trial.params) for name, known in shown.items()},
@@ -95,8 +98,10 @@ class OptunaView(BaseStorage):
             return params[name]
         return min(max(parameter.given(params).share(params[name]), 0.0), 1.0)
 
-    @staticmethod
-    def _state(trial: Trial) -> TrialState:
+    def _value(self, trial: Trial, state: TrialState) -> float | None:
+        return trial.value(self._spec.metric) if state is TrialState.COMPLETE else None
+
+    def _state(self, trial: Trial) -> TrialState:
         if trial.state == "running":
             return TrialState.RUNNING
         if trial.state == "complete":
@@ -123,7 +128,8 @@ class OptunaView(BaseStorage):
         return {}
 
     def get_all_studies(self) -> list[FrozenStudy]:
-        return [FrozenStudy(self._spec.name, self.get_study_directions(_STUDY_ID)[0], {}, {}, _STUDY_ID)]
+        attributes = self.get_study_user_attrs(_STUDY_ID), self.get_study_system_attrs(_STUDY_ID)
+        return [FrozenStudy(self._spec.name, self.get_study_directions(_STUDY_ID)[0], *attributes, _STUDY_ID)]
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         return self._trials[trial_id]

@@ -44,7 +44,8 @@ def read_warm_start(spec: SweepSpec, place: str, results: Path) -> Noted:
 
 def _earlier(spec: SweepSpec, theirs: SweepSpec, trials: pa.Table, measurements: pa.Table) -> list[Earlier]:
     reports: dict[int, list[tuple[float, float]]] = {}
-    metric = spec.metric if spec.metric in measurements.column_names else f"metric_{spec.metric}"
+    renamed = f"metric_{spec.metric}"  # where a column of another meaning has its name
+    metric = renamed if renamed in measurements.column_names else spec.metric
     columns = measurements.select(["trial", "replicate", "fidelity", metric]).to_pylist()
     for row in (row for row in columns if row["replicate"] == 0):
         reports.setdefault(row["trial"], []).append((row["fidelity"], row[metric]))

@@ -1,11 +1,12 @@
-"""The figures of a sweep: learning curves of a search; differences, ranks and runs of a design."""
+"""The figures of a sweep: learning curves of a search; differences, ranks and runs of a design; regret of several."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from study.files import replacing
 from sweeps.design import BY_CLOCK
+from sweeps.search.comparing import COURSES, Course, Entry, Regret
 from sweeps.search.effects import Effect, effects
 from sweeps.search.history import History, Trial
 from sweeps.search.intervals import CONFIDENCE
@@ -15,7 +16,7 @@ from sweeps.store.folders import SweepFolder
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from study.figures import Bundle
+    from study.figures import Bundle, Descent
 
 _FEW = 7  # cells whose runs can be told apart in one picture
 
@@ -143,3 +144,31 @@ def _bundle(spec: SweepSpec, history: History, cell: str, protocol: str) -> "Bun
             runs.append(trial)
     places = [[m.seconds if protocol == BY_CLOCK else m.fidelity for m in t.measurements] for t in runs]
     return Bundle(cell, places, [_values(spec, t) for t in runs])
+
+
+def regret_of_sweeps(entries: Sequence[Entry], found: Sequence[Regret]) -> "Figure":
+    """How far each search was behind the best value of all, over the time of its sessions and over its epochs."""
+    from study.figures import regret_figure
+
+    spec = entries[0].spec
+    extreme = max if spec.direction == "maximize" else min
+    reached = [regret.value for regret in found if regret.value is not None]
+    labels = {
+        "seconds": "time of the sweep's sessions (s)",
+        "epochs": f"trained by all its trials ({spec.fidelity_unit})",
+    }
+    return regret_figure(
+        [(labels[over], [_descent(entry.name, over, found) for entry in entries]) for over in COURSES],
+        metric=spec.metric,
+        reference=f"the best value that any of them has seen, {extreme(reached):.6g}"
+        if reached
+        else "nothing seen yet",
+        title=", ".join(entry.name for entry in entries),
+    )
+
+
+def _descent(name: str, over: Course, found: Sequence[Regret]) -> "Descent":
+    from study.figures import Descent
+
+    steps = [(r.at, r.regret) for r in found if r.sweep == name and r.over == over and r.regret is not None]
+    return Descent(name, [at for at, _ in steps], [regret for _, regret in steps])

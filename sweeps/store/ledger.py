@@ -218,17 +218,18 @@ class Ledger:
         told, self._outages = self._outages, []
         return told
 
-    def rows(self) -> list[tuple[Stamp, Row]]:
-        """All rows in the order of their sequence numbers."""
-        found = [(Stamp(values["seq"], values["time"]), self._row(table, values)) for table, values in self._records()]
+    def rows(self, after: int = 0) -> list[tuple[Stamp, Row]]:
+        """All rows behind a sequence number, in the order of theirs."""
+        records = self._records(after)
+        found = [(Stamp(values["seq"], values["time"]), self._row(table, values)) for table, values in records]
         return sorted(found, key=lambda item: item[0].seq)
 
-    def _records(self) -> list[tuple[sa.Table, Mapping[str, Any]]]:
+    def _records(self, after: int = 0) -> list[tuple[sa.Table, Mapping[str, Any]]]:
         with _guard(self._place, "read"), self._connection.begin():
             return [
                 (table, dict(record))
                 for table in ROWS
-                for record in self._connection.execute(sa.select(table)).mappings()
+                for record in self._connection.execute(sa.select(table).where(table.c.seq > after)).mappings()
             ]
 
     def _row(self, table: sa.Table, values: Mapping[str, Any]) -> Row:
@@ -239,10 +240,19 @@ class Ledger:
 
     def history(self) -> History:
         """What follows from all rows; LedgerError if they don't fit each other."""
+        history = History()
+        self.follow(history)
+        return history
+
+    def follow(self, history: History) -> bool:
+        """Take into a history the rows behind its last; whether there were any. LedgerError as of `history`."""
+        rows = self.rows(history.last.seq)
         try:
-            return History(self.rows())
+            for stamp, row in rows:
+                history.apply(stamp, row)
         except LookupError as error:
             raise _damaged(self._place, f"a row speaks of {error.args[0]}, which no row began") from error
+        return bool(rows)
 
     def first_changed(self) -> str | None:
         """The first row that is not as it was written, in words, by the chain of digests; None where all are."""

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.comparison import Comparison
 from sweeps.errors import SpecError, SweepError
 from sweeps.result import Result
 from sweeps.search.ranges import measured_ranges
@@ -16,20 +16,10 @@ from sweeps.store.folders import list_folders
 from sweeps.store.rows import dump_json
 from sweeps.terminal.outcome import difference, estimate, number, outcome_lines
 from sweeps.terminal.progress import params_in_brief, range_in_brief
+from sweeps.terminal.tables import add_row, cell, console, records
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-def _console() -> Console:
-    """Piped output gets long lines, not lines broken at 80 columns."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
-
-
-def _add_row(table: Table, *cells: str) -> None:
-    """Add a row as it is: in what users write, square brackets are no markup."""
-    table.add_row(*(Text(cell) for cell in cells))
 
 
 def summary(result: Result) -> dict[str, Any]:
@@ -51,9 +41,9 @@ def summary(result: Result) -> dict[str, Any]:
 def tell_outcome(result: Result) -> None:
     """The outcome in words, with the commands that come next."""
     if result.spec.design and result.history.outcome:
-        _console().print(_cells_table(result))
+        console().print(_cells_table(result))
     for line in outcome_lines(result):
-        _console().print(line, soft_wrap=True, markup=False, highlight=False)
+        console().print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def tell_end(result: Result, *, as_json: bool) -> None:
@@ -88,11 +78,11 @@ def tell_list(results: Path, *, as_json: bool) -> None:
         table.add_column(title, overflow="fold")
     for sweep in found:
         if "error" in sweep:
-            _add_row(table, sweep["name"], "", "", sweep["error"])
+            add_row(table, sweep["name"], "", "", sweep["error"])
             continue
         states = ", ".join(f"{count} {state}" for state, count in sorted(sweep["states"].items()))
-        _add_row(table, sweep["name"], f"{sweep['trials']}/{sweep['asked_for']}", states, _result_cell(sweep))
-    _console().print(table)
+        add_row(table, sweep["name"], f"{sweep['trials']}/{sweep['asked_for']}", states, _result_cell(sweep))
+    console().print(table)
 
 
 def _result_cell(sweep: dict[str, Any]) -> str:
@@ -109,10 +99,7 @@ def _result_cell(sweep: dict[str, Any]) -> str:
 def tell_sweep(result: Result, *, as_json: bool) -> None:
     """One sweep in full."""
     if as_json:
-        frames = {
-            name: json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))
-            for name, frame in _frames(result).items()
-        }
+        frames = {name: records(frame) for name, frame in _frames(result).items()}
         tests = list(measured_ranges(result.history).values())
         print(json.dumps({**json.loads(dump_json({**summary(result), "range_tests": tests})), **frames}))
         return
@@ -120,8 +107,8 @@ def tell_sweep(result: Result, *, as_json: bool) -> None:
     for found in measured_ranges(result.history).values():
         print(range_in_brief(found))
     if result.spec.design is None:
-        _console().print(_selection_table(result))
-    _console().print(_trials_table(result))
+        console().print(_selection_table(result))
+    console().print(_trials_table(result))
 
 
 def _frames(result: Result) -> "dict[str, pd.DataFrame]":
@@ -148,18 +135,18 @@ def _cells_table(result: Result) -> Table:
     for title in columns:
         table.add_column(title, no_wrap=title not in ("cell", "missing"))
     for e in result.effects:
-        row = [e.cell, str(len(e.values)), estimate(e.mean), difference(e.difference), _cell(e.rank)]
-        row += [_cell(e.seconds), _cell(e.epoch_seconds)]
+        row = [e.cell, str(len(e.values)), estimate(e.mean), difference(e.difference), cell(e.rank)]
+        row += [cell(e.seconds), cell(e.epoch_seconds)]
         row[1:1] = [e.protocol] if has_protocols else []
         row += [estimate(e.test)] if has_test else []
-        _add_row(table, *row)
+        add_row(table, *row)
         if e.missing:
-            _add_row(table, f"  {e.missing}")
+            add_row(table, f"  {e.missing}")
     return table
 
 
-def draw(result: Result, path: Path) -> None:
-    """The sweep's main figure as a file; SpecError for a kind of file that can't be drawn."""
+def draw(result: Result | Comparison, path: Path) -> None:
+    """The main figure as a file; SpecError for a kind of file that can't be drawn."""
     try:
         result.figure().savefig(path)
     except (OSError, ValueError) as error:
@@ -172,8 +159,8 @@ def _selection_table(result: Result) -> Table:
     for title in ("rank", "trial", "mean", "n", "behind the winner", "in the search", "decision", "reason"):
         table.add_column(title)
     for c in selection.candidates if selection else ():
-        numbers = (_cell(c.rank), str(c.number), number(c.mean), str(c.seeds), difference(c.difference))
-        _add_row(table, *numbers, number(c.searched), c.decision, c.reason)
+        numbers = (cell(c.rank), str(c.number), number(c.mean), str(c.seeds), difference(c.difference))
+        add_row(table, *numbers, number(c.searched), c.decision, c.reason)
     return table
 
 
@@ -193,13 +180,5 @@ def _trials_table(result: Result) -> Table:
         if design:
             variant, replicate = design.place(trial.key.number)
             params = ", ".join(filter(None, (variant.cell, variant.protocol, f"seed {replicate}")))
-        _add_row(table, trial.key.label, trial.state, *(_cell(n) for n in numbers), params, reason)
+        add_row(table, trial.key.label, trial.state, *(cell(n) for n in numbers), params, reason)
     return table
-
-
-def _cell(value: Any) -> str:
-    import pandas as pd
-
-    if pd.isna(value):
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

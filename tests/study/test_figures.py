@@ -10,6 +10,7 @@ from study.data import Split
 from study.figures import (
     Bundle,
     Curve,
+    Descent,
     Estimate,
     bundles_figure,
     confusion_figure,
@@ -19,6 +20,7 @@ from study.figures import (
     learning_curves,
     lr_range_figure,
     ranks_figure,
+    regret_figure,
     training_curves,
     worst_images,
 )
@@ -61,6 +63,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "curves": lambda: learning_curves(CURVES, None, **METRIC, unit="epochs", title="t"),
     "ranks": lambda: ranks_figure([("a", 1, 2), ("b", 2, 1)], left="2 epochs", right="1 s", title="t"),
     "layers": lambda: layers_figure({"kaiming": layers(1.0, 2.0)}, title="t"),
+    "regret": lambda: regret_figure([("s", [Descent("a", [1.0], [0.5])])], metric="loss", reference="r", title="t"),
     "range": lambda: lr_range_figure(LrRange((0.1, 0.2), (2.0, 1.0), (2.0, 1.0), 0.1, 0.1, 0.1, 0.2, None), title="t"),
     "training": lambda: training_curves(measured(), title="t"),
 }
@@ -116,6 +119,16 @@ def test_a_picture_says_what_it_leaves_out(values: list[float], text: str) -> No
     axes = learning_curves(curves, None, **METRIC, unit="epochs", title="t").axes[0]
 
     assert [shown.get_text() for shown in axes.texts] == ([text] if text else [])
+
+
+def test_a_search_without_regret_lies_on_the_foot_of_the_axis() -> None:
+    descents = [Descent("a", [1.0, 2.0], [0.5, 0.0]), Descent("b", [1.5], [0.1])]
+    (axes,) = regret_figure([("s", descents)], metric="loss", reference="the best", title="t").axes
+    ours, _, theirs, _ = axes.get_lines()
+
+    assert list(ours.get_ydata()) == [0.5, axes.get_ylim()[0]]
+    assert list(theirs.get_ydata()) == [0.1]
+    assert 0 < axes.get_ylim()[0] < 0.1
 
 
 def test_epochs_are_ticked_where_they_end() -> None:

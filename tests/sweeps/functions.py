@@ -115,6 +115,12 @@ def hangs_once(params, seed):
         yield {"loss": params["x"]}
 
 
+def takes(params, seed):
+    """Reports a metric that is called like a column of the tables, and has a value that no column has."""
+    for _ in range(9):
+        yield {"seconds": -1.0}
+
+
 def no_generator(params, seed):
     """Returns what it should yield."""
     return {"loss": params["x"]}
@@ -134,3 +140,12 @@ def _work(params, checkpoint, seconds):
     for report in range((checkpoint or {"report": 0})["report"] + 1, 10):
         time.sleep(seconds)
         yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report, "checkpoint": {"report": report}}
+
+
+def learns(params, seed):
+    """Nine reports of an accuracy, the higher the nearer the learning rate is to 0.1; raises where it is above 0.7."""
+    if params["learning_rate"] > 0.7:
+        raise ValueError("the loss escaped")
+    noise = random.Random(seed).random() / 100
+    for report in range(1, 10):
+        yield {"validation_accuracy": (1 - abs(params["learning_rate"] - 0.1) - noise) * report / 9}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sweeps.execution.conclusion import conclude
 from sweeps.execution.driver import Driver
 from sweeps.execution.legs import run_leg
 from sweeps.execution.messages import Leg, LegSource
@@ -95,6 +96,21 @@ def open_driver(folder: SweepFolder, spec: SweepSpec, **options: Any) -> Driver:
     folder.create()
     ledger = Ledger.open(folder.ledger) if folder.ledger.exists() else Ledger.create(folder.ledger, spec)
     return Driver(spec, folder, ledger, **options)
+
+
+def swept(
+    results: Path, name: str, *, trials_begun: int | None = None, spec: SweepSpec | None = None, **changes: Any
+) -> SweepFolder:
+    """A sweep that has come to its end, with its tables; one that stopped when so many of its trials had begun."""
+    folder = SweepFolder(results, name)
+    driver = open_driver(folder, spec or small_spec(name=name, **changes))
+    driver.start({})
+    if trials_begun is None:
+        Simulation(driver).run()
+        conclude(driver, None, None)
+    else:
+        Simulation(driver).run(stop=lambda: len(driver.history.search) == trials_begun)
+    return folder
 
 
 def rows_of(folder: SweepFolder) -> list[tuple[Stamp, Row]]:

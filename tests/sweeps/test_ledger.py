@@ -18,7 +18,7 @@ from simulation import small_spec
 
 from study.measurement import Measurement
 from sweeps.errors import LedgerError
-from sweeps.search.history import Asked, Decided, Measured, Moved, Noted, Row, TrialKey
+from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, TrialKey
 from sweeps.store.ledger import Ledger, Place
 from sweeps.store.postgresql import Database
 from sweeps.store.rows import dump_json, load_json
@@ -103,6 +103,18 @@ def test_nan_and_infinities_are_written_as_strict_json() -> None:
 
     assert "NaN" not in text
     assert load_json(text)["b"] == -math.inf
+
+
+def test_a_history_follows_what_another_connection_appends(places: Callable[[], Place]) -> None:
+    place, history = places(), History()
+    with closing(Ledger.create(place, small_spec())) as writer, closing(Ledger.open(place, read_only=True)) as reader:
+        assert not reader.follow(history)
+        for number in range(3):
+            writer.append(Asked(TrialKey(number), {"x": 0.5}, number, 0))
+            assert reader.follow(history)
+            assert len(history.search) == number + 1
+        assert not reader.follow(history)
+        assert [stamp.seq for stamp, _ in reader.rows(after=1)] == [2, 3]
 
 
 def test_a_text_that_no_store_takes_is_written_as_an_escape(places: Callable[[], Place]) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -176,6 +177,23 @@ def test_a_narrower_sweep_learns_from_what_of_a_coarser_one_lies_in_it(tmp_path:
     seen = OptunaView(narrow, history).get_all_trials(0)
     assert [trial.params["x"] for trial in seen] == [trial.params["x"] for trial in known]
     assert {trial.state.name for trial in seen} == {"COMPLETE", "PRUNED"}
+
+
+def test_a_table_without_the_name_of_its_sweep_is_still_learnt_from(tmp_path: Path) -> None:
+    coarse = finished_in(tmp_path)
+    before = read_warm_start(coarse, "coarse", tmp_path)
+    for name in ("trials", "measurements"):
+        path = SweepFolder(tmp_path, "coarse").table(name)
+        pq.write_table(pq.read_table(path).drop_columns("sweep"), path)
+
+    assert read_warm_start(coarse, "coarse", tmp_path) == before
+
+
+def test_a_warm_start_reads_the_metric_and_not_a_column_of_its_name(tmp_path: Path) -> None:
+    named = {"metric": "seconds", "target": "functions:takes"}
+    note = read_warm_start(finished_in(tmp_path, **named), "coarse", tmp_path)
+
+    assert {value for trial in note.body["trials"] for _, value in trial["reports"]} == {-1.0}
 
 
 def test_a_warm_start_changes_what_is_suggested_first(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sweeps.api import load as load
     from sweeps.api import resume as resume
     from sweeps.api import run as run
+    from sweeps.api import select as select
     from sweeps.api import verify as verify
     from sweeps.comparison import Comparison as Comparison
     from sweeps.errors import InterruptedSweepError as InterruptedSweepError
@@ -35,6 +36,7 @@ _MODULES = {
     "load": "api",
     "resume": "api",
     "run": "api",
+    "select": "api",
     "verify": "api",
     "Comparison": "comparison",
     "InterruptedSweepError": "errors",

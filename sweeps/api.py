@@ -154,6 +154,32 @@ def resume(
     return Result(folder, target, ledger)
 
 
+def select(
+    name: str,
+    *,
+    candidates: int | None = None,
+    seeds: int | None = None,
+    published_seeds: int | None = None,
+    rule: str | None = None,
+    cost: str | None = None,
+    target: Function | None = None,
+    results: str | Path = DEFAULT_RESULTS,
+    data_dir: str | Path | None = None,
+    ledger: str | None = None,
+    progress: Form = "auto",
+    verbose: bool = False,
+) -> Result:
+    """End a sweep's search where it stands and choose its winner, or choose it again by another rule.
+
+    candidates, seeds, published_seeds, rule, cost: keys of the spec's [selection], which stay as they are without.
+    What was trained on fresh seeds already counts; a later `resume` with more trials or time opens the search again.
+    """
+    folder = SweepFolder(Path(results), name)
+    given = {"candidates": candidates, "seeds": seeds, "published_seeds": published_seeds, "rule": rule, "cost": cost}
+    go_on(folder, target, _path(data_dir), progress, verbose=verbose, rule=given, ledger_url=ledger)
+    return Result(folder, target, ledger)
+
+
 def verify(name: str, *, results: str | Path = DEFAULT_RESULTS, ledger: str | None = None) -> Verification:
     """Compute every suggestion, seed and pruning decision of a sweep again from its ledger, and compare.
 

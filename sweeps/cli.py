@@ -100,6 +100,44 @@ def resume(
     tell_end(result, as_json=as_json)
 
 
+@app.command()
+def select(
+    name: Name,
+    results: Results = RESULTS,
+    candidates: Annotated[int | None, typer.Option(help="How many of the best trials are tried again.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="On how many fresh seeds they race.")] = None,
+    published_seeds: Annotated[
+        int | None, typer.Option(help="On how many further ones the winner is published.")
+    ] = None,
+    rule: Annotated[str | None, typer.Option(help="best, or within_one_se: the cheapest that is as good.")] = None,
+    cost: Annotated[
+        str | None, typer.Option(help="parameters, epoch_seconds, latency, or a function's metric.")
+    ] = None,
+    data_dir: DataDir = None,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """End a search where it stands and choose its winner, or choose it again by another rule."""
+    from sweeps.api import select as select_winner
+    from sweeps.terminal.showing import tell_end
+
+    result = select_winner(
+        name,
+        candidates=candidates,
+        seeds=seeds,
+        published_seeds=published_seeds,
+        rule=rule,
+        cost=cost,
+        results=results,
+        data_dir=data_dir,
+        ledger=ledger,
+        progress="json" if as_json else "auto",
+        verbose=verbose,
+    )
+    tell_end(result, as_json=as_json)
+
+
 def _more(option: str, given: str | None) -> str | None:
     """What stands behind the plus sign: an amount in place of an addition would be ambiguous."""
     if given is not None and not given.startswith("+"):

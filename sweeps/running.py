@@ -16,7 +16,7 @@ from sweeps.execution.targets import Function, resolve, source_hash
 from sweeps.search.agenda import Finished, next_work
 from sweeps.search.budgets import ended
 from sweeps.search.earlier import NOTE as WARM_START
-from sweeps.search.extension import as_extended, extension
+from sweeps.search.extension import as_extended, extension, selecting
 from sweeps.search.history import History, Noted
 from sweeps.signals import stop_signals
 from sweeps.spec import SweepSpec
@@ -76,9 +76,13 @@ def go_on(
     *,
     verbose: bool,
     more: Mapping[str, str | float | None] | None = None,
+    rule: Mapping[str, Any] | None = None,
     ledger_url: str | None = None,
 ) -> None:
-    """Run an interrupted sweep to its end, or one that gets more of its budgets to its new end."""
+    """Run an interrupted sweep to its end, or one that gets more of its budgets to its new end.
+
+    rule: end the search in any case, and choose the winner by these keys of [selection].
+    """
     place = place_of(folder, ledger_url)
     folder.create()
     with lease(folder.lease, folder.name), closing(Ledger.open(place)) as ledger:
@@ -91,6 +95,10 @@ def go_on(
             longer = spec.extended(extended.body)  # whatever is wrong with it is said before it is recorded
             ledger.append(extended)
             spec = longer
+            _write_spec(folder, spec)
+        if rule is not None:
+            ledger.append(selecting(spec, rule))
+            spec = as_extended(ledger.spec(), ledger.history())
             _write_spec(folder, spec)
         _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose)
 

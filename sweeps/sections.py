@@ -96,7 +96,7 @@ class SelectionRule(Section):
 
     candidates: Annotated[int, Field(ge=1)] = 5
     seeds: Annotated[int, Field(ge=1, le=1000)] = 5  # fresh, common to all candidates; they choose
-    published_seeds: Annotated[int, Field(ge=1)] = 5  # further ones, from which winner and baseline are published
+    published_seeds: Annotated[int, Field(ge=1)] = 7  # further ones, from which winner and baseline are published
     racing: bool = True  # a candidate that can't win any more gets no further seed
     rule: Literal["best", "within_one_se"] = "best"  # or the cheapest within one standard error of the best
     cost: str | None = None  # parameters, epoch_seconds or latency; a function: one of its metrics

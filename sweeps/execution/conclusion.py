@@ -11,7 +11,6 @@ from study.experiments import ExperimentError, list_experiments, load_experiment
 from study.files import replacing
 from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
-from sweeps.search.budgets import ended
 from sweeps.search.history import History, Noted, Trial, fate
 from sweeps.search.selection import BASELINE, Published, Selection, candidates, select
 from sweeps.spec import SweepSpec
@@ -116,7 +115,7 @@ def _why_none(spec: SweepSpec, history: History, selection: Selection) -> str:
         return f"trial {selection.winner} won the choice, but none of its further seeds came to its end ({missing})"
     if any(t.state == "cut" for t in history.selection):
         return "a budget ended before one fresh seed was through: the share that is held back for them is too small"
-    if not history.selection and ended(spec, history, history.until).choice:
+    if not history.selection and selection.candidates:
         return "a budget ended before any fresh seed could begin: the share that is held back for them is too small"
     states = sorted({f"{t.state}: {t.reason.splitlines()[0]}" for t in history.trials.values() if t.reason})
     return f"no trial has a finite value on all its fresh seeds ({'; '.join(states[:3])})"

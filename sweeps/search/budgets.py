@@ -17,6 +17,7 @@ from sweeps.search.history import History, Stage, Trial, TrialKey
 from sweeps.spec import SweepSpec
 
 TIME, DEVICE_HOURS, TRIAL_TIME = "time", "device_hours", "trial_time"
+BY_HAND = "select"  # `sweeps select` ended the search
 # How long a worker may take to stop when a budget ended, s and as a share of it: the overrun must stay below 5 s or
 # 5 %, whichever is more.
 _GRACE, _GRACE_SHARE = 3.0, 0.03
@@ -38,14 +39,14 @@ class Limit:
 
 @dataclass(frozen=True)
 class Ended:
-    """The budget that ended each stage; None while there is some left. `publication` is the end of the whole sweep."""
+    """What ended each stage: a budget or, of the search, BY_HAND; None while it may go on."""
 
     search: str | None = None
     choice: str | None = None
     publication: str | None = None
 
     def of(self, stage: Stage) -> str | None:
-        """The budget that ended a stage."""
+        """What ended a stage."""
         found: str | None = getattr(self, stage)
         return found
 
@@ -61,12 +62,13 @@ def _limits(spec: SweepSpec, history: History, now: float, share: float, workers
 
 
 def ended(spec: SweepSpec, history: History, now: float) -> Ended:
-    """Which budgets are used up."""
+    """Which stages are at their end."""
 
     def first(share: float) -> str | None:
         return next((limit.name for limit in _limits(spec, history, now, share, 1) if limit.left <= 0), None)
 
-    return Ended(*(first(spec.share(stage)) for stage in get_args(Stage)))
+    search, *rest = (first(spec.share(stage)) for stage in get_args(Stage))
+    return Ended(search or (BY_HAND if history.is_closed else None), *rest)
 
 
 def limit(spec: SweepSpec, history: History, trial: Trial, now: float, workers: int) -> Limit | None:

@@ -1,13 +1,13 @@
-"""A sweep whose budgets were enlarged: the spec as it stands, from the one it was started with."""
+"""A sweep that was enlarged, or whose choice was set anew: the spec as it stands, from the one it was started with."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
 from sweeps.errors import SpecError
-from sweeps.search.history import EXTENDED, History, Noted
+from sweeps.search.history import EXTENDED, SELECTED, History, Noted
 from sweeps.sections import parse_duration
-from sweeps.spec import SweepSpec
+from sweeps.spec import SweepSpec, parse_spec
 
 BUDGETS = ("trials", "time", "device_hours", "trial_time")  # what can be enlarged
 
@@ -40,9 +40,24 @@ def _amount(key: str, given: str | float) -> float:
     return float(amount) if key != "trials" else amount
 
 
+def selecting(spec: SweepSpec, rule: Mapping[str, Any]) -> Noted:
+    """The row that ends a search and sets keys of [selection] anew; SpecError for a design or a key that is wrong."""
+    if spec.design:
+        raise SpecError(f"{spec.name!r} is a design, which compares its cells and chooses none: see `sweeps show`")
+    given = {key: value for key, value in rule.items() if value is not None}
+    _chosen_by(spec, given)
+    return Noted(SELECTED, given)
+
+
+def _chosen_by(spec: SweepSpec, rule: Mapping[str, Any]) -> SweepSpec:
+    table = spec.to_table()
+    return parse_spec({**table, "selection": {**table["selection"], **rule}}, "select")
+
+
 def as_extended(spec: SweepSpec, history: History) -> SweepSpec:
-    """The spec with all that was added to it."""
+    """The spec with all that was added to it and, of its selection, what was said last."""
     notes = [note.body for note in history.noted(EXTENDED)]
-    if not notes:
-        return spec
-    return spec.extended({key: sum(body[key] for body in notes if key in body) for key in BUDGETS})
+    if notes:
+        spec = spec.extended({key: sum(body[key] for body in notes if key in body) for key in BUDGETS})
+    rules = [note.body for note in history.noted(SELECTED)]
+    return _chosen_by(spec, {key: value for rule in rules for key, value in rule.items()}) if rules else spec

@@ -16,7 +16,10 @@ Stage = Literal["search", "choice", "publication"]
 State = Literal["running", "paused", "cut", "pruned", "complete", "failed"]
 Verdict = Literal["continue", "pause", "promote", "stop"]
 
-EXTENDED = "extended"  # the kind of note that gives a sweep more trials or time; written between sessions
+# Kinds of notes that are written between sessions.
+EXTENDED = "extended"  # gives a sweep more trials or time
+SELECTED = "selected"  # ends the search, and may say anew how the winner is chosen
+BETWEEN_SESSIONS = ("session", EXTENDED, SELECTED)
 LOST, HUNG, RETRIED = "lost", "hung", "retried"  # reasons for which a running trial needs another worker
 RESUMED = "resumed"  # the reason with which it gets one
 BEGAN = "began"  # its worker has started; written where a budget of time is counted
@@ -200,13 +203,14 @@ class History:
         self._running: dict[TrialKey, Trial] = {}
         self._held: dict[TrialKey, Trial] = {}  # those of the running that have a worker
         self.extended_at = (0.0, 0.0)  # `elapsed` and `occupied` when the budgets were last enlarged, s
+        self.is_closed = False  # whether the search was ended by hand
         self.turn = 0  # how far a deterministic sweep has come, in reports
         for stamp, row in rows:
             self.apply(stamp, row)
 
     def apply(self, stamp: Stamp, row: Row) -> None:
         """Take one more row, in the order of the ledger."""
-        if isinstance(row, Noted) and row.kind in ("session", EXTENDED):
+        if isinstance(row, Noted) and row.kind in BETWEEN_SESSIONS:
             self._note(stamp, row)
             self.last = stamp
             return
@@ -277,6 +281,7 @@ class History:
                 self._spent += self._worked - self._session
             self._session = self._worked = stamp.time
             self._held.clear()  # each trial has to be handed out again
+        self.is_closed = row.kind == SELECTED or (self.is_closed and row.kind != EXTENDED)
         if row.kind == EXTENDED:
             self.extended_at = self.worked, self.occupied(self._worked)
 

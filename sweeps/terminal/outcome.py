@@ -54,21 +54,29 @@ def _winner_lines(result: Result, selection: Selection) -> list[str]:
         f"winner: trial {winner.number}, {result.spec.metric} {estimate(winner.interval)} on {seeds}"
         + (f" ({against})" if against else ""),
         f"        {params_in_brief(result.spec.space.in_order(result.trial(winner.number).params))}",
-        f"        chosen among {len(selection.candidates)} on {selection.seeds} other fresh seed{_s(selection.seeds)}"
-        + _luck(selection),
     ]
+    how = _choice(selection) + _luck(selection)
+    lines += [f"        {'; '.join(how)}"] if how else []
     if winner.missing:
         lines.append(f"        of the further seeds: {winner.missing}")
     return lines
 
 
-def _luck(selection: Selection) -> str:
+def _choice(selection: Selection) -> list[str]:
+    if not selection.seeds:
+        return []
+    seeds = f"{selection.seeds} other fresh seed{_s(selection.seeds)}"
+    raced = sum(candidate.decision == "raced out" for candidate in selection.candidates)
+    return [f"chosen among {len(selection.candidates)} on {seeds}" + (f", {raced} raced out before" if raced else "")]
+
+
+def _luck(selection: Selection) -> list[str]:
     """By how much the winner's one value in the search was better than what is published of it."""
     if selection.optimism is None:
-        return ""
+        return []
     searched = number(selection.candidates[0].searched)
     side = "better" if selection.optimism > 0 else "worse"
-    return f"; in the search it had {searched}, {number(abs(selection.optimism))} {side} than it is"
+    return [f"in the search it had {searched}, {number(abs(selection.optimism))} {side} than it is"]
 
 
 def number(value: float | None) -> str:
@@ -107,6 +115,9 @@ def _time_was_over(result: Result) -> list[str]:
     begun = len(result.history.search)
     if begun == result.spec.trials and not cut:
         return []
+    if result.history.is_closed:
+        ended = f"the search was ended by hand after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
+        return [f"{ended}: `sweeps resume {result.name} --trials +10` opens it again"]
     names = sorted({trial.reason for trial in cut} or {name for name in ("time", "device_hours") if _has(result, name)})
     more = " ".join(f"--{name.replace('_', '-')} {MORE[name]}" for name in names)
     ended = f"{' and '.join(names)} ended after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"

@@ -149,3 +149,32 @@ def learns(params, seed):
     noise = random.Random(seed).random() / 100
     for report in range(1, 10):
         yield {"validation_accuracy": (1 - abs(params["learning_rate"] - 0.1) - noise) * report / 9}
+
+
+def mad_on_fresh_seeds(params, seed):
+    """Yields NaN for the seeds of a selection over this sweep's seed 0; sound in the search."""
+    from sweeps.search.selection import selection_seed
+    from sweeps.spec import load_spec
+
+    spec = load_spec({"name": "x", "trials": 1, "metric": "loss", "target": "functions:bowl", "space": {"x": 1.0}})
+    fresh = {selection_seed(spec, replicate) for replicate in range(1, 20)}
+    for _ in range(9):
+        yield {"loss": math.nan if seed in fresh else params["x"]}
+
+
+def flat(params, seed):
+    """The same whatever is searched."""
+    for _ in range(9):
+        yield {"loss": 0.25}
+
+
+def mad_on_fresh_published(params, seed):
+    """Yields NaN for the seeds from which a sweep of seed 0 is published."""
+    from sweeps.search.history import PUBLISHED
+    from sweeps.search.selection import selection_seed
+    from sweeps.spec import load_spec
+
+    spec = load_spec({"name": "x", "trials": 1, "metric": "loss", "target": "functions:bowl", "space": {"x": 1.0}})
+    fresh = {selection_seed(spec, PUBLISHED + seed) for seed in range(1, 20)}
+    for _ in range(9):
+        yield {"loss": math.nan if seed in fresh else params["x"]}

@@ -1,0 +1,177 @@
+"""How sweeps end, and what is said: the winner and what is published of it or, in clear words, why there is none."""
+
+from typing import Any
+
+import pytest
+from simulation import Simulation, open_driver, small_spec
+
+import sweeps
+from sweeps.execution.conclusion import conclude
+from sweeps.execution.driver import Driver
+from sweeps.search.extension import as_extended, extension, selecting
+from sweeps.search.history import PUBLISHED, Noted, TrialKey
+from sweeps.search.selection import BASELINE, selection_of
+from sweeps.store.folders import SweepFolder
+from sweeps.terminal.outcome import outcome_lines
+
+SELECTION = {"candidates": 3, "seeds": 3, "published_seeds": 3}
+
+
+def concluded(folder: SweepFolder, **changes: Any) -> Driver:
+    """A small sweep, run to its outcome without Ray."""
+    driver = open_driver(folder, small_spec(**{"selection": SELECTION, **changes}))
+    driver.start({})
+    Simulation(driver).run()
+    conclude(driver, None, None)
+    return driver
+
+
+def lines(folder: SweepFolder) -> list[str]:
+    return outcome_lines(sweeps.load("bowl", results=folder.results))
+
+
+def test_the_outcome_is_what_is_published_and_not_what_chose(folder: SweepFolder) -> None:
+    driver = concluded(folder)
+    body = driver.history.outcome
+    assert body is not None
+    winner = body["winner"]
+    values = [driver.history.trials[TrialKey(winner, PUBLISHED + seed)].value("loss") for seed in (1, 2, 3)]
+
+    assert body["mean"] == pytest.approx(sum(values) / 3)
+    assert body["low"] < body["mean"] < body["high"]
+    assert (body["n"], body["baseline_n"]) == (3, 3)
+    assert body["final"] == f"{winner}-published1"
+    assert lines(folder)[0].startswith(f"winner: trial {winner}, loss {body['mean']:.4f} [")
+    assert "on 3 further seeds (the baseline has" in lines(folder)[0]
+
+
+def test_whoever_wins_both_are_published_on_the_same_seeds(folder: SweepFolder) -> None:
+    history = concluded(folder).history
+    runs = {key for key in history.trials if key.stage == "publication"}
+
+    assert runs == {TrialKey(n, PUBLISHED + s) for n in (history.outcome["winner"], BASELINE) for s in (1, 2, 3)}
+
+
+def test_a_sweep_of_one_trial_publishes_the_baseline_and_chooses_nothing(folder: SweepFolder) -> None:
+    history = concluded(folder, trials=1).history
+
+    assert {key.stage for key in history.trials} == {"search", "publication"}
+    assert "(it is the baseline)" in lines(folder)[0]
+    assert "chosen" not in " ".join(lines(folder))
+
+
+def test_of_equal_candidates_the_baseline_wins_and_nothing_differs(folder: SweepFolder) -> None:
+    history = concluded(folder, target="functions:flat", pruning="none").history
+
+    assert history.outcome["winner"] == BASELINE
+    assert (history.outcome["mean"], history.outcome["low"], history.outcome["high"]) == (0.25, 0.25, 0.25)
+
+
+def test_where_all_diverge_on_fresh_seeds_nobody_wins_and_that_is_said(folder: SweepFolder) -> None:
+    driver = concluded(folder, target="functions:mad_on_fresh_seeds", pruning="none")
+    history = driver.history
+
+    assert history.outcome["winner"] is None
+    assert lines(folder)[0].startswith("no winner: no trial has a finite value on all its fresh seeds (")
+    assert all(c.decision == "out" and "diverged" in c.reason for c in selection_of(driver.spec, history).candidates)
+
+
+def test_where_the_only_candidate_diverges_on_the_further_seeds_that_is_said(folder: SweepFolder) -> None:
+    history = concluded(folder, trials=1, target="functions:mad_on_fresh_published", pruning="none").history
+
+    assert history.outcome["winner"] is None
+    assert "won the choice, but none of its further seeds came to its end (seed 1: pruned diverged" in lines(folder)[0]
+
+
+def test_a_budget_too_small_for_one_fresh_seed_is_said_and_more_of_it_goes_on(folder: SweepFolder) -> None:
+    now = [1000.0]
+    driver = open_driver(folder, small_spec(time="10s", selection=SELECTION), clock=lambda: now[0])
+    driver.start({})
+    now[0] = driver.history.last.time
+
+    def at_the_end() -> bool:
+        if len(driver.history.search) == 5:
+            now[0] = driver.history.last.time + 11
+        return False
+
+    Simulation(driver).run(stop=at_the_end)
+    conclude(driver, None, None)
+    assert driver.history.outcome["winner"] is None
+    assert "the share that is held back for them is too small" in lines(folder)[0]
+    assert "`sweeps resume bowl --time +10m` goes on" in lines(folder)[1]
+
+    more = extension(driver.spec, {"time": "10m"})
+    assert more is not None
+    driver.record(more)
+    longer = open_driver(folder, as_extended(driver.spec, driver.history))
+    longer.start({})
+    Simulation(longer).run()
+    conclude(longer, None, None)
+    assert longer.history.outcome["winner"] is not None
+
+
+def test_select_ends_a_search_and_more_trials_open_it_again(folder: SweepFolder) -> None:
+    spec = small_spec(selection=SELECTION)
+    driver = open_driver(folder, spec)
+    driver.start({})
+    Simulation(driver).run(stop=lambda: len(driver.history.search) == 5)
+    driver.record(selecting(spec, {"seeds": 2, "cost": None}))
+
+    chosen = open_driver(folder, as_extended(spec, driver.history))
+    chosen.start({})
+    Simulation(chosen).run()
+    conclude(chosen, None, None)
+    assert len(chosen.history.search) == 5
+    assert {t.state for t in chosen.history.search} <= {"complete", "paused", "cut", "pruned"}
+    assert max(key.replicate for key in chosen.history.trials if key.stage == "choice") == 2
+    assert chosen.history.outcome["winner"] is not None
+    assert "the search was ended by hand after 5 of 12 trials" in " ".join(lines(folder))
+
+    more = extension(chosen.spec, {"trials": 1})
+    assert more is not None
+    chosen.record(more)
+    again = open_driver(folder, as_extended(spec, chosen.history))
+    again.start({})
+    Simulation(again).run()
+    assert len(again.history.search) == 13
+    assert {t.state for t in again.history.search} <= {"complete", "paused", "pruned"}
+
+
+def test_a_choice_by_another_rule_keeps_what_was_trained(folder: SweepFolder) -> None:
+    driver = concluded(folder)
+    before = {key: trial.measurements for key, trial in driver.history.trials.items()}
+    driver.record(selecting(driver.spec, {"published_seeds": 5}))
+    again = open_driver(folder, as_extended(driver.spec, driver.history))
+    again.start({})
+    Simulation(again).run()
+    conclude(again, None, None)
+
+    added = {key for key in again.history.trials if key not in before}
+    assert added == {TrialKey(n, PUBLISHED + s) for n in (again.history.outcome["winner"], BASELINE) for s in (4, 5)}
+    assert {key: again.history.trials[key].measurements for key in before} == before
+    assert again.history.outcome["n"] == 5
+
+
+def test_a_sweep_that_went_on_since_its_outcome_says_so(folder: SweepFolder) -> None:
+    driver = concluded(folder)
+    driver.record(Noted("extended", {"trials": 30}))
+    longer = open_driver(folder, as_extended(driver.spec, driver.history))
+    longer.start({})
+    wins = driver.history.outcome["winner"]
+    Simulation(longer).run(stop=lambda: selection_of(longer.spec, longer.history).winner not in (wins, None))
+
+    if selection_of(longer.spec, longer.history).winner != wins:
+        assert lines(folder)[0] == f"trial {wins} was the winner, loss {driver.history.outcome['mean']:.4f}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"seeds": 0}, "select: selection.seeds"),
+        ({"rule": "cheap"}, "select: selection.rule"),
+        ({"rule": "within_one_se"}, "give selection.cost"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused_before_it_is_recorded(rule: dict[str, Any], message: str) -> None:
+    with pytest.raises(sweeps.SpecError, match=message):
+        selecting(small_spec(), rule)

@@ -5,9 +5,11 @@ import re
 import shutil
 from collections import Counter
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import torch
 from killed_job import KILL_AFTER, Job
 
 import sweeps
@@ -94,7 +96,10 @@ def test_the_tables_are_typed_and_carry_their_provenance(job: Job) -> None:
     assert schema.field("learning_rate").metadata[b"meaning"]
     assert selection["is_final"].sum() == 1
     assert (selection["row"] == "candidate").sum() in (3, 4)
-    assert (selection["row"] == "seed").sum() == 2 * (selection["row"] == "candidate").sum()
+    counted = selection.groupby("purpose")["trial"].value_counts()
+    assert set(counted["choice"]) == {2}
+    assert set(counted["publication"]) == {3}
+    assert set(counted["publication"].index) == {0, result.history.outcome["winner"]}
 
 
 def test_the_stored_model_is_the_selected_one_and_gives_its_recorded_accuracy(job: Job) -> None:
@@ -107,6 +112,21 @@ def test_the_stored_model_is_the_selected_one_and_gives_its_recorded_accuracy(jo
     assert experiment.metadata["digest"] == final.last.digest
     data = load("mnist_sample")
     assert experiment.evaluate(data, data.validation)["accuracy"] == final.last.values["validation_accuracy"]
+    confusion = np.array(experiment.metadata["confusion"])
+    outcome = result.history.outcome
+    assert confusion.sum() == outcome["test_images"] == 2000
+    assert confusion.trace() / 2000 == outcome["test_accuracy"]
+
+
+def test_the_exported_model_gives_the_predictions_of_the_stored_one(job: Job) -> None:
+    result = sweeps.load("quickstart", results=job.results)
+    data = load("mnist_sample")
+    exported = torch.export.load(result.experiment / "model.pt2").module()
+    with torch.no_grad():
+        found = exported(torch.tensor(data.validation.images[:500]))
+
+    training = load_experiment(result.experiment).training(data)
+    assert torch.equal(found, training.logits(data.validation)[:500])
 
 
 def test_best_toml_is_a_config_that_trains_the_final_model_again(job: Job) -> None:

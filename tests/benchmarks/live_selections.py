@@ -3,8 +3,8 @@
     uv run python tests/benchmarks/live_selections.py --out live
 
 Each is the quickstart from another seed, with the selection as it comes. Afterwards the winner, the best single run of
-the search and the baseline are trained on 20 seeds that no sweep has seen. A quarter of an hour on two cores; sweeps and
-trainings that are there already are not run again.
+the search and the baseline are trained on 20 seeds that no sweep has seen. A quarter of an hour on two cores; what
+is there already is not run again.
 """
 
 import argparse

@@ -14,6 +14,7 @@ Source: optuna.storages.BaseStorage, Optuna's public storage interface.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from copy import copy
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
@@ -65,6 +66,12 @@ class OptunaView(BaseStorage):
         self._varying = {n: p for n, p in spec.space.parameters.items() if not isinstance(p, Constant | RangeTest)}
         self._distributions = {name: distribution(parameter) for name, parameter in self._varying.items()}
         self._trials = [self._frozen(place, trial) for place, trial in enumerate(known)]
+
+    def with_trials(self, trials: Sequence[FrozenTrial]) -> "OptunaView":
+        """A view of other trials in the same space."""
+        other = copy(self)
+        other._trials = list(trials)
+        return other
 
     def begin(self) -> int:
         """Add the trial that is being suggested for; gives its id."""

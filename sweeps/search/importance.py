@@ -1,0 +1,126 @@
+"""Which parameters mattered: Optuna's PED-ANOVA on the order in which trials ended, as a pure function of history.
+
+PED-ANOVA asks how differently a parameter is spread among the best trials and among all, and needs an order of trials
+alone. Most trials of a pruned search have no value at full fidelity, so that the order is the pruner's own: who came
+further is better, and of those that came equally far who has the better value there; diverged trials are last. Trials
+that a budget cut, or that failed, were judged by nobody and are left out. A parameter under a condition is judged where
+it is active, weighted by how often that is among the best and among all. The intervals come from drawing the trials
+again, with replacement.
+Sources: Watanabe et al., PED-ANOVA, IJCAI 2023, and its conditional form, as Optuna has them; Efron, Bootstrap Methods,
+Annals of Statistics 7(1), 1979 (percentiles).
+"""
+
+import math
+import random
+import warnings
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+
+from optuna.importance import PedAnovaImportanceEvaluator
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces import Constant, Parameter, RangeTest
+from study.seeds import derive_seed
+from sweeps.search.history import History, Trial
+from sweeps.search.intervals import CONFIDENCE
+from sweeps.search.optuna_view import OptunaView, shown_name
+from sweeps.spec import SweepSpec
+
+FEWEST = 10  # judged trials, without which nothing is said; a parameter under a condition needs them where it is active
+_BEST, _FEWEST_BEST = 0.1, 5  # the best tenth is told from all, but never fewer than five: see Optuna's evaluator
+_DRAWS = 60
+
+
+@dataclass(frozen=True)
+class Importance:
+    """A parameter's share (0..1) of all that was told apart, with its interval; None where nothing can be said.
+
+    trials: in which it was active. condition: when that is, "" for always. note: why there is no number.
+    """
+
+    parameter: str
+    share: float | None
+    low: float | None
+    high: float | None
+    trials: int
+    condition: str
+    note: str
+
+
+def importance(spec: SweepSpec, history: History) -> list[Importance]:
+    """Every parameter that varies, the most important first; [] for a design."""
+    varying = {n: p for n, p in spec.space.parameters.items() if not isinstance(p, Constant | RangeTest)}
+    if spec.design or not varying:
+        return []
+    judged = _by_rank(spec, history)
+    active = {name: sum(name in trial.params for trial in judged) for name in varying}
+    able = [name for name, count in active.items() if count >= FEWEST]
+    shares, drawn = dict[str, float](), list[dict[str, float]]()
+    if able:
+        names = {name: shown_name(name, varying[name]) for name in able}
+        view, frozen = _frozen(spec, history, judged)
+        shares = _shares(view, frozen, names)
+        draw = random.Random(derive_seed(spec.seed, "importance"))
+        drawn = [_shares(view, draw.choices(frozen, k=len(frozen)), names) for _ in range(_DRAWS)] if shares else []
+    found = [_told(name, varying[name], active[name], shares.get(name), drawn) for name in varying]
+    return sorted(found, key=lambda i: -1.0 if i.share is None else i.share, reverse=True)
+
+
+def _by_rank(spec: SweepSpec, history: History) -> list[Trial]:
+    """The judged trials, best first."""
+    sign = -1 if spec.direction == "maximize" else 1
+
+    def rank(trial: Trial) -> tuple[float, ...]:
+        value = trial.value(spec.metric)
+        if value is None or trial.last is None:
+            return 1, 0.0, 0.0, trial.key.number
+        return 0, -trial.last.fidelity, sign * value, trial.key.number
+
+    return sorted((t for t in history.search if t.state in ("complete", "paused", "pruned")), key=rank)
+
+
+def _frozen(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> tuple[OptunaView, list[FrozenTrial]]:
+    """The trials as Optuna knows them, complete, with their rank for a value; what diverged has one last rank."""
+    view, sign = OptunaView(spec, history), -1 if spec.direction == "maximize" else 1
+    own = dict(zip((t.key for t in history.search), view.get_all_trials(0)[-len(history.search) :], strict=True))
+    found = []
+    for place, trial in enumerate(judged):
+        frozen = copy(own[trial.key])
+        frozen.state = TrialState.COMPLETE
+        frozen.value = sign * float(len(judged) if trial.value(spec.metric) is None else place)
+        found.append(frozen)
+    return view, found
+
+
+def _shares(view: OptunaView, trials: Sequence[FrozenTrial], names: dict[str, str]) -> dict[str, float]:
+    """Each parameter's share; {} where the best can't be told from the others."""
+    numbered = [copy(trial) for trial in trials]
+    for number, trial in enumerate(numbered):
+        trial._trial_id = number  # the evaluator tells trials by it, and a trial may be drawn twice
+    study = Study(view.get_study_name_from_id(0), view.with_trials(numbered))
+    present = {shown for trial in trials for shown in trial.params}
+    asked = [shown for shown in names.values() if shown in present]
+    best = min(0.5, max(_BEST, _FEWEST_BEST / len(trials)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a condition was seldom met: such parameters are left out above
+        found = PedAnovaImportanceEvaluator(target_quantile=best).evaluate(study, params=asked)
+    total = math.fsum(found.values())
+    return {name: found.get(shown, 0.0) / total for name, shown in names.items()} if total > 0 else {}
+
+
+def _told(
+    name: str, parameter: Parameter, active: int, share: float | None, drawn: Sequence[dict[str, float]]
+) -> Importance:
+    conditions = [f"{parent} = {' or '.join(map(str, values))}" for parent, values in parameter.when.items()]
+    condition = " and ".join(conditions)
+    if share is None:
+        where = "in which it is active " if condition else ""
+        few = f"only {active} trials {where}were judged, {FEWEST} are needed"
+        note = few if active < FEWEST else "the best trials can't be told from the others"
+        return Importance(name, None, None, None, active, condition, note)
+    shares = sorted(draw.get(name, 0.0) for draw in drawn if draw)
+    outside = (1 - CONFIDENCE) / 2 * (len(shares) - 1)
+    low, high = shares[math.floor(outside)], shares[math.ceil(len(shares) - 1 - outside)]
+    return Importance(name, share, min(low, share), max(high, share), active, condition, "")

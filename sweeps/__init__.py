@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from study.comparison import Replay as Replay
     from sweeps.api import ablate as ablate
+    from sweeps.api import ablation_path as ablation_path
     from sweeps.api import baseline as baseline
     from sweeps.api import compare as compare
     from sweeps.api import export as export
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "ablate": "api",
+    "ablation_path": "api",
     "baseline": "api",
     "compare": "api",
     "export": "api",

@@ -13,6 +13,7 @@ from sweeps.plans import ablation_cells, baseline_cells, design_spec
 from sweeps.result import Result
 from sweeps.running import go_on, new_folder, start
 from sweeps.search.comparing import check_named
+from sweeps.search.path import path_table
 from sweeps.search.verification import Verification
 from sweeps.search.verification import verify as search_verification
 from sweeps.spec import SweepSpec, load_spec
@@ -117,6 +118,19 @@ def ablate(
         **design,
     )
     return run(table, name=name, seed=seed, **options)
+
+
+def ablation_path(
+    name: str, *, seeds: int = 3, target: Function | None = None, results: str | Path = DEFAULT_RESULTS, **options: Any
+) -> Result:
+    """Walk from a sweep's baseline to its winner, one change after another, each cell on the same seeds.
+
+    Runs the design NAME-path and gives its result; `explain` shows then what each change bought. target: the function
+    of a sweep whose function was defined in a script. options: as of `run`. SpecError where nothing lies between.
+    """
+    found = load(name, target=target, results=results, ledger=options.get("ledger"))
+    table = path_table(found.spec, found.history, seeds)
+    return run(table, target=target, results=results, **options)
 
 
 def _listed(names: str | Sequence[str]) -> Sequence[str]:

@@ -7,7 +7,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from sweeps.cli_study import commands
+from sweeps.cli_reading import commands as reading
+from sweeps.cli_study import commands as studying
 from sweeps.errors import SpecError
 from sweeps.options import RESULTS, CpusPerTrial, DataDir, GpusPerTrial, Json, LedgerUrl, Name, Results, Verbose
 from sweeps.terminal.secrets import hide_password
@@ -22,7 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(commands)
+app.add_typer(reading)
+app.add_typer(studying)
 
 _Number = TypeVar("_Number", int, float)
 
@@ -152,74 +154,6 @@ def _number(option: str, given: str | None, kind: type[_Number]) -> _Number | No
     except ValueError:
         what = "a whole number" if kind is int else "a number"
         raise SpecError(f"{option} takes {what} behind its +, but got {given!r}") from None
-
-
-@app.command("list")
-def list_sweeps(results: Results = RESULTS, as_json: Json = False) -> None:
-    """List the sweeps of a results folder."""
-    from sweeps.terminal.showing import tell_list
-
-    tell_list(results, as_json=as_json)
-
-
-@app.command()
-def show(
-    name: Name,
-    results: Results = RESULTS,
-    ledger: LedgerUrl = None,
-    as_json: Json = False,
-    figure: Annotated[
-        Path | None, typer.Option(help="Draw the sweep's main figure into this file (png, svg, pdf).")
-    ] = None,
-) -> None:
-    """Show a sweep: its outcome, its selection and its trials."""
-    from sweeps.api import load
-    from sweeps.terminal.showing import draw, tell_sweep
-
-    result = load(name, results=results, ledger=ledger)
-    tell_sweep(result, as_json=as_json)
-    if figure is not None:
-        draw(result, figure)
-
-
-@app.command()
-def compare(
-    names: Annotated[list[str], typer.Argument(help="Names of two sweeps or more, as `sweeps list` shows them.")],
-    results: Results = RESULTS,
-    ledger: LedgerUrl = None,
-    as_json: Json = False,
-    figure: Annotated[
-        Path | None, typer.Option(help="Draw regret over time and over training into this file (png, svg, pdf).")
-    ] = None,
-) -> None:
-    """Compare sweeps: what each found and took, how fast, on which space, and what they have both tried.
-
-    They may be running, stopped or over; what one of them can't tell yet is named.
-    """
-    from sweeps.api import compare as compare_sweeps
-    from sweeps.terminal.comparing import tell_comparison
-    from sweeps.terminal.showing import draw
-
-    comparison = compare_sweeps(*names, results=results, ledger=ledger)
-    tell_comparison(comparison, as_json=as_json)
-    if figure is not None:
-        draw(comparison, figure)
-
-
-@app.command()
-def dashboard(
-    name: Name,
-    results: Results = RESULTS,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where on 127.0.0.1; 0 takes one that is free.")] = 8080,
-    ledger: LedgerUrl = None,
-) -> None:
-    """Serve Optuna's dashboard of a sweep, also of one that is running; needs the extra `dashboard`.
-
-    It reads the ledger and changes nothing: notes, names and artifacts are refused.
-    """
-    from sweeps.terminal.dashboard import serve
-
-    serve(name, results, port, ledger)
 
 
 @app.command()

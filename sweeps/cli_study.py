@@ -1,4 +1,4 @@
-"""The commands of the study, which search nothing: train, lr-range, baseline and ablate."""
+"""The commands of the study, which search nothing: train, lr-range, baseline, ablate and path."""
 
 import json
 from typing import Annotated
@@ -16,6 +16,7 @@ from sweeps.options import (
     Json,
     LedgerUrl,
     Model,
+    Name,
     Results,
     Seconds,
     Seed,
@@ -180,6 +181,36 @@ def ablate(
         seeds=seeds,
         name=name,
         seed=seed,
+        results=results,
+        data_dir=data_dir,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        ledger=ledger,
+        progress="json" if as_json else "auto",
+        verbose=verbose,
+    )
+    tell_end(result, as_json=as_json)
+
+
+@commands.command()
+def path(
+    name: Name,
+    results: Results = RESULTS,
+    seeds: Seeds = 3,
+    data_dir: DataDir = None,
+    cpus_per_trial: CpusPerTrial = None,
+    gpus_per_trial: GpusPerTrial = None,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Walk from a sweep's baseline to its winner, one change after another: which change bought how much."""
+    from sweeps.api import ablation_path
+    from sweeps.terminal.showing import tell_end
+
+    result = ablation_path(
+        name,
+        seeds=seeds,
         results=results,
         data_dir=data_dir,
         cpus_per_trial=cpus_per_trial,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from study.comparison import Replay
+    from sweeps.search.importance import Importance
+    from sweeps.search.path import Step
 
 
 class Result:
@@ -72,6 +74,32 @@ class Result:
     def effects(self) -> list[Effect]:
         """What `cells` holds, as values; [] for a sweep that searches."""
         return effects(self.spec, self.history)
+
+    @property
+    def importance(self) -> "list[Importance]":
+        """How much each parameter mattered, the most important first; [] for a design."""
+        from sweeps.search.importance import importance
+
+        return importance(self.spec, self.history)
+
+    @property
+    def advice(self) -> list[str]:
+        """Warnings about the search, a line each."""
+        from sweeps.search.advice import advice
+
+        return advice(self.spec, self.history)
+
+    @property
+    def path(self) -> "list[Step]":
+        """What each change from baseline to winner bought, once `sweeps path` walked it; [] before."""
+        from sweeps.search.path import leads_to_winner, path_name, steps
+
+        folder = SweepFolder(self.folder.results, path_name(self.name))
+        if not folder.holds_sweep:
+            return []
+        walked = Result(folder)
+        design = walked.spec.design
+        return steps(walked.effects) if design and leads_to_winner(design, self.spec, self.history) else []
 
     def figure(self, name: str | None = None) -> "Figure":
         """A figure of the sweep by name, such as learning_curves, differences or ranks; the main one without a name."""

@@ -28,8 +28,10 @@ from sweeps.search.intervals import CONFIDENCE
 from sweeps.search.optuna_view import OptunaView, shown_name
 from sweeps.spec import SweepSpec
 
-FEWEST = 10  # judged trials, without which nothing is said; a parameter under a condition needs them where it is active
-_BEST, _FEWEST_BEST = 0.1, 5  # the best tenth is told from all, but never fewer than five: see Optuna's evaluator
+FEWEST = 10  # judged trials in which a parameter is active, without which nothing is said of it
+# The best quarter is told from all, but never fewer than five. Optuna's evaluator takes a tenth; on the 400 recorded
+# configurations a quarter found the three most important again from 100 of them in 14 of 18 cases, a tenth in 9.
+_BEST, _FEWEST_BEST = 0.25, 5
 _DRAWS = 60
 
 
@@ -116,8 +118,7 @@ def _told(
     conditions = [f"{parent} = {' or '.join(map(str, values))}" for parent, values in parameter.when.items()]
     condition = " and ".join(conditions)
     if share is None:
-        where = "in which it is active " if condition else ""
-        few = f"only {active} trials {where}were judged, {FEWEST} are needed"
+        few = f"fewer than {FEWEST} trials were judged" + (" in which it is active" if condition else "")
         note = few if active < FEWEST else "the best trials can't be told from the others"
         return Importance(name, None, None, None, active, condition, note)
     shares = sorted(draw.get(name, 0.0) for draw in drawn if draw)

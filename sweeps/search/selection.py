@@ -87,8 +87,8 @@ def _order(spec: SweepSpec, value: float) -> float:
     return -value if spec.direction == "maximize" else value
 
 
-def candidates(spec: SweepSpec, history: History) -> list[int]:
-    """The baseline and the best trials by their last finite value; a failed or diverged trial is no candidate.
+def by_last_value(spec: SweepSpec, history: History) -> list[int]:
+    """The trials of the search that have a value, best first; a failed or diverged trial is none of them.
 
     A value counts as it is, whatever its fidelity: who was stopped early would nearly always have become better.
     """
@@ -97,7 +97,12 @@ def candidates(spec: SweepSpec, history: History) -> list[int]:
         for trial in history.search
         if trial.state != "failed" and (value := trial.value(spec.metric)) is not None
     ]
-    best = [number for _, number in sorted(fit, key=lambda item: (_order(spec, item[0]), item[1]))]
+    return [number for _, number in sorted(fit, key=lambda item: (_order(spec, item[0]), item[1]))]
+
+
+def candidates(spec: SweepSpec, history: History) -> list[int]:
+    """The best of the search by their last values, and the baseline."""
+    best = by_last_value(spec, history)
     chosen = best[: spec.selection.candidates]
     baseline = [BASELINE] if BASELINE in best and BASELINE not in chosen else []
     return chosen + baseline

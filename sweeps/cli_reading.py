@@ -1,0 +1,87 @@
+"""The commands that look at sweeps and change none: list, show, explain, compare and dashboard."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeps.options import RESULTS, Json, LedgerUrl, Name, Results
+
+commands = typer.Typer()
+
+
+@commands.command("list")
+def list_sweeps(results: Results = RESULTS, as_json: Json = False) -> None:
+    """List the sweeps of a results folder."""
+    from sweeps.terminal.showing import tell_list
+
+    tell_list(results, as_json=as_json)
+
+
+@commands.command()
+def show(
+    name: Name,
+    results: Results = RESULTS,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the sweep's main figure into this file (png, svg, pdf).")
+    ] = None,
+) -> None:
+    """Show a sweep: its outcome, its selection and its trials."""
+    from sweeps.api import load
+    from sweeps.terminal.showing import draw, tell_sweep
+
+    result = load(name, results=results, ledger=ledger)
+    tell_sweep(result, as_json=as_json)
+    if figure is not None:
+        draw(result, figure)
+
+
+@commands.command()
+def compare(
+    names: Annotated[list[str], typer.Argument(help="Names of two sweeps or more, as `sweeps list` shows them.")],
+    results: Results = RESULTS,
+    ledger: LedgerUrl = None,
+    as_json: Json = False,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw regret over time and over training into this file (png, svg, pdf).")
+    ] = None,
+) -> None:
+    """Compare sweeps: what each found and took, how fast, on which space, and what they have both tried.
+
+    They may be running, stopped or over; what one of them can't tell yet is named.
+    """
+    from sweeps.api import compare as compare_sweeps
+    from sweeps.terminal.comparing import tell_comparison
+    from sweeps.terminal.showing import draw
+
+    comparison = compare_sweeps(*names, results=results, ledger=ledger)
+    tell_comparison(comparison, as_json=as_json)
+    if figure is not None:
+        draw(comparison, figure)
+
+
+@commands.command()
+def dashboard(
+    name: Name,
+    results: Results = RESULTS,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where on 127.0.0.1; 0 takes one that is free.")] = 8080,
+    ledger: LedgerUrl = None,
+) -> None:
+    """Serve Optuna's dashboard of a sweep, also of one that is running; needs the extra `dashboard`.
+
+    It reads the ledger and changes nothing: notes, names and artifacts are refused.
+    """
+    from sweeps.terminal.dashboard import serve
+
+    serve(name, results, port, ledger)
+
+
+@commands.command()
+def explain(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None, as_json: Json = False) -> None:
+    """Say which parameters mattered, what each change from baseline to winner bought, and what to do better."""
+    from sweeps.api import load
+    from sweeps.terminal.explaining import tell_explanation
+
+    tell_explanation(load(name, results=results, ledger=ledger), as_json=as_json)

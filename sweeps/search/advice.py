@@ -1,0 +1,199 @@
+"""What someone who tunes networks for a living would say of a search: warnings as a pure function of history.
+
+Each asks for more than chance: a best value at a bound that others of the best share, a rate of divergence that
+Fisher's exact test tells from the others', a rise beyond the noise between seeds.
+Sources: Fisher, Statistical Methods for Research Workers, 1925 (exact test); Goyal et al., Accurate, Large Minibatch
+SGD, 2017 (the rate hangs on the batch size).
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter
+from sweeps.search.history import History, Trial
+from sweeps.search.incumbent import best_so_far
+from sweeps.search.selection import BASELINE, by_last_value, selection_of
+from sweeps.spec import SweepSpec
+
+_AT_A_BOUND, _NEAR_A_BOUND = 0.05, 0.15  # shares of a range: where the best lies, and the middle of the best tenth
+_ENOUGH = 3  # trials of a choice, from which it can be told at all
+_SURE = 0.01  # chance of such a difference where there is none, divided by how many are looked at
+_LATE = 0.75  # of the search's epochs, after which a rise is late; of a training, the share in which its end begins
+_BATCH, _RATES = "batch_size", ("learning_rate", "lr")
+
+
+def advice(spec: SweepSpec, history: History) -> list[str]:
+    """The warnings, the most telling first; [] for a design, or where nothing is to be said."""
+    judged = [t for t in history.search if t.state in ("complete", "paused", "pruned", "cut") and t.measurements]
+    if spec.design or not judged:
+        return []
+    parts = (_at_a_bound, _diverging, _untried, _rate_for_another_batch)
+    return [line for part in parts for line in part(spec, history, judged)] + list(_still_rising(spec, history))
+
+
+def _best(spec: SweepSpec, history: History) -> list[Trial]:
+    """The trials of the search by what is known of them: the winner first, then by their last values."""
+    numbers = by_last_value(spec, history)
+    winner = (history.outcome or {}).get("winner")
+    if winner is not None:
+        numbers = [winner, *(number for number in numbers if number != winner)]
+    by_number = {trial.key.number: trial for trial in history.search}
+    return [by_number[number] for number in numbers]
+
+
+def _range(parameter: Parameter, params: Mapping[str, Any]) -> Float | Int | None:
+    """The range from which a number was drawn; None for what has none."""
+    if isinstance(parameter, FloatBy):
+        return parameter.given(params)
+    return parameter if isinstance(parameter, Float | Int) else None
+
+
+def _place(range_: Float | Int, value: float) -> float:
+    """Where a value lies in its range, 0..1 on its scale."""
+    if range_.log:
+        return math.log(value / range_.low) / math.log(range_.high / range_.low)
+    return (value - range_.low) / (range_.high - range_.low)
+
+
+def _at_a_bound(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> Iterator[str]:
+    best = _best(spec, history)
+    for name, parameter in spec.space.parameters.items():
+        found = [
+            (_place(range_, t.params[name]), t.params[name], range_)
+            for t in best
+            if name in t.params and (range_ := _range(parameter, t.params)) is not None
+        ]
+        top = sorted(place for place, _, _ in found[: max(_ENOUGH, len(found) // 10)])
+        if len(top) < _ENOUGH or not best or name not in best[0].params:
+            continue
+        place, value, range_ = found[0]
+        middle = top[len(top) // 2]
+        bounds = f"{range_.low:g} … {range_.high:g}"
+        for is_there, side in (
+            (place <= _AT_A_BOUND and middle <= _NEAR_A_BOUND, "lower"),
+            (place >= 1 - _AT_A_BOUND and middle >= 1 - _NEAR_A_BOUND, "upper"),
+        ):
+            if is_there:
+                yield (
+                    f"{name} = {value:.3g} of the best trial lies at the {side} bound of {bounds}, and so do most of "
+                    f"the {len(top)} best: widen it"
+                )
+
+
+def _diverging(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> Iterator[str]:
+    """Settings with which trials diverge clearly more often than without."""
+    settings = list(_settings(spec, judged))
+    for words, inside, outside in settings:
+        a, b = sum(t.diverged for t in inside), sum(t.diverged for t in outside)
+        if a < _ENOUGH or not outside or _chance(a, len(inside), b, len(outside)) * len(settings) > _SURE:
+            continue
+        others = f"{b} of the {len(outside)} others" if b else f"none of the {len(outside)} others"
+        found = f"{a} of {len(inside)} trials diverged ({a / len(inside):.0%}), {others}"
+        yield f"with {words} {found}: leave it out, or narrow the range"
+
+
+def _settings(spec: SweepSpec, judged: Sequence[Trial]) -> Iterator[tuple[str, list[Trial], list[Trial]]]:
+    """What may make trials diverge: each choice, and the range of each number in which they did; with and without."""
+    for name, parameter in spec.space.parameters.items():
+        active = [trial for trial in judged if name in trial.params]
+        diverged = [trial.params[name] for trial in active if trial.diverged]
+        if isinstance(parameter, Constant) or not diverged:
+            continue
+        if isinstance(parameter, Choice):
+            cuts = [(f"{name} = {value}", {value}) for value in parameter.values]
+        else:
+            values = {trial.params[name] for trial in active}
+            low, high = min(diverged), max(diverged)
+            cuts = [
+                (f"{name} of {low:.3g} and more", {value for value in values if value >= low}),
+                (f"{name} of {high:.3g} and less", {value for value in values if value <= high}),
+            ]
+        for words, inside in cuts:
+            having = [trial for trial in active if trial.params[name] in inside]
+            yield words, having, [trial for trial in active if trial.params[name] not in inside]
+
+
+def _chance(a: int, n: int, b: int, m: int) -> float:
+    """Of at least `a` of n and at most b of m, where both have one rate."""
+    from scipy.stats import fisher_exact
+
+    return float(fisher_exact([[a, n - a], [b, m - b]], alternative="greater").pvalue)
+
+
+def _untried(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> Iterator[str]:
+    """Choices of which nothing can be told; where trials are few this is no wonder, and not said."""
+    for name, parameter in spec.space.parameters.items():
+        if not isinstance(parameter, Choice):
+            continue
+        active = [trial.params[name] for trial in history.search if name in trial.params]
+        if len(active) < 2 * _ENOUGH * len(parameter.values):
+            continue
+        for value in parameter.values:
+            if (count := active.count(value)) < _ENOUGH:
+                tried = f"in {count} of {len(active)} trials" if count else "never"
+                yield f"{name} = {value} was tried {tried}, too seldom to tell: add it to `start`, or leave it out"
+
+
+def _rate_for_another_batch(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> Iterator[str]:
+    batch = spec.space.parameters.get(_BATCH)
+    if batch is None or isinstance(batch, Constant):
+        return
+    varying = {name for name, p in spec.space.parameters.items() if not isinstance(p, Constant)}
+    rate = next((name for name in _RATES if name in varying), None)
+    if rate is None:
+        yield f"{_BATCH} varies while the learning rate is fixed: the best rate hangs on it, so let the rate vary too"
+        return
+    best = _best(spec, history)
+    baseline = next((trial for trial in history.search if trial.key.number == BASELINE), None)
+    if not best or baseline is None or _BATCH not in best[0].params:
+        return
+    size = best[0].params[_BATCH]
+    rates = {trial.params.get(rate) for trial in judged if trial.params.get(_BATCH) == size}
+    if size != baseline.params.get(_BATCH) and len(rates) < _ENOUGH:
+        yield (
+            f"the best trial has {_BATCH} = {size}, the baseline {baseline.params.get(_BATCH)}, but only {len(rates)} "
+            f"value{'' if len(rates) == 1 else 's'} of {rate} were tried with it: tune the rate for this size"
+        )
+
+
+def _still_rising(spec: SweepSpec, history: History) -> Iterator[str]:
+    """Where the end came too early, of the search or of the training; measured by the noise between seeds."""
+    selection = selection_of(spec, history)
+    winner = selection.candidates[0] if selection and selection.winner is not None else None
+    if selection is None or winner is None:
+        return
+    values = [*winner.values.values(), *(v for p in selection.published[:1] for v in p.values.values())]
+    if len(values) < _ENOUGH:
+        return
+    mean = math.fsum(values) / len(values)
+    noise = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    sign = 1 if spec.direction == "maximize" else -1
+    if (late := _late_rise(spec, history, sign)) > noise:
+        yield (
+            f"the best value of the search was still rising: by {late:.2g} in its last quarter, where seeds differ by "
+            f"{noise:.2g}: give it more trials or time"
+        )
+    rises = [_end_rise(spec, run, sign) for run in history.selection if run.key.number == winner.number]
+    known = [rise for rise in rises if rise is not None]
+    if len(known) >= _ENOUGH and (rise := math.fsum(known) / len(known)) > noise:
+        yield (
+            f"the winner was still getting better at its end: by {rise:.2g} in the last quarter of its training, where "
+            f"seeds differ by {noise:.2g}: train longer"
+        )
+
+
+def _late_rise(spec: SweepSpec, history: History, sign: int) -> float:
+    found = best_so_far(spec, history)
+    total = math.fsum(trial.last.fidelity for trial in history.search if trial.last)
+    early = [one.value for one in found if one.epochs <= _LATE * total]
+    return sign * (found[-1].value - early[-1]) if early else 0.0
+
+
+def _end_rise(spec: SweepSpec, run: Trial, sign: int) -> float | None:
+    """How much a complete run gained in its last quarter; None where it made too few reports to tell."""
+    if run.state != "complete" or len(run.measurements) < 4:
+        return None
+    end = run.measurements[-1]
+    before = [m for m in run.measurements if m.fidelity <= _LATE * end.fidelity]
+    return sign * (end.values[spec.metric] - before[-1].values[spec.metric]) if before else None

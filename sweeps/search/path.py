@@ -1,0 +1,114 @@
+"""The path from a sweep's baseline to its winner: a design that makes one change after another, and what each bought.
+
+A change is a parameter with all that hangs on it; a learning rate hangs on its optimizer, with whose change it would
+otherwise be that of another. They come in the order of their importance, which costs one cell a
+change; the original chooses each next change by trying all that are left, which costs a quadratic number of them.
+Source: Fawcett and Hoos, Analysing Differences Between Algorithm Configurations Through Ablation, Journal of
+Heuristics 22, 2016.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search_spaces import Scalar
+from sweeps.design import Cell, Design
+from sweeps.errors import SpecError
+from sweeps.search.effects import Effect
+from sweeps.search.history import History, TrialKey
+from sweeps.search.importance import importance
+from sweeps.search.intervals import Interval, paired
+from sweeps.search.ranges import with_measured_space
+from sweeps.spec import SweepSpec
+
+BASELINE_CELL = "baseline"
+_RATES, _OPTIMIZER = ("learning_rate", "lr"), "optimizer"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change on the path: what it bought over the step before, and all so far over the baseline, paired by seed."""
+
+    change: str
+    mean: Interval | None
+    bought: Interval | None
+    so_far: Interval | None
+
+
+def path_name(name: str) -> str:
+    """The name of the sweep that walks a sweep's path."""
+    return f"{name}-path"
+
+
+def path_table(spec: SweepSpec, history: History, seeds: int) -> dict[str, Any]:
+    """The table of the design; SpecError where there is no winner, or it is the baseline."""
+    if spec.design:
+        raise SpecError(f"{spec.name!r} is a design, which has no winner to come to: see `sweeps show {spec.name}`")
+    winner = (history.outcome or {}).get("winner")
+    if winner is None:
+        raise SpecError(f"the sweep {spec.name!r} has no winner to come to: finish it with `sweeps resume {spec.name}`")
+    spec = with_measured_space(spec, history)
+    start, end = spec.baseline, history.trials[TrialKey(winner)].params
+    cells = [Cell(name=BASELINE_CELL, params=dict(start)), *_cells(spec, history, start, end)]
+    if len(cells) == 1:
+        raise SpecError(f"the winner of {spec.name!r} is its baseline: there is no change between them")
+    kept = {"metric", "direction", "target", "training", "resources", "retries", "seed"}
+    table = {key: value for key, value in spec.to_table().items() if key in kept}
+    return {
+        **table,
+        "name": path_name(spec.name),
+        "design": {"cells": [cell.model_dump() for cell in cells], "seeds": seeds},
+    }
+
+
+def _cells(spec: SweepSpec, history: History, start: Mapping[str, Scalar], end: Mapping[str, Scalar]) -> Iterator[Cell]:
+    """Each change on top of those before; what hangs on a parameter changes with it."""
+    made: dict[str, Scalar] = {}
+    before = dict(start)
+    for name in [one.parameter for one in importance(spec, history)] or list(spec.space.parameters):
+        root = _root(spec, name, start, end)
+        if root in made or start.get(root) == end.get(root):
+            continue
+        made |= {other: value for other, value in end.items() if _root(spec, other, start, end) == root}
+        after = dict(spec.defaults_with(made))
+        if after != before:
+            yield Cell(name=_words(root, before, after), params=after)
+        before = after
+
+
+def _root(spec: SweepSpec, name: str, start: Mapping[str, Scalar], end: Mapping[str, Scalar]) -> str:
+    """The parameter with which another changes: the outermost of its parents that differs, else itself."""
+    own = (_OPTIMIZER,) if name in _RATES and _OPTIMIZER in spec.space.parameters else ()
+    for parent in (*spec.space.parameters[name].when, *own):
+        outer = _root(spec, parent, start, end)
+        if start.get(outer) != end.get(outer):
+            return outer
+    return name
+
+
+def _words(root: str, before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> str:
+    """The change in words: the parameter itself, then what came with it."""
+    changed = [root, *(n for n in after if n != root and n in after and before.get(n) != after[n])]
+    return ", ".join(f"{name}={_value(after[name])}" for name in changed if name in after)
+
+
+def _value(value: Scalar) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def leads_to_winner(design: Design, spec: SweepSpec, history: History) -> bool:
+    """Whether a design walks from this sweep's baseline to its present winner."""
+    winner = (history.outcome or {}).get("winner")
+    if winner is None:
+        return False
+    ends = design.cells[0].params, design.cells[-1].params
+    return ends == (dict(spec.baseline), dict(history.trials[TrialKey(winner)].params))
+
+
+def steps(found: list[Effect]) -> list[Step]:
+    """What each change bought, from the effects of a path's design; the baseline is the first, and bought nothing."""
+    walked = []
+    for before, after in zip([None, *found], found, strict=False):
+        bought = None if before is None else paired(after.values, before.values)
+        walked.append(Step(after.cell, after.mean, bought, after.difference))
+    return walked

@@ -1,0 +1,50 @@
+"""What a search found out, in the terminal: which parameters mattered, what changes bought, and what to do better."""
+
+from dataclasses import asdict
+
+from rich.table import Table
+
+from sweeps.result import Result
+from sweeps.search.importance import Importance
+from sweeps.store.rows import dump_json
+from sweeps.terminal.outcome import difference, estimate
+from sweeps.terminal.tables import add_row, console
+
+
+def tell_explanation(result: Result, *, as_json: bool) -> None:
+    """The importance of each parameter, the path from baseline to winner where it was walked, and advice."""
+    found, path = result.importance, result.path
+    if as_json:
+        kinds = {"importance": [asdict(one) for one in found], "path": [asdict(step) for step in path]}
+        print(dump_json({"name": result.name, **kinds, "advice": result.advice}))
+        return
+    told = [one for one in found if one.share is not None]
+    if told:
+        console().print(_importance_table(told))
+    for note in dict.fromkeys(one.note for one in found if one.share is None):
+        names = ", ".join(one.parameter for one in found if one.note == note)
+        print(f"nothing to say of {names}: {note}")
+    if path:
+        table = Table(title="from the baseline to the winner, paired by seed", box=None, title_justify="left")
+        for title in ("change", result.spec.metric, "bought", "so far"):
+            table.add_column(title)
+        for step in path:
+            add_row(table, step.change, estimate(step.mean), difference(step.bought), difference(step.so_far))
+        console().print(table)
+    elif result.history.outcome and result.history.outcome.get("winner"):
+        print(f"which change bought how much: `sweeps path {result.name}` walks from the baseline to the winner")
+    for line in result.advice:
+        print(f"advice: {line}")
+    if not found and not result.advice:
+        print(f"the sweep {result.name!r} has nothing to explain yet")
+
+
+def _importance_table(found: list[Importance]) -> Table:
+    title = "how much each parameter mattered (share, 95 % by bootstrap)"
+    table = Table(title=title, box=None, header_style="bold", title_justify="left")
+    for column in ("parameter", "share", "interval", "trials", "where"):
+        table.add_column(column)
+    for one in found:
+        interval = f"{one.low:.0%} … {one.high:.0%}" if one.low is not None and one.high is not None else "-"
+        add_row(table, one.parameter, f"{one.share or 0:.0%}", interval, str(one.trials), one.condition)
+    return table

@@ -1,0 +1,115 @@
+"""Importance: what decides is found, what says nothing is not, and where too little is known no number is given."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from searched import Given, searched, spec_over
+
+from sweeps.search.history import History
+from sweeps.search.importance import FEWEST, Importance, importance
+
+SPACE = {
+    "x": {"float": [0.0, 1.0]},
+    "noise": {"float": [0.0, 1.0]},
+    "kind": {"choice": ["a", "b"]},
+    "y": {"float": [0.0, 1.0], "when": {"kind": ["b"]}},
+}
+
+
+def trials(count: int, seed: int = 0) -> list[Given]:
+    """Parameter x decides; the worse half of the trials stop at fidelity 3, with losses that look better."""
+    draw, found = random.Random(seed), []
+    for _ in range(count):
+        params = {"x": draw.random(), "noise": draw.random(), "kind": draw.choice("ab")}
+        params |= {"y": draw.random()} if params["kind"] == "b" else {}
+        loss = abs(params["x"] - 0.3) + 0.01 * draw.random()
+        found.append((params, loss, 9.0) if loss < 0.3 else (params, loss - 0.3, 3.0))
+    return found
+
+
+def by_name(found: list[Importance]) -> dict[str, Importance]:
+    return {one.parameter: one for one in found}
+
+
+def test_what_decides_comes_first_and_noise_last() -> None:
+    found = importance(spec_over(SPACE), searched(trials(80)))
+
+    assert found[0].parameter == "x"
+    assert found[0].share is not None
+    assert found[0].share > 0.5
+    assert sum(one.share or 0.0 for one in found) == pytest.approx(1.0)
+    for one in found:
+        assert one.share is not None
+        assert one.low <= one.share <= one.high
+
+
+def test_a_trial_that_was_let_on_beats_one_that_was_stopped_with_a_better_value() -> None:
+    # By their values alone the stopped ones would be best, and x would have to lie far from 0.3.
+    early = [(params, loss - 10 if fidelity == 3.0 else loss, fidelity) for params, loss, fidelity in trials(80)]
+
+    assert importance(spec_over(SPACE), searched(early)) == importance(spec_over(SPACE), searched(trials(80)))
+
+
+def test_a_parameter_under_a_condition_counts_the_trials_in_which_it_is_active() -> None:
+    given_trials = trials(60)
+    y = by_name(importance(spec_over(SPACE), searched(given_trials)))["y"]
+
+    assert y.trials == sum("y" in params for params, _, _ in given_trials)
+    assert y.condition == "kind = b"
+
+
+def test_a_parameter_that_was_seldom_active_gets_no_number() -> None:
+    rare = [(p, v, f) for p, v, f in trials(80) if p["kind"] == "a"] + [t for t in trials(80, 1) if "y" in t[0]][:5]
+    y = by_name(importance(spec_over(SPACE), searched(rare)))["y"]
+
+    assert (y.share, y.low, y.high, y.trials) == (None, None, None, 5)
+    assert y.note == f"fewer than {FEWEST} trials were judged in which it is active"
+
+
+def test_the_same_history_gives_the_same_numbers() -> None:
+    assert importance(spec_over(SPACE), searched(trials(30))) == importance(spec_over(SPACE), searched(trials(30)))
+
+
+def test_a_range_that_hangs_on_a_choice_is_judged_by_the_place_in_it() -> None:
+    ranges = {"a": {"float": [1e-4, 1e-2], "log": True}, "b": {"float": [0.1, 1.0], "log": True}}
+    space = {"kind": {"choice": ["a", "b"]}, "rate": {"by": {"kind": ranges}}}
+    draw, found = random.Random(0), []
+    for _ in range(60):
+        kind, share = draw.choice("ab"), draw.random()
+        low, high = (1e-4, 1e-2) if kind == "a" else (0.1, 1.0)
+        found.append(({"kind": kind, "rate": low * (high / low) ** share}, abs(share - 0.8), 9.0))
+
+    assert importance(spec_over(space), searched(found))[0].parameter == "rate"
+
+
+def test_maximize_turns_the_order_round() -> None:
+    turned = [(params, -loss, fidelity) for params, loss, fidelity in trials(60)]
+
+    assert importance(spec_over(SPACE, direction="maximize"), searched(turned)) == importance(
+        spec_over(SPACE), searched(trials(60))
+    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    losses=st.lists(st.sampled_from([0.1, 0.2, math.nan]), max_size=14),
+    fidelity=st.sampled_from([3.0, 9.0]),
+)
+def test_whatever_was_found_there_is_a_number_or_a_reason(losses: list[float], fidelity: float) -> None:
+    history = searched([({"x": 0.5, "noise": 0.1, "kind": "a"}, loss, fidelity) for loss in losses])
+    found = importance(spec_over(SPACE), history)
+
+    assert {one.parameter for one in found} == set(SPACE)
+    assert all((one.share is None) == bool(one.note) for one in found)
+
+
+def test_without_trials_and_in_a_design_nothing_is_said() -> None:
+    design = {"cells": [{"name": "a", "params": {"x": 0.1}}]}
+    table = {"name": "planned", "metric": "loss", "target": "functions:bowl", "design": design}
+    from sweeps.spec import load_spec
+
+    assert importance(load_spec(table), History()) == []
+    assert all(one.note for one in importance(spec_over(SPACE), History()))

@@ -13,7 +13,6 @@ from sweeps.plans import ablation_cells, baseline_cells, design_spec
 from sweeps.result import Result
 from sweeps.running import go_on, new_folder, start
 from sweeps.search.comparing import check_named
-from sweeps.search.path import path_table
 from sweeps.search.verification import Verification
 from sweeps.search.verification import verify as search_verification
 from sweeps.spec import SweepSpec, load_spec
@@ -128,6 +127,8 @@ def ablation_path(
     Runs the design NAME-path and gives its result; `explain` shows then what each change bought. target: the function
     of a sweep whose function was defined in a script. options: as of `run`. SpecError where nothing lies between.
     """
+    from sweeps.search.path import path_table  # needs Optuna, which nothing else here does
+
     found = load(name, target=target, results=results, ledger=options.get("ledger"))
     table = path_table(found.spec, found.history, seeds)
     return run(table, target=target, results=results, **options)

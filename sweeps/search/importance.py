@@ -11,12 +11,12 @@ Annals of Statistics 7(1), 1979 (percentiles).
 """
 
 import math
-import random
 import warnings
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
+import numpy as np
 from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -64,8 +64,9 @@ def importance(spec: SweepSpec, history: History) -> list[Importance]:
         names = {name: shown_name(name, varying[name]) for name in able}
         view, frozen = _frozen(spec, history, judged)
         shares = _shares(view, frozen, names)
-        draw = random.Random(derive_seed(spec.seed, "importance"))
-        drawn = [_shares(view, draw.choices(frozen, k=len(frozen)), names) for _ in range(_DRAWS)] if shares else []
+        draw = np.random.default_rng(derive_seed(spec.seed, "importance"))
+        places = draw.integers(len(frozen), size=(_DRAWS if shares else 0, len(frozen)))
+        drawn = [_shares(view, [frozen[place] for place in row], names) for row in places]
     found = [_told(name, varying[name], active[name], shares.get(name), drawn) for name in varying]
     return sorted(found, key=lambda i: -1.0 if i.share is None else i.share, reverse=True)
 

@@ -139,3 +139,32 @@ def test_the_defaults_told_in_the_readme_are_those_of_the_benchmarks() -> None:
     for row in rows("pruner"):
         if row["pruner"] in ("Ray ASHAScheduler", "Optuna MedianPruner"):
             assert row["eight tasks"].replace("[", "(").replace("]", ")").replace(", ", " to ") in text
+
+
+def test_the_selections_told_are_those_of_the_table() -> None:
+    found = pd.read_parquet(REFERENCE / "selection/coverage.parquet")
+    by_line = {(row["task"], row["metric"].removeprefix("validation_"), row["arm"]): row for _, row in found.iterrows()}
+    told = rows("table and metric")
+
+    assert found["selections"].min() >= 1000
+    assert len(told) == 12
+    for line in told:
+        row = by_line[(*line["table and metric"].split(", "), line["selection"])]
+        coverage = f"{row['coverage']:.3f} [{row['coverage_low']:.3f}, {row['coverage_high']:.3f}]"
+        assert line["coverage"] == coverage
+        regret = f"{row['ratio']:.2f} [{row['ratio_low']:.2f}, {row['ratio_high']:.2f}]"
+        assert line["regret, of the best single run's"] == regret
+        assert float(line["single run looks too good by"]) == pytest.approx(row["optimism_single"], abs=0.00006)
+        assert float(line["trainings"]) == pytest.approx(row["runs"], abs=0.06)
+
+
+@pytest.mark.parametrize("metric", ["validation_accuracy", "validation_loss"])
+def test_on_a_thousand_digits_the_interval_is_honest_and_the_pick_costs_half(metric: str) -> None:
+    found = pd.read_parquet(REFERENCE / "selection/coverage.parquet")
+    asked = found[
+        (found["metric"] == metric) & (found["arm"] == "as it comes") & found["task"].isin(["uniform", "leaders"])
+    ]
+
+    assert len(asked) == 2
+    assert asked["coverage"].between(0.92, 0.98).all()
+    assert (asked["ratio"] <= 0.5).all()

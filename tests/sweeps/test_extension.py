@@ -10,7 +10,7 @@ from simulation import TABLE, Simulation, open_driver, small_spec
 import sweeps
 from sweeps.errors import SpecError
 from sweeps.search.extension import as_extended, extension
-from sweeps.search.history import Decided, History, Noted, Stamp
+from sweeps.search.history import PUBLISHED, Decided, History, Noted, Stamp, TrialKey
 from sweeps.search.verification import verify
 from sweeps.spec import load_spec
 from sweeps.store.folders import SweepFolder
@@ -145,3 +145,40 @@ def test_a_sweep_that_is_over_goes_on_with_more_trials(ray_with_gpus: Path, tmp_
     assert [note.body["trials"] for note in result.history.noted("outcome")] == [4, 7]
     assert tomllib.loads(result.folder.spec.read_text())["trials"] == 7
     assert sweeps.verify("bowl", results=tmp_path).holds
+
+
+def test_select_on_a_cluster_trains_what_the_new_rule_adds(ray_with_gpus: Path, tmp_path: Path, call) -> None:
+    selection = {"candidates": 1, "seeds": 1, "published_seeds": 1}
+    before = sweeps.run({**TABLE, "trials": 3, "selection": selection}, results=tmp_path, progress="none")
+    code, out, err = call("select", "bowl", "--published-seeds", "2", "--results", str(tmp_path))
+    after = sweeps.load("bowl", results=tmp_path)
+
+    assert code == 0, err
+    assert "on 2 further seeds" in out
+    assert set(after.history.trials) - set(before.history.trials) == {
+        TrialKey(number, PUBLISHED + 2) for number in {after.history.outcome["winner"], 0}
+    }
+    assert after.spec.selection.published_seeds == 2
+    assert tomllib.loads(after.folder.spec.read_text())["selection"]["published_seeds"] == 2
+    assert sweeps.verify("bowl", results=tmp_path).holds
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nothing"], 3, "no sweep named 'nothing'"),
+        (["bowl", "--seeds", "0"], 2, "select: selection.seeds: input should be greater than or equal to 1"),
+        (["bowl", "--rule", "cheapest"], 2, "select: selection.rule"),
+        (["bowl", "--rule", "within_one_se"], 2, "give selection.cost"),
+    ],
+)
+def test_a_select_that_makes_no_sense_is_one_line(
+    folder: SweepFolder, call, arguments: list[str], code: int, message: str
+) -> None:
+    open_driver(folder, small_spec()).start({})
+    rows = Ledger.open(folder.ledger, read_only=True).rows()
+    found, _, err = call("select", *arguments, "--results", str(folder.results))
+
+    assert found == code
+    assert message in err
+    assert Ledger.open(folder.ledger, read_only=True).rows() == rows

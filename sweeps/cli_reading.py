@@ -1,4 +1,4 @@
-"""The commands that look at sweeps and change none: list, show, explain, compare and dashboard."""
+"""The commands that look at sweeps and change none: list, show, report, explain, compare and dashboard."""
 
 from pathlib import Path
 from typing import Annotated
@@ -85,3 +85,11 @@ def explain(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None, as
     from sweeps.terminal.explaining import tell_explanation
 
     tell_explanation(load(name, results=results, ledger=ledger), as_json=as_json)
+
+
+@commands.command()
+def report(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None) -> None:
+    """Write a sweep's report, one self-contained HTML page; also of one that runs, or was stopped."""
+    from sweeps.api import load
+
+    typer.echo(f"report: {load(name, results=results, ledger=ledger).report()}")

@@ -101,6 +101,12 @@ class Result:
         design = walked.spec.design
         return steps(walked.effects) if design and leads_to_winner(design, self.spec, self.history) else []
 
+    def report(self) -> Path:
+        """Write the sweep's report, one self-contained HTML page, into its folder; gives its path."""
+        from sweeps.report.writing import write_report
+
+        return write_report(self.folder, self.spec, self.history)
+
     def figure(self, name: str | None = None) -> "Figure":
         """A figure of the sweep by name, such as learning_curves, differences or ranks; the main one without a name."""
         from sweeps.store.figures import figures

@@ -13,11 +13,12 @@ from sweeps.errors import InterruptedSweepError, LedgerError, SpecError, SweepEr
 from sweeps.execution.driver import Driver
 from sweeps.execution.session import session
 from sweeps.execution.targets import Function, resolve, source_hash
-from sweeps.search.agenda import Finished, next_work
-from sweeps.search.budgets import ended
+from sweeps.report.following import Follower
+from sweeps.report.outcome import State
 from sweeps.search.earlier import NOTE as WARM_START
 from sweeps.search.extension import as_extended, extension, selecting
 from sweeps.search.history import History, Noted
+from sweeps.search.standing import is_over
 from sweeps.signals import stop_signals
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
@@ -47,7 +48,9 @@ def start(
         with closing(Ledger.create(place, spec)) as ledger:
             remember(folder, place)
             try:
-                _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose, note=note)
+                _drive(
+                    spec, folder, ledger, function, data_dir, form, verbose=verbose, note=note, ledger_url=ledger_url
+                )
             except (SweepError, DataError) as error:
                 # Refused before anything began: there is nothing to resume, and the name is free again.
                 if not _may_have_rows(ledger) and not isinstance(error, InterruptedSweepError):
@@ -100,7 +103,7 @@ def go_on(
             ledger.append(selecting(spec, rule))
             spec = as_extended(ledger.spec(), ledger.history())
             _write_spec(folder, spec)
-        _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose)
+        _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose, ledger_url=ledger_url)
 
 
 def _drive(
@@ -113,10 +116,10 @@ def _drive(
     *,
     verbose: bool,
     note: str = "",
+    ledger_url: str | None = None,
 ) -> None:
     from sweeps.store.earlier import read_warm_start
     from sweeps.store.export import write_tables
-    from sweeps.store.figures import write_figures
 
     driver = Driver(spec, folder, ledger)
     progress = Progress(spec, folder, driver.history, form, verbose=verbose)
@@ -125,7 +128,7 @@ def _drive(
     if is_over(spec, driver.history):
         # Again, since a kill may have come between the outcome and these.
         write_tables(folder.path, spec, driver.history)
-        write_figures(folder, spec, driver.history)
+        _draw(driver, "over")
         progress.say(f"sweep {spec.name} is over: {len(driver.history.search)} trials; see `sweeps show {spec.name}`")
         return
     data_dir = data_dir or recorded_data_dir(driver.history)
@@ -146,12 +149,26 @@ def _drive(
             slots = min(ready.slots, spec.at_a_time or ready.slots)
             progress.opened(ready, slots)
             facts = _session_facts(function, data_dir, slots, ready.dashboard)
-            _run(driver, function, data_dir, facts, progress, notes)
+            follower = Follower(folder.path, progress.say, ledger_url)
+            driver.observe = follower.beside(progress.observe)
+            with closing(follower):
+                _run(driver, function, data_dir, facts, progress, notes)
+            _draw(driver, "over")
     except KeyboardInterrupt:
         write_tables(folder.path, spec, driver.history)
+        _draw(driver, "stopped")
         raise InterruptedSweepError(
             f"stopped; everything reported is kept: go on with `sweeps resume {spec.name} --results {folder.results}`"
         ) from None
+
+
+def _draw(driver: Driver, state: State) -> None:
+    """Write what people look at: the figures and the report."""
+    from sweeps.report.writing import write_report
+    from sweeps.store.figures import write_figures
+
+    write_figures(driver.folder, driver.spec, driver.history)
+    write_report(driver.folder, driver.spec, driver.history, state)
 
 
 def _unread(spec: SweepSpec, history: History) -> tuple[str, ...]:
@@ -199,13 +216,6 @@ def recorded_data_dir(history: History) -> Path | None:
     """The folder of data sets that the last session used, None for the default one."""
     found = [note.body.get("data_dir") for note in history.noted("session")]
     return Path(found[-1]) if found and found[-1] else None
-
-
-def is_over(spec: SweepSpec, history: History) -> bool:
-    """Whether nothing is left to do, so that not even Ray is needed to find out."""
-    if history.outcome is None:
-        return False
-    return isinstance(next_work(spec, history, (), ended(spec, history, history.until)), Finished)
 
 
 def _stop(_number: int, _frame: object) -> NoReturn:

@@ -45,6 +45,7 @@ INNER = {
     "search": {"search"},
     "store": {"search", "store"},
     "execution": {"search", "store", "execution"},
+    "report": {"search", "store", "report", "result"},
     "terminal": {"search", "store", "execution", "terminal", "result", "comparison"},
 }
 COMMON = {"design", "errors", "names", "sections", "signals", "spec"}

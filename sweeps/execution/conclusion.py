@@ -15,7 +15,6 @@ from sweeps.search.history import History, Noted, Trial, fate
 from sweeps.search.selection import BASELINE, Published, Selection, candidates, select
 from sweeps.spec import SweepSpec
 from sweeps.store.export import write_tables
-from sweeps.store.figures import write_figures
 from sweeps.store.folders import SweepFolder
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def conclude(driver: Driver, data: Any, data_dir: Path | None) -> None:
-    """Bring a sweep to its end: score and store what is to be, record the outcome, write tables and figures.
+    """Bring a sweep to its end: score and store what is to be, record the outcome, write the tables.
 
     A search names its winner and stores its final model; a design compares its cells. `data` refers to the staged
     Dataset, None for a user's function, which has no test set and no weights of ours.
@@ -33,7 +32,6 @@ def conclude(driver: Driver, data: Any, data_dir: Path | None) -> None:
     body = _conclude_search(driver, data, data_dir) if spec.design is None else _conclude_design(driver, data, data_dir)
     driver.record(Noted("outcome", body))
     write_tables(folder.path, spec, history)
-    write_figures(folder, spec, history)
 
 
 def _conclude_search(driver: Driver, data: Any, data_dir: Path | None) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from sweeps.store.folders import SweepFolder
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from study.figures import Bundle, Descent
+    from study.figures import Bundle, Descent, Estimate
 
-_FEW = 7  # cells whose runs can be told apart in one picture
+FEW = 7  # cells whose runs can be told apart in one picture
 
 
 def figures(spec: SweepSpec, history: History) -> "Mapping[str, Figure]":
@@ -31,7 +31,7 @@ def figures(spec: SweepSpec, history: History) -> "Mapping[str, Figure]":
         drawn["differences"] = _differences(spec, found)
     if len(spec.design.protocols) > 1 and len(spec.design.cells) > 1:
         drawn["ranks"] = _ranks(spec, found)
-    if len(spec.design.cells) <= _FEW:
+    if len(spec.design.cells) <= FEW:
         drawn["runs"] = _runs(spec, history)
     return drawn
 
@@ -67,10 +67,25 @@ def _values(spec: SweepSpec, trial: Trial) -> list[float]:
 
 
 def _differences(spec: SweepSpec, found: list[Effect]) -> "Figure":
-    from study.figures import Estimate, differences_figure
+    from study.figures import differences_figure
 
     assert spec.design is not None
-    panels = [
+    return differences_figure(
+        difference_panels(spec, found),
+        labels=[cell.name for cell in spec.design.cells[1:]],
+        reference=spec.design.cells[0].name,
+        metric=spec.metric,
+        better="higher" if spec.direction == "maximize" else "lower",
+        title=f"{spec.name}: paired differences on {_seeds(spec)}, {CONFIDENCE:.0%} t intervals",
+    )
+
+
+def difference_panels(spec: SweepSpec, found: list[Effect]) -> "list[tuple[str, list[Estimate]]]":
+    """The differences of a design under each protocol, with how long its cells train."""
+    from study.figures import Estimate
+
+    assert spec.design is not None
+    return [
         (
             _duration(spec, protocol),
             [
@@ -81,14 +96,6 @@ def _differences(spec: SweepSpec, found: list[Effect]) -> "Figure":
         )
         for protocol in spec.design.protocols
     ]
-    return differences_figure(
-        panels,
-        labels=[cell.name for cell in spec.design.cells[1:]],
-        reference=spec.design.cells[0].name,
-        metric=spec.metric,
-        better="higher" if spec.direction == "maximize" else "lower",
-        title=f"{spec.name}: paired differences on {_seeds(spec)}, {CONFIDENCE:.0%} t intervals",
-    )
 
 
 def _duration(spec: SweepSpec, protocol: str) -> str:
@@ -124,13 +131,19 @@ def _runs(spec: SweepSpec, history: History) -> "Figure":
     from study.figures import bundles_figure
 
     assert spec.design is not None
-    panels = [
-        (_duration(spec, protocol), [_bundle(spec, history, cell.name, protocol) for cell in spec.design.cells])
-        for protocol in spec.design.protocols
-    ]
+    panels = run_panels(spec, history)
     units = ["seconds" if protocol == BY_CLOCK else spec.fidelity_unit for protocol in spec.design.protocols]
     title = f"{spec.name}: each run"
     return bundles_figure(panels, metric=spec.metric, direction=spec.direction, units=units, title=title)
+
+
+def run_panels(spec: SweepSpec, history: History) -> "list[tuple[str, list[Bundle]]]":
+    """Every run of a design's cells under each protocol, with how long they train."""
+    assert spec.design is not None
+    return [
+        (_duration(spec, protocol), [_bundle(spec, history, cell.name, protocol) for cell in spec.design.cells])
+        for protocol in spec.design.protocols
+    ]
 
 
 def _bundle(spec: SweepSpec, history: History, cell: str, protocol: str) -> "Bundle":

@@ -31,6 +31,7 @@ from sweeps.search.history import (
     Trial,
 )
 from sweeps.search.ranges import NOTE, due
+from sweeps.search.standing import best_of
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.rows import dump_json
@@ -73,13 +74,6 @@ class Summary:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
-
-
-def best_of(spec: SweepSpec, history: History) -> Trial | None:
-    """The search's best trial by its last finite value."""
-    able = [t for t in history.search if t.state != "failed" and t.value(spec.metric) is not None]
-    sign = -1 if spec.direction == "maximize" else 1
-    return min(able, key=lambda t: (sign * (t.value(spec.metric) or 0.0), t.key.number), default=None)
 
 
 class Progress:

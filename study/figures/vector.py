@@ -1,0 +1,78 @@
+"""A figure as SVG within a page: text stays text, and its colours are variables of the page's light or dark theme."""
+
+import io
+import re
+import warnings
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape, quoteattr
+
+from study.figures.style import BLUE, GREEN, GREY, PALETTE, VERMILLION
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIZE = 9  # of all text, points: a figure of WIDTH is about as many pixels wide on the narrowest phone
+WIDTH = 4.6  # inches
+
+# The page says what each variable is. Black fills are left out by matplotlib: the page sets them on the whole SVG.
+VARIABLES = {
+    BLUE: "--blue",
+    VERMILLION: "--accent",
+    GREEN: "--green",
+    GREY: "--faint",
+    **dict(zip(PALETTE[3:6], ("--pink", "--orange", "--sky"), strict=True)),
+    "#EEEEEE": "--grid",
+    "#666666": "--muted",
+    "#000000": "--ink",
+    "#FFFFFF": "--page",
+}
+_COLOUR = re.compile("|".join(VARIABLES), re.IGNORECASE)
+_DROPPED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL)
+_BETWEEN = re.compile(r">[ \n]+<")
+_TAG = re.compile(r"<[^>]*>")
+_GEOMETRY = re.compile(r' (d|x|y|x1|x2|y1|y2|transform)="[^"]*"')
+_LONG_NUMBER = re.compile(r"(\.\d\d)\d+")
+
+
+def svg(figure: "Figure", name: str, description: str, size: tuple[float, float]) -> str:
+    """The figure as an <svg> element as wide as its place, for a page that defines VARIABLES.
+
+    name: prefix of its ids, unique in the page. description: its alternative in words. size: inches. The same figure
+    gives the same text each time. What users write is plain text, neither mathematics nor markup.
+    """
+    import matplotlib as mpl
+    from matplotlib.text import Text
+
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": SIZE, "text.parse_math": False}
+    out = io.StringIO()
+    with warnings.catch_warnings(), mpl.rc_context(settings):
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the page's own fonts draw it
+        figure.set_size_inches(*size)
+        for axes in figure.axes:
+            axes.tick_params(labelsize=SIZE)
+        for text in figure.findobj(Text):
+            text.set_fontsize(SIZE)
+            text.set_parse_math(False)
+        figure.savefig(out, format="svg", transparent=True)
+    drawn = _DROPPED.sub("", out.getvalue())
+    drawn = _TAG.sub(lambda tag: _tag(tag[0], name), drawn)
+    box, body = re.search(r'viewBox="[^"]*"', drawn), drawn.partition("<svg")[2].partition(">")[2]
+    words = f'role="img" aria-label={quoteattr(description)}'
+    title = f"<title>{escape(description)}</title>"
+    inside = _BETWEEN.sub("><", body).rstrip()
+    return f"<svg {words} {box[0] if box else ''}>{title}{inside}"
+
+
+def _tag(tag: str, name: str) -> str:
+    """One tag: short numbers, ids that are unique in the page and only where they are used, and variables."""
+    if tag.startswith("<g id="):
+        return "<g/>" if tag.endswith("/>") else "<g>"
+    tag = re.sub(r' id="', f' id="{name}-', tag)
+    tag = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', tag).replace("url(#", f"url(#{name}-")
+    tag = _GEOMETRY.sub(lambda found: _LONG_NUMBER.sub(r"\1", found[0]), tag).replace("\n", "")
+    tag = re.sub(r"font-family: [^;\"]*;? ?", "", tag)
+    return _COLOUR.sub(lambda found: f"var({_variable(found[0])})", tag)
+
+
+def _variable(colour: str) -> str:
+    return next(variable for known, variable in VARIABLES.items() if known.lower() == colour.lower())

@@ -1,0 +1,94 @@
+"""Where the values of a parameter lie on an axis from 0 to 1, and which trials are drawn where there are many."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search_spaces import Choice, Constant, FloatBy, Parameter, RangeTest
+from study.figures.search import Scale, Standing
+from sweeps.report import words
+from sweeps.search.history import History, Trial
+from sweeps.search.ranges import with_measured_space
+from sweeps.spec import SweepSpec
+
+_GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, without their whole parts, never fall close together
+_SPREAD = 0.6  # of the place that a choice has
+_BOUNDS_ALIKE = 0.05  # how close to an end a mark may not come
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A parameter's axis: its choices or, where there are none, its bounds and whether it is logarithmic."""
+
+    name: str
+    low: float
+    high: float
+    log: bool
+    choices: tuple[Any, ...] = ()
+    condition: str = ""
+
+    def place(self, value: Any) -> float:
+        """Where a value lies, 0 to 1; a choice in the middle of its part."""
+        if self.choices:
+            return (self.choices.index(value) + 0.5) / len(self.choices)
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return float((value - self.low) / (self.high - self.low))
+
+    def spread(self, value: Any, number: int) -> float:
+        """As `place`; the trials of a choice are spread over its part by their numbers, the same each time."""
+        if not self.choices:
+            return self.place(value)
+        return self.place(value) + _SPREAD * ((number * _GOLDEN) % 1 - 0.5) / len(self.choices)
+
+    def scale(self, letters: int) -> Scale:
+        """The axis with marks whose names have so many letters in all."""
+        if self.choices:
+            each = max(3, letters // len(self.choices))
+            return Scale(self.name, [(self.place(choice), _short(str(choice), each)) for choice in self.choices])
+        middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
+        marks = [(0.0, words.setting(self.low)), (1.0, words.setting(self.high))]
+        if letters > 20:
+            marks.insert(1, (0.5, words.setting(float(f"{middle:.2g}"))))
+        return Scale(self.name, marks)
+
+
+def _short(text: str, letters: int) -> str:
+    return text if len(text) <= letters else text[: letters - 1] + "…"
+
+
+def axes(spec: SweepSpec, history: History) -> list[Axis]:
+    """The axis of each parameter that varies, in the space's order; a range that is not measured yet has none."""
+    parameters = with_measured_space(spec, history).space.parameters
+    return [_axis(name, p) for name, p in parameters.items() if not isinstance(p, Constant | RangeTest)]
+
+
+def _axis(name: str, parameter: Parameter) -> Axis:
+    condition = " and ".join(
+        f"{parent} is {' or '.join(map(words.setting, values))}" for parent, values in parameter.when.items()
+    )
+    if isinstance(parameter, Choice):
+        return Axis(name, 0, 1, False, parameter.values, condition)
+    if isinstance(parameter, FloatBy):  # one axis for all of its ranges
+        ranges = parameter.ranges.values()
+        low, high = min(r.low for r in ranges), max(r.high for r in ranges)
+        return Axis(name, low, high, low > 0 and any(r.log for r in ranges), (), condition)
+    assert not isinstance(parameter, Constant | RangeTest)
+    return Axis(name, parameter.low, parameter.high, parameter.log, (), condition)
+
+
+def standing(trial: Trial, winner: int | None) -> Standing:
+    """How a trial of the search is drawn."""
+    if trial.key.number == winner:
+        return "winner"
+    return "full" if trial.state == "complete" else "early"
+
+
+def thinned(trials: Sequence[Trial], most: int, winner: int | None) -> tuple[list[Trial], str]:
+    """At most so many trials, evenly by number and the winner always; and what there is to say of it."""
+    if len(trials) <= most:
+        return list(trials), ""
+    step = math.ceil(len(trials) / most)
+    kept = [t for place, t in enumerate(trials) if place % step == 0 or t.key.number == winner]
+    return kept, f" Drawn are {len(kept):,} of {len(trials):,}: every {step}th trial, and the winner."

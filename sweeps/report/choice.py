@@ -1,0 +1,124 @@
+"""The final selection: every candidate on fresh seeds, the winner beside the baseline, and what the winner confuses."""
+
+from collections.abc import Sequence
+
+from study.figures.designs import Estimate
+from study.figures.search import Seeds, candidates_figure
+from study.figures.vector import WIDTH, svg
+from sweeps.report import words
+from sweeps.report.parts import Chart, Confusion, Picture, Section, Table
+from sweeps.search.intervals import Interval, interval
+from sweeps.search.selection import BASELINE, Candidate, Published, Selection
+from sweeps.spec import SweepSpec
+
+
+def choice_section(spec: SweepSpec, selection: Selection | None) -> Section | None:
+    """Who was tried again, who was raced out, and what the winner is worth; None while nobody was."""
+    if selection is None:
+        return None
+    parts: list[Chart | Table] = []
+    rows = [_row(c, selection) for c in selection.candidates if c.values]
+    if rows:
+        told = _in_words(spec, selection)
+        figure = candidates_figure(rows, metric=spec.metric)
+        picture = Picture(svg(figure, "choice", told, (WIDTH, 0.8 + 0.4 * len(rows))))
+        parts.append(Chart((picture,), told))
+    parts.append(_candidates_table(spec, selection))
+    if selection.published:
+        parts.append(_published_table(spec, selection.published))
+    return Section("choice", "The final selection", points=_points(spec, selection), parts=tuple(parts))
+
+
+def _row(candidate: Candidate, selection: Selection) -> Seeds:
+    found = interval(list(candidate.values.values()))
+    assert found is not None
+    label = f"trial {candidate.number}" + (" (baseline)" if candidate.number == BASELINE else "")
+    is_winner = candidate.number == selection.winner
+    return Seeds(Estimate(label, found.mean, found.low, found.high), list(candidate.values.values()), is_winner)
+
+
+def _in_words(spec: SweepSpec, selection: Selection) -> str:
+    told = [
+        f"trial {c.number} {words.estimate(spec.metric, interval(list(c.values.values())))}"
+        for c in selection.candidates
+        if c.values
+    ]
+    return (
+        f"{words.named(spec.metric).capitalize()} of each candidate on the fresh seeds that choose, as dots; its mean "
+        f"and 95 % interval: {words.listed(told)}."
+    )
+
+
+def _points(spec: SweepSpec, selection: Selection) -> tuple[str, ...]:
+    out = [c for c in selection.candidates if c.decision == "raced out"]
+    points = []
+    if out:
+        names = words.listed([f"trial {c.number}" for c in out])
+        points.append(f"Raced out before all seeds were through, since clearly behind: {names}.")
+    if selection.difference is not None and selection.winner != BASELINE:
+        found = words.signed(spec.metric, selection.difference)
+        seeds = words.count(selection.difference.n, "seed")
+        points.append(f"Winner minus baseline, in pairs on {seeds} that chose nothing: {found}.")
+    if selection.optimism is not None:
+        points.append(_optimism(spec, selection.optimism))
+    return tuple(points)
+
+
+def _optimism(spec: SweepSpec, found: float) -> str:
+    if found == 0:
+        return "The search saw the winner as it is on fresh seeds."
+    side = words.better(spec, found)
+    size = words.difference(spec.metric, found)
+    why = ": what is picked as best of many looks better than it is" if side == "better" else ""
+    return f"The search saw the winner {size} {side} than it is on fresh seeds{why}."
+
+
+def _candidates_table(spec: SweepSpec, selection: Selection) -> Table:
+    head = ("candidate", "rank", "mean", "in the search", "difference from the winner", "decision", "why")
+    rows = tuple(
+        (
+            f"trial {c.number}" + (" (baseline)" if c.number == BASELINE else ""),
+            "–" if c.rank is None else str(c.rank),
+            words.value(spec.metric, c.mean),
+            words.value(spec.metric, c.searched),
+            words.signed(spec.metric, c.difference),
+            c.decision,
+            c.reason.partition("\n")[0],
+        )
+        for c in selection.candidates
+    )
+    return Table(head, rows, "Candidates on the fresh seeds that choose")
+
+
+def _published_table(spec: SweepSpec, published: Sequence[Published]) -> Table:
+    rows = tuple(
+        (
+            f"trial {p.number}" + (" (baseline)" if p.number == BASELINE else ""),
+            _mean(spec, p.interval),
+            str(p.interval.n if p.interval else 0),
+            p.missing,
+        )
+        for p in published
+    )
+    return Table(("trial", "mean (95 % interval)", "seeds", "missing"), rows, "On further seeds, which chose nothing")
+
+
+def _mean(spec: SweepSpec, found: Interval | None) -> str:
+    return words.estimate(spec.metric, found)
+
+
+def confusion_section(counts: Sequence[Sequence[int]] | None) -> Section | None:
+    """What the winner takes for what on the test set, as counts (classes, classes); None where it is not known."""
+    if not counts:
+        return None
+    whole = sum(map(sum, counts))
+    wrong = [
+        (counts[true][said], true, said) for true in range(len(counts)) for said in range(len(counts)) if true != said
+    ]
+    errors = sum(count for count, _, _ in wrong)
+    told = f"{errors:,} of {whole:,} test images are wrong."
+    if errors:
+        most, true, said = max(wrong, key=lambda item: (item[0], -item[1], -item[2]))
+        told += f" The most frequent error is class {true} taken for {said}, {words.count(most, 'time')}."
+    shown = Confusion(tuple(tuple(int(count) for count in row) for row in counts), told)
+    return Section("confusion", "What the winner confuses", parts=(shown,))

@@ -1,0 +1,121 @@
+"""The course of a search: its best so far over time and over compute, and every learning curve."""
+
+import math
+from collections import Counter
+
+from study.figures.curves import Curve, learning_curves
+from study.figures.search import best_figure
+from study.figures.vector import WIDTH, svg
+from sweeps.report import words
+from sweeps.report.axes import thinned
+from sweeps.report.parts import Chart, Picture, Section, Table
+from sweeps.search.history import History, Trial
+from sweeps.search.incumbent import best_so_far
+from sweeps.spec import SweepSpec
+
+_MOST_CURVES = 200  # that are drawn
+_MOST_ROWS = 60  # of a table of trials
+_SCALES = ((7200, 3600, "h"), (120, 60, "min"), (0, 1, "s"))  # from so many seconds on: a unit, and its name
+
+
+def best_section(spec: SweepSpec, history: History) -> Section | None:
+    """How the best value rose; None while nothing was measured."""
+    steps = best_so_far(spec, history)
+    if not steps:
+        return None
+    values = [step.value for step in steps]
+    spent = max(history.worked, steps[-1].seconds)
+    _, scale, unit = next(known for known in _SCALES if spent >= known[0])
+    epochs = sum(trial.last.fidelity for trial in history.search if trial.last)
+    first, last = steps[0], steps[-1]
+    gain = (
+        f"The best {words.named(spec.metric)} of the search went from {words.value(spec.metric, first.value)} "
+        f"(trial {first.trial}) to {words.value(spec.metric, last.value)} (trial {last.trial})"
+    )
+    over_time = f"{gain}; the last improvement came after {words.duration(last.seconds)} of {words.duration(spent)}."
+    over_compute = (
+        f"The last of {words.count(len(steps), 'best value')} came after {last.epochs:.3g} of {epochs:.4g} "
+        f"{spec.fidelity_unit} that all trials were trained in sum."
+    )
+    times = [step.seconds / scale for step in steps]
+    places = [step.epochs for step in steps]
+    charts = (
+        _best_chart(spec, [*times, spent / scale], values, "time", f"time of the sweep ({unit})", over_time),
+        _best_chart(spec, [*places, max(epochs, places[-1])], values, "compute", _in_sum(spec), over_compute),
+    )
+    return Section("best", "Best so far", parts=charts)
+
+
+def _in_sum(spec: SweepSpec) -> str:
+    return f"{spec.fidelity_unit} trained, all trials in sum"
+
+
+def _best_chart(spec: SweepSpec, places: list[float], values: list[float], name: str, along: str, told: str) -> Chart:
+    figure = best_figure(places, [*values, values[-1]], along=along, metric=spec.metric)
+    rows = tuple(
+        (f"{place:.4g}", words.value(spec.metric, value)) for place, value in zip(places, values, strict=False)
+    )
+    few = rows if len(rows) <= _MOST_ROWS else rows[-_MOST_ROWS:]
+    table = Table((along, f"best {words.named(spec.metric)}"), few, "Each improvement", "Data")
+    return Chart((Picture(svg(figure, f"best-{name}", told, (WIDTH, 2.8))),), told, table)
+
+
+def curves_section(spec: SweepSpec, history: History, winner: int | None) -> Section | None:
+    """Every trial's learning curve, those stopped early in grey; None while nothing was measured."""
+    measured = [trial for trial in history.search if trial.measurements]
+    if not measured:
+        return None
+    drawn, thinning = thinned(measured, _MOST_CURVES, winner)
+    curves = [
+        Curve(
+            trial.key.label,
+            [m.fidelity for m in trial.measurements],
+            [m.values.get(spec.metric, math.nan) for m in trial.measurements],
+            trial.state == "complete",
+        )
+        for trial in drawn
+    ]
+    figure = learning_curves(
+        curves,
+        None if winner is None else str(winner),
+        metric=spec.metric,
+        direction=spec.direction,
+        unit=spec.fidelity_unit,
+        title="",
+    )
+    told = _curves_in_words(spec, measured, winner) + thinning
+    chart = Chart((Picture(svg(figure, "curves", told, (WIDTH, 3.6))),), told)
+    return Section("curves", "Learning curves", parts=(chart, *_trials_table(spec, history.search)))
+
+
+def _curves_in_words(spec: SweepSpec, measured: list[Trial], winner: int | None) -> str:
+    complete = sum(trial.state == "complete" for trial in measured)
+    early = Counter(round(t.last.fidelity, 3) for t in measured if t.last and t.state in ("paused", "pruned"))
+    told = f"Of {words.count(len(measured), 'trial')} with a value, {complete:,} came to the end"
+    if early:
+        place, most = early.most_common(1)[0]
+        told += f" and {early.total():,} were stopped early, {most:,} of them at {place:g} {spec.fidelity_unit}"
+    won = next((trial for trial in measured if trial.key.number == winner), None)
+    if won is None or won.last is None:
+        return f"{told}."
+    end = words.value(spec.metric, won.value(spec.metric))
+    return f"{told}. The winner, trial {winner}, ends at {end} after {won.last.fidelity:g} {spec.fidelity_unit}."
+
+
+def _trials_table(spec: SweepSpec, trials: list[Trial]) -> tuple[Table, ...]:
+    """Every trial, where they are few enough to be read."""
+    if len(trials) > _MOST_ROWS:
+        return ()
+    head = ("trial", "state", words.named(spec.metric), spec.fidelity_unit, "parameters", "why")
+    rows = tuple(
+        (
+            trial.key.label,
+            trial.state,
+            words.value(spec.metric, trial.value(spec.metric)),
+            f"{trial.last.fidelity:.3g}" if trial.last else "–",
+            words.settings(spec.space.in_order(trial.params)),
+            trial.reason.partition("\n")[0],
+        )
+        for trial in trials
+    )
+    return (Table(head, rows, "Trials of the search", f"All {words.count(len(rows), 'trial')}"),)

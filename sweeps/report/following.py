@@ -1,0 +1,79 @@
+"""Keeps the report of a running sweep up to date, in a process of its own that must not slow the sweep down."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from sweeps.search.history import Row, Stamp
+
+Observer = Callable[[Stamp, Row], None]
+
+FIRST = 30.0  # s after which a sweep that runs has a report; shorter ones get theirs at the end
+_SHARE = 50  # times as long as one took until the next begins: at most 2 % of one processor
+
+
+class Follower:
+    """Writes the report now and then, one process at a time; `say` gets one line if that fails, once.
+
+    command: what writes it, for tests. clock: seconds.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        say: Callable[[str], None],
+        ledger_url: str | None = None,
+        command: Sequence[str] = (sys.executable, "-m", "sweeps.report.writing"),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._command, self._clock, self._say = [*command, str(folder)], clock, say
+        self._environment = {**os.environ, **({"SWEEPS_LEDGER": ledger_url} if ledger_url else {})}
+        self._process: subprocess.Popen[str] | None = None
+        self._began = 0.0
+        self._next = clock() + FIRST
+
+    def beside(self, observe: Observer) -> Observer:
+        """An observer of rows that looks after the report too."""
+
+        def both(stamp: Stamp, row: Row) -> None:
+            observe(stamp, row)
+            self.look()
+
+        return both
+
+    def look(self) -> None:
+        """Begin the next report where it is due, and see what became of the last."""
+        now = self._clock()
+        if self._process is not None and self._process.poll() is not None:
+            self._ended(self._process, now)
+        if self._process is None and now >= self._next:
+            self._began = now
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=self._environment,
+            )
+
+    def _ended(self, process: "subprocess.Popen[str]", now: float) -> None:
+        _, error = process.communicate()
+        self._process = None
+        self._next = now + max(FIRST, _SHARE * (now - self._began))
+        if process.returncode:
+            last = (error.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
+            self._say(f"warning: the report could not be written ({last}): the sweep goes on without")
+            self._next = float("inf")
+
+    def close(self) -> None:
+        """Stop what is at work: the sweep writes its last report itself."""
+        if self._process is not None:
+            self._process.kill()
+            with suppress(OSError):
+                self._process.communicate()
+            self._process = None

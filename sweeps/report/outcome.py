@@ -1,0 +1,118 @@
+"""What came out of a sweep in two or three sentences that a person would say, whatever its state."""
+
+from typing import Literal
+
+from sweeps.report import words
+from sweeps.search.effects import Effect, effects
+from sweeps.search.history import History
+from sweeps.search.intervals import Interval, of_accuracy
+from sweeps.search.selection import BASELINE, Published, Selection
+from sweeps.search.standing import best_of
+from sweeps.spec import SweepSpec
+
+State = Literal["running", "stopped", "over"]  # a driver is at work; none is, and there is work left; all is done
+
+
+def headline(spec: SweepSpec, history: History, selection: Selection | None, state: State) -> tuple[str, ...]:
+    """The outcome first: the winner, or a design's effects; so far, where it is not over; or why there is none."""
+    if state != "over":
+        return (_so_far(spec, history, state), *_what_next(spec, state))
+    if spec.design:
+        return _design(spec, history)
+    if selection is None or selection.winner is None or not history.outcome:
+        reason = (history.outcome or {}).get("reason") or "no trial came to a value"
+        return (f"No trial won: {reason}.", f"{_tried(spec, history)}.")
+    return (_winner(spec, selection), *_test(history))
+
+
+def _so_far(spec: SweepSpec, history: History, state: State) -> str:
+    begun = f"{len(history.search):,} of {words.count(spec.trials, 'trial')}"
+    where = f"Still running, with {begun} begun" if state == "running" else f"Not over: it stopped with {begun} begun"
+    best = best_of(spec, history)
+    if best is None:
+        return f"{where}; none has a value yet."
+    found = words.achieved(spec.metric, best.value(spec.metric) or 0.0)
+    return f"{where}; the best so far is trial {best.key.label} with {found}, on one seed."
+
+
+def _what_next(spec: SweepSpec, state: State) -> tuple[str, ...]:
+    if state == "stopped":
+        return (f"Nothing that was shown is lost: sweeps resume {spec.name} goes on.",)
+    if spec.design:
+        return ("The cells are compared when all have come to their end.",)
+    return ("The winner is chosen at the end, on fresh seeds, and only then tested.",)
+
+
+def _tried(spec: SweepSpec, history: History) -> str:
+    states = sorted({trial.state for trial in history.search})
+    counts = [f"{sum(t.state == state for t in history.search):,} {state}" for state in states]
+    return f"{len(history.search):,} of {words.count(spec.trials, 'trial')} were begun" + (
+        f": {words.listed(counts)}" if counts else ""
+    )
+
+
+def _winner(spec: SweepSpec, selection: Selection) -> str:
+    published = next((p for p in selection.published if p.number == selection.winner), None)
+    who = f"The baseline, trial {BASELINE}," if selection.winner == BASELINE else f"Trial {selection.winner}"
+    if published is None or published.interval is None:
+        mean = next(c.mean for c in selection.candidates if c.number == selection.winner)
+        seeds = words.count(selection.seeds, "fresh seed")
+        told = f"{words.achieved(spec.metric, mean or 0.0)} on the {seeds} that chose it, which flatter it"
+    else:
+        told = _published(spec, published, published.interval)
+    return f"{who} won: {told}{_against_baseline(spec, selection)}."
+
+
+def _published(spec: SweepSpec, published: Published, found: Interval) -> str:
+    inside = words.bounds(spec.metric, found)
+    mean, seeds = words.achieved(spec.metric, found.mean), words.count(found.n, "fresh seed")
+    return f"{mean} on {seeds}" + (f" ({inside})" if inside else "")
+
+
+def _against_baseline(spec: SweepSpec, selection: Selection) -> str:
+    found = selection.difference
+    if selection.winner == BASELINE:
+        return "; nothing that was tried is better"
+    if found is None:
+        return ""
+    if found.mean == 0:
+        return ", as good as the baseline"
+    side = words.better(spec, found.mean)
+    doubt = "" if found.excludes_zero else ", which may be chance"
+    return f", {words.difference(spec.metric, found.mean)} {side} than the baseline{doubt}"
+
+
+def _test(history: History) -> tuple[str, ...]:
+    outcome = history.outcome or {}
+    if outcome.get("test_accuracy") is None:
+        return ()
+    accuracy = words.value("accuracy", outcome["test_accuracy"])
+    reads = "once" if outcome["test_reads"] == 1 else f"{outcome['test_reads']} times in this sweep"
+    found = of_accuracy(outcome["test_accuracy"], outcome["test_images"])
+    return (f"On the test set, read {reads}, its model has {accuracy} ({words.bounds('accuracy', found)}).",)
+
+
+def _design(spec: SweepSpec, history: History) -> tuple[str, ...]:
+    assert spec.design is not None
+    complete = sum(trial.state == "complete" for trial in history.search)
+    cells, seeds = words.count(len(spec.design.cells), "cell"), words.count(spec.design.seeds, "common seed")
+    whole = f"All {spec.trials:,} trials" if complete == spec.trials else f"{complete:,} of {spec.trials:,} trials"
+    told = f"{whole} of {cells} on {seeds} came to their end."
+    found = [e for e in effects(spec, history) if e.difference is not None]
+    return (told, _clearest(spec, found)) if found else (told,)
+
+
+def _clearest(spec: SweepSpec, found: list[Effect]) -> str:
+    assert spec.design is not None
+    reference = spec.design.cells[0].name
+    clear = [e for e in found if e.difference and e.difference.excludes_zero]
+    if not clear:
+        return f"None of the {words.count(len(found), 'difference')} from {reference} is clearly more than chance."
+    most = max(clear, key=lambda e: abs(e.difference.mean) if e.difference else 0.0)
+    assert most.difference is not None
+    size = words.difference(spec.metric, most.difference.mean)
+    side, inside = words.better(spec, most.difference.mean), words.bounds(spec.metric, most.difference)
+    return (
+        f"{len(clear)} of {words.count(len(found), 'difference')} from {reference} leave out zero; the largest is "
+        f"{most.cell}, {size} {side} ({inside})."
+    )

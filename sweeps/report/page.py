@@ -1,0 +1,96 @@
+"""The page of a sweep from its history: which sections it has, in which order, and their HTML."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from sweeps.report import cells, choice, course, facts, parameters, rungs
+from sweeps.report.outcome import State, headline
+from sweeps.report.parts import Section
+from sweeps.search.history import History
+from sweeps.search.selection import selection_of
+from sweeps.spec import SweepSpec
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+REFRESH = 15  # s after which a browser looks again at the page of a sweep that runs
+_DEEPEST = 0.85  # share of the colour in the fullest cell of a confusion matrix
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a page is about: a sweep, what became of its winner, the path that was walked to it, and where it lies.
+
+    confusion: counts (classes, classes) of the stored model, None where there is none. walked: spec and history of the
+    design that walked from baseline to winner. option: the --results that commands need, "" for the default.
+    """
+
+    spec: SweepSpec
+    history: History
+    state: State
+    confusion: Sequence[Sequence[int]] | None = None
+    walked: tuple[SweepSpec, History] | None = None
+    option: str = ""
+
+
+def render(subject: Subject, written: datetime | None = None) -> str:
+    """The page as HTML text, self-contained; but for the time at which it was written the same for the same ledger."""
+    spec, history = subject.spec, subject.history
+    selection = None if spec.design else selection_of(spec, history)
+    return _template().render(
+        name=spec.name,
+        state=subject.state,
+        refresh=REFRESH,
+        written=f"{written or datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
+        headline=headline(spec, history, selection, subject.state),
+        sections=sections(subject),
+    )
+
+
+def sections(subject: Subject) -> list[Section]:
+    """The sections that there is something to say in, in the order of the page."""
+    spec, history = subject.spec, subject.history
+    selection = None if spec.design else selection_of(spec, history)
+    winner = (history.outcome or {}).get("winner")
+    found = [
+        cells.cells_section(spec, history),
+        cells.runs_section(spec, history),
+        *([] if spec.design else _of_search(subject, winner)),
+        choice.choice_section(spec, selection),
+        choice.confusion_section(subject.confusion),
+        facts.advice_section(spec, history),
+        cells.path_section(*subject.walked) if subject.walked else None,
+        facts.facts_section(spec, history, subject.option, subject.state),
+    ]
+    return [section for section in found if section is not None]
+
+
+def _of_search(subject: Subject, winner: int | None) -> list[Section | None]:
+    spec, history = subject.spec, subject.history
+    return [
+        course.best_section(spec, history),
+        course.curves_section(spec, history, winner),
+        parameters.parallel_section(spec, history, winner),
+        parameters.importance_section(spec, history),
+        parameters.slices_section(spec, history, winner),
+        rungs.rungs_section(spec, history),
+    ]
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment
+
+    text = resources.files("sweeps.report").joinpath("page.html").read_text("utf-8")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    # What is drawn is escaped where it is drawn; all else that users write is escaped here.
+    environment.filters["drawn"] = Markup
+    environment.filters["kind"] = lambda part: type(part).__name__
+    environment.filters["shade"] = lambda count, most: round(100 * _DEEPEST * (count / most) ** 0.5 if most else 0)
+    return environment.from_string(text)

@@ -1,0 +1,110 @@
+"""Numbers as a person says them: percents where a metric is an accuracy, intervals, counts and durations."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sweeps.search.intervals import CONFIDENCE, Interval
+from sweeps.spec import SweepSpec
+
+_LEVEL = f"{100 * CONFIDENCE:.0f} % interval"
+
+
+def named(name: str) -> str:
+    """A metric's or parameter's name in a sentence."""
+    return name.replace("_", " ")
+
+
+def _is_share(metric: str) -> bool:
+    return metric.endswith("accuracy")
+
+
+def number(metric: str, value: float) -> str:
+    """A value without its unit, as it stands within an interval."""
+    if _is_share(metric):
+        return f"{100 * value:.2f}"
+    return f"{value:.4g}"
+
+
+def value(metric: str, found: float | None) -> str:
+    """A value with its unit: 99.21 %, or 0.0622; a dash for none."""
+    if found is None or not math.isfinite(found):
+        return "–" if found is None else str(found)
+    return f"{number(metric, found)} %" if _is_share(metric) else number(metric, found)
+
+
+def achieved(metric: str, found: float) -> str:
+    """A value with its metric: "99.21 % validation accuracy", "a loss of 0.0622"."""
+    if _is_share(metric):
+        return f"{value(metric, found)} {named(metric)}"
+    return f"a {named(metric)} of {value(metric, found)}"
+
+
+def bounds(metric: str, found: Interval | None) -> str:
+    """The bounds of an interval: "95 % interval 99.12 to 99.30", "" where there are none."""
+    if found is None or found.low is None or found.high is None:
+        return ""
+    return f"{_LEVEL} {number(metric, found.low)} to {number(metric, found.high)}"
+
+
+def estimate(metric: str, found: Interval | None) -> str:
+    """A mean with the bounds of its interval, as in a table."""
+    if found is None:
+        return "–"
+    inside = bounds(metric, found).removeprefix(f"{_LEVEL} ")
+    return value(metric, found.mean) + (f" ({inside})" if inside else "")
+
+
+def difference(metric: str, found: float) -> str:
+    """The size of a difference: "0.9 points", "0.0112"."""
+    if not _is_share(metric):
+        return f"{abs(found):.3g}"
+    return f"{abs(100 * found):.2g} point{'' if f'{abs(100 * found):.2g}' == '1' else 's'}"
+
+
+def signed(metric: str, found: Interval | None) -> str:
+    """A difference with its sign and bounds, in points where the metric is an accuracy, as in a table."""
+    if found is None:
+        return "–"
+    scale = 100 if _is_share(metric) else 1
+    inside = (
+        "" if found.low is None or found.high is None else f" ({scale * found.low:+.3g} to {scale * found.high:+.3g})"
+    )
+    return f"{scale * found.mean:+.3g}{' points' if _is_share(metric) else ''}{inside}"
+
+
+def count(how_many: int, what: str) -> str:
+    """A count with its noun: "1 trial", "2,000 trials"."""
+    return f"{how_many:,} {what}{'' if how_many == 1 else 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words with commas and an "and"."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1] if words else "")))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as "48 s", "12 min" or "3.4 h"."""
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
+
+
+def setting(found: Any) -> str:
+    """A parameter's value: floats with three digits, anything else as it is."""
+    return f"{found:.3g}" if isinstance(found, float) else str(found)
+
+
+def settings(params: Mapping[str, Any]) -> str:
+    """Parameters in a sentence."""
+    return ", ".join(f"{name} = {setting(found)}" for name, found in params.items())
+
+
+def better(spec: SweepSpec, found: float) -> str:
+    """Whether a difference is better or worse in the sweep's direction."""
+    return "better" if (found > 0) == (spec.direction == "maximize") else "worse"
+
+
+def hours(found: float) -> str:
+    """Device-hours; in device-seconds where they are few."""
+    return f"{found:.3g} device-hours" if found >= 0.1 else f"{3600 * found:.3g} device-seconds"

@@ -1,0 +1,90 @@
+"""The report as a file: read from a ledger that another process may be writing, written whole or not at all.
+
+python -m sweeps.report.writing FOLDER      once, of the sweep in results/sweeps/NAME; a sweep that runs starts this
+"""
+
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from study.experiments import ExperimentError, load_experiment
+from study.files import replacing
+from sweeps.errors import SweepError
+from sweeps.report.outcome import State
+from sweeps.report.page import Subject, render
+from sweeps.result import Result
+from sweeps.search.history import History
+from sweeps.search.path import leads_to_winner, path_name
+from sweeps.search.standing import is_over
+from sweeps.spec import SweepSpec
+from sweeps.store.folders import SweepFolder
+from sweeps.store.lease import is_held
+
+REPORT = "report.html"
+
+
+def write_report(
+    folder: SweepFolder,
+    spec: SweepSpec,
+    history: History,
+    state: State | None = None,
+    written: datetime | None = None,
+) -> Path:
+    """Write the page of a sweep as it stands into its folder; gives its path. state: where the caller knows better."""
+    path = folder.path / REPORT
+    subject = Subject(
+        spec=spec,
+        history=history,
+        state=state or _state(folder, spec, history),
+        confusion=_confusion(folder, history),
+        walked=_walked(folder, spec, history),
+        option="" if folder.results == Path("results").absolute() else " --results RESULTS",
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(render(subject, written), "utf-8")
+    return path
+
+
+def _state(folder: SweepFolder, spec: SweepSpec, history: History) -> State:
+    if is_over(spec, history):
+        return "over"
+    return "running" if is_held(folder.lease) else "stopped"
+
+
+def _confusion(folder: SweepFolder, history: History) -> list[list[int]] | None:
+    """The stored model's, None where there is none or its owner has moved it away."""
+    stored = (history.outcome or {}).get("experiment")
+    if stored is None:
+        return None
+    try:
+        found: list[list[int]] | None = load_experiment(folder.results / stored).metadata.get("confusion")
+    except ExperimentError:
+        return None
+    return found
+
+
+def _walked(folder: SweepFolder, spec: SweepSpec, history: History) -> tuple[SweepSpec, History] | None:
+    """The design that walked from this baseline to this winner, None before."""
+    there = SweepFolder(folder.results, path_name(spec.name))
+    if not there.holds_sweep:
+        return None
+    walked = Result(there)
+    design = walked.spec.design
+    return (walked.spec, walked.history) if design and leads_to_winner(design, spec, history) else None
+
+
+def main() -> None:
+    """Write the report of the sweep whose folder is given, with the least of the processor; 1 where that fails."""
+    os.nice(19)
+    folder = Path(sys.argv[1])
+    try:
+        result = Result(SweepFolder(folder.parents[1], folder.name), None, os.environ.get("SWEEPS_LEDGER"))
+        write_report(result.folder, result.spec, result.history)
+    except (SweepError, OSError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""The report of a running sweep: written beside it, seldom enough, and its failure is one line."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from simulation import Simulation, open_driver, small_spec
+
+from sweeps.report.following import FIRST, Follower
+from sweeps.store.folders import SweepFolder
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for another process; no test hangs on how long."""
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def follower(folder: Path, said: list[str], clock: Clock, *command: str) -> Follower:
+    return Follower(folder, said.append, command=(sys.executable, *command), clock=clock)
+
+
+def test_the_first_report_comes_after_half_a_minute_and_the_next_after_fifty_times_as_long(tmp_path: Path) -> None:
+    clock, said = Clock(), list[str]()
+    at_work = follower(tmp_path, said, clock, "-c", "import sys; open(sys.argv[1] + '/n', 'a').write('x')")
+    written = tmp_path / "n"
+    at_work.look()
+    assert at_work._process is None
+    clock.now = FIRST
+    at_work.look()
+    until(lambda: at_work._process.poll() is not None)
+    clock.now += 3  # so long it took
+    at_work.look()
+    assert written.read_text() == "x"
+    clock.now += 149
+    at_work.look()
+    assert at_work._process is None
+    clock.now += 1
+    at_work.look()
+    until(lambda: at_work._process.poll() is not None)
+    assert written.read_text() == "xx"
+    assert said == []
+
+
+def test_a_failure_is_told_once_and_ends_it(tmp_path: Path) -> None:
+    clock, said = Clock(), list[str]()
+    at_work = follower(tmp_path, said, clock, "-c", "import sys; sys.exit('no fonts')")
+    clock.now = FIRST
+    at_work.look()
+    until(lambda: at_work._process.poll() is not None)
+    for _ in range(3):
+        at_work.look()
+        clock.now += 1e6
+
+    assert said == ["warning: the report could not be written (no fonts): the sweep goes on without"]
+
+
+def test_closing_kills_what_is_at_work(tmp_path: Path) -> None:
+    clock = Clock()
+    at_work = follower(tmp_path, [], clock, "-c", "import time; time.sleep(600)")
+    clock.now = FIRST
+    at_work.look()
+    process = at_work._process
+    at_work.close()
+
+    assert process.poll() is not None
+
+
+def test_the_process_writes_the_report_of_a_sweep_that_another_one_drives(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec())
+    driver.start({})
+    Simulation(driver).run(stop=lambda: len(driver.history.search) == 4)
+    clock, said = Clock(), list[str]()
+    at_work = Follower(folder.path, said.append, clock=clock)
+    observed = []
+    observe = at_work.beside(lambda stamp, row: observed.append(row))
+    clock.now = FIRST
+    observe(*driver.history.notes[0])
+    until(lambda: at_work._process.poll() is not None)
+    at_work.look()
+
+    assert len(observed) == 1
+    assert said == []
+    assert "4 of 12 trials begun" in (folder.path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("where", ["nothing"])
+def test_a_sweep_that_is_not_there_is_one_line(tmp_path: Path, where: str) -> None:
+    clock, said = Clock(), list[str]()
+    at_work = Follower(tmp_path / "sweeps" / where, said.append, clock=clock)
+    clock.now = FIRST
+    at_work.look()
+    until(lambda: at_work._process.poll() is not None)
+    at_work.look()
+
+    assert len(said) == 1
+    assert "no sweep named 'nothing'" in said[0]

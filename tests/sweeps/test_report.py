@@ -1,0 +1,250 @@
+"""The report: one page for every state of a sweep, self-contained, escaped, in words where it draws."""
+
+import random
+import re
+import shutil
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from searched import searched
+from simulation import Simulation, open_driver, small_spec
+
+import sweeps
+from study.figures.vector import VARIABLES
+from sweeps.execution.conclusion import conclude
+from sweeps.report.page import Subject, render, sections
+from sweeps.report.writing import write_report
+from sweeps.search.history import Asked, History, Noted, Stamp, TrialKey
+from sweeps.search.path import path_table
+from sweeps.spec import SweepSpec, load_spec
+from sweeps.store.folders import SweepFolder
+from sweeps.store.lease import lease
+
+SELECTION = {"candidates": 3, "seeds": 3, "published_seeds": 3}
+WRITTEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """What a page consists of: each tag with its attributes, its text, and the tags that are open at its end."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def run(folder: SweepFolder, until: int | None = None, **changes: Any) -> tuple[SweepSpec, History]:
+    """A small sweep, to its end or until so many trials were begun."""
+    spec = small_spec(**{"selection": SELECTION, **changes})
+    driver = open_driver(folder, spec)
+    driver.start({"slots": 3})
+    Simulation(driver).run(stop=lambda: until is not None and len(driver.history.search) >= until)
+    if until is None:
+        conclude(driver, None, None)
+    return spec, driver.history
+
+
+def page_of(folder: SweepFolder, **changes: Any) -> Page:
+    spec, history = run(folder, **changes)
+    return Page(write_report(folder, spec, history, written=WRITTEN).read_text("utf-8"))
+
+
+STATES: dict[str, dict[str, Any]] = {
+    "over": {},
+    "interrupted": {"until": 5},
+    "begun": {"until": 1},
+    "one trial": {"trials": 1},
+    "no winner": {"target": "functions:mad_on_fresh_seeds", "pruning": "none"},
+    "all diverged": {"target": "functions:nan_at_half", "space": {"x": {"float": [0.6, 1.0]}}, "pruning": "none"},
+    "all failed": {"target": "functions:raises_at_half", "space": {"x": {"float": [0.6, 1.0]}}, "pruning": "none"},
+    "ties": {"target": "functions:flat", "pruning": "none"},
+    "maximize": {"direction": "maximize"},
+    "no pruning": {"pruning": "none"},
+    "hyperband": {"pruning": {"name": "hyperband", "max_fidelity": 9}},
+    "nothing varies": {"space": {"x": 0.3}},
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_of_a_sweep_has_a_whole_page_of_its_own(folder: SweepFolder, state: str) -> None:
+    page = page_of(folder, **STATES[state])
+
+    assert page.open == []
+    assert not {"script", "link", "iframe", "img", "object"} & {tag for tag, _ in page.tags}
+    for tag, attributes in page.tags:
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            assert not re.search(r"(https?:)?//|url\((?!#)", value or "") or name.startswith("xmlns"), (
+                tag,
+                name,
+                value,
+            )
+    drawn = [attributes for tag, attributes in page.tags if tag == "svg"]
+    assert all(attributes["role"] == "img" and len(attributes["aria-label"] or "") > 20 for attributes in drawn)
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_before_the_first_trial_the_page_says_so() -> None:
+    page = Page(render(Subject(small_spec(), History(), "running")))
+
+    assert "Still running, with 0 of 12 trials begun; none has a value yet." in page.text
+
+
+def test_the_outcome_comes_first_as_a_person_would_say_it(folder: SweepFolder) -> None:
+    spec, history = run(folder)
+    page = Page(write_report(folder, spec, history).read_text("utf-8"))
+    outcome = history.outcome
+    assert outcome is not None
+    headings = [tag for tag, _ in page.tags if tag in ("h1", "h2")]
+
+    assert headings[0] == "h1"
+    assert (
+        f"Trial {outcome['winner']} won: a loss of {outcome['mean']:.4g} on 3 fresh seeds (95 % interval" in page.text
+    )
+    assert page.text.index(" won: ") < page.text.index("Best so far")
+
+
+def test_a_page_has_a_section_for_all_that_there_is_to_say(folder: SweepFolder) -> None:
+    spec, history = run(folder)
+    names = [section.name for section in sections(Subject(spec, history, "over", confusion=[[5, 1], [0, 6]]))]
+
+    known = ["best", "curves", "parameters", "importance", "slices", "rungs", "choice", "confusion"]
+    assert [name for name in names if name in known] == known
+    assert names[-1] == "facts"
+
+
+def test_two_writings_of_one_ledger_differ_by_their_time_alone(folder: SweepFolder) -> None:
+    spec, history = run(folder)
+    first = write_report(folder, spec, history, written=WRITTEN).read_text("utf-8")
+    result = sweeps.load("bowl", results=folder.results)
+    again = write_report(folder, result.spec, result.history, written=WRITTEN).read_text("utf-8")
+    later = result.report().read_text("utf-8")
+
+    assert again == first
+    assert later != first
+    assert re.sub(r"Written at [^<]*", "", later) == re.sub(r"Written at [^<]*", "", first)
+
+
+def test_what_users_write_is_text_and_no_markup(folder: SweepFolder) -> None:
+    evil = "<script>alert(1)</script>"
+    table = {"name": "bowl", "trials": 1, "metric": "<b>loss", "target": "functions:bowl", "direction": "minimize"}
+    spec = load_spec({**table, "space": {"x": {"float": [0.0, 1.0]}, "kind": {"choice": [evil, "$x$ & y"]}}})
+    history = History()
+    for row in (
+        Asked(TrialKey(0), {"x": 0.5, "kind": evil}, 0, 0),
+        Noted("warning", {"text": f"{evil} & more"}),
+        Noted("outcome", {"winner": None, "reason": evil}),
+    ):
+        history.apply(Stamp(history.last.seq + 1, 0.0), row)
+    text = render(Subject(spec, history, "over"))
+
+    assert "<script" not in text
+    assert "<b>loss" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_only_the_page_of_a_running_sweep_looks_again_by_itself(folder: SweepFolder) -> None:
+    spec, history = run(folder, until=5)
+
+    def refreshes() -> bool:
+        page = Page(write_report(folder, spec, history).read_text("utf-8"))
+        return any(attributes.get("http-equiv") == "refresh" for tag, attributes in page.tags if tag == "meta")
+
+    assert not refreshes()
+    with lease(folder.lease, "bowl"):
+        assert refreshes()
+
+
+def test_a_design_shows_its_cells_and_a_walked_path_what_each_change_bought(folder: SweepFolder) -> None:
+    spec, history = run(folder)
+    walked = load_spec(path_table(spec, history, seeds=2))
+    walker = open_driver(SweepFolder(folder.results, "bowl-path"), walked)
+    walker.start({})
+    Simulation(walker).run()
+    conclude(walker, None, None)
+
+    page = Page(write_report(folder, spec, history).read_text("utf-8"))
+    assert "From the baseline to the winner, one change after another on 2 common seeds" in page.text
+    design = Page(write_report(walker.folder, walked, walker.history).read_text("utf-8"))
+    assert "The cells compared" in design.text
+    assert design.open == []
+
+
+def test_colours_are_variables_so_that_one_drawing_serves_light_and_dark(folder: SweepFolder) -> None:
+    spec, history = run(folder)
+    text = write_report(folder, spec, history).read_text("utf-8")
+    drawn = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+
+    assert not re.search(r"#[0-9a-fA-F]{6}", drawn)
+    for variable in set(re.findall(r"var\((--[a-z]+)\)", drawn)):
+        assert text.count(f"{variable}: ") >= 3, variable  # in the light, the dark and the printed theme
+    assert set(VARIABLES.values()) <= set(re.findall(r"(--[a-z]+): #", text))
+
+
+def test_large_sweeps_are_thinned_and_that_is_said() -> None:
+    draw = random.Random(0)
+    given = [({"x": draw.random(), "kind": "a"}, draw.random(), 9.0) for _ in range(2000)]
+    text = render(Subject(small_spec(trials=2000), searched(given), "running"))
+
+    assert len(text) < 3_000_000
+    assert "of 2,000: every 10th trial" in text
+
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+)
+
+
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium is installed here: `apt-get install chromium`, as .ci/run does"
+)
+def test_in_a_browser_nothing_is_wider_than_the_screen_and_text_can_be_read(folder: SweepFolder) -> None:
+    from playwright.sync_api import sync_playwright
+
+    spec, history = run(folder)
+    path = write_report(folder, spec, history)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for width, scheme in ((360, "light"), (768, "dark"), (1280, "light")):
+            page = browser.new_page(
+                viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=width != 360
+            )
+            page.goto(path.as_uri())
+            box = page.locator("main").bounding_box()
+            assert box is not None
+            assert box["width"] <= width
+            widest = (
+                page.locator("section").evaluate_all("all => Math.max(...all.map(s => s.scrollWidth))")
+                if width != 360
+                else 0
+            )
+            assert widest <= width
+            smallest = page.locator("section svg").first.bounding_box()
+            assert smallest is not None
+            assert smallest["width"] >= 300
+            page.close()
+        browser.close()

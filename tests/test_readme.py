@@ -19,6 +19,7 @@ RUN_ELSEWHERE = {
     "uv run pytest": "that is this",
     "uv run sweeps run quickstart --name shared --ledger postgresql://me@dbhost/team": _BY_SERVER,
     "uv run sweeps resume shared": _BY_SERVER,
+    "uv run sweeps dashboard quickstart": "tests/sweeps/test_dashboard.py serves it",
     "uv venv && uv pip install --torch-backend cpu -e . && uv run --no-sync sweeps run quickstart": "untested, it says",
 }
 

@@ -1,0 +1,97 @@
+"""What comes next, to the end: every sweep ends, and its choice hangs on nobody who is faster, lost or killed."""
+
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulation import Simulation, open_driver, small_spec
+
+from sweeps.execution.conclusion import conclude
+from sweeps.execution.driver import Driver
+from sweeps.search.history import PUBLISHED, TrialKey
+from sweeps.search.selection import candidates, select
+from sweeps.search.verification import verify
+from sweeps.spec import SweepSpec
+from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import Ledger
+
+
+def finished(folder: SweepFolder, spec: SweepSpec, slots: int, seed: int, kills: int, losses: int) -> Driver:
+    """A sweep whose driver is killed some times in between, each time after a few rows more."""
+    draw = random.Random(seed)
+    for _ in range(kills):
+        driver = open_driver(folder, spec)
+        driver.start({})
+        end = driver.history.last.seq + draw.randint(1, 60)
+        Simulation(driver, slots, seed, losses).run(stop=lambda d=driver, e=end: d.history.last.seq > e)
+        driver._ledger.close()
+    driver = open_driver(folder, spec)
+    driver.start({})
+    Simulation(driver, slots, seed).run()
+    conclude(driver, None, None)
+    return driver
+
+
+SELECTIONS = st.fixed_dictionaries(
+    {
+        "candidates": st.integers(1, 4),
+        "seeds": st.integers(1, 4),
+        "published_seeds": st.integers(1, 3),
+        "racing": st.booleans(),
+    }
+)
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    selection=SELECTIONS,
+    trials=st.integers(1, 5),
+    slots=st.integers(1, 6),
+    kills=st.integers(0, 3),
+    losses=st.integers(0, 2),
+    seed=st.integers(0, 10**6),
+)
+def test_the_choice_hangs_on_no_timing_kill_or_lost_worker(
+    selection: dict[str, Any], trials: int, slots: int, kills: int, losses: int, seed: int
+) -> None:
+    options = {"sampler": "random", "pruning": "none", "retries": {"wait": 1e-9}}  # else a lost trial rests
+    spec = small_spec(trials=trials, selection=selection, **options)
+    with tempfile.TemporaryDirectory() as place:
+        calm = finished(SweepFolder(Path(place) / "a", "bowl"), spec, 1, 0, 0, 0)
+        wild = finished(SweepFolder(Path(place) / "b", "bowl"), spec, slots, seed, kills, losses)
+        rows = Ledger.open(wild.folder.ledger, read_only=True).rows()
+
+    first, second = (select(spec, d.history, candidates(spec, d.history)) for d in (calm, wild))
+    assert first == second
+    assert second.final == TrialKey(second.winner, PUBLISHED + 1)
+    assert set(calm.history.trials) == set(wild.history.trials)
+    assert all(trial.state == "complete" for trial in wild.history.trials.values())
+    assert all(len(p.values) == selection["published_seeds"] for p in second.published)
+    assert verify(spec, rows).difference is None
+
+
+@settings(max_examples=6, deadline=None)
+@given(selection=SELECTIONS, slots=st.integers(1, 4), seed=st.integers(0, 10**6), minutes=st.floats(0.0, 3.0))
+def test_a_sweep_whose_time_is_over_at_any_moment_comes_to_an_outcome(
+    selection: dict[str, Any], slots: int, seed: int, minutes: float
+) -> None:
+    spec, now = small_spec(trials=6, time="2m", selection=selection), [0.0]
+    with tempfile.TemporaryDirectory() as place:
+        driver = open_driver(SweepFolder(Path(place), "bowl"), spec, clock=lambda: now[0])
+        driver.start({})
+        now[0], draw = driver.history.last.time, random.Random(seed)
+
+        def pass_time() -> bool:
+            now[0] += draw.random() * minutes
+            return False
+
+        Simulation(driver, slots, seed).run(stop=pass_time)
+        conclude(driver, None, None)
+
+    assert driver.history.outcome is not None
+    assert driver.history.outcome["reason"]
+    assert driver.next_leg() == "finished"
+    assert not [trial for trial in driver.history.trials.values() if trial.state == "running"]

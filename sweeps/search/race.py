@@ -52,7 +52,9 @@ def fresh_values(spec: SweepSpec, history: History, number: int) -> dict[int, fl
 
 
 def race(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
-    """The race as far as it has come."""
+    """The race as far as it has come; one candidate alone has won before any seed."""
+    if len(numbers) < 2:
+        return Race(tuple(numbers), 0, {}, {})
     values = {number: fresh_values(spec, history, number) for number in numbers}
     left, failed, beaten, rounds = list(numbers), dict[int, str](), dict[int, tuple[int, str]](), 0
     for seed in range(1, spec.selection.seeds + 1):

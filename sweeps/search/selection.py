@@ -133,7 +133,8 @@ def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selecti
     for place, candidate in enumerate(ordered, start=1):
         decision, reason = _verdict(spec, run, candidate, winner)
         rank = None if candidate.mean is None and candidate is not winner else place
-        difference = None if candidate is winner else paired(candidate.values, against)
+        is_compared = candidate is not winner and candidate.mean is not None
+        difference = paired(candidate.values, against) if is_compared else None
         ranked.append(replace(candidate, rank=rank, difference=difference, decision=decision, reason=reason))
     return _published(spec, history, _with_front(spec, ranked), run.rounds)
 

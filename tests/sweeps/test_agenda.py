@@ -2,6 +2,7 @@
 
 import random
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from simulation import Simulation, open_driver, small_spec
 from sweeps.execution.conclusion import conclude
 from sweeps.execution.driver import Driver
 from sweeps.search.history import PUBLISHED, TrialKey
-from sweeps.search.selection import candidates, select
+from sweeps.search.selection import BASELINE, Selection, candidates, select
 from sweeps.search.verification import verify
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
@@ -33,6 +34,12 @@ def finished(folder: SweepFolder, spec: SweepSpec, slots: int, seed: int, kills:
     Simulation(driver, slots, seed).run()
     conclude(driver, None, None)
     return driver
+
+
+def told(selection: Selection) -> Selection:
+    """What a selection says, but for values that count for nothing."""
+    candidates = tuple(c if c.seeds else replace(c, values={}) for c in selection.candidates)
+    return replace(selection, candidates=candidates)
 
 
 SELECTIONS = st.fixed_dictionaries(
@@ -65,9 +72,10 @@ def test_the_choice_hangs_on_no_timing_kill_or_lost_worker(
         rows = Ledger.open(wild.folder.ledger, read_only=True).rows()
 
     first, second = (select(spec, d.history, candidates(spec, d.history)) for d in (calm, wild))
-    assert first == second
+    assert told(first) == told(second)
     assert second.final == TrialKey(second.winner, PUBLISHED + 1)
-    assert set(calm.history.trials) == set(wild.history.trials)
+    # While the search was on, a slot that would have idled may have run the baseline on a seed that nobody needed.
+    assert {key for key in set(calm.history.trials) ^ set(wild.history.trials) if key.number != BASELINE} == set()
     assert all(trial.state == "complete" for trial in wild.history.trials.values())
     assert all(len(p.values) == selection["published_seeds"] for p in second.published)
     assert verify(spec, rows).difference is None

@@ -55,6 +55,9 @@ def _points(spec: SweepSpec, selection: Selection) -> tuple[str, ...]:
     if out:
         names = words.listed([f"trial {c.number}" for c in out])
         points.append(f"Raced out before all seeds were through, since clearly behind: {names}.")
+    if front := [f"trial {c.number}" for c in selection.candidates if c.on_front]:
+        cost = words.named(spec.selection.cost or "")
+        points.append(f"Nobody is both better and cheaper in {cost} than {words.listed(front)}: the Pareto front.")
     if selection.difference is not None and selection.winner != BASELINE:
         found = words.signed(spec.metric, selection.difference)
         seeds = words.count(selection.difference.n, "seed")
@@ -74,7 +77,9 @@ def _optimism(spec: SweepSpec, found: float) -> str:
 
 
 def _candidates_table(spec: SweepSpec, selection: Selection) -> Table:
-    head = ("candidate", "rank", "mean", "in the search", "difference from the winner", "decision", "why")
+    cost = spec.selection.cost
+    priced = (words.named(cost), "on the Pareto front") if cost else ()
+    head = ("candidate", "rank", "mean", "in the search", "difference from the winner", *priced, "decision", "why")
     rows = tuple(
         (
             f"trial {c.number}" + (" (baseline)" if c.number == BASELINE else ""),
@@ -82,6 +87,7 @@ def _candidates_table(spec: SweepSpec, selection: Selection) -> Table:
             words.value(spec.metric, c.mean),
             words.value(spec.metric, c.searched),
             words.signed(spec.metric, c.difference),
+            *((words.value(cost, c.costs.get(cost)), "yes" if c.on_front else "") if cost else ()),
             c.decision,
             c.reason.partition("\n")[0],
         )

@@ -156,11 +156,14 @@ def draw(result: Result | Comparison, path: Path) -> None:
 def _selection_table(result: Result) -> Table:
     selection = selection_of(result.spec, result.history)
     table = Table(title="final selection on fresh seeds", box=None, header_style="bold", title_justify="left")
-    for title in ("rank", "trial", "mean", "n", "behind the winner", "in the search", "decision", "reason"):
+    cost = result.spec.selection.cost
+    priced = [cost, "on the front"] if cost else []
+    for title in ("rank", "trial", "mean", "n", "behind the winner", "in the search", *priced, "decision", "reason"):
         table.add_column(title)
     for c in selection.candidates if selection else ():
         numbers = (cell(c.rank), str(c.number), number(c.mean), str(c.seeds), difference(c.difference))
-        add_row(table, *numbers, number(c.searched), c.decision, c.reason)
+        costs = [number(c.costs.get(cost)), "yes" if c.on_front else ""] if cost else []
+        add_row(table, *numbers, number(c.searched), *costs, c.decision, c.reason)
     return table
 
 

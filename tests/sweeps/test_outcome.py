@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import pandas as pd
 import pytest
 from simulation import Simulation, open_driver, small_spec
 
 import sweeps
 from sweeps.execution.conclusion import conclude
 from sweeps.execution.driver import Driver
+from sweeps.report.writing import write_report
 from sweeps.search.extension import as_extended, extension, selecting
 from sweeps.search.history import PUBLISHED, Noted, TrialKey
 from sweeps.search.selection import BASELINE, selection_of
@@ -175,3 +177,43 @@ def test_a_sweep_that_went_on_since_its_outcome_says_so(folder: SweepFolder) -> 
 def test_a_rule_that_makes_no_sense_is_refused_before_it_is_recorded(rule: dict[str, Any], message: str) -> None:
     with pytest.raises(sweeps.SpecError, match=message):
         selecting(small_spec(), rule)
+
+
+def test_a_second_read_of_the_test_set_is_told(folder: SweepFolder) -> None:
+    driver = concluded(folder)
+    scores = {"test_accuracy": 0.9, "test_images": 100, "test_loss": 0.25, "experiment": "custom_cnn/exp_2"}
+    driver.record(Noted("outcome", {**driver.history.outcome, **scores, "test_reads": 2}))
+
+    (line,) = [line for line in lines(folder) if line.startswith("test set")]
+    assert line == "test set, read 2 times in this sweep: accuracy 0.9000 [0.8256, 0.9448], loss 0.2500"
+
+
+def test_the_pareto_front_is_shown(folder: SweepFolder, call) -> None:
+    selection = {**SELECTION, "cost": "size"}
+    driver = concluded(folder, target="functions:priced", pruning="none", selection=selection)
+    _, out, _ = call("show", "bowl", "--results", str(folder.results))
+    page = write_report(folder, driver.spec, driver.history).read_text("utf-8")
+    chosen = selection_of(driver.spec, driver.history)
+
+    assert all(candidate.on_front for candidate in chosen.candidates)  # what is better is dearer here
+    assert "on the front" in out
+    assert "the Pareto front." in page
+    table = pd.read_parquet(folder.table("selection"))
+    assert table.loc[table["row"] == "candidate", "on_front"].all()
+    assert table.loc[table["row"] == "candidate", "size"].notna().all()
+
+
+@pytest.mark.parametrize("cost", ["epoch_seconds", "latency"])
+def test_a_rule_by_a_clock_is_no_rule_of_a_deterministic_sweep(cost: str) -> None:
+    table = {"name": "d", "trials": 2, "deterministic": True, "space": {"preset": "custom_cnn"}}
+    rule = {"rule": "within_one_se", "cost": cost}
+    with pytest.raises(sweeps.SpecError, match="deterministic: what a clock ends is never twice the same: leave selec"):
+        sweeps.load_spec({**table, "selection": rule})
+    assert sweeps.load_spec({**table, "selection": {"rule": "within_one_se", "cost": "parameters"}})
+
+
+def test_a_cost_that_models_have_not_is_refused_with_a_hint() -> None:
+    with pytest.raises(sweeps.SpecError, match="a model has no 'parameter', did you mean 'parameters'"):
+        sweeps.load_spec(
+            {"name": "d", "trials": 2, "space": {"preset": "custom_cnn"}, "selection": {"cost": "parameter"}}
+        )

@@ -42,9 +42,9 @@ def tell_explanation(result: Result, *, as_json: bool) -> None:
 def _importance_table(found: list[Importance]) -> Table:
     title = "how much each parameter mattered (share, 95 % by bootstrap)"
     table = Table(title=title, box=None, header_style="bold", title_justify="left")
-    for column in ("parameter", "share", "interval", "trials", "where"):
+    for column in ("parameter", "share", "interval", "trials", "where", "note"):
         table.add_column(column)
     for one in found:
         interval = f"{one.low:.0%} … {one.high:.0%}" if one.low is not None and one.high is not None else "-"
-        add_row(table, one.parameter, f"{one.share or 0:.0%}", interval, str(one.trials), one.condition)
+        add_row(table, one.parameter, f"{one.share or 0:.0%}", interval, str(one.trials), one.condition, one.note)
     return table

@@ -11,7 +11,7 @@ from searched import Given, searched, spec_over
 from study.measurement import Measurement
 from sweeps.search.advice import advice
 from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Noted, Stamp, TrialKey
-from sweeps.spec import SweepSpec
+from sweeps.spec import SweepSpec, load_spec
 
 SPACE = {"x": {"float": [1e-4, 1.0], "log": True}, "kind": {"choice": ["a", "b"]}}
 
@@ -32,7 +32,7 @@ def test_a_best_value_at_a_bound_that_the_best_share_is_told() -> None:
     (line,) = told(uniform(40, lambda p: -math.log(p["x"])), "bound")
 
     assert line.startswith("x = 0.")
-    assert "lies at the upper bound of 0.0001 … 1, and so do most of the 4 best: widen it" in line
+    assert "lies at the upper bound of 0.0001 … 1, near which are 10 of the 10 best and 2 of the 30 others" in line
 
 
 def test_a_best_value_in_the_middle_is_not_told() -> None:
@@ -43,6 +43,42 @@ def test_one_lucky_trial_at_a_bound_is_not_told() -> None:
     trials = uniform(40, lambda p: abs(math.log10(p["x"]) + 2))
 
     assert not told([*trials, ({"x": 0.99, "kind": "a"}, -1.0, 9.0)], "bound")
+
+
+def test_a_bound_that_cannot_be_moved_is_not_told() -> None:
+    space = {"dropout_rate": {"float": [0.0, 0.6]}, "layers": {"int": [1, 9]}, "share": {"float": [0.5, 1.0]}}
+    trials: list[Given] = [
+        ({"dropout_rate": i / 60, "layers": 1 + i // 4, "share": 1 - i / 70}, i / 60, 9.0) for i in range(36)
+    ]
+
+    assert not told(trials, "bound", space)
+    assert len(told([(p, -loss, f) for p, loss, f in trials], "bound", space)) == 3
+
+
+def test_values_that_hang_on_nothing_put_the_best_at_a_bound_as_seldom_as_chance_does() -> None:
+    space = {f"p{i}": {"float": [1.0, 2.0]} for i in range(12)}
+
+    def search(seed: int) -> list[Given]:
+        draw = random.Random(seed)
+        return [({name: draw.uniform(1, 2) for name in space}, draw.random(), 9.0) for _ in range(24)]
+
+    assert sum(bool(told(search(seed), "bound", space)) for seed in range(40)) <= 2
+
+
+def test_a_measured_range_has_bounds_too() -> None:
+    space = {"optimizer": "sgd", "learning_rate": {"range_test": True}}
+    spec = load_spec({"name": "s", "trials": 40, "metric": "validation_loss", "direction": "minimize", "space": space})
+    history = History()
+    bounds = {"optimizer": "sgd", "low": 1e-4, "high": 0.1, "valley": 0.01}
+    history.apply(Stamp(1, 0.0), Noted("range_test", bounds))
+    for number in range(20):
+        rate = 0.1 * 0.8**number
+        measured = Measured(TrialKey(number), Measurement(1, 9, 9.0, 1.0, {"validation_loss": 1 - rate}))
+        for row in (Asked(TrialKey(number), {"optimizer": "sgd", "learning_rate": rate}, 0, 0), measured):
+            history.apply(Stamp(history.last.seq + 1, 0.0), row)
+        history.apply(Stamp(history.last.seq + 1, 0.0), Moved(TrialKey(number), "complete", ""))
+
+    assert advice(spec, history)[0].startswith("learning_rate = 0.1 of the best trial lies at the upper bound")
 
 
 def test_a_bound_of_the_range_that_hangs_on_the_choice_is_the_one_told() -> None:
@@ -80,6 +116,17 @@ def test_a_range_in_which_trials_diverge_is_told() -> None:
     assert lines[0].startswith("with x of 0.0")
 
 
+def test_a_choice_with_which_trials_fail_is_told() -> None:
+    history = searched(uniform(40, lambda p: p["x"]))
+    for trial in history.search:
+        if trial.params["kind"] == "b":
+            history.apply(Stamp(history.last.seq + 1, 99.0), Moved(trial.key, "failed", "out of memory"))
+    (line,) = [line for line in advice(spec_over(SPACE), history) if "failed" in line]
+
+    assert line.startswith("with kind = b ")
+    assert "(100%), none of the" in line
+
+
 def test_divergence_that_hangs_on_nothing_is_not_told() -> None:
     draw = random.Random(3)
 
@@ -107,6 +154,20 @@ def test_a_batch_size_that_varies_beside_a_fixed_rate_is_told() -> None:
     space = {"batch_size": {"choice": [32, 512], "default": 32}, "lr": 0.1}
 
     assert "batch_size varies while the learning rate is fixed" in with_batches(2, 512, space)[0]
+
+
+def test_a_trial_that_was_let_on_last_is_no_rise_of_the_search() -> None:
+    spec = spec_over(SPACE, selection={"candidates": 1, "seeds": 2, "published_seeds": 3})
+    history = concluded(spec, late=0.0, end=0.0, noise=0.001)
+    # The eighth of ten had the best value all along; at fidelity 18 it has a far better one, but no other was there.
+    for row in (Moved(TrialKey(7), "running", "resumed"), measured_at(TrialKey(7), 18, 0.1)):
+        history.apply(Stamp(history.last.seq + 1, 0.0), row)
+
+    assert not [line for line in advice(spec, history) if "search was still rising" in line]
+
+
+def measured_at(key: TrialKey, report: int, loss: float) -> Measured:
+    return Measured(key, Measurement(report, report, float(report), 1.0, {"loss": loss}))
 
 
 def concluded(spec: SweepSpec, late: float, end: float, noise: float) -> History:

@@ -109,7 +109,7 @@ def leads_to_winner(design: Design, spec: SweepSpec, history: History) -> bool:
     if winner is None:
         return False
     ends = design.cells[0].params, design.cells[-1].params
-    return ends == (dict(spec.baseline), dict(history.trials[TrialKey(winner)].params))
+    return ends == (dict(with_measured_space(spec, history).baseline), dict(history.trials[TrialKey(winner)].params))
 
 
 def steps(found: list[Effect]) -> list[Step]:

@@ -78,6 +78,19 @@ def test_a_baseline_that_won_has_no_path_and_an_open_sweep_none_yet() -> None:
         path_table(spec, searched([]), seeds=3)
 
 
+def test_a_path_from_a_measured_rate_leads_to_its_winner() -> None:
+    space = {"optimizer": "sgd", "learning_rate": {"range_test": True}}
+    spec = load_spec({"name": "s", "trials": 2, "space": space})
+    history = history_with({"optimizer": "sgd", "learning_rate": 0.3}, spec)
+    bounds = {"optimizer": "sgd", "low": 0.01, "high": 1.0, "valley": 0.1}
+    history.apply(Stamp(history.last.seq + 1, 0.0), Noted("range_test", bounds))
+    walked = load_spec(path_table(spec, history, seeds=1)).design
+
+    assert walked is not None
+    assert [cell.params["learning_rate"] for cell in walked.cells] == [0.1, 0.3]
+    assert leads_to_winner(walked, spec, history)
+
+
 def test_a_range_that_hangs_on_a_choice_changes_with_it() -> None:
     ranges = {"a": {"float": [0.0, 1.0]}, "b": {"float": [10.0, 20.0]}}
     spec = spec_over({"kind": {"choice": ["a", "b"]}, "z": {"by": {"kind": ranges}}})

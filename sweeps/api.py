@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from study.config import DEFAULT_EPOCHS
 from study.data import EMBEDDED
 from sweeps.comparison import Comparison
+from sweeps.errors import SpecError
 from sweeps.execution.targets import Function, check_function, function_name
 from sweeps.plans import ablation_cells, baseline_cells, design_spec
 from sweeps.result import Result
-from sweeps.running import go_on, new_folder, start
+from sweeps.running import go_on, new_folder, recorded_data_dir, start
 from sweeps.search.comparing import check_named
 from sweeps.search.verification import Verification
 from sweeps.search.verification import verify as search_verification
@@ -125,13 +126,20 @@ def ablation_path(
     """Walk from a sweep's baseline to its winner, one change after another, each cell on the same seeds.
 
     Runs the design NAME-path and gives its result; `explain` shows then what each change bought. target: the function
-    of a sweep whose function was defined in a script. options: as of `run`. SpecError where nothing lies between.
+    of a sweep whose function was defined in a script. options: as of `run`. SpecError where nothing lies between, or
+    where NAME-path is there already.
     """
     from sweeps.search.path import path_table  # needs Optuna, which nothing else here does
 
     found = load(name, target=target, results=results, ledger=options.get("ledger"))
     table = path_table(found.spec, found.history, seeds)
-    return run(table, target=target, results=results, **options)
+    if (there := found.walked) is not None:
+        raise SpecError(
+            f"the path of {name!r} is there already, as the sweep {there.name!r}: `sweeps resume {there.name}` goes on "
+            f"with it and `sweeps explain {name}` tells it; to walk it anew remove {there.folder.path}"
+        )
+    options["data_dir"] = options.get("data_dir") or recorded_data_dir(found.history)
+    return run(table, name=table["name"], target=target, results=results, **options)
 
 
 def _listed(names: str | Sequence[str]) -> Sequence[str]:

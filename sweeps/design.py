@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from search_spaces import Choice, Constant, Parameter, Scalar, SearchSpace, SpaceError, preset, preset_names
 from search_spaces.space import hint
-from sweeps.sections import Section
+from sweeps.sections import Fidelity, Section
 
 BY_EPOCHS, BY_CLOCK = "epochs", "wall-clock"  # the protocols: fixed epochs, fixed seconds of training
 
@@ -47,14 +47,16 @@ class Variant:
 class Design(Section):
     """The cells, the first of which is the reference, and on how many seeds each is trained.
 
-    With `epochs` or `seconds` every cell trains so long; with both, every cell is trained under both protocols. `test`
-    also scores each trained model once on the test set: honest where nothing is chosen by it, as with baselines.
+    With `epochs` or `seconds` every cell trains so long; with both, every cell is trained under both protocols. A
+    function's trial is complete at `max_fidelity` reports, or where it ends by itself. `test` also scores each trained
+    model once on the test set: honest where nothing is chosen by it, as with baselines.
     """
 
     cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
     seeds: Annotated[int, Field(ge=1, strict=True)] = 3
     epochs: Annotated[int, Field(ge=1)] | None = None
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    max_fidelity: Fidelity | None = None
     test: bool = False
 
     @model_validator(mode="after")

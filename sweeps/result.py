@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.errors import SpecError
 from sweeps.execution.targets import Function, resolve
+from sweeps.names import is_name
 from sweeps.search.effects import Effect, effects
 from sweeps.search.extension import as_extended
 from sweeps.search.history import Trial, parse_label
@@ -38,6 +39,7 @@ class Result:
         self.folder = folder
         self.name = folder.name
         self._function = function
+        self._ledger = ledger
         with closing(Ledger.open(place_of(folder, ledger), read_only=True)) as opened:
             self.history = opened.history()
             self.spec: SweepSpec = as_extended(opened.spec(), self.history)
@@ -91,15 +93,22 @@ class Result:
 
     @property
     def path(self) -> "list[Step]":
-        """What each change from baseline to winner bought, once `sweeps path` walked it; [] before."""
-        from sweeps.search.path import leads_to_winner, path_name, steps
+        """What each change from baseline to winner bought, once `sweeps path` walked it to its end; [] before."""
+        from sweeps.search.path import leads_to_winner, steps
 
-        folder = SweepFolder(self.folder.results, path_name(self.name))
-        if not folder.holds_sweep:
+        walked = self.walked
+        if walked is None or walked.spec.design is None or walked.history.outcome is None:
             return []
-        walked = Result(folder)
-        design = walked.spec.design
-        return steps(walked.effects) if design and leads_to_winner(design, self.spec, self.history) else []
+        return steps(walked.effects) if leads_to_winner(walked.spec.design, self.spec, self.history) else []
+
+    @property
+    def walked(self) -> "Result | None":
+        """The sweep that walks the path to this one's winner, as it stands; None where there is none."""
+        from sweeps.search.path import path_name
+
+        name = path_name(self.name)
+        folder = SweepFolder(self.folder.results, name) if is_name(name) else None
+        return Result(folder, self._function, self._ledger) if folder and folder.holds_sweep else None
 
     def report(self) -> Path:
         """Write the sweep's report, one self-contained HTML page, into its folder; gives its path."""

@@ -149,7 +149,8 @@ class SweepSpec(Section):
         if "dataset" in self.space.parameters:
             raise ValueError("a sweep has one data set: put `dataset` into [training]")
         if self.pruning.max_fidelity is not None:
-            raise ValueError("pruning.max_fidelity is for functions: a model's is training.epochs")
+            table = "design" if self.design else "pruning"
+            raise ValueError(f"{table}.max_fidelity is for functions: a model's is training.epochs")
         self.trial_config(self.baseline, seed=0)
 
     @property
@@ -296,7 +297,8 @@ def _fields_of_design(fields: Mapping[str, Any], source: str) -> dict[str, Any]:
     except ValidationError as error:
         keys = [*Design.model_fields, *Cell.model_fields]
         raise SpecError(explain(error, f"{source}: design", keys)) from error
-    return {"design": design, "space": design.space(), "trials": design.trials, "pruning": Pruning(name="none")}
+    pruning = Pruning(name="none", max_fidelity=design.max_fidelity)
+    return {"design": design, "space": design.space(), "trials": design.trials, "pruning": pruning}
 
 
 def _parse_space(table: object, source: str) -> SearchSpace:

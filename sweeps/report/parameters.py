@@ -7,7 +7,7 @@ from sweeps.report import words
 from sweeps.report.axes import Axis, axes, standing, thinned
 from sweeps.report.parts import Chart, Picture, Section, Table
 from sweeps.search.history import History, Trial, TrialKey
-from sweeps.search.importance import Importance, importance
+from sweeps.search.importance import BY_CHANCE, Importance, importance
 from sweeps.spec import SweepSpec
 
 _MOST_TRACKS, _MOST_POINTS = 200, 250  # that are drawn of trials across all parameters, and against each
@@ -78,9 +78,11 @@ def _importance_in_words(found: list[Importance], known: list[Importance]) -> st
     shares = [
         f"{i.parameter} {_percent(i.share)}"
         + (f" ({_percent(i.low)} to {_percent(i.high)})" if i.low is not None else "")
-        for i in known[:3]
+        for i in [i for i in known if i.note != BY_CHANCE][:3]
     ]
     rest = f" {_unknown(found)}" if len(known) < len(found) else ""
+    if not shares:
+        return f"No parameter tells the best trials from the others better than chance does.{rest}"
     return f"Most of what tells the best trials from the others is due to {words.listed(shares)}.{rest}"
 
 

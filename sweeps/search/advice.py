@@ -1,30 +1,36 @@
 """What someone who tunes networks for a living would say of a search: warnings as a pure function of history.
 
-Each asks for more than chance: a best value at a bound that others of the best share, a rate of divergence that
-Fisher's exact test tells from the others', a rise beyond the noise between seeds.
-Sources: Fisher, Statistical Methods for Research Workers, 1925 (exact test); Goyal et al., Accurate, Large Minibatch
-SGD, 2017 (the rate hangs on the batch size).
+Each asks for more than chance: a best value at a bound to which the best lie closer than the others, by Mann and
+Whitney's test; settings with which trials diverge or fail, by Fisher's exact test; a rise beyond the noise of seeds.
+Sources: Mann and Whitney, On a Test of Whether one of Two Random Variables is Stochastically Larger than the Other,
+1947; Fisher, Statistical Methods for Research Workers, 1925 (exact test); Goyal et al., Accurate, Large Minibatch SGD,
+2017 (the rate hangs on the batch size).
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter
 from sweeps.search.history import History, Trial
-from sweeps.search.incumbent import best_so_far
+from sweeps.search.pruning import entry
+from sweeps.search.ranges import with_measured_space
 from sweeps.search.selection import BASELINE, by_last_value, selection_of
 from sweeps.spec import SweepSpec
 
-_AT_A_BOUND, _NEAR_A_BOUND = 0.05, 0.15  # shares of a range: where the best lies, and the middle of the best tenth
+_AT_A_BOUND, _NEAR_A_BOUND = 0.05, 0.2  # shares of a range: where the best lies, and where the best crowd
+_BEST, _FEWEST_BEST = 0.25, 5  # the share of the trials that are the best, and at least so many
+_CROWDED = 0.05  # chance that the best lie so much closer to a bound than the others
 _ENOUGH = 3  # trials of a choice, from which it can be told at all
 _SURE = 0.01  # chance of such a difference where there is none, divided by how many are looked at
-_LATE = 0.75  # of the search's epochs, after which a rise is late; of a training, the share in which its end begins
+_LATE = 0.75  # of the trials, or of a training: what comes after is its end
+_BY_CHANCE_OF_TWO = 2 * math.sqrt(2)  # deviations: two values on a seed each differ by more in one of twenty cases
 _BATCH, _RATES = "batch_size", ("learning_rate", "lr")
 
 
 def advice(spec: SweepSpec, history: History) -> list[str]:
     """The warnings, the most telling first; [] for a design, or where nothing is to be said."""
+    spec = with_measured_space(spec, history)
     judged = [t for t in history.search if t.state in ("complete", "paused", "pruned", "cut") and t.measurements]
     if spec.design or not judged:
         return []
@@ -59,45 +65,71 @@ def _place(range_: Float | Int, value: float) -> float:
 def _at_a_bound(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> Iterator[str]:
     best = _best(spec, history)
     for name, parameter in spec.space.parameters.items():
-        found = [
-            (_place(range_, t.params[name]), t.params[name], range_)
-            for t in best
-            if name in t.params and (range_ := _range(parameter, t.params)) is not None
-        ]
-        top = sorted(place for place, _, _ in found[: max(_ENOUGH, len(found) // 10)])
-        if len(top) < _ENOUGH or not best or name not in best[0].params:
+        if not best or name not in best[0].params or (range_ := _range(parameter, best[0].params)) is None:
             continue
-        place, value, range_ = found[0]
-        middle = top[len(top) // 2]
-        bounds = f"{range_.low:g} … {range_.high:g}"
-        for is_there, side in (
-            (place <= _AT_A_BOUND and middle <= _NEAR_A_BOUND, "lower"),
-            (place >= 1 - _AT_A_BOUND and middle >= 1 - _NEAR_A_BOUND, "upper"),
-        ):
-            if is_there:
+        # Of a range that hangs on a choice, the trials that had the same one.
+        places = [_place(range_, t.params[name]) for t in best if _has(name, parameter, t, range_)]
+        count = max(math.ceil(_BEST * len(places)), _FEWEST_BEST)
+        for side, bound, shares in _sides(range_, places):
+            near = [share <= _NEAR_A_BOUND for share in shares]
+            a, b, others = sum(near[:count]), sum(near[count:]), len(near) - count
+            is_crowd = others > 0 and 2 * a > count and _chance_of_closer(shares[:count], shares[count:]) < _CROWDED
+            if shares[0] <= _AT_A_BOUND and is_crowd:
                 yield (
-                    f"{name} = {value:.3g} of the best trial lies at the {side} bound of {bounds}, and so do most of "
-                    f"the {len(top)} best: widen it"
+                    f"{name} = {best[0].params[name]:.3g} of the best trial lies at the {side} bound of "
+                    f"{range_.low:g} … {range_.high:g}, near which are {a} of the {count} best and {b} of the {others} "
+                    f"others: widen it beyond {bound:g}"
                 )
 
 
+def _has(name: str, parameter: Parameter, trial: Trial, range_: Float | Int) -> bool:
+    return name in trial.params and _range(parameter, trial.params) == range_
+
+
+def _chance_of_closer(best: Sequence[float], others: Sequence[float]) -> float:
+    """Of the best lying so much closer to a bound, where they are like the others; shares of the range from it."""
+    from scipy.stats import mannwhitneyu
+
+    return float(mannwhitneyu(best, others, alternative="less").pvalue)
+
+
+def _sides(range_: Float | Int, places: Sequence[float]) -> Iterator[tuple[str, float, list[float]]]:
+    """The bounds that could be moved, and how far the trials lie from each.
+
+    0 ends what can't be negative, 1 a share that is not on a logarithmic scale, and a count begins at 1.
+    """
+    is_count = isinstance(range_, Int)
+    if range_.low != 0 and not (is_count and range_.low == 1):
+        yield "lower", range_.low, list(places)
+    if is_count or range_.log or not (range_.high == 1 and range_.low >= 0):
+        yield "upper", range_.high, [1 - place for place in places]
+
+
 def _diverging(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> Iterator[str]:
-    """Settings with which trials diverge clearly more often than without."""
-    settings = list(_settings(spec, judged))
+    """Settings with which trials diverge, or fail, clearly more often than without."""
+    ended = [trial for trial in history.search if trial.state != "running"]
+    yield from _ending(spec, judged, "diverged", lambda trial: trial.diverged)
+    yield from _ending(spec, ended, "failed", lambda trial: trial.state == "failed")
+
+
+def _ending(spec: SweepSpec, trials: Sequence[Trial], how: str, ended_so: Callable[[Trial], bool]) -> Iterator[str]:
+    settings = list(_settings(spec, trials, ended_so))
     for words, inside, outside in settings:
-        a, b = sum(t.diverged for t in inside), sum(t.diverged for t in outside)
+        a, b = sum(map(ended_so, inside)), sum(map(ended_so, outside))
         if a < _ENOUGH or not outside or _chance(a, len(inside), b, len(outside)) * len(settings) > _SURE:
             continue
         others = f"{b} of the {len(outside)} others" if b else f"none of the {len(outside)} others"
-        found = f"{a} of {len(inside)} trials diverged ({a / len(inside):.0%}), {others}"
+        found = f"{a} of {len(inside)} trials {how} ({a / len(inside):.0%}), {others}"
         yield f"with {words} {found}: leave it out, or narrow the range"
 
 
-def _settings(spec: SweepSpec, judged: Sequence[Trial]) -> Iterator[tuple[str, list[Trial], list[Trial]]]:
-    """What may make trials diverge: each choice, and the range of each number in which they did; with and without."""
+def _settings(
+    spec: SweepSpec, judged: Sequence[Trial], ended_so: Callable[[Trial], bool]
+) -> Iterator[tuple[str, list[Trial], list[Trial]]]:
+    """What may make trials end so: each choice, and the range of each number in which they did; with and without."""
     for name, parameter in spec.space.parameters.items():
         active = [trial for trial in judged if name in trial.params]
-        diverged = [trial.params[name] for trial in active if trial.diverged]
+        diverged = [trial.params[name] for trial in active if ended_so(trial)]
         if isinstance(parameter, Constant) or not diverged:
             continue
         if isinstance(parameter, Choice):
@@ -169,10 +201,10 @@ def _still_rising(spec: SweepSpec, history: History) -> Iterator[str]:
     mean = math.fsum(values) / len(values)
     noise = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
     sign = 1 if spec.direction == "maximize" else -1
-    if (late := _late_rise(spec, history, sign)) > noise:
+    if (late := _late_rise(spec, history)) > _BY_CHANCE_OF_TWO * noise:
         yield (
             f"the best value of the search was still rising: by {late:.2g} in its last quarter, where seeds differ by "
-            f"{noise:.2g}: give it more trials or time"
+            f"{noise:.2g}: `sweeps resume {spec.name} --trials +{max(spec.trials // 2, 1)}`"
         )
     rises = [_end_rise(spec, run, sign) for run in history.selection if run.key.number == winner.number]
     known = [rise for rise in rises if rise is not None]
@@ -183,11 +215,19 @@ def _still_rising(spec: SweepSpec, history: History) -> Iterator[str]:
         )
 
 
-def _late_rise(spec: SweepSpec, history: History, sign: int) -> float:
-    found = best_so_far(spec, history)
-    total = math.fsum(trial.last.fidelity for trial in history.search if trial.last)
-    early = [one.value for one in found if one.epochs <= _LATE * total]
-    return sign * (found[-1].value - early[-1]) if early else 0.0
+def _late_rise(spec: SweepSpec, history: History) -> float:
+    """How much better the best of the last quarter of the trials is than all before, at equal training.
+
+    They are compared at the highest fidelity that both have come to: what was let on last would else look like a rise.
+    """
+    able = [trial for trial in history.search if trial.value(spec.metric) is not None]
+    until = _LATE * len(history.search)
+    early, late = ([t for t in able if (t.key.number < until) == is_early] for is_early in (True, False))
+    if not early or not late:
+        return 0.0
+    level = min(max(t.last.fidelity for t in part if t.last) for part in (early, late))
+    before, after = (min(e.loss for t in part if (e := entry(spec, t, level))) for part in (early, late))
+    return before - after
 
 
 def _end_rise(spec: SweepSpec, run: Trial, sign: int) -> float | None:

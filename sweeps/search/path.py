@@ -1,8 +1,9 @@
 """The path from a sweep's baseline to its winner: a design that makes one change after another, and what each bought.
 
 A change is a parameter with all that hangs on it; a learning rate hangs on its optimizer, with whose change it would
-otherwise be that of another. They come in the order of their importance, which costs one cell a
-change; the original chooses each next change by trying all that are left, which costs a quadratic number of them.
+otherwise be that of another. They come in the order of their importance, which costs one cell a change; the original
+chooses each next change by trying all that are left, which costs a quadratic number of them. A function is ended where
+the sweep ended it.
 Source: Fawcett and Hoos, Analysing Differences Between Algorithm Configurations Through Ablation, Journal of
 Heuristics 22, 2016.
 """
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces import Scalar
+from search_spaces import FloatBy, Scalar
 from sweeps.design import Cell, Design
 from sweeps.errors import SpecError
 from sweeps.search.effects import Effect
@@ -27,7 +28,10 @@ _RATES, _OPTIMIZER = ("learning_rate", "lr"), "optimizer"
 
 @dataclass(frozen=True)
 class Step:
-    """A change on the path: what it bought over the step before, and all so far over the baseline, paired by seed."""
+    """A change on the path: what it bought over the step before, and all so far over the baseline, paired by seed.
+
+    Both are differences of the metric: where it is minimized, below 0 is better.
+    """
 
     change: str
     mean: Interval | None
@@ -54,10 +58,11 @@ def path_table(spec: SweepSpec, history: History, seeds: int) -> dict[str, Any]:
         raise SpecError(f"the winner of {spec.name!r} is its baseline: there is no change between them")
     kept = {"metric", "direction", "target", "training", "resources", "retries", "seed"}
     table = {key: value for key, value in spec.to_table().items() if key in kept}
+    full = {"max_fidelity": spec.max_fidelity} if spec.target and spec.max_fidelity else {}
     return {
         **table,
         "name": path_name(spec.name),
-        "design": {"cells": [cell.model_dump() for cell in cells], "seeds": seeds},
+        "design": {"cells": [cell.model_dump() for cell in cells], "seeds": seeds, **full},
     }
 
 
@@ -78,8 +83,10 @@ def _cells(spec: SweepSpec, history: History, start: Mapping[str, Scalar], end: 
 
 def _root(spec: SweepSpec, name: str, start: Mapping[str, Scalar], end: Mapping[str, Scalar]) -> str:
     """The parameter with which another changes: the outermost of its parents that differs, else itself."""
+    parameter = spec.space.parameters[name]
     own = (_OPTIMIZER,) if name in _RATES and _OPTIMIZER in spec.space.parameters else ()
-    for parent in (*spec.space.parameters[name].when, *own):
+    by = (parameter.by,) if isinstance(parameter, FloatBy) else ()
+    for parent in (*parameter.when, *by, *own):
         outer = _root(spec, parent, start, end)
         if start.get(outer) != end.get(outer):
             return outer
@@ -102,7 +109,7 @@ def leads_to_winner(design: Design, spec: SweepSpec, history: History) -> bool:
     if winner is None:
         return False
     ends = design.cells[0].params, design.cells[-1].params
-    return ends == (dict(spec.baseline), dict(history.trials[TrialKey(winner)].params))
+    return ends == (dict(with_measured_space(spec, history).baseline), dict(history.trials[TrialKey(winner)].params))
 
 
 def steps(found: list[Effect]) -> list[Step]:

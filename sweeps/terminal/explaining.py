@@ -7,7 +7,7 @@ from rich.table import Table
 from sweeps.result import Result
 from sweeps.search.importance import Importance
 from sweeps.store.rows import dump_json
-from sweeps.terminal.outcome import difference, estimate
+from sweeps.terminal.outcome import difference, estimate, results_option
 from sweeps.terminal.tables import add_row, console
 
 
@@ -25,26 +25,41 @@ def tell_explanation(result: Result, *, as_json: bool) -> None:
         names = ", ".join(one.parameter for one in found if one.note == note)
         print(f"nothing to say of {names}: {note}")
     if path:
-        table = Table(title="from the baseline to the winner, paired by seed", box=None, title_justify="left")
+        better = "higher" if result.spec.direction == "maximize" else "lower"
+        title = f"from the baseline to the winner, paired by seed ({better} is better)"
+        table = Table(title=title, box=None, title_justify="left")
         for title in ("change", result.spec.metric, "bought", "so far"):
             table.add_column(title)
         for step in path:
             add_row(table, step.change, estimate(step.mean), difference(step.bought), difference(step.so_far))
         console().print(table)
     elif result.history.outcome and result.history.outcome.get("winner"):
-        print(f"which change bought how much: `sweeps path {result.name}` walks from the baseline to the winner")
+        print(f"which change bought how much: {_how_to_walk(result)}")
     for line in result.advice:
         print(f"advice: {line}")
     if not found and not result.advice:
         print(f"the sweep {result.name!r} has nothing to explain yet")
 
 
+def _how_to_walk(result: Result) -> str:
+    """What to do about a path that is not walked yet, not to its end, or to an earlier winner."""
+    walked, option = result.walked, results_option(result)
+    if walked is None:
+        return f"`sweeps path {result.name}{option}` walks from the baseline to the winner"
+    if walked.history.outcome is None:
+        return f"`sweeps resume {walked.name}{option}` walks on from the baseline to the winner"
+    return (
+        f"the sweep {walked.name!r} leads to an earlier winner: remove {walked.folder.path}, then "
+        f"`sweeps path {result.name}{option}` walks to this one"
+    )
+
+
 def _importance_table(found: list[Importance]) -> Table:
     title = "how much each parameter mattered (share, 95 % by bootstrap)"
     table = Table(title=title, box=None, header_style="bold", title_justify="left")
-    for column in ("parameter", "share", "interval", "trials", "where"):
+    for column in ("parameter", "share", "interval", "trials", "where", "note"):
         table.add_column(column)
     for one in found:
         interval = f"{one.low:.0%} … {one.high:.0%}" if one.low is not None and one.high is not None else "-"
-        add_row(table, one.parameter, f"{one.share or 0:.0%}", interval, str(one.trials), one.condition)
+        add_row(table, one.parameter, f"{one.share or 0:.0%}", interval, str(one.trials), one.condition, one.note)
     return table

@@ -22,7 +22,7 @@ def outcome_lines(result: Result) -> list[str]:
             f"{outcome['complete']} of {result.spec.trials} trials came to their end",
             *([f"models: {', '.join(stored)} in {result.folder.results}"] if stored else []),
             f"tables: {result.folder.path}/*.parquet, figures: {figures}",
-            f"check:  sweeps reproduce {result.name} --trial 0{_results_option(result)}",
+            f"check:  sweeps reproduce {result.name} --trial 0{results_option(result)}",
         ]
     if outcome["winner"] is None:
         return [f"no winner: {outcome['reason']}", *_time_was_over(result)]
@@ -40,7 +40,7 @@ def outcome_lines(result: Result) -> list[str]:
         lines.append(f"model:  {result.experiment}")
     lines += _time_was_over(result)
     lines.append(f"tables: {result.folder.path}/*.parquet")
-    lines.append(f"check:  sweeps reproduce {result.name}{_results_option(result)}")
+    lines.append(f"check:  sweeps reproduce {result.name}{results_option(result)}")
     return lines
 
 
@@ -132,5 +132,6 @@ def _s(count: int) -> str:
     return "" if count == 1 else "s"
 
 
-def _results_option(result: Result) -> str:
+def results_option(result: Result) -> str:
+    """The option with which a command finds the sweep again, "" for the default folder."""
     return "" if result.folder.results == Path("results").absolute() else f" --results {result.folder.results}"

@@ -11,7 +11,7 @@ from searched import Given, searched, spec_over
 from study.measurement import Measurement
 from sweeps.search.advice import advice
 from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Noted, Stamp, TrialKey
-from sweeps.spec import SweepSpec
+from sweeps.spec import SweepSpec, load_spec
 
 SPACE = {"x": {"float": [1e-4, 1.0], "log": True}, "kind": {"choice": ["a", "b"]}}
 
@@ -32,7 +32,7 @@ def test_a_best_value_at_a_bound_that_the_best_share_is_told() -> None:
     (line,) = told(uniform(40, lambda p: -math.log(p["x"])), "bound")
 
     assert line.startswith("x = 0.")
-    assert "lies at the upper bound of 0.0001 … 1, and so do most of the 4 best: widen it" in line
+    assert "lies at the upper bound of 0.0001 … 1, near which are 10 of the 10 best and 2 of the 30 others" in line
 
 
 def test_a_best_value_in_the_middle_is_not_told() -> None:
@@ -43,6 +43,42 @@ def test_one_lucky_trial_at_a_bound_is_not_told() -> None:
     trials = uniform(40, lambda p: abs(math.log10(p["x"]) + 2))
 
     assert not told([*trials, ({"x": 0.99, "kind": "a"}, -1.0, 9.0)], "bound")
+
+
+def test_a_bound_that_cannot_be_moved_is_not_told() -> None:
+    space = {"dropout_rate": {"float": [0.0, 0.6]}, "layers": {"int": [1, 9]}, "share": {"float": [0.5, 1.0]}}
+    trials: list[Given] = [
+        ({"dropout_rate": i / 60, "layers": 1 + i // 4, "share": 1 - i / 70}, i / 60, 9.0) for i in range(36)
+    ]
+
+    assert not told(trials, "bound", space)
+    assert len(told([(p, -loss, f) for p, loss, f in trials], "bound", space)) == 3
+
+
+def test_values_that_hang_on_nothing_put_the_best_at_a_bound_as_seldom_as_chance_does() -> None:
+    space = {f"p{i}": {"float": [1.0, 2.0]} for i in range(12)}
+
+    def search(seed: int) -> list[Given]:
+        draw = random.Random(seed)
+        return [({name: draw.uniform(1, 2) for name in space}, draw.random(), 9.0) for _ in range(24)]
+
+    assert sum(bool(told(search(seed), "bound", space)) for seed in range(40)) <= 2
+
+
+def test_a_measured_range_has_bounds_too() -> None:
+    space = {"optimizer": "sgd", "learning_rate": {"range_test": True}}
+    spec = load_spec({"name": "s", "trials": 40, "metric": "validation_loss", "direction": "minimize", "space": space})
+    history = History()
+    bounds = {"optimizer": "sgd", "low": 1e-4, "high": 0.1, "valley": 0.01}
+    history.apply(Stamp(1, 0.0), Noted("range_test", bounds))
+    for number in range(20):
+        rate = 0.1 * 0.8**number
+        measured = Measured(TrialKey(number), Measurement(1, 9, 9.0, 1.0, {"validation_loss": 1 - rate}))
+        for row in (Asked(TrialKey(number), {"optimizer": "sgd", "learning_rate": rate}, 0, 0), measured):
+            history.apply(Stamp(history.last.seq + 1, 0.0), row)
+        history.apply(Stamp(history.last.seq + 1, 0.0), Moved(TrialKey(number), "complete", ""))
+
+    assert advice(spec, history)[0].startswith("learning_rate = 0.1 of the best trial lies at the upper bound")
 
 
 def test_a_bound_of_the_range_that_hangs_on_the_choice_is_the_one_told() -> None:
@@ -80,6 +116,17 @@ def test_a_range_in_which_trials_diverge_is_told() -> None:
     assert lines[0].startswith("with x of 0.0")
 
 
+def test_a_choice_with_which_trials_fail_is_told() -> None:
+    history = searched(uniform(40, lambda p: p["x"]))
+    for trial in history.search:
+        if trial.params["kind"] == "b":
+            history.apply(Stamp(history.last.seq + 1, 99.0), Moved(trial.key, "failed", "out of memory"))
+    (line,) = [line for line in advice(spec_over(SPACE), history) if "failed" in line]
+
+    assert line.startswith("with kind = b ")
+    assert "(100%), none of the" in line
+
+
 def test_divergence_that_hangs_on_nothing_is_not_told() -> None:
     draw = random.Random(3)
 
@@ -109,13 +156,29 @@ def test_a_batch_size_that_varies_beside_a_fixed_rate_is_told() -> None:
     assert "batch_size varies while the learning rate is fixed" in with_batches(2, 512, space)[0]
 
 
-def concluded(spec: SweepSpec, late: float, end: float, noise: float) -> History:
-    """A search whose best falls by `late` at its end, and a winner whose last quarter brings `end`."""
-    trials: list[Given] = [({"x": 0.1, "kind": "ab"[i % 2]}, 1.0, 9.0) for i in range(9)]
-    history = searched([*trials, ({"x": 0.2, "kind": "a"}, 0.9999 - late, 9.0)])
+def test_a_trial_that_was_let_on_last_is_no_rise_of_the_search() -> None:
+    spec = spec_over(SPACE, selection={"candidates": 1, "seeds": 2, "published_seeds": 3})
+
+    assert not [line for line in advice(spec, concluded(spec, 0.2, 0.0, 0.01, winner=1)) if "search was" in line]
+
+
+def concluded(spec: SweepSpec, late: float, end: float, noise: float, winner: int = 9) -> History:
+    """A search whose best falls by `late` at its end, and a winner whose last quarter brings `end`.
+
+    An early winner was paused at fidelity 3, where it was no better than the others, and let on at the end.
+    """
+    trials: list[Given] = [({"x": 0.1, "kind": "ab"[i % 2]}, 1.0, 9.0) for i in range(10)]
+    is_early = winner < 9
+    if not is_early:
+        trials[winner] = ({"x": 0.2, "kind": "a"}, 0.9999 - late, 9.0)
+    history = searched([(params, loss, 3.0 if is_early else 9.0) for params, loss, _ in trials])
+    if is_early:
+        last = Measured(TrialKey(winner), Measurement(9, 9, 9.0, 1.0, {"loss": 0.9999 - late}))
+        for row in (Moved(TrialKey(winner), "running", "resumed"), last, Moved(TrialKey(winner), "complete", "")):
+            history.apply(Stamp(history.last.seq + 1, 0.0), row)
     add(history, TrialKey(0, 1), 5.0)
     for seed in range(1, 6):
-        key = TrialKey(9, PUBLISHED + seed) if seed > 2 else TrialKey(9, seed)
+        key = TrialKey(winner, PUBLISHED + seed) if seed > 2 else TrialKey(winner, seed)
         last = 0.5 + noise * (seed - 3)
         for row in (
             Asked(key, {"x": 0.2, "kind": "a"}, 0, 0),
@@ -123,7 +186,7 @@ def concluded(spec: SweepSpec, late: float, end: float, noise: float) -> History
             Moved(key, "complete", ""),
         ):
             history.apply(Stamp(history.last.seq + 1, 0.0), row)
-    history.apply(Stamp(history.last.seq + 1, 0.0), Noted("outcome", {"winner": 9}))
+    history.apply(Stamp(history.last.seq + 1, 0.0), Noted("outcome", {"winner": winner}))
     return history
 
 

@@ -64,6 +64,14 @@ def test_a_design_prunes_nothing_and_chooses_nothing() -> None:
     assert next_work(spec, history, (), Ended()) == Finished()
 
 
+def test_a_design_says_where_a_function_is_ended_and_keeps_it() -> None:
+    cells = [{"name": "a", "params": {"x": 0.1}}]
+    design = {"cells": cells, "max_fidelity": 5}
+    spec = load_spec({"name": "d", "target": "functions:bowl", "metric": "loss", "design": design})
+
+    assert spec.max_fidelity == parse_spec(spec.to_table(), "again").max_fidelity == 5
+
+
 def test_a_design_may_use_the_whole_time() -> None:
     assert load_spec({"name": "d", "time": "100s", "design": {"cells": CELLS}}).share("search") == 1.0
 
@@ -114,6 +122,7 @@ def test_a_design_survives_the_round_trip_through_its_table() -> None:
             "cell 'a': dropout_rate=0.5 has no effect",
         ),
         ({"design": {"cells": [{"name": "a", "params": {"dataset": "mnist"}}]}}, "a sweep has one data set"),
+        ({"design": {"cells": CELLS, "max_fidelity": 3}}, "design.max_fidelity is for functions"),
         ({"design": {"cells": CELLS, "seconds": 1.0}, "training": {"epochs": 3}}, "give epochs or seconds, not both"),
     ],
 )

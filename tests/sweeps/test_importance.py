@@ -2,14 +2,18 @@
 
 import math
 import random
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from searched import Given, searched, spec_over
 
-from sweeps.search.history import History
-from sweeps.search.importance import FEWEST, Importance, importance
+from study.measurement import Measurement
+from sweeps.search.history import Asked, History, Measured, Moved, Noted, Stamp, TrialKey
+from sweeps.search.importance import BY_CHANCE, FEWEST, Importance, importance
+from sweeps.spec import load_spec
 
 SPACE = {
     "x": {"float": [0.0, 1.0]},
@@ -61,6 +65,42 @@ def test_a_parameter_under_a_condition_counts_the_trials_in_which_it_is_active()
     assert y.condition == "kind = b"
 
 
+def test_equal_trials_tell_nothing_apart_whatever_their_numbers() -> None:
+    alike = [(params, 0.5, 9.0) for params, _, _ in trials(40)]
+
+    assert {one.note for one in importance(spec_over(SPACE), searched(alike))} == {
+        "the best trials can't be told from the others"
+    }
+
+
+def test_what_chance_tells_apart_as_well_is_marked() -> None:
+    found = by_name(importance(spec_over(SPACE), searched(trials(80))))
+    draw = random.Random(1)
+    guessed = importance(spec_over(SPACE), searched([(params, draw.random(), 9.0) for params, _, _ in trials(80)]))
+
+    assert (found["x"].note, found["noise"].note) == ("", BY_CHANCE)
+    assert all(one.note == BY_CHANCE for one in guessed)
+
+
+def test_a_learning_rate_whose_bounds_were_measured_is_judged_in_these() -> None:
+    table = {"name": "s", "trials": 40, "space": {"optimizer": "sgd", "learning_rate": {"range_test": True}}}
+    history, draw = History(), random.Random(0)
+    bounds = {"optimizer": "sgd", "low": 1e-4, "high": 1.0, "valley": 0.01}
+    history.apply(Stamp(1, 0.0), Noted("range_test", bounds))
+    for number in range(40):
+        add_trial(history, TrialKey(number), {"optimizer": "sgd", "learning_rate": 10 ** draw.uniform(-4, 0)})
+    (found,) = importance(load_spec(table), history)
+
+    assert (found.parameter, found.trials) == ("learning_rate", 40)
+    assert found.share == 1.0
+
+
+def add_trial(history: History, key: TrialKey, params: Mapping[str, Any]) -> None:
+    accuracy = Measurement(1, 9, 9.0, 1.0, {"validation_accuracy": params["learning_rate"] / 2})
+    for row in (Asked(key, params, 0, 0), Measured(key, accuracy), Moved(key, "complete", "")):
+        history.apply(Stamp(history.last.seq + 1, 0.0), row)
+
+
 def test_a_parameter_that_was_seldom_active_gets_no_number() -> None:
     rare = [(p, v, f) for p, v, f in trials(80) if p["kind"] == "a"] + [t for t in trials(80, 1) if "y" in t[0]][:5]
     y = by_name(importance(spec_over(SPACE), searched(rare)))["y"]
@@ -103,13 +143,12 @@ def test_whatever_was_found_there_is_a_number_or_a_reason(losses: list[float], f
     found = importance(spec_over(SPACE), history)
 
     assert {one.parameter for one in found} == set(SPACE)
-    assert all((one.share is None) == bool(one.note) for one in found)
+    assert all(one.share is not None or one.note for one in found)
 
 
 def test_without_trials_and_in_a_design_nothing_is_said() -> None:
     design = {"cells": [{"name": "a", "params": {"x": 0.1}}]}
     table = {"name": "planned", "metric": "loss", "target": "functions:bowl", "design": design}
-    from sweeps.spec import load_spec
 
     assert importance(load_spec(table), History()) == []
     assert all(one.note for one in importance(spec_over(SPACE), History()))

@@ -2,6 +2,7 @@
 
 import random
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +14,11 @@ from simulation import Simulation, open_driver
 import sweeps
 from search_spaces import preset
 from sweeps.execution.conclusion import conclude
+from sweeps.execution.driver import Driver
 from sweeps.search.effects import effects
 from sweeps.search.history import Noted, Stamp
 from sweeps.search.path import leads_to_winner, path_table, steps
-from sweeps.spec import load_spec
+from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
 
 SPACE: dict[str, Any] = {
@@ -76,24 +78,101 @@ def test_a_baseline_that_won_has_no_path_and_an_open_sweep_none_yet() -> None:
         path_table(spec, searched([]), seeds=3)
 
 
-def test_what_each_step_bought_is_paired_with_the_step_before_and_told(folder: SweepFolder, call) -> None:
+def test_a_path_from_a_measured_rate_leads_to_its_winner() -> None:
+    space = {"optimizer": "sgd", "learning_rate": {"range_test": True}}
+    spec = load_spec({"name": "s", "trials": 2, "space": space})
+    history = history_with({"optimizer": "sgd", "learning_rate": 0.3}, spec)
+    bounds = {"optimizer": "sgd", "low": 0.01, "high": 1.0, "valley": 0.1}
+    history.apply(Stamp(history.last.seq + 1, 0.0), Noted("range_test", bounds))
+    walked = load_spec(path_table(spec, history, seeds=1)).design
+
+    assert walked is not None
+    assert [cell.params["learning_rate"] for cell in walked.cells] == [0.1, 0.3]
+    assert leads_to_winner(walked, spec, history)
+
+
+def test_a_range_that_hangs_on_a_choice_changes_with_it() -> None:
+    ranges = {"a": {"float": [0.0, 1.0]}, "b": {"float": [10.0, 20.0]}}
+    spec = spec_over({"kind": {"choice": ["a", "b"]}, "z": {"by": {"kind": ranges}}})
+    table = path_table(spec, history_with({"kind": "b", "z": 12.0}, spec), seeds=1)
+
+    assert [cell["name"] for cell in table["design"]["cells"]] == ["baseline", "kind=b, z=12"]
+
+
+@pytest.fixture
+def searcher(folder: SweepFolder) -> Driver:
+    """A small search that is over."""
     selection = {"candidates": 1, "seeds": 1, "published_seeds": 2}
-    spec = spec_over(SPACE, name="bowl", trials=8, selection=selection)
-    driver = open_driver(folder, spec)
-    driver.start({})
+    return finished(folder, spec_over(SPACE, name="bowl", trials=8, selection=selection))
+
+
+def finished(folder: SweepFolder, spec: SweepSpec) -> Driver:
+    driver = begun(folder, spec)
     Simulation(driver).run()
     conclude(driver, None, None)
-    walked = load_spec(path_table(spec, driver.history, seeds=2))
-    walker = open_driver(SweepFolder(folder.results, "bowl-path"), walked)
-    walker.start({})
-    Simulation(walker).run()
+    return driver
 
-    found = steps(effects(walked, walker.history))
+
+def begun(folder: SweepFolder, spec: SweepSpec) -> Driver:
+    driver = open_driver(folder, spec)
+    driver.start({"data_dir": "sets"})
+    return driver
+
+
+def path_spec(searcher: Driver) -> SweepSpec:
+    return load_spec(path_table(searcher.spec, searcher.history, seeds=2))
+
+
+def test_a_function_that_never_ends_is_ended_where_the_search_ended_it(folder: SweepFolder) -> None:
+    spec = spec_over(SPACE, name="bowl", trials=4, target="functions:bowl_without_end")
+    walker = finished(SweepFolder(folder.results, "bowl-path"), path_spec(finished(folder, spec)))
+
+    assert {(trial.state, len(trial.measurements)) for trial in walker.history.search} == {("complete", 9)}
+
+
+def test_what_each_step_bought_is_paired_with_the_step_before_and_told(
+    searcher: Driver, folder: SweepFolder, call
+) -> None:
+    walker = finished(SweepFolder(folder.results, "bowl-path"), path_spec(searcher))
+
+    found = steps(effects(walker.spec, walker.history))
     assert found[0].bought is None
     for before, after in pairwise(found):
         assert after.bought.mean == pytest.approx(after.mean.mean - before.mean.mean)
     assert found[-1].so_far.mean == pytest.approx(found[-1].mean.mean - found[0].mean.mean)
     code, out, _ = call("explain", "bowl", "--results", str(folder.results))
     assert code == 0
-    assert "from the baseline to the winner, paired by seed" in out
+    assert "from the baseline to the winner, paired by seed (lower is better)" in out
     assert found[-1].change in out
+
+
+def test_a_path_is_walked_once_and_told_when_it_is_over(searcher: Driver, folder: SweepFolder, call) -> None:
+    where = ("--results", str(folder.results))
+
+    assert "`sweeps path bowl` walks from" in call("explain", "bowl", *where)[1]
+    begun(SweepFolder(folder.results, "bowl-path"), path_spec(searcher))
+    assert "`sweeps resume bowl-path` walks on" in call("explain", "bowl", *where)[1]
+    code, _, err = call("path", "bowl", *where)
+    assert code == 2
+    assert "the path of 'bowl' is there already, as the sweep 'bowl-path'" in err
+
+
+def test_a_path_to_an_earlier_winner_is_not_told(searcher: Driver, folder: SweepFolder, call) -> None:
+    finished(SweepFolder(folder.results, "bowl-path"), path_spec(searcher))
+    other = next(t.key.number for t in searcher.history.search if t.key.number not in (0, winner_of(searcher)))
+    searcher.record(Noted("outcome", {**searcher.history.outcome, "winner": other}))
+
+    assert sweeps.load("bowl", results=folder.results).path == []
+    assert "leads to an earlier winner" in call("explain", "bowl", "--results", str(folder.results))[1]
+
+
+def winner_of(driver: Driver) -> int:
+    return driver.history.outcome["winner"]
+
+
+def test_a_path_reads_the_data_that_the_sweep_read(searcher: Driver, folder: SweepFolder, monkeypatch) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr("sweeps.api.run", lambda table, **options: told.update(options))
+    sweeps.ablation_path("bowl", results=folder.results)
+
+    assert (told["name"], told["data_dir"]) == ("bowl-path", Path("sets"))

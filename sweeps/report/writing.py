@@ -65,13 +65,14 @@ def _confusion(folder: SweepFolder, history: History) -> list[list[int]] | None:
 
 
 def _walked(folder: SweepFolder, spec: SweepSpec, history: History) -> tuple[SweepSpec, History] | None:
-    """The design that walked from this baseline to this winner, None before."""
+    """The design that walked from this baseline to this winner, None before it came to its end."""
     there = SweepFolder(folder.results, path_name(spec.name))
     if not there.holds_sweep:
         return None
     walked = Result(there)
     design = walked.spec.design
-    return (walked.spec, walked.history) if design and leads_to_winner(design, spec, history) else None
+    is_told = design is not None and walked.history.outcome is not None and leads_to_winner(design, spec, history)
+    return (walked.spec, walked.history) if is_told else None
 
 
 def main() -> None:

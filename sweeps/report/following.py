@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sweeps.search.history import Row, Stamp
+from sweeps.store.places import VARIABLE
 
 Observer = Callable[[Stamp, Row], None]
 
@@ -31,7 +32,8 @@ class Follower:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._command, self._clock, self._say = [*command, str(folder)], clock, say
-        self._environment = {**os.environ, **({"SWEEPS_LEDGER": ledger_url} if ledger_url else {})}
+        # The folder remembers where a ledger in PostgreSQL is, without its password, which comes by this variable.
+        self._environment = {**os.environ, **({VARIABLE: ledger_url} if ledger_url else {})}
         self._process: subprocess.Popen[str] | None = None
         self._began = 0.0
         self._next = clock() + FIRST

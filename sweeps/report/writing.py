@@ -80,7 +80,7 @@ def main() -> None:
     os.nice(19)
     folder = Path(sys.argv[1])
     try:
-        result = Result(SweepFolder(folder.parents[1], folder.name), None, os.environ.get("SWEEPS_LEDGER"))
+        result = Result(SweepFolder(folder.parents[1], folder.name))
         write_report(result.folder, result.spec, result.history)
     except (SweepError, OSError) as error:
         print(error, file=sys.stderr)

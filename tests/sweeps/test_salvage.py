@@ -17,7 +17,8 @@ from sweeps.store.folders import SweepFolder
 
 @pytest.fixture
 def finished(folder: SweepFolder) -> SweepFolder:
-    driver = open_driver(folder, small_spec())
+    # So few rows that SQLite has not yet moved some from its log into the file by itself.
+    driver = open_driver(folder, small_spec(selection={"candidates": 3, "seeds": 2, "published_seeds": 1}))
     driver.start({})
     Simulation(driver).run()
     folder.spec.write_text(driver.spec.to_toml(), "utf-8")

@@ -15,10 +15,13 @@ from sweeps.errors import LedgerError
 from sweeps.store.folders import SweepFolder
 
 
+# So few rows that SQLite does not yet move some from its log into the file by itself.
+SPEC = small_spec(selection={"candidates": 3, "seeds": 2, "published_seeds": 1})
+
+
 @pytest.fixture
 def finished(folder: SweepFolder) -> SweepFolder:
-    # So few rows that SQLite has not yet moved some from its log into the file by itself.
-    driver = open_driver(folder, small_spec(selection={"candidates": 3, "seeds": 2, "published_seeds": 1}))
+    driver = open_driver(folder, SPEC)
     driver.start({})
     Simulation(driver).run()
     folder.spec.write_text(driver.spec.to_toml(), "utf-8")
@@ -121,7 +124,7 @@ def test_a_spec_that_was_changed_is_not_taken_for_the_sweeps(finished: SweepFold
 
     sweeps.export("bowl", tmp_path / "saved", results=finished.results)
     stored = pq.read_schema(tmp_path / "saved" / "trials.parquet").metadata[b"spec"].decode()
-    assert stored == small_spec().to_toml()
+    assert stored == SPEC.to_toml()
 
 
 @pytest.mark.parametrize("value", ["x'00ff'", "'text'"])

@@ -14,7 +14,6 @@ import sweeps
 from sweeps.errors import LedgerError
 from sweeps.store.folders import SweepFolder
 
-
 # So few rows that SQLite does not yet move some from its log into the file by itself.
 SPEC = small_spec(selection={"candidates": 3, "seeds": 2, "published_seeds": 1})
 

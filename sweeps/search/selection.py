@@ -141,6 +141,7 @@ def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selecti
 
 def _with_a_round(spec: SweepSpec, history: History, run: Race) -> Race:
     """Where a budget ended the first round, those that came through are compared on their one seed."""
+    run = run.as_it_ended
     through = tuple(number for number in run.left if 1 in fresh_values(spec, history, number))
     if run.rounds or len(run.left) < 2 or not through:
         return run
@@ -204,7 +205,7 @@ def _verdict(spec: SweepSpec, run: Race, candidate: Candidate, winner: Candidate
 def _why(spec: SweepSpec, run: Race, candidate: Candidate) -> str:
     if candidate.mean is None:
         return "the only candidate that is left"
-    short = "" if run.is_over(spec) else f" of {spec.selection.seeds}, not all of which came to an end"
+    short = "" if run.is_over else f" of {spec.selection.seeds}, not all of which came to an end"
     n = f"(n = {candidate.seeds}{short})"
     if spec.selection.rule == "within_one_se":
         return (

@@ -189,7 +189,7 @@ def test_a_failure_counts_also_where_a_budget_ended() -> None:
 
 
 def test_where_none_survived_there_is_no_winner() -> None:
-    found = chosen([1, 2], chosen_on(1, None, None), chosen_on(2, 0.1, None))
+    found = chosen([1, 2], chosen_on(1, 0.1, None), chosen_on(2, 0.1, None))
 
     assert (found.winner, found.final, found.published) == (None, None, ())
     assert [c.decision for c in found.candidates] == ["out", "out"]

@@ -10,7 +10,7 @@ Classification and Regression Trees, 1984 (one standard error).
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -108,10 +108,15 @@ def candidates(spec: SweepSpec, history: History) -> list[int]:
     return chosen + baseline
 
 
-def publication(spec: SweepSpec, history: History, numbers: Collection[int]) -> list[TrialKey]:
-    """The runs on further seeds of winner and baseline, the first of each first; nothing more of one that failed."""
-    failed = {run.key.number for run in history.selection if not is_sound(spec, run)}
-    sound = [number for number in dict.fromkeys(numbers) if number != BASELINE or number not in failed]
+def publication(spec: SweepSpec, history: History, numbers: Sequence[int]) -> list[TrialKey]:
+    """The runs on further seeds of the winner, which is the first of the numbers, and of the baseline, seed by seed.
+
+    A baseline that failed on a seed that chose is not published. A failure here ends nothing, lest what is published
+    hang on who was faster.
+    """
+    chose = (run for run in history.selection if run.key.stage == "choice")
+    failed = {run.key.number for run in chose if not is_sound(spec, run)} - set(numbers[:1])
+    sound = [number for number in dict.fromkeys(numbers) if number not in failed]
     return [TrialKey(n, PUBLISHED + seed) for seed in range(1, spec.selection.published_seeds + 1) for n in sound]
 
 
@@ -155,7 +160,7 @@ def _judge(spec: SweepSpec, history: History, run: Race, number: int) -> Candida
     is_whole = number not in run.failed and seeds > 0
     mean = math.fsum(values[seed] for seed in range(1, seeds + 1)) / seeds if is_whole else None
     searched = history.trials[TrialKey(number)].value(spec.metric)
-    return Candidate(number, searched, values, seeds, mean, None, None, "out", "", costs(spec, history, number))
+    return Candidate(number, searched, values, seeds, mean, None, None, "out", "", costs(spec, history, number, seeds))
 
 
 def _winner(spec: SweepSpec, left: Sequence[Candidate]) -> Candidate | None:

@@ -145,13 +145,16 @@ def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selecti
 
 
 def _with_a_round(spec: SweepSpec, history: History, run: Race) -> Race:
-    """Where a budget ended the first round, those that came through are compared on their one seed."""
-    run = run.as_it_ended
-    through = tuple(number for number in run.left if 1 in fresh_values(spec, history, number))
-    if run.rounds or len(run.left) < 2 or not through:
-        return run
-    late = {n: f"fresh seed 1: {fate(history.trials.get(TrialKey(n, 1)))}" for n in run.left if n not in through}
-    return replace(run, left=through, rounds=1, failed={**run.failed, **late})
+    """Where a budget ended the first round, those that came through it are compared as far as they have come."""
+    ended = run.as_it_ended
+    through = [number for number in ended.left if 1 in fresh_values(spec, history, number)]
+    if run.rounds or len(ended.left) < 2 or not through:
+        return ended
+    late = {n: f"fresh seed 1: {fate(history.trials.get(TrialKey(n, 1)))}" for n in ended.left if n not in through}
+    among = (
+        race(spec, history, through).as_it_ended if len(through) > 1 else replace(ended, left=tuple(through), rounds=1)
+    )
+    return replace(among, failed={**ended.failed, **among.failed, **late}, is_over=False)
 
 
 def _judge(spec: SweepSpec, history: History, run: Race, number: int) -> Candidate:

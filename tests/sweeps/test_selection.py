@@ -186,6 +186,14 @@ def test_a_candidate_whose_first_seed_was_cut_is_out_where_others_have_one() -> 
     assert found.candidates[-1].reason == "fresh seed 1: cut time"
 
 
+def test_a_candidate_whose_first_seed_was_cut_takes_no_seed_from_the_others() -> None:
+    runs = chosen_on(1, 0.1, 0.5) | chosen_on(2, 0.2, 0.2)
+    found = select(SPEC, cut(history_of(SEARCH | runs), TrialKey(3, 1)), [1, 2, 3])
+
+    assert (found.winner, found.seeds) == (2, 2)
+    assert found.candidates[-1].reason == "fresh seed 1: cut time"
+
+
 def test_where_all_were_cut_on_their_first_seed_there_is_no_winner() -> None:
     found = select(SPEC, cut(history_of(SEARCH), TrialKey(1, 1), TrialKey(2, 1)), [1, 2])
 

@@ -16,7 +16,7 @@ def costs(spec: SweepSpec, history: History, number: int, seeds: int) -> dict[st
     parameters; latency, s for one image; epoch_seconds, s; of a function its metrics but the one that is searched for.
     """
     own = [run for run in history.selection if run.key.number == number and run.state == "complete"]
-    runs = [run for run in own if run.key.replicate <= seeds or not seeds]
+    runs = [run for run in own if (run.key.replicate <= seeds if seeds else run.key.stage == "publication")]
     noted = {note.key: note.body for note in history.noted(NOTE)}
     found = [_metrics(spec, run) if spec.target else {**noted.get(run.key, {}), **_speed(run)} for run in runs]
     names = {name for values in found for name in values}

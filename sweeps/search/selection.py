@@ -235,7 +235,8 @@ def _published(spec: SweepSpec, history: History, ranked: tuple[Candidate, ...],
     winner = ranked[0].number if ranked and ranked[0].decision == "winner" else None
     if winner is None:
         return Selection(ranked, None, rounds, (), None, None, None)
-    both = [winner, *(c.number for c in ranked if c.number == BASELINE != winner)]
+    # A baseline that failed on a seed that chose may have been published ahead, where a slot was idle.
+    both = [winner, *(c.number for c in ranked if c.number == BASELINE != winner and c.decision != "out")]
     published = tuple(_publish(spec, history, number) for number in both)
     own = published[0]
     difference = paired(own.values, published[1].values) if len(published) > 1 else None

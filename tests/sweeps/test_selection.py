@@ -164,6 +164,13 @@ def test_a_baseline_that_won_is_published_whatever_it_did_on_a_seed_that_was_not
     assert publication(SPEC, history, [0, 0]) == [TrialKey(0, PUBLISHED + 1), TrialKey(0, PUBLISHED + 2)]
 
 
+def test_nothing_is_told_of_a_failed_baseline_that_was_published_ahead() -> None:
+    runs = chosen_on(0, None, None) | chosen_on(1, 0.1, 0.1) | chosen_on(2, 0.2, 0.2)
+    found = select(SPEC, history_of(SEARCH | runs | published_on(0, 0.3)), [0, 1, 2])
+
+    assert [published.number for published in found.published] == [1]
+
+
 def test_a_failure_on_a_published_seed_ends_nothing() -> None:
     keys = publication(SPEC, history_of(SEARCH | published_on(0, None)), [1, 0])
 

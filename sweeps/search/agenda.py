@@ -117,7 +117,10 @@ def _early(spec: SweepSpec, history: History, live: Collection[TrialKey], ended:
     numbers = candidates(spec, history)
     if spec.design or BASELINE not in numbers:
         return None
-    choosing = [] if ended.choice else [key for key in next_runs(spec, race(spec, history, numbers)) if not key.number]
+    run = race(spec, history, numbers)
+    if BASELINE in run.failed or BASELINE in run.late:
+        return None
+    choosing = [] if ended.choice else [key for key in next_runs(spec, run) if key.number == BASELINE]
     return _next_fresh(history, live, [*choosing, *publication(spec, history, [BASELINE])])
 
 

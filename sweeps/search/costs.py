@@ -9,12 +9,14 @@ from sweeps.spec import SweepSpec
 NOTE = "costs"  # the kind of note that holds parameters and latency (s for one image) of a run on a fresh seed
 
 
-def costs(spec: SweepSpec, history: History, number: int) -> dict[str, float]:
-    """The means over a candidate's complete fresh runs.
+def costs(spec: SweepSpec, history: History, number: int, seeds: int) -> dict[str, float]:
+    """The means over a candidate's complete runs on the first `seeds` that chose.
 
+    What is published must choose nothing, so that its runs count only where none chose: `seeds` is 0.
     parameters; latency, s for one image; epoch_seconds, s; of a function its metrics but the one that is searched for.
     """
-    runs = [run for run in history.selection if run.key.number == number and run.state == "complete"]
+    own = [run for run in history.selection if run.key.number == number and run.state == "complete"]
+    runs = [run for run in own if (run.key.replicate <= seeds if seeds else run.key.stage == "publication")]
     noted = {note.key: note.body for note in history.noted(NOTE)}
     found = [_metrics(spec, run) if spec.target else {**noted.get(run.key, {}), **_speed(run)} for run in runs]
     names = {name for values in found for name in values}

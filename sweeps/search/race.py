@@ -1,6 +1,7 @@
 """The race of the candidates on common fresh seeds, as a pure function of history: who is left, and who can't win.
 
-A round is one fresh seed on which all that are left were trained. From the second round on a candidate is raced out
+A round is one fresh seed on which all that are left were trained; who failed on it is out once the others have ended on
+it too, so that nothing hangs on who was faster. From the second round on a candidate is raced out
 when it is unlikely to overtake the leader by the last of n rounds: with a mean difference d and a deviation s of the
 paired differences after r rounds, the differences of the rounds to come are predicted by Student's t, and the chance
 that their sum makes up for r·d is below 5 % where
@@ -16,7 +17,8 @@ Long-Term Clinical Trials, 1982 (stopping by what is still to come).
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import product
 
 from sweeps.search.history import History, Trial, TrialKey, fate
 from sweeps.search.intervals import quantile
@@ -28,16 +30,25 @@ _FIRST = 2  # rounds before anyone is raced out: one tells nothing of the noise
 
 @dataclass(frozen=True)
 class Race:
-    """Who is left, on how many first seeds all of them were trained, and who is out: why, and after how many rounds."""
+    """Who is left, on how many first seeds all of them were trained, and who is out: why, and after how many rounds.
+
+    late: who of those that are left failed on a seed of a round that is under way, or to come: on which, and why.
+    """
 
     left: tuple[int, ...]
     rounds: int
     failed: Mapping[int, str]
     beaten: Mapping[int, tuple[int, str]]
+    is_over: bool = True  # no further round could change who wins
+    late: Mapping[int, tuple[int, str]] = field(default_factory=dict)
 
-    def is_over(self, spec: SweepSpec) -> bool:
-        """Whether no further round could change who wins."""
-        return len(self.left) < 2 or self.rounds == spec.selection.seeds
+    @property
+    def as_it_ended(self) -> "Race":
+        """Where a budget ended it: a failure on a seed that not all came to counts too."""
+        left = tuple(number for number in self.left if number not in self.late)
+        return replace(
+            self, left=left, failed={**self.failed, **{n: why for n, (_, why) in self.late.items()}}, late={}
+        )
 
 
 def is_sound(spec: SweepSpec, run: Trial) -> bool:
@@ -58,23 +69,34 @@ def race(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
     values = {number: fresh_values(spec, history, number) for number in numbers}
     left, failed, beaten, rounds = list(numbers), dict[int, str](), dict[int, tuple[int, str]](), 0
     for seed in range(1, spec.selection.seeds + 1):
-        failed |= _failures(spec, history, left, [seed])
+        out = _failures(spec, history, left, [seed])
+        if any(seed not in values[number] for number in left if number not in out):
+            late = _failures(spec, history, left, range(seed, spec.selection.seeds + 1))
+            return Race(tuple(left), rounds, failed, beaten, is_over=False, late=late)
+        failed |= {number: why for number, (_, why) in out.items()}
         left = [number for number in left if number not in failed]
-        if len(left) < 2 or any(seed not in values[number] for number in left):
+        rounds = seed if left else rounds
+        if len(left) < 2:
             break
-        rounds = seed
         if spec.selection.races and _FIRST <= rounds < spec.selection.seeds:
-            out = _cannot_win(spec, {number: [values[number][s] for s in range(1, rounds + 1)] for number in left})
-            beaten |= {number: (rounds, why) for number, why in out.items()}
-            left = [number for number in left if number not in out]
-    # Where a budget ended, a failure on a seed that not all came to counts too.
-    failed |= _failures(spec, history, left, range(rounds + 1, spec.selection.seeds + 1))
-    return Race(tuple(number for number in left if number not in failed), rounds, failed, beaten)
+            slow = _cannot_win(spec, {number: [values[number][s] for s in range(1, rounds + 1)] for number in left})
+            beaten |= {number: (rounds, why) for number, why in slow.items()}
+            left = [number for number in left if number not in slow]
+        if len(left) < 2:
+            break
+    return Race(tuple(left), rounds, failed, beaten)
 
 
-def _failures(spec: SweepSpec, history: History, numbers: Iterable[int], seeds: Iterable[int]) -> dict[int, str]:
-    runs = ((number, seed, history.trials.get(TrialKey(number, seed))) for number in numbers for seed in seeds)
-    return {number: f"fresh seed {seed}: {fate(run)}" for number, seed, run in runs if run and not is_sound(spec, run)}
+def _failures(
+    spec: SweepSpec, history: History, numbers: Iterable[int], seeds: Iterable[int]
+) -> dict[int, tuple[int, str]]:
+    """On which of the seeds each failed first, and why."""
+    found: dict[int, tuple[int, str]] = {}
+    for number, seed in product(numbers, seeds):
+        run = history.trials.get(TrialKey(number, seed))
+        if number not in found and run is not None and not is_sound(spec, run):
+            found[number] = seed, f"fresh seed {seed}: {fate(run)}"
+    return found
 
 
 def _cannot_win(spec: SweepSpec, values: Mapping[int, Sequence[float]]) -> dict[int, str]:
@@ -117,8 +139,12 @@ def next_runs(spec: SweepSpec, run: Race) -> list[TrialKey]:
 
     All first seeds come before any second one, so that a budget that ends leaves as many in common as it can.
     """
-    if run.is_over(spec):
+    if run.is_over:
         return []
     seeds = spec.selection.seeds
     last = min(seeds, max(_FIRST, run.rounds + 1)) if spec.selection.races else seeds
-    return [TrialKey(number, seed) for seed in range(1, last + 1) for number in run.left]
+    failing = {number: seed for number, (seed, _) in run.late.items()}
+    if len(run.left) - sum(seed == run.rounds + 1 for seed in failing.values()) < 2:
+        last = run.rounds + 1  # which is the last, if only one comes through
+    keys = [TrialKey(number, seed) for seed in range(1, last + 1) for number in run.left]
+    return [key for key in keys if key.replicate < failing.get(key.number, seeds + 1)]

@@ -10,7 +10,7 @@ Classification and Regression Trees, 1984 (one standard error).
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -108,10 +108,15 @@ def candidates(spec: SweepSpec, history: History) -> list[int]:
     return chosen + baseline
 
 
-def publication(spec: SweepSpec, history: History, numbers: Collection[int]) -> list[TrialKey]:
-    """The runs on further seeds of winner and baseline, the first of each first; nothing more of one that failed."""
-    failed = {run.key.number for run in history.selection if not is_sound(spec, run)}
-    sound = [number for number in dict.fromkeys(numbers) if number != BASELINE or number not in failed]
+def publication(spec: SweepSpec, history: History, numbers: Sequence[int]) -> list[TrialKey]:
+    """The runs on further seeds of the winner, which is the first of the numbers, and of the baseline, seed by seed.
+
+    A baseline that failed on a seed that chose is not published. A failure here ends nothing, lest what is published
+    hang on who was faster.
+    """
+    chose = (run for run in history.selection if run.key.stage == "choice")
+    failed = {run.key.number for run in chose if not is_sound(spec, run)} - set(numbers[:1])
+    sound = [number for number in dict.fromkeys(numbers) if number not in failed]
     return [TrialKey(n, PUBLISHED + seed) for seed in range(1, spec.selection.published_seeds + 1) for n in sound]
 
 
@@ -140,12 +145,16 @@ def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selecti
 
 
 def _with_a_round(spec: SweepSpec, history: History, run: Race) -> Race:
-    """Where a budget ended the first round, those that came through are compared on their one seed."""
-    through = tuple(number for number in run.left if 1 in fresh_values(spec, history, number))
-    if run.rounds or len(run.left) < 2 or not through:
-        return run
-    late = {n: f"fresh seed 1: {fate(history.trials.get(TrialKey(n, 1)))}" for n in run.left if n not in through}
-    return replace(run, left=through, rounds=1, failed={**run.failed, **late})
+    """Where a budget ended the first round, those that came through it are compared as far as they have come."""
+    ended = run.as_it_ended
+    through = [number for number in ended.left if 1 in fresh_values(spec, history, number)]
+    if run.rounds or len(ended.left) < 2 or not through:
+        return ended
+    late = {n: f"fresh seed 1: {fate(history.trials.get(TrialKey(n, 1)))}" for n in ended.left if n not in through}
+    among = (
+        race(spec, history, through).as_it_ended if len(through) > 1 else replace(ended, left=tuple(through), rounds=1)
+    )
+    return replace(among, failed={**ended.failed, **among.failed, **late}, is_over=False)
 
 
 def _judge(spec: SweepSpec, history: History, run: Race, number: int) -> Candidate:
@@ -154,7 +163,7 @@ def _judge(spec: SweepSpec, history: History, run: Race, number: int) -> Candida
     is_whole = number not in run.failed and seeds > 0
     mean = math.fsum(values[seed] for seed in range(1, seeds + 1)) / seeds if is_whole else None
     searched = history.trials[TrialKey(number)].value(spec.metric)
-    return Candidate(number, searched, values, seeds, mean, None, None, "out", "", costs(spec, history, number))
+    return Candidate(number, searched, values, seeds, mean, None, None, "out", "", costs(spec, history, number, seeds))
 
 
 def _winner(spec: SweepSpec, left: Sequence[Candidate]) -> Candidate | None:
@@ -204,7 +213,7 @@ def _verdict(spec: SweepSpec, run: Race, candidate: Candidate, winner: Candidate
 def _why(spec: SweepSpec, run: Race, candidate: Candidate) -> str:
     if candidate.mean is None:
         return "the only candidate that is left"
-    short = "" if run.is_over(spec) else f" of {spec.selection.seeds}, not all of which came to an end"
+    short = "" if run.is_over else f" of {spec.selection.seeds}, not all of which came to an end"
     n = f"(n = {candidate.seeds}{short})"
     if spec.selection.rule == "within_one_se":
         return (
@@ -226,7 +235,8 @@ def _published(spec: SweepSpec, history: History, ranked: tuple[Candidate, ...],
     winner = ranked[0].number if ranked and ranked[0].decision == "winner" else None
     if winner is None:
         return Selection(ranked, None, rounds, (), None, None, None)
-    both = [winner, *(c.number for c in ranked if c.number == BASELINE != winner)]
+    # A baseline that failed on a seed that chose may have been published ahead, where a slot was idle.
+    both = [winner, *(c.number for c in ranked if c.number == BASELINE != winner and c.decision != "out")]
     published = tuple(_publish(spec, history, number) for number in both)
     own = published[0]
     difference = paired(own.values, published[1].values) if len(published) > 1 else None

@@ -63,17 +63,37 @@ def test_a_round_counts_once_all_that_are_left_came_to_its_end() -> None:
 
 
 def test_a_failure_takes_a_candidate_out_on_whatever_seed() -> None:
-    spec, runs = SPEC, chosen_on(0, 0.1) | chosen_on(1, 0.1, 0.1, None) | chosen_on(2, 0.2) | chosen_on(3, None)
-    found = race(spec, history_of(SEARCH | runs), NUMBERS)
+    runs = chosen_on(0, 0.1) | chosen_on(1, 0.1, 0.1, None) | chosen_on(2, 0.2) | chosen_on(3, None)
+    found = race(SPEC, history_of(SEARCH | runs), NUMBERS)
 
-    assert found.left == (0, 2)
-    assert found.failed == {1: "fresh seed 3: failed", 3: "fresh seed 1: failed"}
+    assert (found.left, set(found.failed)) == ((0, 1, 2), {3})
+    assert found.as_it_ended.left == (0, 2)
+    assert found.as_it_ended.failed == {1: "fresh seed 3: failed", 3: "fresh seed 1: failed"}
+
+
+def test_who_failed_is_out_once_the_others_ended_on_that_seed() -> None:
+    runs = chosen_on(0, 0.1) | chosen_on(1, None)
+    found = race(SPEC, history_of(SEARCH | runs), [0, 1, 2])
+
+    assert (found.left, found.failed, found.is_over) == ((0, 1, 2), {}, False)
+    assert next_runs(SPEC, found) == [TrialKey(0, 1), TrialKey(2, 1), TrialKey(0, 2), TrialKey(2, 2)]
+
+
+def test_who_is_left_alone_by_a_failure_has_to_end_on_that_seed_too_and_on_no_other() -> None:
+    open_, won, lost = (
+        race(SPEC, history_of(SEARCH | chosen_on(0, None) | runs), [0, 1])
+        for runs in ({}, chosen_on(1, 0.1), chosen_on(1, None))
+    )
+
+    assert next_runs(SPEC, open_) == [TrialKey(1, 1)]
+    assert (won.left, won.rounds, won.is_over) == ((1,), 1, True)
+    assert (lost.left, lost.is_over) == ((), True)
 
 
 def test_an_only_candidate_needs_no_race() -> None:
     found = race(SPEC, history_of(SEARCH), [2])
 
-    assert found.is_over(SPEC)
+    assert found.is_over
     assert next_runs(SPEC, found) == []
 
 
@@ -94,17 +114,27 @@ def test_a_cut_run_is_no_failure() -> None:
 @given(
     means=st.lists(st.floats(0, 1), min_size=2, max_size=5),
     noise=st.sampled_from([0.0, 0.01, 0.3]),
+    failing=st.sampled_from([0.0, 0.2, 0.6]),
     seeds=st.integers(1, 6),
+    racing=st.booleans(),
     order=st.randoms(use_true_random=False),
     direction=st.sampled_from(["minimize", "maximize"]),
 )
 def test_the_race_ends_alike_in_whatever_order_runs_come_to_their_end(
-    means: list[float], noise: float, seeds: int, order: random.Random, direction: str
+    means: list[float],
+    noise: float,
+    failing: float,
+    seeds: int,
+    racing: bool,
+    order: random.Random,
+    direction: str,
 ) -> None:
-    spec = small_spec(direction=direction, selection={"seeds": seeds})
+    spec = small_spec(direction=direction, selection={"seeds": seeds, "racing": racing})
     numbers = list(range(len(means)))
 
-    def value(key: TrialKey) -> float:
+    def value(key: TrialKey) -> float | None:
+        if random.Random(f"{key} fails").random() < failing:
+            return None
         return means[key.number] + noise * random.Random(f"{key}").gauss(0, 1)
 
     def run(shuffled: bool) -> History:
@@ -116,7 +146,7 @@ def test_the_race_ends_alike_in_whatever_order_runs_come_to_their_end(
 
     first, second = (race(spec, run(shuffled), numbers) for shuffled in (False, True))
     assert first == second
-    assert first.is_over(spec)
+    assert first.is_over
     sign = 1 if direction == "maximize" else -1
-    if noise == 0.0 and seeds >= 2:
+    if noise == failing == 0.0 and seeds >= 2:
         assert max(numbers, key=lambda number: sign * means[number]) in first.left

@@ -158,6 +158,25 @@ def test_a_baseline_that_failed_on_a_fresh_seed_is_not_published() -> None:
     assert {key.number for key in keys} == {1}
 
 
+def test_a_baseline_that_won_is_published_whatever_it_did_on_a_seed_that_was_not_needed() -> None:
+    history = history_of(SEARCH | chosen_on(0, 0.1, None) | published_on(0, None))
+
+    assert publication(SPEC, history, [0, 0]) == [TrialKey(0, PUBLISHED + 1), TrialKey(0, PUBLISHED + 2)]
+
+
+def test_nothing_is_told_of_a_failed_baseline_that_was_published_ahead() -> None:
+    runs = chosen_on(0, None, None) | chosen_on(1, 0.1, 0.1) | chosen_on(2, 0.2, 0.2)
+    found = select(SPEC, history_of(SEARCH | runs | published_on(0, 0.3)), [0, 1, 2])
+
+    assert [published.number for published in found.published] == [1]
+
+
+def test_a_failure_on_a_published_seed_ends_nothing() -> None:
+    keys = publication(SPEC, history_of(SEARCH | published_on(0, None)), [1, 0])
+
+    assert keys == publication(SPEC, history_of(SEARCH), [1, 0])
+
+
 def test_where_a_budget_ended_the_candidates_are_compared_on_the_seeds_that_all_have() -> None:
     runs = chosen_on(1, 0.5, 0.1) | chosen_on(2, 0.4)
     found = select(SPEC, cut(history_of(SEARCH | runs), TrialKey(2, 2)), [1, 2])
@@ -171,6 +190,14 @@ def test_a_candidate_whose_first_seed_was_cut_is_out_where_others_have_one() -> 
     found = select(SPEC, cut(history_of(SEARCH | chosen_on(1, 0.5)), TrialKey(2, 1)), [1, 2])
 
     assert found.winner == 1
+    assert found.candidates[-1].reason == "fresh seed 1: cut time"
+
+
+def test_a_candidate_whose_first_seed_was_cut_takes_no_seed_from_the_others() -> None:
+    runs = chosen_on(1, 0.1, 0.5) | chosen_on(2, 0.2, 0.2)
+    found = select(SPEC, cut(history_of(SEARCH | runs), TrialKey(3, 1)), [1, 2, 3])
+
+    assert (found.winner, found.seeds) == (2, 2)
     assert found.candidates[-1].reason == "fresh seed 1: cut time"
 
 
@@ -189,7 +216,7 @@ def test_a_failure_counts_also_where_a_budget_ended() -> None:
 
 
 def test_where_none_survived_there_is_no_winner() -> None:
-    found = chosen([1, 2], chosen_on(1, None, None), chosen_on(2, 0.1, None))
+    found = chosen([1, 2], chosen_on(1, 0.1, None), chosen_on(2, 0.1, None))
 
     assert (found.winner, found.final, found.published) == (None, None, ())
     assert [c.decision for c in found.candidates] == ["out", "out"]
@@ -226,6 +253,17 @@ def test_the_cheapest_within_one_standard_error_of_the_best_wins_where_that_is_t
     assert found.candidates[0].reason.startswith("least size within one standard error")
     assert [c.number for c in found.candidates] == [2, 1, 0]
     assert found.candidates[1].reason == "mean is 0.02 better, but it costs more"
+
+
+def test_what_is_published_does_not_count_for_what_a_candidate_costs() -> None:
+    spec = small_spec(selection={"candidates": 2, "seeds": 1, "cost": "size", "rule": "within_one_se"})
+    history = history_of(SEARCH)
+    for key, size in ((TrialKey(1, 1), 2.0), (TrialKey(2, 1), 1.0), (TrialKey(2, PUBLISHED + 1), 9.0)):
+        add(history, key, 0.1, size=size)
+    found = select(spec, history, [1, 2])
+
+    assert found.winner == 2
+    assert [c.costs["size"] for c in found.candidates] == [1.0, 2.0]
 
 
 def test_the_front_leaves_out_who_is_beaten_in_both() -> None:

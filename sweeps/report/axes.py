@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces import Choice, Constant, FloatBy, Parameter, RangeTest
-from study.figures import Scale, Standing
+from study.figures.search import Scale, Standing
 from sweeps.report import words
 from sweeps.search.history import History, Trial
 from sweeps.search.ranges import with_measured_space

@@ -47,11 +47,12 @@ def _differences(spec: SweepSpec, place: int, duration: str, estimates: Sequence
 
 
 def _cells_table(spec: SweepSpec, found: Sequence[Effect]) -> Table:
+    has_protocols = len(spec.design.protocols if spec.design else ()) > 1
     head = ("cell", "protocol", "seeds", "mean (95 % interval)", "difference", "rank", "seconds", "test accuracy")
     rows = tuple(
         (
             e.cell,
-            e.protocol,
+            e.protocol if has_protocols else "",
             str(len(e.values)),
             words.estimate(spec.metric, e.mean),
             words.signed(spec.metric, e.difference),

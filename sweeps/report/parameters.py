@@ -82,7 +82,7 @@ def _importance_in_words(found: list[Importance], known: list[Importance]) -> st
     rest = f" {_unknown(found)}" if len(known) < len(found) else ""
     if not shares:
         return f"No parameter tells the best trials from the others better than chance does.{rest}"
-    return f"Most of what tells the best trials from the others is due to {words.listed(shares)}.{rest}"
+    return f"By more than chance gives, the best trials differ from the others in {words.listed(shares)}.{rest}"
 
 
 def _unknown(found: list[Importance]) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Standing = Literal["early", "full", "winner"]  # stopped early, trained to the end, chosen
 # Each has a marker of its own too, so that nothing hangs on colour alone.
 _LOOKS = {"early": (GREY, "x", 1), "full": (BLUE, "o", 2), "winner": (VERMILLION, "D", 3)}
-_NAMES = {"early": "stopped early", "full": "trained to the end", "winner": "winner"}
+_LETTERS = 16  # that fit below a small figure
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def parallel_figure(scales: Sequence[Scale], tracks: Sequence[Track]) -> "Figure
         for place, label in scale.marks:
             axes.plot([place, place], [row - 0.08, row + 0.08], color="#666666", linewidth=0.8, zorder=0)
             side = "left" if place == 0 else "right" if place == 1 else "center"
-            axes.text(place, row + 0.14, label, ha=side, va="top", color="#666666")
+            axes.text(place, row + 0.14, label, ha=side, va="top", color="#666666", zorder=4)
     for track in sorted(tracks, key=lambda t: _LOOKS[t.standing][2]):
         _draw_track(axes, track)
     axes.set_yticks(range(len(scales)), [scale.name for scale in scales])
@@ -109,15 +109,17 @@ def importance_figure(shares: Sequence[Estimate]) -> "Figure":
     axes.set_yticks(range(len(shares)), [share.label for share in shares])
     axes.set_ylim(len(shares) - 0.4, -0.6)
     axes.set_xlim(left=0)
+    axes.locator_params(axis="x", nbins=6)
     axes.xaxis.set_major_formatter(lambda share, _place: f"{100 * share:g} %")
     axes.set_xlabel("share of what decides the best trials")
     return figure
 
 
-def slice_figure(
-    scale: Scale, points: Sequence[tuple[float, float, Standing]], *, metric: str, direction: str
-) -> "Figure":
-    """The metric against one parameter: (place on the scale, value, standing); the worst tenth may lie outside."""
+def slice_figure(scale: Scale, points: Sequence[tuple[float, float, Standing]], *, direction: str) -> "Figure":
+    """A metric against one parameter, of many such: (place on the scale, value, standing); the axes have no names.
+
+    The worst tenth of the values may lie outside.
+    """
     figure, axes = plain_axes()
     for standing, (colour, marker, order) in _LOOKS.items():
         xs = [place for place, _, kind in points if kind == standing]
@@ -125,12 +127,14 @@ def slice_figure(
         fill = "none" if standing == "full" else "full"
         axes.plot(xs, ys, marker, color=colour, markersize=4.5 + order, fillstyle=fill, zorder=order, clip_on=True)
     axes.set_xticks([place for place, _ in scale.marks], [label for _, label in scale.marks])
-    for label, (place, _) in zip(axes.get_xticklabels(), scale.marks, strict=True):
-        label.set_horizontalalignment("left" if place == 0 else "right" if place == 1 else "center")
+    if sum(len(label) for _, label in scale.marks) > _LETTERS:
+        axes.tick_params(axis="x", labelrotation=90)
+    for text, (place, _) in zip(axes.get_xticklabels(), scale.marks, strict=True):
+        text.set_horizontalalignment("left" if place == 0 else "right" if place == 1 else "center")
     axes.set_xlim(-0.06, 1.06)
-    axes.set_ylim(*shown_range([value for _, value, _ in points], direction))
+    low, high = shown_range([value for _, value, _ in points], direction)
+    axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))  # so that no marker is cut
     axes.locator_params(axis="y", nbins=4)
-    axes.set_ylabel(metric)
     return figure
 
 

@@ -49,7 +49,7 @@ def ticks_at_whole_numbers(axes: "Axes", largest: float) -> None:
     from matplotlib.ticker import MaxNLocator
 
     if largest >= 1:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def shown_range(values: Sequence[float], direction: str) -> tuple[float, float]:

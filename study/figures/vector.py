@@ -11,8 +11,8 @@ from study.figures.style import BLUE, GREEN, GREY, PALETTE, VERMILLION
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SIZE = 9  # of all text, points: a figure of WIDTH is about as many pixels wide on the narrowest phone
-WIDTH = 4.6  # inches
+SIZE = 9  # of all text, points: on the narrowest phone a figure of WIDTH has about as many pixels as points
+WIDTH = 4.5  # inches
 
 # The page says what each variable is. Black fills are left out by matplotlib: the page sets them on the whole SVG.
 VARIABLES = {
@@ -28,7 +28,7 @@ VARIABLES = {
 }
 _COLOUR = re.compile("|".join(VARIABLES), re.IGNORECASE)
 _DROPPED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", re.DOTALL)
-_BETWEEN = re.compile(r">[ \n]+<")
+_BETWEEN = re.compile(r">\s+<")
 _TAG = re.compile(r"<[^>]*>")
 _GEOMETRY = re.compile(r' (d|x|y|x1|x2|y1|y2|transform)="[^"]*"')
 _LONG_NUMBER = re.compile(r"(\.\d\d)\d+")
@@ -57,16 +57,14 @@ def svg(figure: "Figure", name: str, description: str, size: tuple[float, float]
     drawn = _DROPPED.sub("", out.getvalue())
     drawn = _TAG.sub(lambda tag: _tag(tag[0], name), drawn)
     box, body = re.search(r'viewBox="[^"]*"', drawn), drawn.partition("<svg")[2].partition(">")[2]
-    words = f'role="img" aria-label={quoteattr(description)}'
-    title = f"<title>{escape(description)}</title>"
-    inside = _BETWEEN.sub("><", body).rstrip()
-    return f"<svg {words} {box[0] if box else ''}>{title}{inside}"
+    start = f'<svg role="img" aria-label={quoteattr(description)} {box[0] if box else ""}>'
+    return f"{start}<title>{escape(description)}</title>{_BETWEEN.sub('><', body).rstrip()}"
 
 
 def _tag(tag: str, name: str) -> str:
     """One tag: short numbers, ids that are unique in the page and only where they are used, and variables."""
     if tag.startswith("<g id="):
-        return "<g/>" if tag.endswith("/>") else "<g>"
+        return "" if tag.endswith("/>") else "<g>"
     tag = re.sub(r' id="', f' id="{name}-', tag)
     tag = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', tag).replace("url(#", f"url(#{name}-")
     tag = _GEOMETRY.sub(lambda found: _LONG_NUMBER.sub(r"\1", found[0]), tag).replace("\n", "")

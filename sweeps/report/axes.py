@@ -14,7 +14,7 @@ from sweeps.spec import SweepSpec
 
 _GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, without their whole parts, never fall close together
 _SPREAD = 0.6  # of the place that a choice has
-_BOUNDS_ALIKE = 0.05  # how close to an end a mark may not come
+_LETTERS, _FEW_LETTERS = 40, 10  # of all names along a wide axis, of each below a small one
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Axis:
             return self.place(value)
         return self.place(value) + _SPREAD * ((number * _GOLDEN) % 1 - 0.5) / len(self.choices)
 
-    def scale(self, letters: int) -> Scale:
-        """The axis with marks whose names have so many letters in all."""
+    def scale(self, *, is_wide: bool) -> Scale:
+        """The axis with its marks, of which a wide one has more; long names are cut."""
         if self.choices:
-            each = max(3, letters // len(self.choices))
+            each = max(3, _LETTERS // len(self.choices)) if is_wide else _FEW_LETTERS
             return Scale(self.name, [(self.place(choice), _short(str(choice), each)) for choice in self.choices])
         middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
         marks = [(0.0, words.setting(self.low)), (1.0, words.setting(self.high))]
-        if letters > 20:
+        if is_wide:
             marks.insert(1, (0.5, words.setting(float(f"{middle:.2g}"))))
         return Scale(self.name, marks)
 
@@ -91,4 +91,5 @@ def thinned(trials: Sequence[Trial], most: int, winner: int | None) -> tuple[lis
         return list(trials), ""
     step = math.ceil(len(trials) / most)
     kept = [t for place, t in enumerate(trials) if place % step == 0 or t.key.number == winner]
-    return kept, f" Drawn are {len(kept):,} of {len(trials):,}: every {step}th trial, and the winner."
+    always = "" if winner is None else ", and the winner"
+    return kept, f" Drawn are {len(kept):,} of {len(trials):,}: every {step}th trial{always}."

@@ -6,7 +6,7 @@ from study.figures.designs import Estimate, bundles_figure, differences_figure
 from study.figures.vector import WIDTH, svg
 from sweeps.design import BY_CLOCK
 from sweeps.report import words
-from sweeps.report.parts import Chart, Picture, Section, Table
+from sweeps.report.parts import Chart, Picture, Section, Table, without_blanks
 from sweeps.search.effects import Effect, effects
 from sweeps.search.history import History
 from sweeps.search.path import steps
@@ -48,12 +48,11 @@ def _differences(spec: SweepSpec, place: int, duration: str, estimates: Sequence
 
 def _cells_table(spec: SweepSpec, found: Sequence[Effect]) -> Table:
     has_protocols = len(spec.design.protocols if spec.design else ()) > 1
-    head = ("cell", *(("protocol",) if has_protocols else ()), "seeds", "mean (95 % interval)", "difference", "rank")
-    head += ("seconds", "test accuracy", "missing")
+    head = ("cell", "protocol", "seeds", "mean (95 % interval)", "difference", "rank", "seconds", "test accuracy")
     rows = tuple(
         (
             e.cell,
-            *((e.protocol,) if has_protocols else ()),
+            e.protocol if has_protocols else "",
             str(len(e.values)),
             words.estimate(spec.metric, e.mean),
             words.signed(spec.metric, e.difference),
@@ -64,7 +63,8 @@ def _cells_table(spec: SweepSpec, found: Sequence[Effect]) -> Table:
         )
         for e in found
     )
-    return Table(head, rows, "Each cell; differences are taken from the first, in pairs by seed")
+    caption = "Each cell; differences are taken from the first, in pairs by seed"
+    return without_blanks(Table((*head, "missing"), rows, caption))
 
 
 def runs_section(spec: SweepSpec, history: History) -> Section | None:

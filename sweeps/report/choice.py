@@ -6,7 +6,7 @@ from study.figures.designs import Estimate
 from study.figures.search import Seeds, candidates_figure
 from study.figures.vector import WIDTH, svg
 from sweeps.report import words
-from sweeps.report.parts import Chart, Confusion, Picture, Section, Table
+from sweeps.report.parts import Chart, Confusion, Picture, Section, Table, without_blanks
 from sweeps.search.intervals import Interval, interval
 from sweeps.search.selection import BASELINE, Candidate, Published, Selection
 from sweeps.spec import SweepSpec
@@ -93,7 +93,7 @@ def _candidates_table(spec: SweepSpec, selection: Selection) -> Table:
         )
         for c in selection.candidates
     )
-    return Table(head, rows, "Candidates on the fresh seeds that choose")
+    return without_blanks(Table(head, rows, "Candidates on the fresh seeds that choose"))
 
 
 def _published_table(spec: SweepSpec, published: Sequence[Published]) -> Table:
@@ -106,7 +106,8 @@ def _published_table(spec: SweepSpec, published: Sequence[Published]) -> Table:
         )
         for p in published
     )
-    return Table(("trial", "mean (95 % interval)", "seeds", "missing"), rows, "On further seeds, which chose nothing")
+    head = ("trial", "mean (95 % interval)", "seeds", "missing")
+    return without_blanks(Table(head, rows, "On further seeds, which chose nothing"))
 
 
 def _mean(spec: SweepSpec, found: Interval | None) -> str:
@@ -125,6 +126,6 @@ def confusion_section(counts: Sequence[Sequence[int]] | None) -> Section | None:
     told = f"{errors:,} of {whole:,} test images are wrong."
     if errors:
         most, true, said = max(wrong, key=lambda item: (item[0], -item[1], -item[2]))
-        told += f" The most frequent error is class {true} taken for {said}, {words.count(most, 'time')}."
+        told += f" The most frequent error is class {true} taken for class {said} ({words.count(most, 'time')})."
     shown = Confusion(tuple(tuple(int(count) for count in row) for row in counts), told)
     return Section("confusion", "What the winner confuses", parts=(shown,))

@@ -34,8 +34,8 @@ def best_section(spec: SweepSpec, history: History) -> Section | None:
     )
     over_time = f"{gain}; the last improvement came after {words.duration(last.seconds)} of {words.duration(spent)}."
     over_compute = (
-        f"The last of {words.count(len(steps), 'best value')} came after {last.epochs:.3g} of {epochs:.4g} "
-        f"{spec.fidelity_unit} that all trials were trained in sum."
+        f"The last of {words.count(len(steps), 'best value')} came after {words.quantity(last.epochs)} of "
+        f"{words.quantity(epochs)} {spec.fidelity_unit} that all trials were trained in sum."
     )
     times = [step.seconds / scale for step in steps]
     places = [step.epochs for step in steps]
@@ -94,12 +94,13 @@ def _curves_in_words(spec: SweepSpec, measured: list[Trial], winner: int | None)
     told = f"Of {words.count(len(measured), 'trial')} with a value, {complete:,} came to the end"
     if early:
         place, most = early.most_common(1)[0]
-        told += f" and {early.total():,} were stopped early, {most:,} of them at {place:g} {spec.fidelity_unit}"
+        where = words.amount(place, spec.fidelity_unit)
+        told += f" and {early.total():,} were stopped early, {most:,} of them at {where}"
     won = next((trial for trial in measured if trial.key.number == winner), None)
     if won is None or won.last is None:
         return f"{told}."
-    end = words.value(spec.metric, won.value(spec.metric))
-    return f"{told}. The winner, trial {winner}, ends at {end} after {won.last.fidelity:g} {spec.fidelity_unit}."
+    end, after = words.value(spec.metric, won.value(spec.metric)), words.amount(won.last.fidelity, spec.fidelity_unit)
+    return f"{told}. The winner, trial {winner}, ends at {end} after {after}."
 
 
 def _trials_table(spec: SweepSpec, trials: list[Trial]) -> tuple[Table, ...]:

@@ -42,7 +42,7 @@ def facts_section(spec: SweepSpec, history: History, option: str, state: State) 
         ("sweep", spec.name),
         ("package", f"nn-training-study {version('nn-training-study')}"),
         ("seed", str(spec.seed)),
-        ("spec", spec.hash),
+        ("hash of the spec", spec.hash),
         ("rows in the ledger", f"{history.last.seq:,}"),
         ("sessions", str(len(sessions))),
         ("trials at a time", str(sessions[-1].body.get("slots", "–")) if sessions else "–"),

@@ -54,6 +54,10 @@ class Follower:
             self._ended(self._process, now)
         if self._process is None and now >= self._next:
             self._began = now
+            self._begin()
+
+    def _begin(self) -> None:
+        try:
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -62,6 +66,8 @@ class Follower:
                 text=True,
                 env=self._environment,
             )
+        except OSError as error:  # as where the machine has no process or memory to give
+            self._give_up(str(error))
 
     def _ended(self, process: "subprocess.Popen[str]", now: float) -> None:
         _, error = process.communicate()
@@ -69,8 +75,11 @@ class Follower:
         self._next = now + max(FIRST, _SHARE * (now - self._began))
         if process.returncode:
             last = (error.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
-            self._say(f"warning: the report could not be written ({last}): the sweep goes on without")
-            self._next = float("inf")
+            self._give_up(last)
+
+    def _give_up(self, why: str) -> None:
+        self._say(f"warning: the report could not be written ({why}): the sweep goes on without")
+        self._next = float("inf")
 
     def close(self) -> None:
         """Stop what is at work: the sweep writes its last report itself."""

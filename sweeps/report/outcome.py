@@ -107,12 +107,10 @@ def _clearest(spec: SweepSpec, found: list[Effect]) -> str:
     reference = spec.design.cells[0].name
     clear = [e for e in found if e.difference and e.difference.excludes_zero]
     if not clear:
-        return f"None of the {words.count(len(found), 'difference')} from {reference} is clearly more than chance."
+        return f"None of {words.count(len(found), 'difference')} from {reference} is clearly more than chance."
     most = max(clear, key=lambda e: abs(e.difference.mean) if e.difference else 0.0)
     assert most.difference is not None
     size = words.difference(spec.metric, most.difference.mean)
     side, inside = words.better(spec, most.difference.mean), words.bounds(spec.metric, most.difference)
-    return (
-        f"{len(clear)} of {words.count(len(found), 'difference')} from {reference} leave out zero; the largest is "
-        f"{most.cell}, {size} {side} ({inside})."
-    )
+    told = f"Clearly different from {reference} {'is' if len(clear) == 1 else 'are'} {len(clear)} of {len(found)}"
+    return f"{told}; most so {most.cell}, {size} {side} ({inside})."

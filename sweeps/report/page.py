@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 REFRESH = 15  # s after which a browser looks again at the page of a sweep that runs
-_DEEPEST = 0.85  # share of the colour in the fullest cell of a confusion matrix
+_DEEPEST = 0.65  # share of the colour in the fullest cell of a confusion matrix: its count stays legible
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from sweeps.search.importance import BY_CHANCE, Importance, importance
 from sweeps.spec import SweepSpec
 
 _MOST_TRACKS, _MOST_POINTS = 200, 250  # that are drawn of trials across all parameters, and against each
-_LETTERS, _FEW_LETTERS = 40, 18  # of the marks of an axis as wide as the figure, and of a small one
-_SMALL = (2.5, 2.0)  # inches
+_SMALL = (2.1, 1.8)  # inches
 _ROW = 0.36  # inches of height
 
 
@@ -26,7 +25,7 @@ def parallel_section(spec: SweepSpec, history: History, winner: int | None) -> S
         Track([a.place(t.params[a.name]) if a.name in t.params else None for a in known], standing(t, winner))
         for t in drawn
     ]
-    figure = parallel_figure([a.scale(_LETTERS) for a in known], tracks)
+    figure = parallel_figure([a.scale(is_wide=True) for a in known], tracks)
     told = _across_in_words(history, known, winner) + thinning
     picture = Picture(svg(figure, "parallel", told, (WIDTH, 0.3 + _ROW * len(known))))
     return Section("parameters", "Every trial across its parameters", parts=(Chart((picture,), told),))
@@ -71,7 +70,7 @@ def importance_section(spec: SweepSpec, history: History) -> Section | None:
 
 
 def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.0f} %"
+    return "–" if share is None else f"{100 * share:.0f}\u00a0%"
 
 
 def _importance_in_words(found: list[Importance], known: list[Importance]) -> str:
@@ -83,7 +82,7 @@ def _importance_in_words(found: list[Importance], known: list[Importance]) -> st
     rest = f" {_unknown(found)}" if len(known) < len(found) else ""
     if not shares:
         return f"No parameter tells the best trials from the others better than chance does.{rest}"
-    return f"Most of what tells the best trials from the others is due to {words.listed(shares)}.{rest}"
+    return f"By more than chance gives, the best trials differ from the others in {words.listed(shares)}.{rest}"
 
 
 def _unknown(found: list[Importance]) -> str:
@@ -101,8 +100,8 @@ def slices_section(spec: SweepSpec, history: History, winner: int | None) -> Sec
     pictures = tuple(_slice(spec, axis, place, drawn, valued, winner) for place, axis in enumerate(known))
     missing = len(history.search) - len(valued)
     told = (
-        f"The last {words.named(spec.metric)} of each of {words.count(len(valued), 'trial')}: a cross where it was "
-        f"stopped early, a ring where it came to the end"
+        f"Upwards the last {words.named(spec.metric)} of each of {words.count(len(valued), 'trial')}: a cross where it "
+        f"was stopped early, a ring where it came to the end"
         + (", a diamond for the winner" if winner is not None else "")
         + ". Values of trials that were stopped early come from less training. The worst tenth may lie outside."
         + (
@@ -123,7 +122,7 @@ def _slice(
         for t in drawn
         if axis.name in t.params
     ]
-    figure = slice_figure(axis.scale(_FEW_LETTERS), points, metric=words.named(spec.metric), direction=spec.direction)
+    figure = slice_figure(axis.scale(is_wide=False), points, direction=spec.direction)
     return Picture(svg(figure, f"slice{place}", _slice_in_words(spec, axis, valued), _SMALL), axis.name)
 
 

@@ -1,6 +1,6 @@
 """What a page consists of, as frozen values that know no HTML: sections of sentences, figures and tables."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -11,6 +11,13 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     caption: str
     summary: str = ""
+
+
+def without_blanks(table: Table) -> Table:
+    """The table without the columns that say nothing in any row."""
+    kept = [i for i in range(len(table.head)) if not table.rows or any(row[i] not in ("", "–") for row in table.rows)]
+    rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
+    return replace(table, head=tuple(table.head[i] for i in kept), rows=rows)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def rungs_section(spec: SweepSpec, history: History) -> Section | None:
     names = [f"{level:.3g}" for level, _, _ in shown]
     figure = rungs_figure(names, [came for _, came, _ in shown], [on for *_, on in shown], unit=spec.fidelity_unit)
     rows = tuple(
-        (f"{level:.3g} {spec.fidelity_unit}", str(came), str(on), str(came - on)) for level, came, on in counts
+        (words.amount(level, spec.fidelity_unit), str(came), str(on), str(came - on)) for level, came, on in counts
     )
     table = Table(("rung at", "reached it", "went on", "stopped there"), rows, "Trials at each rung", "Data")
     chart = Chart((Picture(svg(figure, "rungs", told, (WIDTH, 2.8))),), told, table)
@@ -36,7 +36,8 @@ def rungs_section(spec: SweepSpec, history: History) -> Section | None:
 
 
 def _in_words(spec: SweepSpec, counts: list[tuple[float, int, int]]) -> str:
-    steps = [f"{on:,} of {came:,} went on past {level:.3g} {spec.fidelity_unit}" for level, came, on in counts[:4]]
+    unit = spec.fidelity_unit
+    steps = [f"{on:,} of {came:,} went on past {words.amount(level, unit)}" for level, came, on in counts[:4]]
     return f"Of the trials that reached a rung, {words.listed(steps)}."
 
 

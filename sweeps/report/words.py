@@ -7,7 +7,7 @@ from typing import Any
 from sweeps.search.intervals import CONFIDENCE, Interval
 from sweeps.spec import SweepSpec
 
-_LEVEL = f"{100 * CONFIDENCE:.0f} % interval"
+_LEVEL = f"{100 * CONFIDENCE:.0f}\u00a0% interval"
 
 
 def named(name: str) -> str:
@@ -30,7 +30,7 @@ def value(metric: str, found: float | None) -> str:
     """A value with its unit: 99.21 %, or 0.0622; a dash for none."""
     if found is None or not math.isfinite(found):
         return "–" if found is None else str(found)
-    return f"{number(metric, found)} %" if _is_share(metric) else number(metric, found)
+    return f"{number(metric, found)}\u00a0%" if _is_share(metric) else number(metric, found)
 
 
 def achieved(metric: str, found: float) -> str:
@@ -70,12 +70,23 @@ def signed(metric: str, found: Interval | None) -> str:
     inside = (
         "" if found.low is None or found.high is None else f" ({scale * found.low:+.3g} to {scale * found.high:+.3g})"
     )
-    return f"{scale * found.mean:+.3g}{' points' if _is_share(metric) else ''}{inside}"
+    told = f"{scale * found.mean:+.3g}{' points' if _is_share(metric) else ''}{inside}"
+    return told.replace("-", "−")
 
 
 def count(how_many: int, what: str) -> str:
     """A count with its noun: "1 trial", "2,000 trials"."""
     return f"{how_many:,} {what}{'' if how_many == 1 else 's'}"
+
+
+def quantity(found: float) -> str:
+    """A number of anything that can be divided: "29.6", "1,430"."""
+    return f"{found:,.0f}" if found >= 100 else f"{found:.3g}"
+
+
+def amount(fidelity: float, unit: str) -> str:
+    """So much of a fidelity: "1 report", "0.336 epochs"."""
+    return f"{fidelity:.3g} {unit.removesuffix('s') if fidelity == 1 else unit}"
 
 
 def listed(words: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ python -m sweeps.report.writing FOLDER      once, of the sweep in results/sweeps
 import os
 import sys
 from datetime import datetime
+from html import escape
 from pathlib import Path
 
 from study.experiments import ExperimentError, load_experiment
@@ -22,6 +23,7 @@ from sweeps.store.folders import SweepFolder
 from sweeps.store.lease import is_held
 
 REPORT = "report.html"
+ANY_RESULTS = "RESULTS"  # how a page names the folder of results
 
 
 def write_report(
@@ -39,10 +41,12 @@ def write_report(
         state=state or _state(folder, spec, history),
         confusion=_confusion(folder, history),
         walked=_walked(folder, spec, history),
-        option="" if folder.results == Path("results").absolute() else " --results RESULTS",
+        option="" if folder.results == Path("results").absolute() else f" --results {ANY_RESULTS}",
     )
+    # A page is passed on: where on this machine it lay, as warnings may say, is left out.
+    text = render(subject, written).replace(escape(str(folder.results)), ANY_RESULTS)
     with replacing(path) as temporary:
-        temporary.write_text(render(subject, written), "utf-8")
+        temporary.write_text(text, "utf-8")
     return path
 
 

@@ -66,6 +66,17 @@ def test_a_failure_is_told_once_and_ends_it(tmp_path: Path) -> None:
     assert said == ["warning: the report could not be written (no fonts): the sweep goes on without"]
 
 
+def test_a_process_that_cannot_begin_stops_no_sweep(tmp_path: Path) -> None:
+    clock, said = Clock(), list[str]()
+    at_work = Follower(tmp_path, said.append, command=(str(tmp_path / "no-such-program"),), clock=clock)
+    for _ in range(3):
+        clock.now += FIRST
+        at_work.look()
+
+    assert len(said) == 1
+    assert "No such file" in said[0]
+
+
 def test_closing_kills_what_is_at_work(tmp_path: Path) -> None:
     clock = Clock()
     at_work = follower(tmp_path, [], clock, "-c", "import time; time.sleep(600)")

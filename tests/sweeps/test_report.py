@@ -3,6 +3,7 @@
 import random
 import re
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
@@ -12,7 +13,7 @@ from searched import searched
 from simulation import Simulation, open_driver, small_spec
 
 import sweeps
-from study.figures.vector import VARIABLES
+from study.figures.vector import SIZE, VARIABLES
 from sweeps.execution.conclusion import conclude
 from sweeps.report.page import Subject, render, sections
 from sweeps.report.writing import write_report
@@ -214,6 +215,49 @@ def test_large_sweeps_are_thinned_and_that_is_said() -> None:
     assert "of 2,000: every 10th trial" in text
 
 
+def test_a_page_that_is_passed_on_names_no_folder_of_this_machine(folder: SweepFolder) -> None:
+    spec, history = run(folder, until=5)
+    history.apply(
+        Stamp(history.last.seq + 1, 0.0), Noted("warning", {"text": f"{folder.results}/sweeps is nearly full"})
+    )
+    page = Page(write_report(folder, spec, history).read_text("utf-8"))
+
+    assert "RESULTS/sweeps is nearly full" in page.text
+    assert str(folder.results) not in page.text
+
+
+def luminance(colour: Sequence[float]) -> float:
+    """Relative luminance of red, green and blue, 0 to 1 (WCAG 2.2)."""
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: Sequence[float], other: Sequence[float]) -> float:
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1, 2], ids=["light", "dark", "print"])
+def test_text_lines_and_counts_stand_out_in_every_theme(theme: int) -> None:
+    page = render(Subject(small_spec(), History(), "over", confusion=[[5, 9], [1, 6]]))
+    style = re.findall(r":root \{.*?\}", page, re.DOTALL)[theme]
+    colours = {
+        name: [int(value[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+        for name, value in re.findall(r"--(\w+): #(\w{6})", style)
+    }
+    heat = [int(part) / 255 for part in re.findall(r"--heat: (\d+), (\d+), (\d+)", style)[0]]
+    deepest = max(float(share) for share in re.findall(r"--share: ([\d.]+)", page))
+
+    for name in ("ink", "muted", "blue", "accent", "green", "pink", "sky"):
+        assert contrast(colours[name], colours["page"]) >= (4.5 if name in ("ink", "muted", "blue", "accent") else 3), (
+            name
+        )
+    assert contrast(colours["faint"], colours["page"]) >= 3
+    fullest = [deepest * part + (1 - deepest) * below for part, below in zip(heat, colours["page"], strict=True)]
+    assert deepest > 0.5
+    assert contrast(colours["ink"], fullest) >= 4.5
+
+
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
@@ -243,8 +287,9 @@ def test_in_a_browser_nothing_is_wider_than_the_screen_and_text_can_be_read(fold
                 else 0
             )
             assert widest <= width
-            smallest = page.locator("section svg").first.bounding_box()
-            assert smallest is not None
-            assert smallest["width"] >= 300
+            for drawing in page.locator("section svg").all():
+                box, units = drawing.bounding_box(), (drawing.get_attribute("viewBox") or "").split()
+                assert box is not None
+                assert SIZE * box["width"] / float(units[2]) >= 9  # pixels of its text
             page.close()
         browser.close()

@@ -44,6 +44,8 @@ def _conclude_search(driver: Driver, data: Any, data_dir: Path | None) -> dict[s
             body |= next(iter(_score(driver, [history.trials[final]], data, data_dir)))[1]
             body["test_reads"] = sum(1 for _ in history.noted("test_read"))
         write_best(folder, spec, history.trials[final])
+    else:
+        folder.best.unlink(missing_ok=True)  # an earlier choice's
     for run in history.selection:  # the models that were kept in case one of them would be the final one
         if run.state == "complete" and run.key != final:
             driver.drop_checkpoint(run.key)

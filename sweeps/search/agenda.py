@@ -121,7 +121,9 @@ def _early(spec: SweepSpec, history: History, live: Collection[TrialKey], ended:
     if BASELINE in run.failed or BASELINE in run.late:
         return None
     choosing = [] if ended.choice else [key for key in next_runs(spec, run) if key.number == BASELINE]
-    return _next_fresh(history, live, [*choosing, *publication(spec, history, [BASELINE])])
+    # An idle slot costs no wall-clock, but device-hours, which are held back for the choice.
+    published = publication(spec, history, [BASELINE]) if spec.device_hours is None else []
+    return _next_fresh(history, live, [*choosing, *published])
 
 
 def _next_in_search(spec: SweepSpec, history: History, idle: list[Trial]) -> Work | None:

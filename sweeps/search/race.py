@@ -1,15 +1,18 @@
 """The race of the candidates on common fresh seeds, as a pure function of history: who is left, and who can't win.
 
-A round is one fresh seed on which all that are left were trained; who failed on it is out once the others have ended on
-it too, so that nothing hangs on who was faster. From the second round on a candidate is raced out
-when it is unlikely to overtake the leader by the last of n rounds: with a mean difference d and a deviation s of the
-paired differences after r rounds, the differences of the rounds to come are predicted by Student's t, and the chance
-that their sum makes up for r·d is below 5 % where
+A round is one fresh seed on which all that are left were trained; who failed on it is out once the others have ended
+on it too, so that nothing hangs on who was faster. From the second round on a candidate is raced out when it is
+unlikely to overtake the leader by the last of n rounds: with a mean difference d and a deviation s of the paired
+differences after r rounds, the differences of the rounds to come are predicted by Student's t, and the chance that
+their sum makes up for r·d is below 5 % where
 
     d / s · √(r / (1 − r/n))  >  t(0.95)
 
 s is the larger of the pair's own deviation and of that which all that are left have in common (what a seed and a
 candidate don't explain, with (candidates − 1)(r − 1) degrees of freedom), since two or three seeds may agree by chance.
+The 5 % are those of one pair at one look. Of whole races (3,000 simulated, normal noise, candidates one deviation
+apart) 3 % raced out who would have won with two candidates and five rounds, 5 % with six, and 10 % with six and ten
+rounds, 15 % where their noise differs.
 Sources: Maron and Moore, Hoeffding Races, NIPS 1993; Birattari et al., A Racing Algorithm for Configuring
 Metaheuristics, GECCO 2002 (races on common instances); Lan, Simon and Halperin, Stochastically Curtailed Tests in
 Long-Term Clinical Trials, 1982 (stopping by what is still to come).
@@ -114,7 +117,7 @@ def _cannot_win(spec: SweepSpec, values: Mapping[int, Sequence[float]]) -> dict[
         if behind > bound * spread * math.sqrt((1 - rounds / last) / rounds):
             out[number] = (
                 f"after {rounds} fresh seeds {behind:.6g} behind trial {leader}: "
-                f"its chance to overtake it by the {last}th is below {CHANCE:.0%}"
+                f"its chance to overtake it within {last}, for these two alone, is below {CHANCE:.0%}"
             )
     return out
 

@@ -1,11 +1,13 @@
-"""Whether a recorded search follows from its history: suggestions, seeds, decisions and order are computed again."""
+"""Whether a recorded sweep follows from its history: suggestions, seeds, decisions, order and outcome again."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sweeps.search.extension import as_extended
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, TrialKey
 from sweeps.search.pruning import decide, promotion
-from sweeps.search.selection import selection_seed
+from sweeps.search.race import next_runs, race
+from sweeps.search.selection import BASELINE, candidates, publication, select, selection_seed
 from sweeps.search.suggestion import suggest, trial_seed
 from sweeps.spec import SweepSpec
 
@@ -50,6 +52,8 @@ def verify(spec: SweepSpec, rows: Iterable[tuple[Stamp, Row]]) -> Verification:
             case Decided():
                 difference = _decided(spec, history, row)
                 decisions += 1
+            case Noted(kind="outcome") if spec.design is None:
+                difference = _concluded(spec, history, row)
             case Measured() if spec.deterministic:
                 difference = _measured(history, row)
             case _:
@@ -68,6 +72,8 @@ def _asked(spec: SweepSpec, history: History, row: Asked) -> str | None:
         source = history.trials.get(TrialKey(number))
         if source is None:
             return f"there is no trial {number} to train again"
+        if row.key not in _due(as_extended(spec, history), history):
+            return "the selection did not need it"
         params, seed = source.params, selection_seed(spec, replicate)
     else:
         params, seed = suggest(spec, history, number), trial_seed(spec, number)
@@ -75,6 +81,31 @@ def _asked(spec: SweepSpec, history: History, row: Asked) -> str | None:
         if params.get(name) != row.params.get(name):
             return f"{name} is recorded as {row.params.get(name)!r}, and computed again {params.get(name)!r}"
     return None if seed == row.seed else f"its seed is recorded as {row.seed}, and computed again {seed}"
+
+
+def _due(spec: SweepSpec, history: History) -> set[TrialKey]:
+    """The runs on fresh seeds that race and publication need, whichever slot was free."""
+    numbers = candidates(spec, history)
+    winner = select(spec, history, numbers).winner
+    published = publication(spec, history, [BASELINE if winner is None else winner, BASELINE])
+    early = publication(spec, history, [BASELINE])  # while the choice is open, where a slot was idle
+    return {*next_runs(spec, race(spec, history, numbers)), *published, *early}
+
+
+def _concluded(spec: SweepSpec, history: History, row: Noted) -> str | None:
+    """The recorded winner, its final model and what is published of it must follow from the runs."""
+    spec = as_extended(spec, history)
+    selection = select(spec, history, candidates(spec, history))
+    final, mean = selection.final, selection.published[0].interval if selection.published else None
+    again = {
+        "winner": selection.winner if final else None,
+        "final": final.label if final else None,
+        "mean": mean.mean if mean else None,
+    }
+    for name, value in again.items():
+        if row.body.get(name) != value:
+            return f"its {name} is recorded as {row.body.get(name)!r}, and computed again {value!r}"
+    return None
 
 
 def _measured(history: History, row: Measured) -> str | None:

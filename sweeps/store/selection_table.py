@@ -51,7 +51,9 @@ def selection_columns(spec: SweepSpec) -> list[Column]:
         Column("mean", pa.float64(), "", "over the seeds that chose", _of_candidate(lambda r: r.candidate.mean)),
         Column("n", pa.int64(), "seeds", "of the mean", _of_candidate(lambda r: r.candidate.seeds)),
         *_interval("difference", "from the winner, paired by the seeds that chose", lambda r: r.candidate.difference),
-        Column("rank", pa.int64(), "", "by mean, 1 is best", _of_candidate(lambda r: r.candidate.rank)),
+        Column(
+            "rank", pa.int64(), "", "place in the choice, 1 is the winner's", _of_candidate(lambda r: r.candidate.rank)
+        ),
         Column("decision", pa.string(), "", "winner, beaten, raced out or out", lambda r: r.candidate.decision),
         Column("reason", pa.string(), "", "of the decision, or of the run's state", _reason),
         *_interval("published", "mean of winner and baseline over further seeds", _published),

@@ -185,3 +185,11 @@ def priced(params, seed):
     noise = random.Random(seed).gauss(0, 0.001)
     for _ in range(9):
         yield {"loss": 1 - params["x"] + noise, "size": params["x"]}
+
+
+def fails_on_some_seeds(params, seed):
+    """Raises on a third of all seeds, others for other parameters; the larger x, the better."""
+    yield {"loss": 1 - params["x"], "size": params["x"]}
+    if random.Random(f"{params['x']} {seed}").random() < 0.33:
+        raise ValueError("no luck with this seed")
+    yield {"loss": 1 - params["x"] + random.Random(seed).gauss(0, 0.1), "size": params["x"]}

@@ -81,6 +81,39 @@ def test_the_choice_hangs_on_no_timing_kill_or_lost_worker(
     assert verify(spec, rows).difference is None
 
 
+@settings(max_examples=10, deadline=None)
+@given(
+    selection=SELECTIONS,
+    rule=st.sampled_from([{}, {"rule": "within_one_se", "cost": "size"}]),
+    slots=st.integers(2, 6),
+    kills=st.integers(0, 2),
+    losses=st.integers(0, 2),
+    seed=st.integers(0, 10**6),
+)
+def test_nor_does_it_where_trials_fail_on_some_seeds(
+    selection: dict[str, Any], rule: dict[str, str], slots: int, kills: int, losses: int, seed: int
+) -> None:
+    options = {"sampler": "random", "pruning": "none", "retries": {"wait": 1e-9}}
+    options |= {"seed": seed, "target": "functions:fails_on_some_seeds", "selection": selection | rule}
+    spec = small_spec(trials=6, **options)
+    with tempfile.TemporaryDirectory() as place:
+        calm = finished(SweepFolder(Path(place) / "a", "bowl"), spec, 1, 0, 0, 0)
+        wild = finished(SweepFolder(Path(place) / "b", "bowl"), spec, slots, seed, kills, losses)
+        rows = Ledger.open(wild.folder.ledger, read_only=True).rows()
+
+    first, second = (select(spec, d.history, candidates(spec, d.history)) for d in (calm, wild))
+    assert (first.winner, first.final, first.published, first.difference) == (
+        second.winner,
+        second.final,
+        second.published,
+        second.difference,
+    )
+    assert [(c.number, c.mean, c.decision) for c in first.candidates] == [
+        (c.number, c.mean, c.decision) for c in second.candidates
+    ]
+    assert verify(spec, rows).difference is None
+
+
 @settings(max_examples=6, deadline=None)
 @given(selection=SELECTIONS, slots=st.integers(1, 4), seed=st.integers(0, 10**6), minutes=st.floats(0.0, 3.0))
 def test_a_sweep_whose_time_is_over_at_any_moment_comes_to_an_outcome(

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation import Simulation, open_driver, small_spec
+from simulation import Simulation, open_driver, rows_of, small_spec
 
 import sweeps
 from study.measurement import Measurement
-from sweeps.search.history import Asked, Decided, Measured, Row, Stamp, TrialKey
+from sweeps.execution.conclusion import conclude
+from sweeps.search.history import Asked, Decided, Measured, Noted, Row, Stamp, TrialKey
 from sweeps.search.verification import verify
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
@@ -154,3 +155,49 @@ def test_another_seed_gives_other_suggestions(folder: SweepFolder) -> None:
     rows = run(folder, small_spec())
 
     assert verify(small_spec(seed=1), rows).difference is not None
+
+
+SELECTION = {"candidates": 2, "seeds": 2, "published_seeds": 2}
+
+
+def concluded(folder: SweepFolder) -> Rows:
+    """The rows of a small sweep to its outcome."""
+    driver = open_driver(folder, small_spec(selection=SELECTION))
+    driver.start({})
+    Simulation(driver).run()
+    conclude(driver, None, None)
+    return rows_of(folder)
+
+
+@pytest.mark.parametrize(("name", "value"), [("winner", 3), ("final", "3-published1"), ("mean", 0.0)])
+def test_an_outcome_that_the_runs_do_not_give_is_named(folder: SweepFolder, name: str, value: Any) -> None:
+    rows, spec = concluded(folder), small_spec(selection=SELECTION)
+    assert verify(spec, rows).difference is None
+    place = first(rows, lambda row: isinstance(row, Noted) and row.kind == "outcome")
+    body = rows[place][1].body  # type: ignore[union-attr]
+
+    difference = str(verify(spec, put(rows, place, body={**body, name: value})).difference)
+    assert f"its {name} is recorded as {value!r}, and computed again" in difference
+
+
+def test_a_value_on_a_fresh_seed_that_was_changed_gives_another_outcome(folder: SweepFolder) -> None:
+    rows, spec = concluded(folder), small_spec(selection=SELECTION)
+    last = max(i for i, (_, r) in enumerate(rows) if isinstance(r, Measured) and r.key.stage == "publication")
+    key = rows[last][1].key  # type: ignore[union-attr]
+    winner = next(row.body["winner"] for _, row in rows if isinstance(row, Noted) and row.kind == "outcome")
+    place = max(
+        i for i, (_, r) in enumerate(rows) if isinstance(r, Measured) and r.key == TrialKey(winner, key.replicate)
+    )
+    old: Measurement = rows[place][1].measurement  # type: ignore[union-attr]
+    changed = put(rows, place, measurement=replace(old, values={"loss": -1.0}))
+
+    assert "its mean is recorded as" in str(verify(spec, changed).difference)
+
+
+def test_a_run_on_a_fresh_seed_that_nobody_needed_is_named(folder: SweepFolder) -> None:
+    rows, spec = concluded(folder), small_spec(selection=SELECTION)
+    place = first(rows, lambda row: isinstance(row, Asked) and row.key.stage == "choice")
+    key = rows[place][1].key  # type: ignore[union-attr]
+
+    difference = str(verify(spec, put(rows, place, key=TrialKey(key.number, 9))).difference)
+    assert "the selection did not need it" in difference

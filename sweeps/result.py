@@ -104,11 +104,7 @@ class Result:
     @property
     def walked(self) -> "Result | None":
         """The sweep that walks the path to this one's winner, as it stands; None where there is none."""
-        from sweeps.search.path import path_name
-
-        name = path_name(self.name)
-        folder = SweepFolder(self.folder.results, name) if is_name(name) else None
-        return Result(folder, self._function, self._ledger) if folder and folder.holds_sweep else None
+        return walked_from(self.folder, self._function, self._ledger)
 
     def report(self) -> Path:
         """Write the sweep's report, one self-contained HTML page, into its folder; gives its path."""
@@ -187,3 +183,12 @@ class Result:
 
     def __repr__(self) -> str:
         return f"Result({self.name!r}, {len(self.history.search)} trials, in {str(self.folder.path)!r})"
+
+
+def walked_from(folder: SweepFolder, function: Function | None = None, ledger: str | None = None) -> Result | None:
+    """The sweep that walks the path to the winner of the one in a folder; None where there is none."""
+    from sweeps.search.path import path_name
+
+    name = path_name(folder.name)
+    there = SweepFolder(folder.results, name) if is_name(name) else None
+    return Result(there, function, ledger) if there and there.holds_sweep else None

@@ -14,9 +14,9 @@ from study.files import replacing
 from sweeps.errors import SweepError
 from sweeps.report.outcome import State
 from sweeps.report.page import Subject, render
-from sweeps.result import Result
+from sweeps.result import Result, walked_from
 from sweeps.search.history import History
-from sweeps.search.path import leads_to_winner, path_name
+from sweeps.search.path import leads_to_winner
 from sweeps.search.standing import is_over
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
@@ -70,10 +70,9 @@ def _confusion(folder: SweepFolder, history: History) -> list[list[int]] | None:
 
 def _walked(folder: SweepFolder, spec: SweepSpec, history: History) -> tuple[SweepSpec, History] | None:
     """The design that walked from this baseline to this winner, None before it came to its end."""
-    there = SweepFolder(folder.results, path_name(spec.name))
-    if not there.holds_sweep:
+    walked = walked_from(folder)
+    if walked is None:
         return None
-    walked = Result(there)
     design = walked.spec.design
     is_told = design is not None and walked.history.outcome is not None and leads_to_winner(design, spec, history)
     return (walked.spec, walked.history) if is_told else None

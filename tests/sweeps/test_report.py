@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,6 +149,13 @@ def test_two_writings_of_one_ledger_differ_by_their_time_alone(folder: SweepFold
     assert again == first
     assert later != first
     assert re.sub(r"Written at [^<]*", "", later) == re.sub(r"Written at [^<]*", "", first)
+
+
+def test_a_sweep_whose_name_leaves_no_room_for_its_path_has_a_report(tmp_path: Path) -> None:
+    name = "n" * 80
+    spec, history = run(SweepFolder(tmp_path, name), name=name)
+
+    assert write_report(SweepFolder(tmp_path, name), spec, history).exists()
 
 
 def test_what_users_write_is_text_and_no_markup(folder: SweepFolder) -> None:

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn
@@ -128,7 +128,7 @@ def _drive(
     if is_over(spec, driver.history):
         # Again, since a kill may have come between the outcome and these.
         write_tables(folder.path, spec, driver.history)
-        _draw(driver, "over")
+        _draw(driver, "over", progress.say)
         progress.say(f"sweep {spec.name} is over: {len(driver.history.search)} trials; see `sweeps show {spec.name}`")
         return
     data_dir = data_dir or recorded_data_dir(driver.history)
@@ -153,22 +153,26 @@ def _drive(
             driver.observe = follower.beside(progress.observe)
             with closing(follower):
                 _run(driver, function, data_dir, facts, progress, notes)
-            _draw(driver, "over")
+            _draw(driver, "over", progress.say)
     except KeyboardInterrupt:
         write_tables(folder.path, spec, driver.history)
-        _draw(driver, "stopped")
+        _draw(driver, "stopped", progress.say)
         raise InterruptedSweepError(
             f"stopped; everything reported is kept: go on with `sweeps resume {spec.name} --results {folder.results}`"
         ) from None
 
 
-def _draw(driver: Driver, state: State) -> None:
-    """Write what people look at: the figures and the report."""
+def _draw(driver: Driver, state: State, say: Callable[[str], None]) -> None:
+    """Write what people look at: the figures and the report, without which a sweep is no less whole."""
     from sweeps.report.writing import write_report
     from sweeps.store.figures import write_figures
 
     write_figures(driver.folder, driver.spec, driver.history)
-    write_report(driver.folder, driver.spec, driver.history, state)
+    try:
+        write_report(driver.folder, driver.spec, driver.history, state)
+    except Exception as error:  # whatever is wrong with a page, the outcome is recorded and stands
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        say(f"warning: the report could not be written ({what}): try `sweeps report {driver.spec.name}`")
 
 
 def _unread(spec: SweepSpec, history: History) -> tuple[str, ...]:

@@ -217,3 +217,20 @@ def test_a_cost_that_models_have_not_is_refused_with_a_hint() -> None:
         sweeps.load_spec(
             {"name": "d", "trials": 2, "space": {"preset": "custom_cnn"}, "selection": {"cost": "parameter"}}
         )
+
+
+def test_a_report_that_cannot_be_written_undoes_no_finished_sweep(
+    folder: SweepFolder, call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    concluded(folder)
+
+    def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a page\nthat fails")
+
+    monkeypatch.setattr("sweeps.report.writing.write_report", fails)
+    code, out, _ = call("resume", "bowl", "--results", str(folder.results))
+
+    assert code == 0
+    line = "warning: the report could not be written (ZeroDivisionError: a page that fails): try `sweeps report bowl`"
+    assert line in out
+    assert "winner: trial" in out

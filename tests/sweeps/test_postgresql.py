@@ -17,6 +17,7 @@ from simulation import Simulation, small_spec
 import sweeps
 from study.measurement import Measurement
 from sweeps.errors import LeaseError, LedgerError, SpecError, SweepNotFoundError
+from sweeps.execution.conclusion import conclude
 from sweeps.running import new_folder, start
 from sweeps.search.history import Decided, Measured, Noted, TrialKey
 from sweeps.store.folders import SweepFolder
@@ -230,7 +231,7 @@ def test_the_commands_need_no_option_once_the_folder_knows(
     driver = driver_of(SweepFolder(tmp_path / "results", "bowl"), server.url(database))
     driver.start({})
     Simulation(driver).run()
-    driver.record(Noted("outcome", {"winner": None, "reason": "none survived"}))
+    conclude(driver, None, None)
 
     assert "bowl" in call("list")[1]
     assert call("show", "bowl")[0] == 0

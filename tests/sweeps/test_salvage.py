@@ -138,8 +138,8 @@ def test_a_value_of_another_kind_is_damage(finished: SweepFolder, tmp_path: Path
 
 
 def test_where_nothing_can_be_read_that_is_one_line(finished: SweepFolder, tmp_path: Path) -> None:
-    for beside in finished.path.glob("ledger.sqlite-*"):
-        beside.unlink()  # what SQLite has not moved into the file yet
+    for file in finished.path.glob("ledger.sqlite*"):
+        file.unlink()  # its log too, which alone can hold all rows; and who has them open keeps them for himself
     finished.ledger.write_bytes(b"no database at all, whatever its name says" * 100)
 
     with pytest.raises(LedgerError, match=r"nothing can be saved of the ledger .*ledger.sqlite"):

@@ -100,7 +100,7 @@ def go_on(
             spec = longer
             _write_spec(folder, spec)
         if rule is not None:
-            ledger.append(selecting(spec, rule))
+            ledger.append(selecting(spec, ledger.history(), rule))
             spec = as_extended(ledger.spec(), ledger.history())
             _write_spec(folder, spec)
         _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose, ledger_url=ledger_url)

@@ -117,4 +117,6 @@ class SelectionRule(Section):
     def _a_rule_that_weighs_costs_has_one(self) -> Self:
         if self.rule == "within_one_se" and self.cost is None:
             raise ValueError("rule within_one_se takes the cheapest: give selection.cost, such as parameters")
+        if self.rule == "within_one_se" and self.seeds < 2:
+            raise ValueError("rule within_one_se needs selection.seeds of 2 or more: one seed has no standard error")
         return self

@@ -40,13 +40,23 @@ def _amount(key: str, given: str | float) -> float:
     return float(amount) if key != "trials" else amount
 
 
-def selecting(spec: SweepSpec, rule: Mapping[str, Any]) -> Noted:
+def selecting(spec: SweepSpec, history: History, rule: Mapping[str, Any]) -> Noted:
     """The row that ends a search and sets keys of [selection] anew; SpecError for a design or a key that is wrong."""
     if spec.design:
         raise SpecError(f"{spec.name!r} is a design, which compares its cells and chooses none: see `sweeps show`")
     given = {key: value for key, value in rule.items() if value is not None}
-    _chosen_by(spec, given)
+    _check_cost(_chosen_by(spec, given), history)
     return Noted(SELECTED, given)
+
+
+def _check_cost(spec: SweepSpec, history: History) -> None:
+    """What a function calls a cost is known once it has reported: SpecError where nothing has that name."""
+    cost, reports = spec.selection.cost, [trial.last.values for trial in history.search if trial.last]
+    if spec.target is None or cost is None or not reports or any(cost in values for values in reports):
+        return
+    names = sorted({name for values in reports for name in values} - {spec.metric})
+    known = f"it reported {', '.join(names)}" if names else f"it reported nothing beside {spec.metric}"
+    raise SpecError(f"select: selection.cost: {spec.target} has never reported {cost!r}: {known}")
 
 
 def _chosen_by(spec: SweepSpec, rule: Mapping[str, Any]) -> SweepSpec:

@@ -131,12 +131,12 @@ def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selecti
     run = _with_a_round(spec, history, race(spec, history, numbers))
     judged = [_judge(spec, history, run, number) for number in numbers]
     left = [candidate for candidate in judged if candidate.number in run.left]
-    winner = _winner(spec, left)
+    winner, by = _winner(spec, left)
     ordered = sorted(judged, key=lambda c: (c is not winner, _standing(spec, run, c)))
     against = winner.values if winner else {}
     ranked = []
     for place, candidate in enumerate(ordered, start=1):
-        decision, reason = _verdict(spec, run, candidate, winner)
+        decision, reason = _verdict(spec, run, candidate, winner, by)
         rank = None if candidate.mean is None and candidate is not winner else place
         is_compared = candidate is not winner and candidate.mean is not None
         difference = paired(candidate.values, against) if is_compared else None
@@ -166,26 +166,34 @@ def _judge(spec: SweepSpec, history: History, run: Race, number: int) -> Candida
     return Candidate(number, searched, values, seeds, mean, None, None, "out", "", costs(spec, history, number, seeds))
 
 
-def _winner(spec: SweepSpec, left: Sequence[Candidate]) -> Candidate | None:
-    """The best mean of those that are left; the only one that is left needs none."""
+def _winner(spec: SweepSpec, left: Sequence[Candidate]) -> tuple[Candidate | None, str]:
+    """The best mean of those that are left, or the cheapest that is as good, and by what it won.
+
+    The only one that is left needs no mean.
+    """
     if len(left) == 1:
-        return left[0]
+        return left[0], ""
     able = [(_order(spec, candidate.mean), candidate) for candidate in left if candidate.mean is not None]
     if not able:
-        return None
+        return None, ""
     best, leader = min(able, key=lambda item: (item[0], item[1].number))
-    if spec.selection.rule == "within_one_se" and spec.selection.cost is not None:
-        within = best + _standard_error([leader.values[seed] for seed in range(1, leader.seeds + 1)])
-        priced = [(c.costs[spec.selection.cost], loss, c) for loss, c in able if spec.selection.cost in c.costs]
-        cheap = [item for item in priced if item[1] <= within]
-        return min(cheap, key=lambda item: (item[0], item[1], item[2].number))[2] if cheap else leader
-    return leader
+    by = f"best mean {spec.metric} on fresh seeds"
+    cost = spec.selection.cost
+    if spec.selection.rule != "within_one_se" or cost is None:
+        return leader, by
+    if leader.seeds < 2:
+        return leader, f"{by}; {cost} decided nothing, since one seed has no standard error"
+    within = best + _standard_error([leader.values[seed] for seed in range(1, leader.seeds + 1)])
+    cheap = [(c.costs[cost], loss, c.number, c) for loss, c in able if cost in c.costs and loss <= within]
+    if not cheap:
+        return leader, f"{by}; {cost} decided nothing, since no candidate that is as good has it"
+    return min(cheap)[-1], f"least {cost} within one standard error of the {by}"
 
 
 def _standard_error(values: Sequence[float]) -> float:
-    """Of the mean; nothing for a single value, of whose spread nothing is known."""
+    """Of the mean of two values or more."""
     mean, n = math.fsum(values) / len(values), len(values)
-    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n) if n > 1 else 0.0
+    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n)
 
 
 def _standing(spec: SweepSpec, run: Race, candidate: Candidate) -> tuple[float, ...]:
@@ -195,10 +203,12 @@ def _standing(spec: SweepSpec, run: Race, candidate: Candidate) -> tuple[float, 
     return kind, -candidate.seeds if kind == 1 else 0, mean, candidate.number
 
 
-def _verdict(spec: SweepSpec, run: Race, candidate: Candidate, winner: Candidate | None) -> tuple[Decision, str]:
+def _verdict(
+    spec: SweepSpec, run: Race, candidate: Candidate, winner: Candidate | None, by: str
+) -> tuple[Decision, str]:
     number = candidate.number
     if candidate is winner:
-        return "winner", _why(spec, run, candidate)
+        return "winner", _why(spec, run, candidate, by)
     if number in run.beaten:
         return "raced out", run.beaten[number][1]
     if number in run.failed:
@@ -210,16 +220,12 @@ def _verdict(spec: SweepSpec, run: Race, candidate: Candidate, winner: Candidate
     return "beaten", f"mean is {where}"
 
 
-def _why(spec: SweepSpec, run: Race, candidate: Candidate) -> str:
+def _why(spec: SweepSpec, run: Race, candidate: Candidate, by: str) -> str:
     if candidate.mean is None:
         return "the only candidate that is left"
     short = "" if run.is_over else f" of {spec.selection.seeds}, not all of which came to an end"
-    n = f"(n = {candidate.seeds}{short})"
-    if spec.selection.rule == "within_one_se":
-        return (
-            f"least {spec.selection.cost} within one standard error of the best mean {spec.metric} on fresh seeds {n}"
-        )
-    return f"best mean {spec.metric} on fresh seeds {n}"
+    by = by or f"best mean {spec.metric} on fresh seeds"
+    return f"{by} (n = {candidate.seeds}{short})"
 
 
 def _with_front(spec: SweepSpec, ranked: Sequence[Candidate]) -> tuple[Candidate, ...]:

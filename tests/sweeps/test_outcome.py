@@ -11,7 +11,7 @@ from sweeps.execution.conclusion import conclude
 from sweeps.execution.driver import Driver
 from sweeps.report.writing import write_report
 from sweeps.search.extension import as_extended, extension, selecting
-from sweeps.search.history import PUBLISHED, Noted, TrialKey
+from sweeps.search.history import PUBLISHED, History, Noted, TrialKey
 from sweeps.search.selection import BASELINE, selection_of
 from sweeps.store.folders import SweepFolder
 from sweeps.terminal.outcome import outcome_lines
@@ -117,7 +117,7 @@ def test_select_ends_a_search_and_more_trials_open_it_again(folder: SweepFolder)
     driver = open_driver(folder, spec)
     driver.start({})
     Simulation(driver).run(stop=lambda: len(driver.history.search) == 5)
-    driver.record(selecting(spec, {"seeds": 2, "cost": None}))
+    driver.record(selecting(spec, driver.history, {"seeds": 2, "cost": None}))
 
     chosen = open_driver(folder, as_extended(spec, driver.history))
     chosen.start({})
@@ -142,7 +142,7 @@ def test_select_ends_a_search_and_more_trials_open_it_again(folder: SweepFolder)
 def test_a_choice_by_another_rule_keeps_what_was_trained(folder: SweepFolder) -> None:
     driver = concluded(folder)
     before = {key: trial.measurements for key, trial in driver.history.trials.items()}
-    driver.record(selecting(driver.spec, {"published_seeds": 5}))
+    driver.record(selecting(driver.spec, driver.history, {"published_seeds": 5}))
     again = open_driver(folder, as_extended(driver.spec, driver.history))
     again.start({})
     Simulation(again).run()
@@ -176,7 +176,15 @@ def test_a_sweep_that_went_on_since_its_outcome_says_so(folder: SweepFolder) -> 
 )
 def test_a_rule_that_makes_no_sense_is_refused_before_it_is_recorded(rule: dict[str, Any], message: str) -> None:
     with pytest.raises(sweeps.SpecError, match=message):
-        selecting(small_spec(), rule)
+        selecting(small_spec(), History(), rule)
+
+
+def test_a_cost_that_a_function_never_reported_is_refused_and_those_it_has_are_named(folder: SweepFolder) -> None:
+    driver = concluded(folder, target="functions:priced", pruning="none", selection=SELECTION)
+    with pytest.raises(sweeps.SpecError, match=r"functions:priced has never reported 'weight': it reported size"):
+        selecting(driver.spec, driver.history, {"cost": "weight"})
+
+    assert selecting(driver.spec, driver.history, {"cost": "size"}).body == {"cost": "size"}
 
 
 def test_a_second_read_of_the_test_set_is_told(folder: SweepFolder) -> None:

@@ -256,14 +256,35 @@ def test_the_cheapest_within_one_standard_error_of_the_best_wins_where_that_is_t
 
 
 def test_what_is_published_does_not_count_for_what_a_candidate_costs() -> None:
-    spec = small_spec(selection={"candidates": 2, "seeds": 1, "cost": "size", "rule": "within_one_se"})
+    spec = small_spec(selection={"candidates": 2, "seeds": 2, "cost": "size", "rule": "within_one_se"})
     history = history_of(SEARCH)
-    for key, size in ((TrialKey(1, 1), 2.0), (TrialKey(2, 1), 1.0), (TrialKey(2, PUBLISHED + 1), 9.0)):
+    sizes = {TrialKey(1, 1): 2.0, TrialKey(1, 2): 2.0, TrialKey(2, 1): 1.0, TrialKey(2, 2): 1.0}
+    for key, size in {**sizes, TrialKey(2, PUBLISHED + 1): 9.0}.items():
         add(history, key, 0.1, size=size)
     found = select(spec, history, [1, 2])
 
     assert found.winner == 2
     assert [c.costs["size"] for c in found.candidates] == [1.0, 2.0]
+
+
+def test_where_no_candidate_has_the_cost_the_best_mean_wins_and_that_is_said() -> None:
+    found = priced(rule="within_one_se", cost="weight")
+
+    assert found.winner == 1
+    assert found.candidates[0].reason.startswith("best mean loss on fresh seeds; weight decided nothing, since no")
+
+
+def test_where_a_budget_left_one_seed_costs_decide_nothing_and_that_is_said() -> None:
+    spec = small_spec(selection={"candidates": 2, "seeds": 2, "cost": "size", "rule": "within_one_se"})
+    history = history_of(SEARCH)
+    for key, value, size in ((TrialKey(1, 1), 0.2, 2.0), (TrialKey(2, 1), 0.1, 3.0), (TrialKey(1, 2), 0.2, 2.0)):
+        add(history, key, value, size=size)
+    history.apply(Stamp(history.last.seq + 1, 0.0), Asked(TrialKey(2, 2), {}, 0, 0))
+    history.apply(Stamp(history.last.seq + 1, 0.0), Moved(TrialKey(2, 2), "cut", "time"))
+    found = select(spec, history, [1, 2])
+
+    assert found.winner == 2
+    assert "size decided nothing, since one seed has no standard error (n = 1" in found.candidates[0].reason
 
 
 def test_the_front_leaves_out_who_is_beaten_in_both() -> None:
@@ -274,6 +295,7 @@ def test_the_front_leaves_out_who_is_beaten_in_both() -> None:
     ("changes", "message"),
     [
         ({"selection": {"rule": "within_one_se"}}, "within_one_se takes the cheapest: give selection.cost"),
+        ({"selection": {"rule": "within_one_se", "cost": "size", "seeds": 1}}, "one seed has no standard error"),
         ({"selection": {"seeds": 1001}}, "selection.seeds"),
         ({"selection": {"published_seeds": 0}}, "selection.published_seeds"),
     ],

@@ -114,10 +114,14 @@ def publication(spec: SweepSpec, history: History, numbers: Sequence[int]) -> li
     A baseline that failed on a seed that chose is not published. A failure here ends nothing, lest what is published
     hang on who was faster.
     """
-    chose = (run for run in history.selection if run.key.stage == "choice")
-    failed = {run.key.number for run in chose if not is_sound(spec, run)} - set(numbers[:1])
+    failed = failed_in_choice(spec, history) - set(numbers[:1])
     sound = [number for number in dict.fromkeys(numbers) if number not in failed]
     return [TrialKey(n, PUBLISHED + seed) for seed in range(1, spec.selection.published_seeds + 1) for n in sound]
+
+
+def failed_in_choice(spec: SweepSpec, history: History) -> set[int]:
+    """Who failed on a seed that chooses; that a budget cut one there, or came before it, is no failure."""
+    return {run.key.number for run in history.selection if run.key.stage == "choice" and not is_sound(spec, run)}
 
 
 def may_be_stored(spec: SweepSpec, trial: Trial) -> bool:
@@ -239,10 +243,11 @@ def _with_front(spec: SweepSpec, ranked: Sequence[Candidate]) -> tuple[Candidate
 
 def _published(spec: SweepSpec, history: History, ranked: tuple[Candidate, ...], rounds: int) -> Selection:
     winner = ranked[0].number if ranked and ranked[0].decision == "winner" else None
+    failed = failed_in_choice(spec, history)
     if winner is None:
         return Selection(ranked, None, rounds, (), None, None, None)
     # A baseline that failed on a seed that chose may have been published ahead, where a slot was idle.
-    both = [winner, *(c.number for c in ranked if c.number == BASELINE != winner and c.decision != "out")]
+    both = [winner, *(c.number for c in ranked if c.number == BASELINE != winner and c.number not in failed)]
     published = tuple(_publish(spec, history, number) for number in both)
     own = published[0]
     difference = paired(own.values, published[1].values) if len(published) > 1 else None

@@ -171,6 +171,18 @@ def test_nothing_is_told_of_a_failed_baseline_that_was_published_ahead() -> None
     assert [published.number for published in found.published] == [1]
 
 
+def test_a_baseline_that_a_budget_cut_in_the_choice_is_trained_on_further_seeds_and_told() -> None:
+    runs = chosen_on(1, 0.1) | chosen_on(2, 0.2) | published_on(1, 0.2, 0.3) | published_on(0, 0.6, 0.6)
+    history = cut(history_of(SEARCH | runs), TrialKey(0, 1))
+    found = select(SPEC, history, [1, 2, 0])
+
+    assert found.candidates[-1].decision == "out"
+    assert {key.number for key in publication(SPEC, history, [1, 0])} == {1, 0}
+    assert [published.number for published in found.published] == [1, BASELINE]
+    assert found.difference is not None
+    assert found.difference.mean == pytest.approx(-0.35)
+
+
 def test_a_failure_on_a_published_seed_ends_nothing() -> None:
     keys = publication(SPEC, history_of(SEARCH | published_on(0, None)), [1, 0])
 

@@ -12,7 +12,7 @@ from study.files import replacing
 from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
 from sweeps.search.history import History, Noted, Trial, fate
-from sweeps.search.selection import BASELINE, Published, Selection, candidates, select
+from sweeps.search.selection import BASELINE, Published, Selection, candidates, failed_in_choice, select
 from sweeps.spec import SweepSpec
 from sweeps.store.export import write_tables
 from sweeps.store.folders import SweepFolder
@@ -20,6 +20,8 @@ from sweeps.store.folders import SweepFolder
 if TYPE_CHECKING:
     from study.data import Dataset
     from study.experiments import Experiment
+
+_TOLD = 3  # trials whose fate is told where there is no winner
 
 
 def conclude(driver: Driver, data: Any, data_dir: Path | None) -> None:
@@ -113,12 +115,19 @@ def _why_none(spec: SweepSpec, history: History, selection: Selection) -> str:
     if selection.winner is not None:
         missing = selection.published[0].missing
         return f"trial {selection.winner} won the choice, but none of its further seeds came to its end ({missing})"
-    if any(t.state == "cut" for t in history.selection):
+    if not selection.candidates:
+        fates = [f"trial {trial.key.label}: {fate(trial)}" for trial in history.search]
+        return f"no trial of the search has a finite value ({_first(fates)})"
+    failed = failed_in_choice(spec, history)
+    if reasons := [f"trial {c.number}: {c.reason}" for c in selection.candidates if c.number in failed]:
+        return f"no trial has a finite value on all its fresh seeds ({_first(reasons)})"
+    if any(run.key.stage == "choice" for run in history.selection):
         return "a budget ended before one fresh seed was through: the share that is held back for them is too small"
-    if not history.selection and selection.candidates:
-        return "a budget ended before any fresh seed could begin: the share that is held back for them is too small"
-    states = sorted({f"{t.state}: {t.reason.splitlines()[0]}" for t in history.trials.values() if t.reason})
-    return f"no trial has a finite value on all its fresh seeds ({'; '.join(states[:3])})"
+    return "a budget ended before any fresh seed could begin: the share that is held back for them is too small"
+
+
+def _first(told: Sequence[str]) -> str:
+    return "; ".join(told[:_TOLD]) + (f"; and {len(told) - _TOLD} more" if len(told) > _TOLD else "")
 
 
 def final_config(spec: SweepSpec, trial: Trial) -> dict[str, Any]:

@@ -70,12 +70,22 @@ def test_of_equal_candidates_the_baseline_wins_and_nothing_differs(folder: Sweep
 
 
 def test_where_all_diverge_on_fresh_seeds_nobody_wins_and_that_is_said(folder: SweepFolder) -> None:
-    driver = concluded(folder, target="functions:mad_on_fresh_seeds", pruning="none")
+    driver = concluded(folder, target="functions:mad_on_fresh_seeds")
     history = driver.history
 
     assert history.outcome["winner"] is None
-    assert lines(folder)[0].startswith("no winner: no trial has a finite value on all its fresh seeds (")
+    # What became of the candidates, and not of trials that were left at a rung.
+    said = "no winner: no trial has a finite value on all its fresh seeds (trial 0: fresh seed 1: pruned diverged: loss"
+    assert lines(folder)[0].startswith(said)
+    assert "paused" not in lines(folder)[0]
+    assert lines(folder)[0].endswith("; and 1 more)")
     assert all(c.decision == "out" and "diverged" in c.reason for c in selection_of(driver.spec, history).candidates)
+
+
+def test_where_no_trial_of_the_search_has_a_value_that_is_said(folder: SweepFolder) -> None:
+    concluded(folder, target="functions:nan_at_half", space={"x": {"float": [0.6, 1.0]}}, trials=2)
+
+    assert lines(folder)[0].startswith("no winner: no trial of the search has a finite value (trial 0: pruned diverged")
 
 
 def test_where_the_only_candidate_diverges_on_the_further_seeds_that_is_said(folder: SweepFolder) -> None:

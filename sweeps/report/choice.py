@@ -6,13 +6,14 @@ from study.figures.designs import Estimate
 from study.figures.search import Seeds, candidates_figure
 from study.figures.vector import WIDTH, svg
 from sweeps.report import words
+from sweeps.report.outcome import State
 from sweeps.report.parts import Chart, Confusion, Picture, Section, Table, without_blanks
 from sweeps.search.intervals import Interval, interval
 from sweeps.search.selection import BASELINE, Candidate, Published, Selection
 from sweeps.spec import SweepSpec
 
 
-def choice_section(spec: SweepSpec, selection: Selection | None) -> Section | None:
+def choice_section(spec: SweepSpec, selection: Selection | None, state: State) -> Section | None:
     """Who was tried again, who was raced out, and what the winner is worth; None while nobody was."""
     if selection is None:
         return None
@@ -26,7 +27,8 @@ def choice_section(spec: SweepSpec, selection: Selection | None) -> Section | No
     parts.append(_candidates_table(spec, selection))
     if selection.published:
         parts.append(_published_table(spec, selection.published))
-    return Section("choice", "The final selection", points=_points(spec, selection), parts=tuple(parts))
+    text = () if state == "over" else ("Not decided yet: this is how it would come out if it ended now.",)
+    return Section("choice", "The final selection", text, _points(spec, selection), tuple(parts))
 
 
 def _row(candidate: Candidate, selection: Selection) -> Seeds:

@@ -19,7 +19,7 @@ def headline(spec: SweepSpec, history: History, selection: Selection | None, sta
         return (_so_far(spec, history, state), *_what_next(spec, state))
     if spec.design:
         return _design(spec, history)
-    if selection is None or selection.winner is None or not history.outcome:
+    if selection is None or selection.final is None:
         reason = (history.outcome or {}).get("reason") or "no trial came to a value"
         return (f"No trial won: {reason}.", f"{_tried(spec, history)}.")
     return (_winner(spec, selection), *_test(history))
@@ -52,21 +52,19 @@ def _tried(spec: SweepSpec, history: History) -> str:
 
 
 def _winner(spec: SweepSpec, selection: Selection) -> str:
-    published = next((p for p in selection.published if p.number == selection.winner), None)
+    published = selection.published[0]
+    assert published.interval is not None  # there is a final model
     who = f"The baseline, trial {BASELINE}," if selection.winner == BASELINE else f"Trial {selection.winner}"
-    if published is None or published.interval is None:
-        mean = next(c.mean for c in selection.candidates if c.number == selection.winner)
-        seeds = words.count(selection.seeds, "fresh seed")
-        told = f"{words.achieved(spec.metric, mean or 0.0)} on the {seeds} that chose it, which flatter it"
-    else:
-        told = _published(spec, published, published.interval)
-    return f"{who} won: {told}{_against_baseline(spec, selection)}."
+    return f"{who} won: {_published(spec, published, published.interval)}{_against_baseline(spec, selection)}."
 
 
 def _published(spec: SweepSpec, published: Published, found: Interval) -> str:
+    """The mean; and of how many seeds it is not, since those that failed would make it worse."""
     inside = words.bounds(spec.metric, found)
     mean, seeds = words.achieved(spec.metric, found.mean), words.count(found.n, "fresh seed")
-    return f"{mean} on {seeds}" + (f" ({inside})" if inside else "")
+    lacking = spec.selection.published_seeds - found.n
+    missing = f", without {lacking} more that did not come to an end" if lacking else ""
+    return f"{mean} on {seeds}{missing}" + (f" ({inside})" if inside else "")
 
 
 def _against_baseline(spec: SweepSpec, selection: Selection) -> str:

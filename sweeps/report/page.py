@@ -62,7 +62,7 @@ def sections(subject: Subject) -> list[Section]:
         cells.cells_section(spec, history),
         cells.runs_section(spec, history),
         *([] if spec.design else _of_search(subject, winner)),
-        choice.choice_section(spec, selection),
+        choice.choice_section(spec, selection, subject.state),
         choice.confusion_section(subject.confusion),
         facts.advice_section(spec, history),
         cells.path_section(*subject.walked) if subject.walked else None,

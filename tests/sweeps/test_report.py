@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fresh import chosen_on, history_of, published_on
 from searched import searched
 from simulation import Simulation, open_driver, small_spec
 
@@ -128,6 +129,31 @@ def test_the_outcome_comes_first_as_a_person_would_say_it(folder: SweepFolder) -
         f"Trial {outcome['winner']} won: a loss of {outcome['mean']:.4g} on 3 fresh seeds (95 % interval" in page.text
     )
     assert page.text.index(" won: ") < page.text.index("Best so far")
+
+
+def test_where_nobody_is_published_nobody_won_and_no_value_is_made_up(folder: SweepFolder) -> None:
+    page = page_of(folder, trials=1, target="functions:mad_on_fresh_published", pruning="none")
+
+    assert "No trial won: trial 0 won the choice, but none of its further seeds came to its end" in page.text
+    assert " won: a loss of" not in page.text
+
+
+def test_seeds_on_which_the_winner_failed_are_told_with_its_mean(folder: SweepFolder) -> None:
+    spec = small_spec(selection={"candidates": 1, "seeds": 2, "published_seeds": 3})
+    history = history_of({TrialKey(0): 0.2} | published_on(0, 0.2, None, 0.3))
+    history.apply(Stamp(history.last.seq + 1, 0.0), Noted("outcome", {"winner": 0}))
+    text = render(Subject(spec, history, "over"))
+
+    assert "a loss of 0.25 on 2 fresh seeds, without 1 more that did not come to an end" in text
+
+
+def test_a_choice_that_is_under_way_is_not_told_as_decided(folder: SweepFolder) -> None:
+    spec = small_spec(selection={"candidates": 2, "seeds": 3})
+    history = history_of({TrialKey(0): 0.2, TrialKey(1): 0.3} | chosen_on(0, 0.2) | chosen_on(1, 0.3))
+    said = "Not decided yet: this is how it would come out if it ended now."
+
+    assert said in render(Subject(spec, history, "running"))
+    assert said not in render(Subject(spec, history, "over"))
 
 
 def test_a_page_has_a_section_for_all_that_there_is_to_say(folder: SweepFolder) -> None:

@@ -4,6 +4,7 @@ python -m sweeps.report.writing FOLDER      once, of the sweep in results/sweeps
 """
 
 import os
+import re
 import sys
 from datetime import datetime
 from html import escape
@@ -43,8 +44,10 @@ def write_report(
         walked=_walked(folder, spec, history),
         option="" if folder.results == Path("results").absolute() else f" --results {ANY_RESULTS}",
     )
-    # A page is passed on: where on this machine it lay, as warnings may say, is left out.
-    text = render(subject, written).replace(escape(str(folder.results)), ANY_RESULTS)
+    # A page is passed on: where on this machine it lay, as warnings may say, is left out. What only looks like it
+    # stays: the end of a tag (the folder may be /p), and a part of another path.
+    here = rf"(?<![<\w.-]){re.escape(escape(str(folder.results)))}(?!\.?[\w-])"
+    text = re.sub(here, ANY_RESULTS, render(subject, written))
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
     return path

@@ -260,6 +260,20 @@ def test_a_page_that_is_passed_on_names_no_folder_of_this_machine(folder: SweepF
     assert str(folder.results) not in page.text
 
 
+@pytest.mark.parametrize("results", ["/p", "/table", "/other"])
+def test_what_only_looks_like_that_folder_stays(tmp_path: Path, results: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, history = run(SweepFolder(tmp_path, "bowl"), until=3)
+    history.apply(
+        Stamp(history.last.seq + 1, 0.0), Noted("warning", {"text": f"in {results}-old, /a{results} or {results}."})
+    )
+    there = SweepFolder(Path(results), "bowl")
+    monkeypatch.setattr(SweepFolder, "path", tmp_path)  # nobody may write there
+    page = Page(write_report(there, spec, history, state="stopped").read_text("utf-8"))
+
+    assert page.open == []
+    assert f"in {results}-old, /a{results} or RESULTS." in page.text
+
+
 def luminance(colour: Sequence[float]) -> float:
     """Relative luminance of red, green and blue, 0 to 1 (WCAG 2.2)."""
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour)

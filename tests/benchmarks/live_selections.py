@@ -29,12 +29,14 @@ SELECTION = {"candidates": 5, "seeds": 5, "published_seeds": 7}
 
 
 def swept(folder: Path, seed: int) -> sweeps.Result:
-    """The sweep from this seed, run where it is not there yet."""
+    """The sweep from this seed: run where it is not there yet, and gone on with where it was stopped."""
+    name = f"live-{seed}"
     try:
-        return sweeps.load(f"live-{seed}", results=folder)
+        found = sweeps.load(name, results=folder)
     except sweeps.SweepNotFoundError:
-        table = {**sweeps.load_spec("quickstart").to_table(), "name": f"live-{seed}", "selection": SELECTION}
+        table = {**sweeps.load_spec("quickstart").to_table(), "name": name, "selection": SELECTION}
         return sweeps.run(table, seed=seed, results=folder)
+    return found if found.history.outcome else sweeps.resume(name, results=folder)
 
 
 def runs_of(folder: Path, place: int) -> Rows:

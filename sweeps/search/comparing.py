@@ -11,6 +11,7 @@ from sweeps.errors import SpecError
 from sweeps.search.effects import effects
 from sweeps.search.history import History
 from sweeps.search.incumbent import best_so_far, epochs_trained
+from sweeps.search.standing import is_over
 from sweeps.spec import SweepSpec
 
 Course = Literal["seconds", "epochs"]
@@ -148,7 +149,8 @@ def _missing(spec: SweepSpec, history: History, *, has_best: bool) -> str:
         return rule if outcome else f"not over; {rule}"
     if outcome is None:
         return "not over: no mean on fresh seeds yet"
-    return "" if has_best else f"no winner: {outcome['reason']}"
+    known = "" if has_best else f"no winner: {outcome['reason']}"
+    return known if is_over(spec, history) else "; ".join(filter(None, ["it has gone on since its outcome", known]))
 
 
 def regrets(entries: Sequence[Entry]) -> list[Regret]:

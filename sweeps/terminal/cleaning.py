@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sweeps.errors import SweepError
 from sweeps.execution.session import ray_folder
+from sweeps.search.extension import as_extended
+from sweeps.search.standing import is_over
 from sweeps.store.folders import SweepFolder
 from sweeps.store.lease import lease
 from sweeps.store.ledger import Ledger
@@ -26,7 +28,9 @@ def clean_sweep(name: str, results: Path, ledger: str | None = None) -> str:
     """Remove the checkpoints of a sweep that is over; it can then be shown and reproduced, but not extended."""
     folder = SweepFolder(results, name).require()
     with lease(folder.lease, name), closing(Ledger.open(place_of(folder, ledger))) as opened:
-        if opened.history().outcome is None:
+        history = opened.history()
+        # An outcome alone does not say so: the sweep may have been extended since.
+        if not is_over(as_extended(opened.spec(), history), history):
             raise SweepError(f"the sweep {name!r} is not over, and resuming needs its checkpoints: finish it first")
         size = _size(folder.checkpoints)
         shutil.rmtree(folder.checkpoints, ignore_errors=True)

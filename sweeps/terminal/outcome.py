@@ -6,6 +6,7 @@ from sweeps.result import Result
 from sweeps.search.intervals import Interval, of_accuracy
 from sweeps.search.ranges import FAILURE_NOTE
 from sweeps.search.selection import BASELINE, Selection, selection_of
+from sweeps.search.standing import is_over
 from sweeps.terminal.progress import params_in_brief
 
 
@@ -27,7 +28,8 @@ def outcome_lines(result: Result) -> list[str]:
     if outcome["winner"] is None:
         return [f"no winner: {outcome['reason']}", *_time_was_over(result)]
     selection = selection_of(result.spec, result.history)
-    if selection is None or result.trial("best").key != selection.final:
+    is_told = selection is not None and result.trial("best").key == selection.final
+    if selection is None or not (is_told and is_over(result.spec, result.history)):
         return [
             f"trial {outcome['winner']} was the winner, {outcome['metric']} {number(outcome['mean'])}",
             f"the sweep {result.name!r} has gone on since: `sweeps resume {result.name}` brings it to its new end",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from simulation import Simulation, open_driver, small_spec
+from simulation import Simulation, open_driver, small_spec, swept
 
 import sweeps
 from sweeps.execution.conclusion import conclude
@@ -14,6 +14,7 @@ from sweeps.search.extension import as_extended, extension, selecting
 from sweeps.search.history import PUBLISHED, History, Noted, TrialKey
 from sweeps.search.selection import BASELINE, selection_of
 from sweeps.store.folders import SweepFolder
+from sweeps.terminal.cleaning import clean_sweep
 from sweeps.terminal.outcome import outcome_lines
 
 SELECTION = {"candidates": 3, "seeds": 3, "published_seeds": 3}
@@ -164,16 +165,33 @@ def test_a_choice_by_another_rule_keeps_what_was_trained(folder: SweepFolder) ->
     assert again.history.outcome["n"] == 5
 
 
-def test_a_sweep_that_went_on_since_its_outcome_says_so(folder: SweepFolder) -> None:
+def gone_on(folder: SweepFolder) -> Driver:
+    """A sweep that came to an outcome, was extended, and stopped again in its search."""
     driver = concluded(folder)
     driver.record(Noted("extended", {"trials": 30}))
     longer = open_driver(folder, as_extended(driver.spec, driver.history))
     longer.start({})
-    wins = driver.history.outcome["winner"]
-    Simulation(longer).run(stop=lambda: selection_of(longer.spec, longer.history).winner not in (wins, None))
+    Simulation(longer).run(stop=lambda: len(longer.history.search) > 15)
+    return longer
 
-    if selection_of(longer.spec, longer.history).winner != wins:
-        assert lines(folder)[0] == f"trial {wins} was the winner, loss {driver.history.outcome['mean']:.4f}"
+
+def test_a_sweep_that_went_on_since_its_outcome_says_so(folder: SweepFolder) -> None:
+    outcome = gone_on(folder).history.outcome
+
+    assert lines(folder)[0] == f"trial {outcome['winner']} was the winner, loss {outcome['mean']:.4f}"
+    assert "has gone on since: `sweeps resume bowl`" in lines(folder)[1]
+    swept(folder.results, "other", selection=SELECTION, trials=2)
+    told = sweeps.compare("bowl", "other", results=folder.results).sweeps["missing"].tolist()
+    assert told == ["it has gone on since its outcome", ""]
+
+
+def test_the_checkpoints_of_a_sweep_that_went_on_since_its_outcome_are_needed(folder: SweepFolder) -> None:
+    gone_on(folder)
+    kept = sorted(folder.checkpoints.iterdir())
+
+    with pytest.raises(sweeps.SweepError, match="is not over, and resuming needs its checkpoints"):
+        clean_sweep("bowl", folder.results)
+    assert sorted(folder.checkpoints.iterdir()) == kept
 
 
 @pytest.mark.parametrize(

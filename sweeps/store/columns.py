@@ -6,6 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+SWEEP = "sweep"  # the first column of every table, so that those of many sweeps can be read as one
+
 
 @dataclass(frozen=True)
 class Column:

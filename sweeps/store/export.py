@@ -17,13 +17,12 @@ from sweeps.search.history import History, Trial
 from sweeps.search.intervals import CONFIDENCE
 from sweeps.search.selection import selection_of
 from sweeps.spec import SweepSpec
-from sweeps.store.columns import Column
+from sweeps.store.columns import SWEEP, Column
 from sweeps.store.rows import dump_json
 from sweeps.store.selection_table import selection_columns, selection_rows
 
 SCHEMA_VERSION = 2
 
-_SWEEP = "sweep"  # the first column of every table, so that those of many sweeps can be read as one
 _PROTOCOL = "epochs or wall-clock, null where the configuration says how long it trains"
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -51,7 +50,7 @@ def _parameter_column(name: str, parameter: Parameter, taken: Iterable[str]) -> 
         found = row.params.get(name)
         return dump_json(found) if is_mixed and found is not None and not isinstance(found, str) else found
 
-    column = f"params_{name}" if name in (_SWEEP, *taken) else name
+    column = f"params_{name}" if name in (SWEEP, *taken) else name
     return Column(column, arrow, "", "parameter, null where its condition is off", value)
 
 
@@ -140,7 +139,7 @@ def _measurement_columns(history: History) -> list[Column]:
     ]
     taken = [column.name for column in fixed]
     metrics = [
-        Column(f"metric_{n}" if n in (_SWEEP, *taken) else n, pa.float64(), "", "metric as reported", metric(n))
+        Column(f"metric_{n}" if n in (SWEEP, *taken) else n, pa.float64(), "", "metric as reported", metric(n))
         for n in names
     ]
     return [*fixed[:6], *metrics, *fixed[6:]]
@@ -225,7 +224,7 @@ def tables(spec: SweepSpec, history: History) -> dict[str, pa.Table]:
 
 
 def _table(columns: list[Column], rows: list[Any], about: Mapping[str, str]) -> pa.Table:
-    columns = [Column(_SWEEP, pa.string(), "", "name of the sweep", lambda _: about["sweep"]), *columns]
+    columns = [Column(SWEEP, pa.string(), "", "name of the sweep", lambda _: about["sweep"]), *columns]
     schema = pa.schema([column.field for column in columns], metadata=dict(about))
     arrays = [pa.array([column.value(row) for row in rows], column.type) for column in columns]
     return pa.Table.from_arrays(arrays, schema=schema)

@@ -1,6 +1,6 @@
 """selection.parquet: a row for each candidate of the final selection, and one for each of its runs on fresh seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from sweeps.search.history import History, Trial
 from sweeps.search.intervals import CONFIDENCE, Interval
 from sweeps.search.selection import BASELINE, Candidate, Selection
 from sweeps.spec import COSTS, SweepSpec
-from sweeps.store.columns import Column
+from sweeps.store.columns import SWEEP, Column
 
 _COST_UNITS = {"epoch_seconds": "s", "latency": "s an image"}
 _SHORT = {"mean": "", "low": "_low", "high": "_high"}
@@ -38,8 +38,7 @@ def selection_rows(history: History, selection: Selection | None) -> list[Judged
 
 def selection_columns(spec: SweepSpec) -> list[Column]:
     """The columns of the table; what is a candidate's stands in its own row, what is a run's in the run's."""
-    costs = [spec.selection.cost] if spec.target and spec.selection.cost else list(() if spec.target else COSTS)
-    return [
+    before = [
         Column(
             "row", pa.string(), "", "candidate, or seed: one of its runs", lambda r: "seed" if r.run else "candidate"
         ),
@@ -65,10 +64,8 @@ def selection_columns(spec: SweepSpec) -> list[Column]:
         Column(
             "optimism", pa.float64(), "", "how much better that was than what is published", _of_candidate(_optimism)
         ),
-        *(
-            Column(name, pa.float64(), _COST_UNITS.get(name, ""), f"{name}, mean of its runs", _cost(name))
-            for name in costs
-        ),
+    ]
+    after = [
         Column(
             "on_front", pa.bool_(), "", "nobody is better and cheaper", _of_candidate(lambda r: r.candidate.on_front)
         ),
@@ -76,6 +73,22 @@ def selection_columns(spec: SweepSpec) -> list[Column]:
         Column("is_baseline", pa.bool_(), "", "every parameter's default", lambda r: r.candidate.number == BASELINE),
         Column("is_final", pa.bool_(), "", "the model that is stored, tested and replayed", _is_final),
         Column("digest", pa.string(), "", "SHA-256 of the weights", _of_run(lambda run: run.last and run.last.digest)),
+    ]
+    return [*before, *_cost_columns(spec, [SWEEP, *(column.name for column in (*before, *after))]), *after]
+
+
+def _cost_columns(spec: SweepSpec, taken: Collection[str]) -> list[Column]:
+    """What a candidate's model costs; a function's metric may have any name."""
+    costs = [spec.selection.cost] if spec.target and spec.selection.cost else list(() if spec.target else COSTS)
+    return [
+        Column(
+            f"cost_{name}" if name in taken else name,
+            pa.float64(),
+            _COST_UNITS.get(name, ""),
+            f"{name}, mean of its runs",
+            _cost(name),
+        )
+        for name in costs
     ]
 
 

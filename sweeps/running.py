@@ -98,11 +98,10 @@ def go_on(
             longer = spec.extended(extended.body)  # whatever is wrong with it is said before it is recorded
             ledger.append(extended)
             spec = longer
-            _write_spec(folder, spec)
         if rule is not None:
             ledger.append(selecting(spec, ledger.history(), rule))
             spec = as_extended(ledger.spec(), ledger.history())
-            _write_spec(folder, spec)
+        _write_spec(folder, spec)  # in any case: a kill may have come between an earlier row and this
         _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose, ledger_url=ledger_url)
 
 

@@ -10,6 +10,7 @@ import sweeps
 from sweeps.execution.conclusion import conclude
 from sweeps.execution.driver import Driver
 from sweeps.report.writing import write_report
+from sweeps.running import go_on
 from sweeps.search.extension import as_extended, extension, selecting
 from sweeps.search.history import PUBLISHED, History, Noted, TrialKey
 from sweeps.search.selection import BASELINE, selection_of
@@ -173,6 +174,14 @@ def gone_on(folder: SweepFolder) -> Driver:
     longer.start({})
     Simulation(longer).run(stop=lambda: len(longer.history.search) > 15)
     return longer
+
+
+def test_the_spec_beside_a_ledger_is_written_again_where_a_kill_left_it_behind(folder: SweepFolder) -> None:
+    driver = concluded(folder)
+    driver.record(selecting(driver.spec, {"time_share": 0.3}))
+    go_on(folder, None, None, "none", verbose=False)
+
+    assert "time_share = 0.3" in folder.spec.read_text("utf-8")
 
 
 def test_a_sweep_that_went_on_since_its_outcome_says_so(folder: SweepFolder) -> None:

@@ -1,6 +1,6 @@
 """Figures of a search: its best so far, its parameters, its rungs and its final choice."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -98,12 +98,15 @@ def _is_alone(places: Sequence[float | None], row: int) -> bool:
     return all(place is None for place in beside)
 
 
-def importance_figure(shares: Sequence[Estimate]) -> "Figure":
-    """How much each parameter matters: shares (0..1) as bars with their intervals, the largest on top."""
+def importance_figure(shares: Sequence[Estimate], by_chance: Collection[str] = ()) -> "Figure":
+    """How much each parameter matters: shares (0..1) as bars with their intervals, the largest on top.
+
+    by_chance: the labels of those that tell no more than chance does, whose bars are grey.
+    """
     figure, axes = plain_axes()
     axes.grid(visible=False, axis="y")
     for row, share in enumerate(shares):
-        axes.barh(row, share.mean, height=0.6, color=BLUE)
+        axes.barh(row, share.mean, height=0.6, color=GREY if share.label in by_chance else BLUE)
         if share.low is not None and share.high is not None:
             axes.plot([share.low, share.high], [row, row], color="black", linewidth=1.4)
     axes.set_yticks(range(len(shares)), [share.label for share in shares])
@@ -111,7 +114,8 @@ def importance_figure(shares: Sequence[Estimate]) -> "Figure":
     axes.set_xlim(left=0)
     axes.locator_params(axis="x", nbins=6)
     axes.xaxis.set_major_formatter(lambda share, _place: f"{100 * share:g} %")
-    axes.set_xlabel("share of what decides the best trials")
+    grey = "; grey: no more than chance gives" if by_chance else ""
+    axes.set_xlabel(f"share of what decides the best trials{grey}")
     return figure
 
 

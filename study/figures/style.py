@@ -4,11 +4,14 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from study.measurement import METRICS
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Okabe and Ito, Color Universal Design, 2008: blue, vermillion and green that differ for all kinds of sight.
+_LOSSES = [metric for metric in METRICS if metric.endswith("loss")]
 BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#BBBBBB"
 PALETTE = (BLUE, VERMILLION, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "black")
 
@@ -24,8 +27,8 @@ def plain_axes() -> "tuple[Figure, Axes]":
 
 
 def with_unit(metric: str) -> str:
-    """A metric's name for an axis."""
-    unit = " (0 to 1)" if metric.endswith("accuracy") else " (nats)" if metric.endswith("loss") else ""
+    """A metric's name for an axis; what a user's function measures has a unit that only its user knows."""
+    unit = " (0 to 1)" if metric.endswith("accuracy") else " (nats)" if metric in _LOSSES else ""
     return metric.replace("_", " ") + unit
 
 

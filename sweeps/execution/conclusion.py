@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -217,6 +218,7 @@ def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
     """In a worker: the model from its checkpoint or, if that is gone, trained again; then the test set, once."""
     from study.data import load_test
     from study.experiments import store
+    from study.exporting import ExportError
     from study.predictions import predict
     from study.reproducibility import environment
     from study.training import CheckpointError, Plan, Training
@@ -248,13 +250,10 @@ def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
         "confusion": predict(training, split).confusion().tolist(),  # a row for each true class
         "note": note,
     }
-    experiment = store(
-        final.results,
-        training,
-        trial.measurements,
-        environment(config, data),
-        exit_reason="complete",
-        extra=facts,
-        example=data.validation,
-    )
+    write = partial(store, final.results, training, trial.measurements, environment(config, data))
+    try:
+        experiment = write(exit_reason="complete", extra=facts, example=data.validation)
+    except ExportError as error:  # the test set is read, and must not be again for a file that can't be made
+        facts["note"] = "; ".join(filter(None, (note, f"no model.pt2: {error}")))
+        experiment = write(exit_reason="complete", extra=facts)
     return _scores(experiment, final.results)

@@ -64,7 +64,8 @@ def importance_section(spec: SweepSpec, history: History) -> Section | None:
     if not known:
         return Section("importance", "What matters", (_unknown(found),), parts=(table,))
     told = _importance_in_words(found, known)
-    figure = importance_figure([Estimate(i.parameter, i.share or 0.0, i.low, i.high) for i in known])
+    by_chance = [i.parameter for i in known if i.note == BY_CHANCE]
+    figure = importance_figure([Estimate(i.parameter, i.share or 0.0, i.low, i.high) for i in known], by_chance)
     picture = Picture(svg(figure, "importance", told, (WIDTH, 0.7 + 0.26 * len(known))))
     return Section("importance", "What matters", parts=(Chart((picture,), told, table),))
 

@@ -78,7 +78,7 @@ def train_one(config: TrialConfig, results: Path, data_dir: Path | None) -> None
     from study.reproducibility import environment
     from study.training import Training
 
-    check_writable(results)
+    check_writable(results / config.model)
     data = load(config.dataset, data_dir)
     training = Training(config, data)
     with _stop_asked() as stop:

@@ -42,6 +42,14 @@ def _words(error: BaseException) -> tuple[str, int]:
             return f"{error.format_message().rstrip('.')}. See `{command} --help`.", 2
         case KeyboardInterrupt():
             return "stopped", STOPPED
+    return _words_of_the_machine(error)
+
+
+def _words_of_the_machine(error: BaseException) -> tuple[str, int]:
+    """What to say of an error that nobody raised on purpose."""
+    if isinstance(error, OSError) and error.filename is not None:
+        place = f"{error.filename} can't be read or written ({error.strerror})"
+        return f"{place}: what is stored is kept; mend that and do it again", 4
     # Not one of ours: a defect, or the machine. Still one line; --debug shows where.
     return f"{type(error).__name__}: {error} (put --debug after `sweeps` to see where)", 1
 

@@ -7,8 +7,10 @@ import pytest
 from simulation import open_driver
 
 import sweeps
+from study.data import EMBEDDED, load
 from study.experiments import load_experiment
-from sweeps.execution.conclusion import conclude
+from study.exporting import ExportError
+from sweeps.execution.conclusion import _Final, _score_in_worker, conclude
 from sweeps.running import go_on
 from sweeps.search.history import Noted, TrialKey
 from sweeps.store.ledger import Ledger
@@ -92,6 +94,25 @@ def test_a_model_stored_before_a_kill_is_not_tested_again(baselines: sweeps.Resu
     assert len(list((results / "custom_cnn").iterdir())) == before
     again = {note.key: note.body for note in driver.history.noted("scored")}
     assert again == {note.key: note.body for note in baselines.history.noted("scored")}
+
+
+def test_a_model_that_cannot_be_exported_is_stored_without_that_file_and_the_test_set_is_read_once(
+    baselines: sweeps.Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ExportError("model.pt2 finds another class than the model for 3 of 9 images")
+
+    trial = next(trial for trial in baselines.history.search if trial.state == "complete")
+    plan = baselines.history.plan(trial.key)
+    monkeypatch.setattr("study.exporting.export_model", refuse)
+    final = _Final(baselines.spec, trial, tmp_path / "gone.pt", plan, tmp_path, None)
+    scores = _score_in_worker(final, load(EMBEDDED))
+
+    stored = load_experiment(tmp_path / scores["experiment"])
+    assert scores["note"].endswith("no model.pt2: model.pt2 finds another class than the model for 3 of 9 images")
+    assert stored.metadata["test_accuracy"] == scores["test_accuracy"]
+    assert {path.name for path in stored.folder.iterdir()} == {"metadata.json", "metrics.json", "model.pth"}
+    assert len(list((tmp_path / "custom_cnn").iterdir())) == 1
 
 
 def test_figures_and_checkpoints_that_a_kill_left_are_put_right(baselines: sweeps.Result) -> None:

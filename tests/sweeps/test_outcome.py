@@ -178,7 +178,7 @@ def gone_on(folder: SweepFolder) -> Driver:
 
 def test_the_spec_beside_a_ledger_is_written_again_where_a_kill_left_it_behind(folder: SweepFolder) -> None:
     driver = concluded(folder)
-    driver.record(selecting(driver.spec, {"time_share": 0.3}))
+    driver.record(selecting(driver.spec, driver.history, {"time_share": 0.3}))
     go_on(folder, None, None, "none", verbose=False)
 
     assert "time_share = 0.3" in folder.spec.read_text("utf-8")

@@ -83,6 +83,15 @@ def test_results_that_cannot_be_kept_are_refused_before_any_step(call, tmp_path:
     assert out == ""
 
 
+def test_a_models_folder_that_cannot_be_written_is_refused_before_any_step(call, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "custom_cnn").write_text("a file")
+    code, out, err = call("train", "epochs=1")
+
+    assert (code, out) == (4, "")
+    assert "custom_cnn can't be written" in err
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("results")

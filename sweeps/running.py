@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing, redirect_stdout
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from study.data import DataError
 from study.files import replacing
@@ -19,7 +19,7 @@ from sweeps.search.earlier import NOTE as WARM_START
 from sweeps.search.extension import as_extended, extension, selecting
 from sweeps.search.history import History, Noted
 from sweeps.search.standing import is_over
-from sweeps.signals import stop_signals
+from sweeps.signals import Stop, stop_signals
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.lease import is_held, lease
@@ -134,14 +134,15 @@ def _drive(
     notes = [read_warm_start(spec, place, folder.results) for place in _unread(spec, driver.history)]
     said = {note.body["text"] for note in driver.history.noted("warning")}
     notes += [Noted("warning", {"text": caution}) for caution in spec.cautions if caution not in said]
+    stop = Stop(progress.say)
     try:
         # What Ray prints goes to standard error: standard output is the sweep's alone, and may be read by a program.
         # The signals are taken twice, since Ray's start takes SIGTERM for itself.
         with (
             redirect_stdout(sys.stderr),
-            stop_signals(_stop),
+            stop_signals(stop),
             session(spec.resources, verbose=verbose) as ready,
-            stop_signals(_stop),
+            stop_signals(stop),
         ):
             if note:
                 progress.say(f"note: {note}")
@@ -151,7 +152,7 @@ def _drive(
             follower = Follower(folder.path, progress.say, ledger_url)
             driver.observe = follower.beside(progress.observe)
             with closing(follower):
-                _run(driver, function, data_dir, facts, progress, notes)
+                _run(driver, function, data_dir, facts, progress, notes, stop)
             _draw(driver, "over", progress.say)
     except KeyboardInterrupt:
         write_tables(folder.path, spec, driver.history)
@@ -187,10 +188,12 @@ def _run(
     facts: Mapping[str, Any],
     progress: Progress,
     notes: list[Noted],
+    stop: Stop,
 ) -> None:
     from sweeps.execution.conclusion import conclude
     from sweeps.execution.ordering import InOrder
     from sweeps.execution.staging import stage
+    from sweeps.execution.stopping import StopWord
     from sweeps.execution.tune import execute
     from sweeps.execution.worker import worker_class
 
@@ -199,7 +202,8 @@ def _run(
     driver.start(facts, *notes)
     with progress.shown():
         source = InOrder(driver) if spec.deterministic else driver
-        execute(source, worker_class(spec, function, data), facts["slots"])
+        word = StopWord()
+        execute(source, worker_class(spec, function, data, word), facts["slots"], stop, word)
         conclude(driver, data, data_dir)
 
 
@@ -219,10 +223,6 @@ def recorded_data_dir(history: History) -> Path | None:
     """The folder of data sets that the last session used, None for the default one."""
     found = [note.body.get("data_dir") for note in history.noted("session")]
     return Path(found[-1]) if found and found[-1] else None
-
-
-def _stop(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def new_folder(

@@ -2,8 +2,35 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+
+class Stop:
+    """The handler of a sweep's signals: the first one asks trials that are training to save, a second one insists.
+
+    Outside of `gently` the first one interrupts at once.
+    """
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.tell = tell  # a person, what goes on
+        self._is_gentle = False
+        self.asked: float | None = None  # when, s of the monotonic clock
+
+    def __call__(self, number: int, frame: object) -> None:
+        if not self._is_gentle or self.asked is not None:
+            raise KeyboardInterrupt
+        self.asked = time.monotonic()
+
+    @contextmanager
+    def gently(self) -> Iterator[None]:
+        """Only ask as long as the block runs; whoever runs it looks at `asked`."""
+        self._is_gentle = True
+        try:
+            yield
+        finally:
+            self._is_gentle = False
 
 
 @contextmanager

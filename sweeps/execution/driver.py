@@ -73,6 +73,7 @@ class Driver:
         self._heard: dict[TrialKey | RangeKey, float] = {}  # when each worker last said a word
         self._looked: float | None = None  # when `overdue` was last called
         self._killed: dict[TrialKey | RangeKey, str] = {}  # why a worker that will be lost was killed
+        self.is_stopping = False  # then no leg is handed out any more
 
     def record(self, row: Row) -> None:
         """Commit a row, then let the history and the observer know."""
@@ -105,6 +106,8 @@ class Driver:
 
     def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
         """What a free slot does now; the ask or promotion behind it is committed when this returns."""
+        if self.is_stopping:
+            return "finished"
         key = self.next_key(self.live | self.resting)
         return key if isinstance(key, str) else self.hand_out(key)
 
@@ -158,6 +161,10 @@ class Driver:
             limit=self._limit(key, now),
         )
 
+    def stop(self) -> None:
+        """Hand out no leg any more; what is live may still report."""
+        self.is_stopping = True
+
     def heard(self, key: TrialKey | RangeKey) -> None:
         """The worker of something live has said something: whatever kills it now is another cause."""
         self._heard[key] = self.clock()
@@ -196,6 +203,8 @@ class Driver:
                 self._cut_if_ended(trial)
             case "cut":
                 self.record(Moved(key, "cut", message.reason))
+            case "stopped":
+                return False
             case "failed" if trial.errors < self.spec.retries.failed:
                 self.record(Moved(key, "running", RETRIED, f"{message.reason}\n{message.detail}".rstrip()))
                 return False

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from study.data import Dataset
 
 
-def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Generator[Message]:
+def run_leg(
+    leg: Leg, begin: Callable[[Leg, Path | None], Run], is_stopping: Callable[[], bool] = lambda: False
+) -> Generator[Message]:
     """The messages of one leg; `begin` starts the trial, from its checkpoint where there is one.
+
+    Where `is_stopping()` became true the trial saves its state and the leg is over.
 
     A checkpoint and its measurements are written before these are reported: what was not recorded before the driver
     died is reported again, not trained again. Never raises what the trial raises: that is a message.
@@ -32,13 +36,16 @@ def run_leg(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> Generator[Mes
             yield Message("measured", measurement, run.environment, run.plan, notes=notes)
             notes = ()
         is_over = leg.clock()
-        for measurement in run.measurements(is_over):
+        for measurement in run.measurements(lambda: is_stopping() or is_over()):
             _save(run, leg, [measurement])
             yield Message("measured", measurement, run.environment, run.plan, notes=notes)
             notes = ()
         if run.interrupted:
             _save(run, leg, [])
-            yield Message("cut", reason=leg.limit.name if leg.limit else "", notes=notes)
+            if is_stopping():
+                yield Message("stopped", plan=run.plan, notes=notes)
+            else:
+                yield Message("cut", reason=leg.limit.name if leg.limit else "", notes=notes)
         else:
             yield Message("ended", costs=run.costs() if leg.key.replicate else None, notes=notes)
     except _UnsavedError as error:

@@ -83,11 +83,11 @@ class Message:
     """A worker's word on its leg.
 
     measured: one measurement (with the environment that made it); ended: the trial is at its end; cut: the budget is
-    used up and the state is saved; failed: the trial raised; ranged: what a range test found; unsaved: a file of the
-    sweep could not be written, so that no trial can go on.
+    used up and the state is saved; stopped: the sweep is stopping and the state is saved; failed: the trial raised;
+    ranged: what a range test found; unsaved: a file of the sweep could not be written, so that no trial can go on.
     """
 
-    kind: Literal["measured", "ended", "cut", "failed", "ranged", "unsaved"]
+    kind: Literal["measured", "ended", "cut", "stopped", "failed", "ranged", "unsaved"]
     measurement: Measurement | None = None
     environment: Mapping[str, str] | None = None
     plan: Mapping[str, Any] | None = None
@@ -112,6 +112,9 @@ class LegSource(Protocol):
     def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
         """What a free slot does now."""
         ...
+
+    def stop(self) -> None:
+        """Hand out no leg any more."""
 
     def receive(self, key: TrialKey | RangeKey, message: Message) -> bool:
         """Take a worker's message; True if its leg goes on, False if it is over."""

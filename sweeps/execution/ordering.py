@@ -41,10 +41,13 @@ class InOrder:
     def began(self, key: TrialKey | RangeKey) -> None:
         self._driver.began(key)
 
+    def stop(self) -> None:
+        self._driver.stop()
+
     def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
         """What a free slot does now: the trial that is due first and that no worker holds."""
         driver = self._driver
-        if due(driver.spec, driver.history):
+        if driver.is_stopping or due(driver.spec, driver.history):
             return driver.next_leg()  # range tests come before any trial, and none hangs on another
         self._advance()
         held = driver.live | driver.resting
@@ -61,7 +64,7 @@ class InOrder:
         driver.heard(key)
         trial = driver.history.trials[key]
         is_repeated = message.measurement is not None and message.measurement.report <= len(trial.measurements)
-        if is_repeated or message.kind == "unsaved":
+        if is_repeated or message.kind in ("unsaved", "stopped"):
             driver.take(key, message)  # at once: it was recorded before, or ends the session
         else:
             self._early.setdefault(key, deque()).append(message)

@@ -5,6 +5,7 @@ restores anything; it places legs on free resources, reuses actors and says when
 """
 
 import tempfile
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,9 +16,11 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from sweeps.execution.messages import LegSource
+from sweeps.execution.stopping import PATIENCE, StopWord
 from sweeps.execution.worker import MESSAGE
 from sweeps.search.history import TrialKey
 from sweeps.search.ranges import RangeKey
+from sweeps.signals import Stop
 
 _Answer = TypeVar("_Answer")
 
@@ -25,9 +28,12 @@ _Answer = TypeVar("_Answer")
 class _Bridge:
     """What the Searcher and the scheduler share: the driver, and the first error it raised inside Tune."""
 
-    def __init__(self, driver: LegSource, slots: int) -> None:
+    def __init__(self, driver: LegSource, slots: int, stop: Stop, word: StopWord) -> None:
         self.driver = driver
         self.slots = slots
+        self._stop = stop
+        self._word = word
+        self._is_said = False
         self.error: BaseException | None = None
         self.actors: dict[Any, Any] = {}  # each actor, and its method `train` as it was made
         self.holders: dict[TrialKey | RangeKey, Any] = {}  # which actor has a leg now
@@ -43,6 +49,19 @@ class _Bridge:
         except BaseException as error:
             self.error = self.error or error
             raise
+
+    def stop_when_asked(self) -> None:
+        """Let the workers know of a stop; raises KeyboardInterrupt once all have saved, or had time to."""
+        if self._stop.asked is None:
+            return
+        if not self._is_said:
+            self._is_said = True
+            self.driver.stop()
+            self._word.say()
+            self._stop.tell("stopping: trials in training save what they have; once more stops at once")
+        is_late = time.monotonic() - self._stop.asked > PATIENCE
+        if is_late or not self.driver.live & self.holders.keys():  # a worker that is starting has nothing to save
+            raise KeyboardInterrupt
 
 
 class _LegSearcher(Searcher):
@@ -148,14 +167,18 @@ class _ActorCallback(ray.tune.Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         # Several times a second, also when no worker reports.
+        self._bridge.stop_when_asked()
         for key in self._bridge.call(self._bridge.driver.overdue):
             if key in self._bridge.holders:  # else its worker is still starting
                 ray.kill(self._bridge.holders.pop(key))
 
 
-def execute(driver: LegSource, worker: type[Trainable], slots: int) -> None:
-    """Run the sweep's legs until the driver has no more work; raises what the driver raised."""
-    bridge = _Bridge(driver, slots)
+def execute(driver: LegSource, worker: type[Trainable], slots: int, stop: Stop, word: StopWord) -> None:
+    """Run the sweep's legs until the driver has no more work; raises what the driver raised.
+
+    KeyboardInterrupt where `stop` was asked for: the workers then had `word` of it, and time to save.
+    """
+    bridge = _Bridge(driver, slots, stop, word)
     with tempfile.TemporaryDirectory(prefix="sweeps-tune-") as scratch:
         tuner = Tuner(
             worker,
@@ -178,12 +201,16 @@ def execute(driver: LegSource, worker: type[Trainable], slots: int) -> None:
             ),
         )
         try:
-            tuner.fit()
+            with stop.gently():
+                tuner.fit()
+            bridge.stop_when_asked()  # asked for so late that all were at their end
         except (TuneError, RuntimeError) as error:
             raise bridge.error or error from error
         except KeyboardInterrupt:
             for actor in bridge.actors:
                 ray.kill(actor)
             raise
+        finally:
+            word.forget()
     if bridge.error:
         raise bridge.error

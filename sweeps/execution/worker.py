@@ -13,6 +13,7 @@ from ray.tune import PlacementGroupFactory, Trainable
 from study.measurement import Measurement
 from sweeps.execution.legs import run_leg, run_range_leg
 from sweeps.execution.messages import Leg, Message, RangeLeg
+from sweeps.execution.stopping import StopWord
 from sweeps.execution.targets import Function, FunctionRun, Run, TrainingRun
 from sweeps.sections import Resources
 from sweeps.spec import SweepSpec
@@ -20,7 +21,7 @@ from sweeps.spec import SweepSpec
 MESSAGE = "message"  # the one key of what a step gives to Tune
 
 
-def worker_class(spec: SweepSpec, function: Function | None, data: Any) -> type[Trainable]:
+def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: StopWord) -> type[Trainable]:
     """The Trainable of one sweep; `data` is a reference to the staged Dataset, which all workers of a node share."""
 
     class Worker(Trainable):
@@ -31,6 +32,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any) -> type[
         def setup(self, config: dict[str, Any]) -> None:
             self._data: Any = None if function else _data_of_a_prepared_process(spec, data)
             self._device_is_lost = False
+            self._is_stopping = word.heard().is_set
             self.reset_config(config)
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -40,7 +42,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any) -> type[
             self._messages = (
                 run_range_leg(self._leg, spec, self._data)
                 if isinstance(self._leg, RangeLeg)
-                else run_leg(self._leg, self._begin)
+                else run_leg(self._leg, self._begin, self._is_stopping)
             )
             return True
 

@@ -67,6 +67,7 @@ class Simulation:
         self.rng = random.Random(seed)
         self.losses = losses
         self.function = resolve(driver.spec.target or "")
+        self.is_stopping: Callable[[], bool] = lambda: False  # what the workers hear
 
     def _begin(self, leg: Leg, checkpoint: Path | None) -> FunctionRun:
         return FunctionRun(self.function, leg.params, leg.seed, checkpoint)
@@ -79,7 +80,7 @@ class Simulation:
                 leg = self.driver.next_leg()
                 if not isinstance(leg, Leg):
                     break
-                workers[leg.key] = run_leg(leg, self._begin)
+                workers[leg.key] = run_leg(leg, self._begin, self.is_stopping)
             if not workers:
                 return
             key = self.rng.choice(sorted(workers))

@@ -8,6 +8,7 @@ import pytest
 from simulation import small_spec
 
 from sweeps.execution.messages import Leg, Message
+from sweeps.execution.stopping import StopWord
 from sweeps.execution.worker import MESSAGE, worker_class
 from sweeps.search.history import TrialKey
 
@@ -27,7 +28,7 @@ def talkative(params, seed):
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Any:
-    made = worker_class(small_spec(), talkative, None)
+    made = worker_class(small_spec(), talkative, None, StopWord())
     # Without Tune's own set-up, which makes folders and reads the cluster.
     actor = made.__new__(made)
     actor.setup({"leg": a_leg(tmp_path, 3)})

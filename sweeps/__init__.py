@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sweeps.api import run as run
     from sweeps.api import select as select
     from sweeps.api import verify as verify
+    from sweeps.cluster.jobs import Cluster as Cluster
+    from sweeps.cluster.jobs import Job as Job
+    from sweeps.cluster.jobs import connect as connect
     from sweeps.comparison import Comparison as Comparison
     from sweeps.errors import InterruptedSweepError as InterruptedSweepError
     from sweeps.errors import LeaseError as LeaseError
@@ -40,6 +43,9 @@ _MODULES = {
     "run": "api",
     "select": "api",
     "verify": "api",
+    "Cluster": "cluster.jobs",
+    "Job": "cluster.jobs",
+    "connect": "cluster.jobs",
     "Comparison": "comparison",
     "InterruptedSweepError": "errors",
     "LeaseError": "errors",

@@ -7,6 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from sweeps.cli_cluster import commands as clustering
 from sweeps.cli_reading import commands as reading
 from sweeps.cli_study import commands as studying
 from sweeps.errors import SpecError
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(reading)
 app.add_typer(studying)
+app.add_typer(clustering)
 
 _Number = TypeVar("_Number", int, float)
 

@@ -5,17 +5,28 @@ from typing import Annotated
 
 import typer
 
-from sweeps.options import RESULTS, Json, LedgerUrl, Name, Results
+from sweeps.options import RESULTS, Insecure, Json, LedgerUrl, Name, Results
 
 commands = typer.Typer()
 
 
 @commands.command("list")
-def list_sweeps(results: Results = RESULTS, as_json: Json = False) -> None:
-    """List the sweeps of a results folder."""
-    from sweeps.terminal.showing import tell_list
+def list_sweeps(
+    results: Results = RESULTS,
+    as_json: Json = False,
+    address: Annotated[str | None, typer.Option(help="List the jobs of the cluster there instead.")] = None,
+    insecure: Insecure = False,
+) -> None:
+    """List the sweeps of a results folder, or those that are jobs of a cluster."""
+    if address is None:
+        from sweeps.terminal.showing import tell_list
 
-    tell_list(results, as_json=as_json)
+        tell_list(results, as_json=as_json)
+    else:
+        from sweeps.cluster.jobs import connect
+        from sweeps.cluster.showing import tell_jobs
+
+        tell_jobs(connect(address, insecure=insecure), as_json=as_json)
 
 
 @commands.command()

@@ -11,6 +11,7 @@ DataDir = Annotated[Path | None, typer.Option(help="Where full data sets lie or 
 LedgerUrl = Annotated[str | None, typer.Option(help="PostgreSQL URL of the ledger; that in SWEEPS_LEDGER by default.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every report, and Ray's own logs.")]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Talk to another machine without a token.")]
 Model = Annotated[str, typer.Option(help="custom_cnn, alexnet or vgg.")]
 Data = Annotated[str, typer.Option(help="mnist_sample (embedded), mnist, fashion_mnist, kmnist or cifar10.")]
 

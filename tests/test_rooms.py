@@ -47,6 +47,7 @@ INNER = {
     "execution": {"search", "store", "execution"},
     "report": {"search", "store", "report", "result"},
     "terminal": {"search", "store", "execution", "terminal", "result", "comparison"},
+    "cluster": {"store", "execution", "terminal", "cluster", "api"},
 }
 COMMON = {"design", "errors", "names", "sections", "signals", "spec"}
 

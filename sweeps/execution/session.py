@@ -18,7 +18,7 @@ from sweeps.errors import ResourceError
 from sweeps.sections import Resources
 
 # Read by Ray when it is imported or when a sweep starts; a value that the user has set stays.
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else workers start through `uv run`, with the folder uploaded
     "RAY_USAGE_STATS_ENABLED": "0",
     # Actors never take over processes that Ray starts in advance; these would only compete with them for the CPUs.
@@ -59,7 +59,7 @@ def ray_folder() -> Path:
 
 def set_environment() -> tuple[str, ...]:
     """Set what Ray reads from the environment; gives a note where that came too late."""
-    for name, value in _ENVIRONMENT.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     constants = sys.modules.get("ray._private.ray_constants")
     if "UV_RUN_RECURSION_DEPTH" in os.environ and getattr(constants, "RAY_ENABLE_UV_RUN_RUNTIME_ENV", False):
@@ -81,7 +81,7 @@ def session(resources: Resources, *, verbose: bool = False) -> Iterator[Session]
     try:
         if is_ours:
             _start(verbose)
-        slots = _slots(resources, _nodes())
+        slots = slots_of(resources, _nodes())
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
         # Ray sets this where it asks for a token, which is its default on one machine since 2.59.
         yield Session(slots, _dashboard(), notes, needs_token=os.environ.get("RAY_AUTH_MODE") == "token")
@@ -138,9 +138,9 @@ def _nodes() -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
-def _slots(resources: Resources, nodes: list[dict[str, float]]) -> int:
+def slots_of(resources: Resources, nodes: list[dict[str, float]]) -> int:
     """How many trials fit on the nodes at a time; ResourceError if not one does."""
-    slots = sum(_slots_of(resources, node) for node in nodes)
+    slots = sum(_on_node(resources, node) for node in nodes)
     if not slots:
         most = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
         raise ResourceError(
@@ -151,7 +151,7 @@ def _slots(resources: Resources, nodes: list[dict[str, float]]) -> int:
     return slots
 
 
-def _slots_of(resources: Resources, node: dict[str, float]) -> int:
+def _on_node(resources: Resources, node: dict[str, float]) -> int:
     cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial
     fits = []
     if cpus:

@@ -6,7 +6,7 @@ import types
 import pytest
 
 from sweeps.errors import ResourceError
-from sweeps.execution.session import Session, _slots, set_environment
+from sweeps.execution.session import Session, set_environment, slots_of
 from sweeps.sections import Resources
 
 TWO_GPUS = {"CPU": 8.0, "GPU": 2.0}
@@ -30,13 +30,13 @@ TWO_GPUS = {"CPU": 8.0, "GPU": 2.0}
 def test_as_many_trials_run_at_a_time_as_fit_on_the_nodes(
     cpus: float, gpus: float, nodes: list[dict[str, float]], slots: int
 ) -> None:
-    assert _slots(Resources(cpus_per_trial=cpus, gpus_per_trial=gpus), nodes) == slots
+    assert slots_of(Resources(cpus_per_trial=cpus, gpus_per_trial=gpus), nodes) == slots
 
 
 @pytest.mark.parametrize(("cpus", "gpus"), [(9.0, 0.0), (1.0, 3.0)])
 def test_what_fits_on_no_node_is_refused_with_what_there_is(cpus: float, gpus: float) -> None:
     with pytest.raises(ResourceError, match=r"at most 8 CPUs, 2 GPUs.*lower --cpus-per-trial"):
-        _slots(Resources(cpus_per_trial=cpus, gpus_per_trial=gpus), [TWO_GPUS, {"CPU": 4.0}])
+        slots_of(Resources(cpus_per_trial=cpus, gpus_per_trial=gpus), [TWO_GPUS, {"CPU": 4.0}])
 
 
 def test_a_users_own_setting_of_rays_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:

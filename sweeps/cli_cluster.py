@@ -1,0 +1,151 @@
+"""The commands of a cluster: its nodes, and the sweeps that go there as jobs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeps.cluster.addresses import DEFAULT_ADDRESS
+from sweeps.options import Insecure, LedgerUrl, Name
+
+if TYPE_CHECKING:
+    from sweeps.cluster.jobs import Cluster, Job
+
+commands = typer.Typer()
+nodes = typer.Typer(help="Start, join or stop a node of a Ray cluster.", rich_markup_mode=None)
+commands.add_typer(nodes, name="cluster")
+
+Where = Annotated[
+    str, typer.Option("--address", envvar="SWEEPS_ADDRESS", help="The cluster's dashboard, http://HOST:8265.")
+]
+Cpus = Annotated[int | None, typer.Option(min=0, help="CPUs that trials may occupy here; all without.")]
+Gpus = Annotated[int | None, typer.Option(min=0, help="GPUs that trials may occupy here; all without.")]
+
+
+@nodes.command("start")
+def start_cluster(
+    host: Annotated[str, typer.Option(help="This machine's address as other nodes reach it.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Where other nodes join.")] = 6379,
+    dashboard_host: Annotated[str, typer.Option(help="Where the dashboard takes jobs.")] = "127.0.0.1",
+    dashboard_port: Annotated[int, typer.Option(help="Its port.")] = 8265,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    token: Annotated[bool, typer.Option(help="Ask everybody for the token.")] = True,
+) -> None:
+    """Start a cluster's first node, with a token and on loopback unless you say otherwise."""
+    from sweeps.cluster.nodes import start_head
+
+    typer.echo(
+        start_head(
+            host,
+            port=port,
+            dashboard_host=dashboard_host,
+            dashboard_port=dashboard_port,
+            cpus=cpus,
+            gpus=gpus,
+            token=token,
+        )
+    )
+
+
+@nodes.command("join")
+def join_cluster(
+    address: Annotated[str, typer.Argument(help="HOST:PORT of the head, as `sweeps cluster start` said.")],
+    host: Annotated[str | None, typer.Option(help="This machine's address as the others reach it.")] = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+) -> None:
+    """Make this machine a further node of a cluster."""
+    from sweeps.cluster.nodes import join
+
+    typer.echo(join(address, host=host, cpus=cpus, gpus=gpus))
+
+
+@nodes.command("stop")
+def stop_cluster() -> None:
+    """End this machine's node; sweeps that run here by themselves are left alone."""
+    from sweeps.cluster.nodes import stop
+
+    typer.echo(stop())
+
+
+@commands.command()
+def submit(
+    results: Annotated[str, typer.Option(help="Absolute folder or URL, as the cluster's nodes see it.")],
+    spec: Annotated[str | None, typer.Argument(help="A preset's name or a .toml file; none with --resume.")] = None,
+    address: Where = DEFAULT_ADDRESS,
+    resume: Annotated[str | None, typer.Option(help="Go on with the sweep of this name instead.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the sweep; the spec's by default.")] = None,
+    trials: Annotated[int | None, typer.Option(help="How many trials to search; with --resume, how many more.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="How many trials at a time.")] = None,
+    code: Annotated[Path | None, typer.Option(help="Folder of the spec's function; this one by default.")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Where full data sets lie, as the nodes see it.")] = None,
+    ledger: LedgerUrl = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show its log until its end.")] = False,
+    insecure: Insecure = False,
+) -> None:
+    """Run a sweep as a job of a cluster, or go on with one there."""
+    cluster = _cluster(address, insecure=insecure)
+    job = cluster.submit(
+        spec,
+        resume=resume,
+        results=results,
+        name=name,
+        trials=trials,
+        concurrency=concurrency,
+        code=code,
+        data_dir=data_dir,
+        ledger=ledger,
+    )
+    typer.echo(f"submitted: {job.sweep}, as job {job.id}")
+    if not follow:
+        typer.echo(
+            f"watch it: `sweeps logs {job.sweep} -f`, `sweeps status {job.sweep}`; end it: `sweeps stop {job.sweep}`"
+        )
+        return
+    _follow(cluster, job)
+
+
+@commands.command()
+def status(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = False) -> None:
+    """Say what becomes of a sweep's job; exit 1 if it failed."""
+    from sweeps.cluster.showing import tell_job
+
+    job = _cluster(address, insecure=insecure).job(name)
+    tell_job(job)
+    raise typer.Exit(1 if job.status == "FAILED" else 0)
+
+
+@commands.command()
+def logs(
+    name: Name,
+    address: Where = DEFAULT_ADDRESS,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until its end.")] = False,
+    insecure: Insecure = False,
+) -> None:
+    """Show what a sweep's job says."""
+    cluster = _cluster(address, insecure=insecure)
+    if follow:
+        _follow(cluster, cluster.job(name))
+    for piece in cluster.logs(name):
+        typer.echo(piece, nl=False)
+
+
+@commands.command()
+def stop(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = False) -> None:
+    """Stop a sweep's job: trials in training save, the ledger is closed, the tables are written."""
+    job = _cluster(address, insecure=insecure).stop(name)
+    typer.echo(f"{job.sweep}: {job.status.lower()}; go on with `sweeps submit --resume {job.sweep}`")
+
+
+def _cluster(address: str, *, insecure: bool) -> "Cluster":
+    from sweeps.cluster.jobs import connect
+
+    return connect(address, insecure=insecure)
+
+
+def _follow(cluster: "Cluster", job: "Job") -> None:
+    """Show a job's log to its end, and end as it did."""
+    for piece in cluster.logs(job.id, follow=True):
+        typer.echo(piece, nl=False)
+    raise typer.Exit(0 if cluster.job(job.id).status == "SUCCEEDED" else 1)

@@ -1,0 +1,231 @@
+"""A cluster as whoever submits to it sees it: sweeps go there as Ray jobs, are watched, stopped and gone on with."""
+
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeps.cluster.addresses import DEFAULT_ADDRESS, Address, check_token, parse_address
+from sweeps.cluster.package import pack
+from sweeps.cluster.requests import Request, parse_request
+from sweeps.cluster.tokens import use_token
+from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
+from sweeps.execution.session import ENVIRONMENT, set_environment
+from sweeps.spec import SweepSpec, load_spec
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+ENTRYPOINT = "python -m sweeps.cluster.job"
+STOP_WAIT = 60  # s that a job has for saving, before Ray kills it
+_MARK = "sweep"  # the key of a job's metadata that says which sweep it drives
+_PAUSE = 0.5  # s between two looks at a job's log
+_OVER = ("SUCCEEDED", "FAILED", "STOPPED")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that drives, or drove, a sweep."""
+
+    id: str
+    sweep: str
+    status: str  # PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED
+    message: str
+    metadata: Mapping[str, str]  # sweep, spec_hash, results
+    started: float  # seconds since the epoch
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in _OVER
+
+
+def connect(address: str = DEFAULT_ADDRESS, *, insecure: bool = False) -> "Cluster":
+    """The cluster whose dashboard is at an address; ResourceError where none answers or the token is refused.
+
+    insecure: talk to another machine even where no token is asked for.
+    """
+    parsed = parse_address(address)
+    check_token(parsed, insecure=insecure)
+    return Cluster(parsed, insecure=insecure)
+
+
+class Cluster:
+    """A Ray cluster that takes sweeps as jobs."""
+
+    def __init__(self, address: Address, *, insecure: bool = False) -> None:
+        self.address = address
+        self._client = _client(address, insecure=insecure)
+
+    def submit(
+        self,
+        spec: str | Path | Mapping[str, Any] | SweepSpec | None = None,
+        *,
+        resume: str | None = None,
+        results: str | Path,
+        name: str | None = None,
+        trials: int | None = None,
+        concurrency: int | None = None,
+        code: str | Path | None = None,
+        data_dir: str | Path | None = None,
+        ledger: str | None = None,
+    ) -> Job:
+        """Start a job that runs a new sweep, or that goes on with the one named `resume`.
+
+        results, data_dir: absolute folders or URLs, as the cluster's nodes see them. code: the folder that holds the
+        spec's function, which travels with it without results/, notebooks/, tests/ and hidden files.
+        """
+        if (spec is None) == (resume is None):
+            raise SpecError("give a spec, or the name of a sweep to resume, and not both")
+        where = {"results": str(results), "data_dir": data_dir and str(data_dir), "ledger": ledger}
+        if spec is not None:
+            loaded = load_spec(spec, name=name, trials=trials, concurrency=concurrency)
+            table = {"kind": "run", "name": loaded.name, "spec": loaded.to_table(), **where}
+        else:
+            more = {"trials": trials} if trials is not None else {}
+            table = {"kind": "resume", "name": resume, "more": more, **where}
+        request = parse_request(table, "request")
+        if (there := self._driving(request.name)) is not None:
+            raise SpecError(
+                f"a job drives a sweep named {request.name!r} there already ({there.id}): `sweeps stop {request.name}` "
+                "first, or give another --name"
+            )
+        self._check_fit(request)
+        if code is None and spec is not None and loaded.target:
+            code = Path.cwd()
+        return self._submit(request, None if code is None else Path(code))
+
+    def _submit(self, request: Request, code: Path | None) -> Job:
+        metadata = {_MARK: request.name, "kind": request.kind, "results": request.results}
+        if request.kind == "run":
+            metadata["spec_hash"] = request.sweep().hash
+        with tempfile.TemporaryDirectory(prefix="sweeps-job-") as folder, _worded(self.address):
+            id_ = self._client.submit_job(
+                entrypoint=ENTRYPOINT,
+                submission_id=f"sweep-{request.name}-{secrets.token_hex(4)}",
+                runtime_env={
+                    "working_dir": str(pack(request, code, Path(folder))),
+                    "env_vars": {
+                        **ENVIRONMENT,
+                        "RAY_JOB_STOP_SIGNAL": "SIGINT",
+                        "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT),
+                    },
+                },
+                metadata=metadata,
+            )
+        return self.job(id_)
+
+    def jobs(self) -> list[Job]:
+        """The jobs that drive sweeps, the latest first; what Ray's head forgot in a restart is not there."""
+        with _worded(self.address):
+            found = self._client.list_jobs()
+        jobs = [_job(details) for details in found if _MARK in (details.metadata or {}) and details.submission_id]
+        return sorted(jobs, key=lambda job: job.started, reverse=True)
+
+    def job(self, name: str) -> Job:
+        """A job by its id, or the latest of a sweep; SweepNotFoundError if there is none."""
+        jobs = self.jobs()
+        found = next((job for job in jobs if name in (job.id, job.sweep)), None)
+        if found is None:
+            known = ", ".join(sorted({job.sweep for job in jobs})) or "none"
+            raise SweepNotFoundError(
+                f"no job for a sweep named {name!r} at {self.address.url} (there: {known}): a head that was restarted "
+                "has forgotten its jobs, `sweeps submit --resume` goes on with their sweeps"
+            )
+        return found
+
+    def _driving(self, name: str) -> Job | None:
+        return next((job for job in self.jobs() if job.sweep == name and not job.is_over), None)
+
+    def logs(self, name: str, *, follow: bool = False) -> Iterator[str]:
+        """What a sweep's job has said, in pieces; with `follow` also what it says until its end."""
+        id_, told = self.job(name).id, 0
+        while True:
+            is_over = self.job(id_).is_over
+            with _worded(self.address):
+                text = self._client.get_job_logs(id_)
+            if len(text) > told:
+                yield text[told:]
+                told = len(text)
+            if is_over or not follow:
+                return
+            time.sleep(_PAUSE)
+
+    def stop(self, name: str) -> Job:
+        """Have a sweep save and end, and wait for that; what was reported is kept, and `submit --resume` goes on."""
+        job = self.job(name)
+        if not job.is_over:
+            with _worded(self.address):
+                self._client.stop_job(job.id)
+            while not (job := self.job(job.id)).is_over:
+                time.sleep(_PAUSE)
+        return job
+
+    def nodes(self) -> list[dict[str, float]]:
+        """What each living node has of CPUs, GPUs and other resources."""
+        from ray.util.state import list_nodes
+
+        with _worded(self.address):
+            return [
+                dict(node.resources_total) for node in list_nodes(address=self.address.url) if node.state == "ALIVE"
+            ]
+
+    def _check_fit(self, request: Request) -> None:
+        """ResourceError where not one trial fits on any node."""
+        if request.kind == "run":
+            from sweeps.execution.session import slots_of
+
+            slots_of(request.sweep().resources, self.nodes())
+
+
+def _job(details: Any) -> Job:
+    metadata = {key: str(value) for key, value in details.metadata.items()}
+    started = (details.start_time or 0) / 1000
+    status = getattr(details.status, "value", str(details.status))
+    return Job(details.submission_id, metadata[_MARK], status, details.message or "", metadata, started)
+
+
+def _client(address: Address, *, insecure: bool) -> "JobSubmissionClient":
+    set_environment()
+    if not insecure:
+        use_token()
+    with _worded(address), _no_other_address():
+        from ray.job_submission import JobSubmissionClient
+
+        return JobSubmissionClient(address.url)
+
+
+@contextmanager
+def _no_other_address() -> Iterator[None]:
+    """Ray takes these from the environment before what it is told, which would send a job somewhere else."""
+    kept = {name: os.environ.pop(name) for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS") if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+
+
+@contextmanager
+def _worded(address: Address) -> Iterator[None]:
+    """What Ray raises where a cluster is away or refuses, in one line."""
+    import requests
+    from ray.exceptions import AuthenticationError
+
+    try:
+        yield
+    except AuthenticationError as error:
+        raise ResourceError(
+            f"{address.url} refuses the token ({str(error).splitlines()[0]}): the cluster's must be in "
+            "~/.ray/auth_token or RAY_AUTH_TOKEN"
+        ) from None
+    except (ConnectionError, requests.exceptions.RequestException) as error:
+        raise ResourceError(
+            f"no cluster answers at {address.url} ({type(error).__name__}): is it up, and is this its dashboard's "
+            "address? `sweeps cluster start` starts one"
+        ) from None
+    except RuntimeError as error:
+        raise ResourceError(f"the cluster at {address.url} refused: {' '.join(str(error).split())[:500]}") from None

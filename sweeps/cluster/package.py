@@ -1,0 +1,67 @@
+"""What travels with a job: these packages, the folder of a user's function, and the request; nothing else."""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from sweeps.cluster.requests import FILE, Request
+from sweeps.errors import SpecError
+
+OURS = ("search_spaces", "study", "sweeps")
+LARGEST = 200 * 2**20  # bytes of all files
+_LEFT_OUT = {"results", "notebooks", "tests", "node_modules", "venv", "__pycache__", *OURS}
+
+
+def pack(request: Request, code: Path | None, to: Path) -> Path:
+    """Fill the folder `to` with a job's working directory; SpecError where something in `code` must not travel."""
+    for name in OURS:
+        found = importlib.util.find_spec(name)
+        if found is None or not found.submodule_search_locations:
+            raise SpecError(f"the package {name!r} is not there to be sent")
+        place = Path(found.submodule_search_locations[0])
+        shutil.copytree(place, to / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    if code is not None:
+        _copy(code.absolute(), to)
+    (to / FILE).write_text(request.to_json(), "utf-8")
+    return to
+
+
+def _copy(code: Path, to: Path) -> None:
+    """A user's files, links inside the folder as what they lead to."""
+    if not code.is_dir():
+        raise SpecError(f"the folder {code}, whose code is to travel, is not there")
+    if code == Path(code.anchor) or code == Path.home():
+        raise SpecError(f"{code} is too much to travel: name the folder of your function with --code")
+    size, largest = 0, (0, code)
+    for file in _files(code, code.resolve()):
+        size += file.stat().st_size
+        largest = max(largest, (file.stat().st_size, file))
+        if size > LARGEST:
+            raise SpecError(
+                f"the code in {code} has more than {LARGEST // 2**20} MiB (the largest file is {largest[1]}): "
+                "name a smaller folder with --code; data sets lie where the cluster sees them, see --data-dir"
+            )
+        target = to / file.relative_to(code)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+
+
+def _files(folder: Path, root: Path) -> Iterator[Path]:
+    """All files to send below a folder; SpecError for a link that leads out of `root`."""
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        path = Path(entry.path)
+        if entry.name.startswith(".") or (folder.resolve() == root and entry.name in _LEFT_OUT):
+            continue
+        if entry.is_symlink():
+            leads_to = path.resolve()
+            if not leads_to.is_relative_to(root):
+                raise SpecError(f"{path} is a link out of the folder that travels, to {leads_to}: remove it")
+            if leads_to.is_dir():
+                continue  # what it leads to travels under its own name, and a circle would have no end
+        if path.is_dir():
+            if entry.name != "__pycache__":
+                yield from _files(path, root)
+        elif path.is_file():
+            yield path

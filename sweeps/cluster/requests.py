@@ -1,0 +1,110 @@
+"""What a job is asked to do: a validated spec or the name of a sweep to go on with, and where its results lie."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, model_validator
+
+from sweeps.errors import SpecError
+from sweeps.names import check_name
+from sweeps.sections import Section
+from sweeps.spec import SweepSpec, explain, parse_spec
+from sweeps.store.postgresql import Database
+
+LARGEST = 1_000_000  # bytes of a request
+FILE = "sweep-request.json"
+_LONGEST_PATH = 1000
+
+
+class Request(Section):
+    """Checked where it is made, and again on the cluster: a request may come from anybody who has the token."""
+
+    kind: Literal["run", "resume"]
+    name: str
+    spec: dict[str, Any] | None = None  # of a new sweep, as its TOML table
+    results: Annotated[str, Field(max_length=_LONGEST_PATH)]  # an absolute folder or a URL, as the cluster sees it
+    data_dir: Annotated[str, Field(max_length=_LONGEST_PATH)] | None = None
+    ledger: Annotated[str, Field(max_length=_LONGEST_PATH)] | None = None
+    more: dict[Literal["trials", "time", "device_hours", "trial_time"], float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        check_name(self.name)
+        if (self.kind == "run") != (self.spec is not None):
+            raise ValueError("a new sweep has a spec, and one to go on with has none")
+        _check_place("results", self.results)
+        if self.data_dir is not None:
+            _check_place("data_dir", self.data_dir)
+        if self.ledger is not None and Database.parse(self.ledger, self.name).has_secret:
+            raise ValueError(
+                "ledger: a password does not travel in a request: give SWEEPS_LEDGER, PGPASSWORD or ~/.pgpass "
+                "where the cluster's head runs"
+            )
+        return self
+
+    def sweep(self) -> SweepSpec:
+        """The spec of a new sweep, by all its rules; SpecError names the first that is broken."""
+        spec = parse_spec({**(self.spec or {}), "name": self.name}, f"the request for {self.name!r}")
+        if spec.target and spec.target.partition(":")[0] == "__main__":
+            raise SpecError(
+                f"the target {spec.target!r} was defined in a script, which does not travel: put the function into a "
+                "module beside it"
+            )
+        if spec.concurrency is None:
+            raise SpecError(
+                "a sweep on a shared cluster says how many trials it has at a time: give `concurrency` in the spec, "
+                "or --concurrency"
+            )
+        return spec
+
+    def to_json(self) -> str:
+        """As it travels; SpecError where it is too large."""
+        text = self.model_dump_json(exclude_none=True)
+        if len(text.encode()) > LARGEST:
+            raise SpecError(f"the request for {self.name!r} has {len(text.encode()):,} bytes, of {LARGEST:,} at most")
+        return text
+
+
+def _check_place(key: str, text: str) -> None:
+    """A place that means the same for every process of a cluster, and holds no secret."""
+    if "\0" in text or "\n" in text:
+        raise ValueError(f"{key}: a path has no line breaks")
+    if "://" in text:
+        parts = urlsplit(text)
+        if parts.password is not None or parts.username is not None:
+            raise ValueError(f"{key}: a URL travels without user and password: give them in the cluster's environment")
+        return
+    if not Path(text).is_absolute():
+        raise ValueError(f"{key}: a job's own folder is a copy that goes with it: give an absolute path or a URL")
+    if ".." in Path(text).parts:
+        raise ValueError(f"{key}: an absolute path without '..' is needed")
+
+
+def parse_request(fields: dict[str, Any], source: str) -> Request:
+    """A Request from its fields, its spec checked too; SpecError names key, rule and value."""
+    try:
+        request = Request(**fields)
+    except ValidationError as error:
+        raise SpecError(explain(error, source, list(Request.model_fields))) from None
+    if request.kind == "run":
+        request.sweep()
+    return request
+
+
+def read_request(path: Path) -> Request:
+    """The request that a job finds in its folder; SpecError if it is too large, no JSON, or breaks a rule."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1)
+        if len(text) > LARGEST:
+            raise SpecError(f"the request has more than {LARGEST:,} bytes")
+        fields = json.loads(text)
+    except OSError as error:
+        raise SpecError(f"the job has no request ({error.strerror}): submit it with `sweeps submit`") from None
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"the request is no JSON ({error})") from None
+    if not isinstance(fields, dict):
+        raise SpecError(f"the request must be a table, but is a {type(fields).__name__}")
+    return parse_request(fields, "request")

@@ -1,0 +1,37 @@
+"""The jobs of a cluster in the terminal, or as JSON."""
+
+import time
+from dataclasses import asdict
+
+from rich.table import Table
+
+from sweeps.cluster.jobs import Cluster, Job
+from sweeps.store.rows import dump_json
+from sweeps.terminal.tables import add_row, console
+
+
+def tell_jobs(cluster: Cluster, *, as_json: bool) -> None:
+    """The latest job of every sweep, on a line."""
+    latest: dict[str, Job] = {}
+    for job in cluster.jobs():
+        latest.setdefault(job.sweep, job)
+    if as_json:
+        print(dump_json([asdict(job) for job in latest.values()]))
+        return
+    if not latest:
+        print(f"no sweeps at {cluster.address.url}: start one with `sweeps submit`")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title in ("sweep", "job is", "since", "results", "job"):
+        table.add_column(title, overflow="fold")
+    for job in latest.values():
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.started))
+        add_row(table, job.sweep, job.status.lower(), since, job.metadata.get("results", ""), job.id)
+    console().print(table)
+
+
+def tell_job(job: Job) -> None:
+    """What becomes of a sweep's job."""
+    print(f"{job.sweep}: {job.status.lower()} (job {job.id}, results in {job.metadata.get('results', '?')})")
+    if job.message:
+        print(job.message.strip().splitlines()[-1])

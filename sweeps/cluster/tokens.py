@@ -1,0 +1,59 @@
+"""The token that a cluster asks everybody for: where Ray looks for it, and how it is made."""
+
+import os
+import secrets
+from pathlib import Path
+
+from sweeps.errors import SpecError
+
+TOKEN_FILE = "~/.ray/auth_token"
+MODE = "RAY_AUTH_MODE"
+_SHORTEST = 16
+
+
+def token_path() -> Path:
+    """The file with the token: RAY_AUTH_TOKEN_PATH, or Ray's own place."""
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or TOKEN_FILE).expanduser()
+
+
+def has_token() -> bool:
+    """Whether there is one that Ray would send; it is never read here."""
+    if os.environ.get(MODE, "").lower() == "disabled":
+        return False
+    if os.environ.get("RAY_AUTH_TOKEN", "").strip():
+        return True
+    try:
+        return bool(token_path().read_text("utf-8").strip())
+    except OSError:
+        return False
+
+
+def use_token() -> None:
+    """Have Ray, in this process and in those it starts, ask for the token and show it."""
+    os.environ.setdefault(MODE, "token")
+
+
+def make_token() -> Path | None:
+    """Make a token where there is none, readable by this user alone; gives the file where one was made.
+
+    SpecError where the one that is there can be read by others, or is one that can be guessed.
+    """
+    if given := os.environ.get("RAY_AUTH_TOKEN", "").strip():
+        _check_length(given, "RAY_AUTH_TOKEN")
+        return None
+    path = token_path()
+    if path.exists():
+        if path.stat().st_mode & 0o077:
+            raise SpecError(f"the token in {path} can be read by other users: `chmod 600 {path}`, or make a new one")
+        _check_length(path.read_text("utf-8").strip(), str(path))
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(file, "w") as opened:
+        opened.write(secrets.token_hex(32))
+    return path
+
+
+def _check_length(token: str, where: str) -> None:
+    if len(token) < _SHORTEST:
+        raise SpecError(f"the token in {where} has {len(token)} characters: take {_SHORTEST} or more")

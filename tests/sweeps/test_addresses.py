@@ -1,0 +1,89 @@
+"""Where a cluster is, and that none is talked to across a network without its token."""
+
+from pathlib import Path
+
+import pytest
+
+from sweeps.cluster.addresses import check_token, parse_address
+from sweeps.cluster.tokens import has_token, make_token, token_path
+from sweeps.errors import SpecError
+
+
+@pytest.fixture(autouse=True)
+def _no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "ray" / "auth_token"))
+
+
+@pytest.mark.parametrize(
+    ("text", "url", "is_loopback"),
+    [
+        ("http://127.0.0.1:8265", "http://127.0.0.1:8265", True),
+        ("127.0.0.1", "http://127.0.0.1:8265", True),
+        ("localhost:9000/", "http://localhost:9000", True),
+        ("http://[::1]:8265", "http://[::1]:8265", True),
+        ("https://ray.example", "https://ray.example:8265", False),
+        ("http://10.0.0.1:8265", "http://10.0.0.1:8265", False),
+        ("http://127.0.0.1.example:8265", "http://127.0.0.1.example:8265", False),
+        ("http://0.0.0.0:8265", "http://0.0.0.0:8265", False),
+    ],
+)
+def test_an_address_says_where_and_whether_others_reach_it(text: str, url: str, is_loopback: bool) -> None:
+    assert (parse_address(text).url, parse_address(text).is_loopback) == (url, is_loopback)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "ray://10.0.0.1:10001", "ftp://host", "http://", "http://host:port", "http://host/path", "http://h?x=1"],
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="an address is written like http"):
+        parse_address(text)
+
+
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SpecError, match="without a user or a password") as caught:
+        parse_address("http://me:secret@host:8265")
+    assert "secret" not in str(caught.value)
+
+
+def test_across_a_network_a_token_is_needed_unless_the_user_says_otherwise() -> None:
+    near, far = parse_address("127.0.0.1"), parse_address("10.0.0.1")
+    check_token(near, insecure=False)
+    check_token(far, insecure=True)
+    with pytest.raises(SpecError, match=r"there is no token.*--insecure"):
+        check_token(far, insecure=False)
+    make_token()
+    check_token(far, insecure=False)
+
+
+def test_a_disabled_token_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_token()
+    assert has_token()
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    assert not has_token()
+
+
+def test_a_token_is_made_once_and_for_this_user_alone() -> None:
+    assert make_token() == token_path()
+    first = token_path().read_text()
+
+    assert len(first) == 64
+    assert token_path().stat().st_mode & 0o777 == 0o600
+    assert make_token() is None
+    assert token_path().read_text() == first
+
+
+def test_a_token_that_others_can_read_is_refused() -> None:
+    make_token()
+    token_path().chmod(0o644)
+    with pytest.raises(SpecError, match="chmod 600"):
+        make_token()
+
+
+def test_a_token_that_can_be_guessed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "1234")
+    with pytest.raises(SpecError, match="has 4 characters: take 16 or more") as caught:
+        make_token()
+    assert "1234" not in str(caught.value)

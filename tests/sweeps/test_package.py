@@ -1,0 +1,92 @@
+"""What travels with a job: its code, and no link, result or secret beside it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_requests import fields
+
+from sweeps.cluster import package
+from sweeps.cluster.package import OURS, pack
+from sweeps.cluster.requests import FILE, Request
+from sweeps.errors import SpecError
+
+REQUEST = Request(**fields())
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    folder = tmp_path / "mine"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "bowl.py").write_text("from inner.part import VALUE\n")
+    (folder / "inner" / "part.py").write_text("VALUE = 1\n")
+    return folder
+
+
+def sent(to: Path) -> set[str]:
+    own = {path for name in OURS for path in (to / name).rglob("*")}
+    return {str(path.relative_to(to)) for path in to.rglob("*") if path.is_file() and path not in own}
+
+
+def test_the_function_the_packages_and_the_request_travel(code: Path, tmp_path: Path) -> None:
+    to = pack(REQUEST, code, tmp_path / "to")
+
+    assert sent(to) == {"bowl.py", "inner/part.py", FILE}
+    assert json.loads((to / FILE).read_text())["name"] == "bowl"
+    seen = subprocess.run(
+        [sys.executable, "-c", "import bowl, sweeps, study; print(sweeps.__file__, study.__file__)"],
+        cwd=to,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert seen.stdout.split() == [str(to / "sweeps/__init__.py"), str(to / "study/__init__.py")]
+
+
+def test_results_notebooks_and_hidden_files_stay(code: Path, tmp_path: Path) -> None:
+    for name in ("results/big.parquet", "notebooks/n.ipynb", ".env", ".git/config", "inner/__pycache__/x.pyc"):
+        (code / name).parent.mkdir(exist_ok=True)
+        (code / name).write_text("secret")
+
+    assert sent(pack(REQUEST, code, tmp_path / "to")) == {"bowl.py", "inner/part.py", FILE}
+
+
+def test_without_a_function_no_folder_travels(tmp_path: Path) -> None:
+    assert sent(pack(REQUEST, None, tmp_path / "to")) == {FILE}
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "/etc", "../outside"])
+@pytest.mark.parametrize("place", ["link", "inner/link"])
+def test_a_link_out_of_the_folder_is_refused(code: Path, tmp_path: Path, target: str, place: str) -> None:
+    (tmp_path / "outside").write_text("secret")
+    (code / place).symlink_to(target if target[0] == "/" else tmp_path / "outside")
+
+    with pytest.raises(SpecError, match=r"link out of the folder that travels, to /.*: remove it"):
+        pack(REQUEST, code, tmp_path / "to")
+
+
+def test_a_link_within_the_folder_travels_as_what_it_leads_to(code: Path, tmp_path: Path) -> None:
+    (code / "other.py").symlink_to(code / "bowl.py")
+    (code / "inner" / "circle").symlink_to(code)
+    to = pack(REQUEST, code, tmp_path / "to")
+
+    assert sent(to) == {"bowl.py", "other.py", "inner/part.py", FILE}
+    assert not (to / "other.py").is_symlink()
+
+
+def test_too_much_code_is_refused_and_names_the_largest_file(
+    code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(package, "LARGEST", 1000)
+    (code / "data.bin").write_bytes(b"0" * 2000)
+
+    with pytest.raises(SpecError, match=r"data\.bin.*--code.*--data-dir"):
+        pack(REQUEST, code, tmp_path / "to")
+
+
+@pytest.mark.parametrize("code", [Path("/"), Path.home(), Path("/nowhere/at/all")])
+def test_a_folder_that_cannot_be_meant_is_refused(code: Path, tmp_path: Path) -> None:
+    with pytest.raises(SpecError):
+        pack(REQUEST, code, tmp_path / "to")

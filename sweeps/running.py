@@ -10,14 +10,14 @@ from typing import Any
 from study.data import DataError
 from study.files import replacing
 from sweeps.errors import InterruptedSweepError, LedgerError, SpecError, SweepError
-from sweeps.execution.driver import Driver
+from sweeps.execution.driver import Driver, Observer
 from sweeps.execution.session import session
 from sweeps.execution.targets import Function, resolve, source_hash
 from sweeps.report.following import Follower
 from sweeps.report.outcome import State
 from sweeps.search.earlier import NOTE as WARM_START
 from sweeps.search.extension import as_extended, extension, selecting
-from sweeps.search.history import History, Noted
+from sweeps.search.history import History, Noted, Row, Stamp
 from sweeps.search.standing import is_over
 from sweeps.signals import Stop, stop_signals
 from sweeps.spec import SweepSpec
@@ -25,6 +25,7 @@ from sweeps.store.folders import SweepFolder
 from sweeps.store.lease import is_held, lease
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import new_place, place_of, remember
+from sweeps.terminal.metrics import Meter
 from sweeps.terminal.progress import Form, Progress
 
 
@@ -150,9 +151,11 @@ def _drive(
             progress.opened(ready, slots)
             facts = _session_facts(function, data_dir, slots, ready.dashboard)
             follower = Follower(folder.path, progress.say, ledger_url)
-            driver.observe = follower.beside(progress.observe)
+            meter = Meter(spec, driver.history, progress.summary)
+            driver.observe = _each(progress.observe, meter.observe, lambda *_: follower.look())
             with closing(follower):
                 _run(driver, function, data_dir, facts, progress, notes, stop)
+            meter.settle(driver.clock())
             _draw(driver, "over", progress.say)
     except KeyboardInterrupt:
         write_tables(folder.path, spec, driver.history)
@@ -160,6 +163,16 @@ def _drive(
         raise InterruptedSweepError(
             f"stopped; everything reported is kept: go on with `sweeps resume {spec.name} --results {folder.results}`"
         ) from None
+
+
+def _each(*observers: Observer) -> Observer:
+    """Several observers as one, in this order."""
+
+    def observe(stamp: Stamp, row: Row) -> None:
+        for observer in observers:
+            observer(stamp, row)
+
+    return observe
 
 
 def _draw(driver: Driver, state: State, say: Callable[[str], None]) -> None:

@@ -1,5 +1,6 @@
 """A cluster as whoever submits to it sees it: sweeps go there as Ray jobs, are watched, stopped and gone on with."""
 
+import logging
 import os
 import secrets
 import tempfile
@@ -25,6 +26,7 @@ ENTRYPOINT = "python -m sweeps.cluster.job"
 STOP_WAIT = 60  # s that a job has for saving, before Ray kills it
 _MARK = "sweep"  # the key of a job's metadata that says which sweep it drives
 _PAUSE = 0.5  # s between two looks at a job's log
+_READY = 30.0  # s for which a cluster may be starting
 _OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -103,21 +105,29 @@ class Cluster:
         metadata = {_MARK: request.name, "kind": request.kind, "results": request.results}
         if request.kind == "run":
             metadata["spec_hash"] = request.sweep().hash
+        stopping = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT)}
         with tempfile.TemporaryDirectory(prefix="sweeps-job-") as folder, _worded(self.address):
-            id_ = self._client.submit_job(
-                entrypoint=ENTRYPOINT,
-                submission_id=f"sweep-{request.name}-{secrets.token_hex(4)}",
-                runtime_env={
-                    "working_dir": str(pack(request, code, Path(folder))),
-                    "env_vars": {
-                        **ENVIRONMENT,
-                        "RAY_JOB_STOP_SIGNAL": "SIGINT",
-                        "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT),
-                    },
-                },
-                metadata=metadata,
-            )
-        return self.job(id_)
+            environment = {
+                "working_dir": str(pack(request, code, Path(folder))),
+                "env_vars": {**ENVIRONMENT, **stopping},
+            }
+            return self.job(self._once_it_is_up(request.name, environment, metadata))
+
+    def _once_it_is_up(self, name: str, environment: dict[str, Any], metadata: dict[str, str]) -> str:
+        """Submit, and again for a while where a cluster that has just started is not ready for jobs."""
+        last = time.monotonic() + _READY
+        while True:
+            try:
+                return self._client.submit_job(
+                    entrypoint=ENTRYPOINT,
+                    submission_id=f"sweep-{name}-{secrets.token_hex(4)}",
+                    runtime_env=environment,
+                    metadata=metadata,
+                )
+            except RuntimeError as error:
+                if "No available agent" not in str(error) or time.monotonic() > last:
+                    raise
+                time.sleep(_PAUSE)
 
     def jobs(self) -> list[Job]:
         """The jobs that drive sweeps, the latest first; what Ray's head forgot in a restart is not there."""
@@ -191,6 +201,8 @@ def _job(details: Any) -> Job:
 
 def _client(address: Address, *, insecure: bool) -> "JobSubmissionClient":
     set_environment()
+    for name in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # they tell of every upload
     if not insecure:
         use_token()
     with _worded(address), _no_other_address():

@@ -16,6 +16,8 @@ from sweeps.errors import ResourceError, SpecError
 from sweeps.execution.session import ENVIRONMENT
 
 GCS_PORT = 6379
+# Its usual port may be taken by the Ray of a local sweep, and then no job is taken.
+_ANY_PORT = ("--dashboard-agent-listen-port", "0")
 _GRACE = 10.0  # s that processes have for ending, before they are killed
 
 
@@ -151,7 +153,7 @@ def _ray(arguments: list[str], *, token: bool) -> None:
     if program is None:
         raise ResourceError("the program `ray` is not there: install ray[default] beside this package")
     done = subprocess.run(
-        [program, *arguments, "--disable-usage-stats"],
+        [program, *arguments, "--disable-usage-stats", *_ANY_PORT],
         env=_environment(token=token),
         capture_output=True,
         text=True,

@@ -8,10 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from sweeps.search.history import Row, Stamp
 from sweeps.store.places import VARIABLE
-
-Observer = Callable[[Stamp, Row], None]
 
 FIRST = 30.0  # s after which a sweep that runs has a report; shorter ones get theirs at the end
 _SHARE = 50  # times as long as one took until the next begins: at most 2 % of one processor
@@ -37,15 +34,6 @@ class Follower:
         self._process: subprocess.Popen[str] | None = None
         self._began = 0.0
         self._next = clock() + FIRST
-
-    def beside(self, observe: Observer) -> Observer:
-        """An observer of rows that looks after the report too."""
-
-        def both(stamp: Stamp, row: Row) -> None:
-            observe(stamp, row)
-            self.look()
-
-        return both
 
     def look(self) -> None:
         """Begin the next report where it is due, and see what became of the last."""

@@ -164,6 +164,11 @@ class Trial:
         return self.measurements[-1] if self.measurements else None
 
     @property
+    def gained(self) -> float:
+        """The fidelity that its last report added."""
+        return self.measurements[-1].fidelity - (self.measurements[-2].fidelity if len(self.measurements) > 1 else 0.0)
+
+    @property
     def needs_worker(self) -> bool:
         """Whether it runs and lost its worker, or raised and is tried again."""
         return self.state == "running" and self.reason in (LOST, HUNG, RETRIED)

@@ -135,8 +135,7 @@ class Progress:
             self._observe_for_person(stamp, row)
 
     def _count(self, stamp: Stamp, row: Measured) -> None:
-        reports = self.history.trials[row.key].measurements
-        gained = row.measurement.fidelity - (reports[-2].fidelity if len(reports) > 1 else 0.0)
+        gained = self.history.trials[row.key].gained
         self._recent = [(t, f) for t, f in self._recent if t > stamp.time - _RATE_WINDOW] + [(stamp.time, gained)]
 
     def _observe_for_person(self, stamp: Stamp, row: Row) -> None:

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito, Color Universal Design, 2008: blue, vermillion and green that differ for all kinds of sight.
-_LOSSES = [metric for metric in METRICS if metric.endswith("loss")]
 BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#BBBBBB"
 PALETTE = (BLUE, VERMILLION, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "black")
+_LOSSES = [metric for metric in METRICS if metric.endswith("loss")]
 
 
 def plain_axes() -> "tuple[Figure, Axes]":

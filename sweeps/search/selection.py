@@ -175,13 +175,13 @@ def _winner(spec: SweepSpec, left: Sequence[Candidate]) -> tuple[Candidate | Non
 
     The only one that is left needs no mean.
     """
+    by = f"best mean {spec.metric} on fresh seeds"
     if len(left) == 1:
-        return left[0], ""
+        return left[0], by
     able = [(_order(spec, candidate.mean), candidate) for candidate in left if candidate.mean is not None]
     if not able:
-        return None, ""
+        return None, by
     best, leader = min(able, key=lambda item: (item[0], item[1].number))
-    by = f"best mean {spec.metric} on fresh seeds"
     cost = spec.selection.cost
     if spec.selection.rule != "within_one_se" or cost is None:
         return leader, by
@@ -228,7 +228,6 @@ def _why(spec: SweepSpec, run: Race, candidate: Candidate, by: str) -> str:
     if candidate.mean is None:
         return "the only candidate that is left"
     short = "" if run.is_over else f" of {spec.selection.seeds}, not all of which came to an end"
-    by = by or f"best mean {spec.metric} on fresh seeds"
     return f"{by} (n = {candidate.seeds}{short})"
 
 

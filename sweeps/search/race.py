@@ -1,7 +1,8 @@
 """The race of the candidates on common fresh seeds, as a pure function of history: who is left, and who can't win.
 
 A round is one fresh seed on which all that are left were trained; who failed on it is out once the others have ended
-on it too, so that nothing hangs on who was faster. From the second round on a candidate is raced out when it is
+on it too, so that nothing hangs on who was faster. The race is then that of the others, as though it had never been
+among them: whom it alone had raced out is back. From the second round on a candidate is raced out when it is
 unlikely to overtake the leader by the last of n rounds: with a mean difference d and a deviation s of the paired
 differences after r rounds, the differences of the rounds to come are predicted by Student's t, and the chance that
 their sum makes up for r·d is below 5 % where
@@ -19,7 +20,7 @@ Long-Term Clinical Trials, 1982 (stopping by what is still to come).
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
@@ -40,18 +41,10 @@ class Race:
 
     left: tuple[int, ...]
     rounds: int
-    failed: Mapping[int, str]
-    beaten: Mapping[int, tuple[int, str]]
+    failed: Mapping[int, str] = field(default_factory=dict)
+    beaten: Mapping[int, tuple[int, str]] = field(default_factory=dict)
     is_over: bool = True  # no further round could change who wins
     late: Mapping[int, tuple[int, str]] = field(default_factory=dict)
-
-    @property
-    def as_it_ended(self) -> "Race":
-        """Where a budget ended it: a failure on a seed that not all came to counts too."""
-        left = tuple(number for number in self.left if number not in self.late)
-        return replace(
-            self, left=left, failed={**self.failed, **{n: why for n, (_, why) in self.late.items()}}, late={}
-        )
 
 
 def is_sound(spec: SweepSpec, run: Trial) -> bool:
@@ -67,27 +60,52 @@ def fresh_values(spec: SweepSpec, history: History, number: int) -> dict[int, fl
 
 def race(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
     """The race as far as it has come; one candidate alone has won before any seed."""
-    if len(numbers) < 2:
-        return Race(tuple(numbers), 0, {}, {})
+    return _without_the_failed(numbers, lambda among: _until_a_failure(spec, history, among))
+
+
+def race_as_it_ended(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
+    """The race where a budget ended it: a failure on a seed that not all came to counts too."""
+
+    def ended(among: Sequence[int]) -> Race:
+        run = _until_a_failure(spec, history, among)
+        return replace(run, failed={**{n: why for n, (_, why) in run.late.items()}, **run.failed}, late={})
+
+    return _without_the_failed(numbers, ended)
+
+
+def _without_the_failed(numbers: Sequence[int], run_among: Callable[[Sequence[int]], Race]) -> Race:
+    """Run it, and again without whoever failed, until nobody does."""
+    among, failed, alone = list(numbers), dict[int, str](), 0
+    while len(among) > 1:
+        run = run_among(among)
+        if not run.failed:
+            return replace(run, failed=failed)
+        failed |= run.failed
+        among = [number for number in among if number not in failed]
+        alone = run.beaten[among[0]][0] if among and among[0] in run.beaten else run.rounds
+    return Race(tuple(among), alone if among else 0, failed)
+
+
+def _until_a_failure(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
+    """The race up to the first round on whose seed somebody failed, or as far as it has come."""
     values = {number: fresh_values(spec, history, number) for number in numbers}
-    left, failed, beaten, rounds = list(numbers), dict[int, str](), dict[int, tuple[int, str]](), 0
+    left, beaten, rounds = list(numbers), dict[int, tuple[int, str]](), 0
     for seed in range(1, spec.selection.seeds + 1):
         out = _failures(spec, history, left, [seed])
-        if any(seed not in values[number] for number in left if number not in out):
+        through = [number for number in left if number not in out]
+        if any(seed not in values[number] for number in through):
             late = _failures(spec, history, left, range(seed, spec.selection.seeds + 1))
-            return Race(tuple(left), rounds, failed, beaten, is_over=False, late=late)
-        failed |= {number: why for number, (_, why) in out.items()}
-        left = [number for number in left if number not in failed]
-        rounds = seed if left else rounds
-        if len(left) < 2:
-            break
+            return Race(tuple(left), rounds, {}, beaten, is_over=False, late=late)
+        rounds = seed if through else rounds
+        if out:
+            return Race(tuple(through), rounds, {number: why for number, (_, why) in out.items()}, beaten)
         if spec.selection.races and _FIRST <= rounds < spec.selection.seeds:
             slow = _cannot_win(spec, {number: [values[number][s] for s in range(1, rounds + 1)] for number in left})
             beaten |= {number: (rounds, why) for number, why in slow.items()}
             left = [number for number in left if number not in slow]
         if len(left) < 2:
             break
-    return Race(tuple(left), rounds, failed, beaten)
+    return Race(tuple(left), rounds, {}, beaten)
 
 
 def _failures(

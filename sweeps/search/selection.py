@@ -18,7 +18,7 @@ from study.seeds import derive_seed
 from sweeps.search.costs import costs, pareto_front
 from sweeps.search.history import PUBLISHED, History, Trial, TrialKey, fate, parse_label
 from sweeps.search.intervals import Interval, interval, paired
-from sweeps.search.race import Race, fresh_values, is_sound, race
+from sweeps.search.race import Race, fresh_values, is_sound, race_as_it_ended
 from sweeps.spec import SweepSpec
 
 Decision = Literal["winner", "beaten", "raced out", "out"]
@@ -132,7 +132,7 @@ def may_be_stored(spec: SweepSpec, trial: Trial) -> bool:
 
 def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selection:
     """The choice and the publication as far as they have come; numbers: of the candidates."""
-    run = _with_a_round(spec, history, race(spec, history, numbers))
+    run = _with_a_round(spec, history, numbers)
     judged = [_judge(spec, history, run, number) for number in numbers]
     left = [candidate for candidate in judged if candidate.number in run.left]
     winner, by = _winner(spec, left)
@@ -148,16 +148,14 @@ def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selecti
     return _published(spec, history, _with_front(spec, ranked), run.rounds)
 
 
-def _with_a_round(spec: SweepSpec, history: History, run: Race) -> Race:
+def _with_a_round(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
     """Where a budget ended the first round, those that came through it are compared as far as they have come."""
-    ended = run.as_it_ended
+    ended = race_as_it_ended(spec, history, numbers)
     through = [number for number in ended.left if 1 in fresh_values(spec, history, number)]
-    if run.rounds or len(ended.left) < 2 or not through:
+    if ended.rounds or len(ended.left) < 2 or not through:
         return ended
     late = {n: f"fresh seed 1: {fate(history.trials.get(TrialKey(n, 1)))}" for n in ended.left if n not in through}
-    among = (
-        race(spec, history, through).as_it_ended if len(through) > 1 else replace(ended, left=tuple(through), rounds=1)
-    )
+    among = race_as_it_ended(spec, history, through) if len(through) > 1 else Race(tuple(through), rounds=1)
     return replace(among, failed={**ended.failed, **among.failed, **late}, is_over=False)
 
 

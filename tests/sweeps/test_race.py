@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from simulation import small_spec
 
 from sweeps.search.history import History, TrialKey
-from sweeps.search.race import next_runs, race
+from sweeps.search.race import next_runs, race, race_as_it_ended
 
 SPEC = small_spec(selection={"candidates": 3, "seeds": 5})
 SEARCH = {TrialKey(number): 0.1 * number for number in range(4)}
@@ -64,11 +64,30 @@ def test_a_round_counts_once_all_that_are_left_came_to_its_end() -> None:
 
 def test_a_failure_takes_a_candidate_out_on_whatever_seed() -> None:
     runs = chosen_on(0, 0.1) | chosen_on(1, 0.1, 0.1, None) | chosen_on(2, 0.2) | chosen_on(3, None)
-    found = race(SPEC, history_of(SEARCH | runs), NUMBERS)
+    history = history_of(SEARCH | runs)
+    found, ended = race(SPEC, history, NUMBERS), race_as_it_ended(SPEC, history, NUMBERS)
 
     assert (found.left, set(found.failed)) == ((0, 1, 2), {3})
-    assert found.as_it_ended.left == (0, 2)
-    assert found.as_it_ended.failed == {1: "fresh seed 3: failed", 3: "fresh seed 1: failed"}
+    assert ended.left == (0, 2)
+    assert ended.failed == {1: "fresh seed 3: failed", 3: "fresh seed 1: failed"}
+
+
+def test_whom_only_a_candidate_that_failed_later_had_raced_out_is_back() -> None:
+    ahead = chosen_on(0, 0.10, 0.12, None) | chosen_on(1, 0.12, 0.11, None)
+    behind = chosen_on(2, 0.90, 0.92) | chosen_on(3, 0.92, 0.91)
+    before = race(SPEC, history_of(SEARCH | chosen_on(0, 0.10, 0.12) | chosen_on(1, 0.12, 0.11) | behind), NUMBERS)
+    found = race(SPEC, history_of(SEARCH | ahead | behind), NUMBERS)
+
+    assert (before.left, set(before.beaten)) == ((0, 1), {2, 3})
+    assert (found.left, found.rounds, set(found.failed), found.beaten) == ((2, 3), 2, {0, 1}, {})
+    assert next_runs(SPEC, found)[-2:] == [TrialKey(2, 3), TrialKey(3, 3)]
+
+
+def test_the_only_one_that_is_back_is_compared_on_the_seeds_it_had() -> None:
+    runs = chosen_on(0, 0.10, 0.12, None) | chosen_on(1, 0.90, 0.92)
+    found = race(SPEC, history_of(SEARCH | runs | chosen_on(2, 0.12, 0.11, None)), [0, 1, 2])
+
+    assert (found.left, found.rounds, found.is_over) == ((1,), 2, True)
 
 
 def test_who_failed_is_out_once_the_others_ended_on_that_seed() -> None:

@@ -18,12 +18,12 @@ class Replay:
     compared: int
     difference: str | None
     environment: tuple[str, ...]
-    noun: str = "{} measurements and their weights"
+    noun: str = "measurement{} and the weights"
 
     @property
     def what(self) -> str:
         """What was compared, in words."""
-        return self.noun.format(self.compared)
+        return f"{self.compared} {self.noun.format('' if self.compared == 1 else 's')}"
 
     @property
     def identical(self) -> bool:
@@ -34,14 +34,14 @@ def compare(
     label: str, stored: Sequence[Measurement], repeated: Iterable[Measurement], environment: Sequence[str]
 ) -> Replay:
     """Follow a repeated run report by report, until it differs or all that is stored was repeated."""
-    compared = 0
+    compared, noun = 0, "measurement{}" + (" and the weights" if any(m.digest for m in stored) else "")
     for old, new in zip(stored, repeated, strict=False):
         difference = first_difference(old, new)
         if difference:
-            return Replay(label, compared, f"report {new.report}: {difference}", tuple(environment))
+            return Replay(label, compared, f"report {new.report}: {difference}", tuple(environment), noun)
         compared += 1
     missing = None if compared == len(stored) else f"it ended after report {compared}, {len(stored)} are stored"
-    return Replay(label, compared, missing, tuple(environment))
+    return Replay(label, compared, missing, tuple(environment), noun)
 
 
 def first_difference(stored: Measurement, repeated: Measurement) -> str | None:

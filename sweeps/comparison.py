@@ -39,8 +39,10 @@ class Comparison:
 
     @cached_property
     def spaces(self) -> "pd.DataFrame":
-        rows = [{"parameter": found.parameter, **found.by_sweep} for found in space_contrasts(self._entries)]
-        return _frame(rows, dict.fromkeys(["parameter", *(entry.name for entry in self._entries)], _TEXT))
+        names = [entry.name for entry in self._entries]
+        column = "parameter_" if "parameter" in names else "parameter"
+        rows = [{column: found.parameter, **found.by_sweep} for found in space_contrasts(self._entries)]
+        return _frame(rows, dict.fromkeys([column, *names], _TEXT))
 
     @cached_property
     def common(self) -> "pd.DataFrame":

@@ -10,11 +10,13 @@ from sweeps.execution.targets import Function, resolve
 from sweeps.names import is_name
 from sweeps.search.effects import Effect, effects
 from sweeps.search.extension import as_extended
-from sweeps.search.history import Trial, parse_label
+from sweeps.search.history import History, Trial, parse_label
 from sweeps.search.ranges import RangeKey, measured_ranges, range_keys
 from sweeps.search.selection import final_key
+from sweeps.search.standing import State, is_over
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
+from sweeps.store.lease import is_held
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import place_of
 
@@ -43,6 +45,11 @@ class Result:
         with closing(Ledger.open(place_of(folder, ledger), read_only=True)) as opened:
             self.history = opened.history()
             self.spec: SweepSpec = as_extended(opened.spec(), self.history)
+
+    @property
+    def state(self) -> State:
+        """running: a driver works on it; stopped: none does, and there is work left; over: all is done."""
+        return state_of(self.folder, self.spec, self.history)
 
     @cached_property
     def _frames(self) -> dict[str, "pd.DataFrame"]:
@@ -110,7 +117,7 @@ class Result:
         """Write the sweep's report, one self-contained HTML page, into its folder; gives its path."""
         from sweeps.report.writing import write_report
 
-        return write_report(self.folder, self.spec, self.history)
+        return write_report(self.folder, self.spec, self.history, ledger=self._ledger)
 
     def figure(self, name: str | None = None) -> "Figure":
         """A figure of the sweep by name, such as learning_curves, differences or ranks; the main one without a name."""
@@ -185,10 +192,19 @@ class Result:
         return f"Result({self.name!r}, {len(self.history.search)} trials, in {str(self.folder.path)!r})"
 
 
+def state_of(folder: SweepFolder, spec: SweepSpec, history: History) -> State:
+    """See `Result.state`; a driver on another machine is not seen."""
+    if is_over(spec, history):
+        return "over"
+    return "running" if is_held(folder.lease) else "stopped"
+
+
 def walked_from(folder: SweepFolder, function: Function | None = None, ledger: str | None = None) -> Result | None:
     """The sweep that walks the path to the winner of the one in a folder; None where there is none."""
     from sweeps.search.path import path_name
 
     name = path_name(folder.name)
     there = SweepFolder(folder.results, name) if is_name(name) else None
-    return Result(there, function, ledger) if there and there.holds_sweep else None
+    if there is None or not there.holds_sweep:
+        return None
+    return Result(there, function, None if there.ledger.exists() else ledger)

@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,10 @@ from sweeps.execution.driver import Driver, Observer
 from sweeps.execution.session import session
 from sweeps.execution.targets import Function, resolve, source_hash
 from sweeps.report.following import Follower
-from sweeps.report.outcome import State
 from sweeps.search.earlier import NOTE as WARM_START
 from sweeps.search.extension import as_extended, extension, selecting
 from sweeps.search.history import History, Noted, Row, Stamp
-from sweeps.search.standing import is_over
+from sweeps.search.standing import State, is_over
 from sweeps.signals import Stop, stop_signals
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
@@ -128,7 +128,7 @@ def _drive(
     if is_over(spec, driver.history):
         # Again, since a kill may have come between the outcome and these.
         write_tables(folder.path, spec, driver.history)
-        _draw(driver, "over", progress.say)
+        _draw(driver, "over", progress.say, ledger_url)
         progress.say(f"sweep {spec.name} is over: {len(driver.history.search)} trials; see `sweeps show {spec.name}`")
         return
     data_dir = data_dir or recorded_data_dir(driver.history)
@@ -156,10 +156,10 @@ def _drive(
             with closing(follower):
                 _run(driver, function, data_dir, facts, progress, notes, stop)
             meter.settle(driver.clock())
-            _draw(driver, "over", progress.say)
+            _draw(driver, "over", progress.say, ledger_url)
     except KeyboardInterrupt:
         write_tables(folder.path, spec, driver.history)
-        _draw(driver, "stopped", progress.say)
+        _draw(driver, "stopped", progress.say, ledger_url)
         raise InterruptedSweepError(
             f"stopped; everything reported is kept: go on with `sweeps resume {spec.name} --results {folder.results}`"
         ) from None
@@ -175,17 +175,21 @@ def _each(*observers: Observer) -> Observer:
     return observe
 
 
-def _draw(driver: Driver, state: State, say: Callable[[str], None]) -> None:
+def _draw(driver: Driver, state: State, say: Callable[[str], None], ledger_url: str | None) -> None:
     """Write what people look at: the figures and the report, without which a sweep is no less whole."""
     from sweeps.report.writing import write_report
     from sweeps.store.figures import write_figures
 
-    write_figures(driver.folder, driver.spec, driver.history)
-    try:
-        write_report(driver.folder, driver.spec, driver.history, state)
-    except Exception as error:  # whatever is wrong with a page, the outcome is recorded and stands
-        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        say(f"warning: the report could not be written ({what}): try `sweeps report {driver.spec.name}`")
+    seen = (driver.folder, driver.spec, driver.history)
+    for what, write, again in (
+        ("figures", partial(write_figures, *seen), f"sweeps resume {driver.spec.name}"),
+        ("report", partial(write_report, *seen, state, ledger=ledger_url), f"sweeps report {driver.spec.name}"),
+    ):
+        try:
+            write()
+        except Exception as error:  # whatever is wrong with a picture, the outcome is recorded and stands
+            why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            say(f"warning: the {what} could not be written ({why}): try `{again}`")
 
 
 def _unread(spec: SweepSpec, history: History) -> tuple[str, ...]:

@@ -199,6 +199,10 @@ class SweepSpec(Section):
         """What fidelity counts."""
         return "reports" if self.target else "epochs"
 
+    def told(self, fidelity: float) -> str:
+        """So much fidelity in words: "1 report", "0.336 epochs"."""
+        return f"{fidelity:.3g} {self.fidelity_unit.removesuffix('s') if fidelity == 1 else self.fidelity_unit}"
+
     def share(self, stage: Literal["search", "choice", "publication"]) -> float:
         """The share of `time` and `device_hours` that may be used up to the end of a stage.
 

@@ -53,7 +53,7 @@ def learning_curves(
     axes.set_ylim(*limits)
     note_hidden(axes, values, limits)
     axes.set_xlabel(f"training seen ({unit})")
-    ticks_at_whole_numbers(axes, max((x for curve in curves for x in curve.fidelity), default=0))
+    ticks_at_whole_numbers(axes.xaxis, max((x for curve in curves for x in curve.fidelity), default=0))
     axes.set_ylabel(with_unit(metric))
     axes.set_title(title, loc="left", fontsize=10)
     return figure
@@ -90,7 +90,7 @@ def training_curves(measurements: "Sequence[Measurement]", *, title: str) -> "Fi
     rates.set_ylabel("learning rate (per step)", fontsize=8)
     for axes in (losses, accuracies, rates):
         axes.set_xlabel("training seen (epochs)")
-        ticks_at_whole_numbers(axes, max(epochs, default=0))
+        ticks_at_whole_numbers(axes.xaxis, max(epochs, default=0))
         plain(axes)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     return figure

@@ -98,7 +98,9 @@ def bundles_figure(
                 axes.plot(xs, ys, style, marker=".", color=colour, linewidth=1.2, label=label)
         axes.set_xlabel(f"training ({unit})")
         if unit != "seconds":
-            ticks_at_whole_numbers(axes, max((x for bundle in bundles for xs in bundle.places for x in xs), default=0))
+            ticks_at_whole_numbers(
+                axes.xaxis, max((x for bundle in bundles for xs in bundle.places for x in xs), default=0)
+            )
         axes.set_title(protocol, fontsize=9)
         axes.legend(frameon=False, fontsize=8)
         plain(axes)

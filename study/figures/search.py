@@ -156,7 +156,7 @@ def rungs_figure(levels: Sequence[str], reached: Sequence[int], went_on: Sequenc
     axes.set_ylabel("trials")
     axes.margins(y=0.12)
     axes.set_ylim(bottom=0)
-    ticks_at_whole_numbers(axes, 0)
+    ticks_at_whole_numbers(axes.yaxis, max(reached))
     axes.legend(frameon=False, loc="upper right")
     return figure
 

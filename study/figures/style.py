@@ -8,6 +8,7 @@ from study.measurement import METRICS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Okabe and Ito, Color Universal Design, 2008: blue, vermillion and green that differ for all kinds of sight.
@@ -47,12 +48,12 @@ def note_hidden(axes: "Axes", values: Sequence[float], limits: tuple[float, floa
         axes.text(0.99, 1.01, text, transform=axes.transAxes, ha="right", fontsize=7, color="#666666")
 
 
-def ticks_at_whole_numbers(axes: "Axes", largest: float) -> None:
-    """Ticks where an epoch or a report ends; a horizontal axis that is shorter than one keeps its fractions."""
+def ticks_at_whole_numbers(axis: "Axis", largest: float) -> None:
+    """Ticks where an epoch or report ends, or a trial counts; an axis that is shorter than one keeps its fractions."""
     from matplotlib.ticker import MaxNLocator
 
     if largest >= 1:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def shown_range(values: Sequence[float], direction: str) -> tuple[float, float]:

@@ -69,7 +69,7 @@ def replay_range(spec: SweepSpec, history: History, key: RangeKey, data_dir: Pat
     values = [(f"the loss of step {step}", old, new) for step, (old, new) in enumerate(losses)]
     values += [(name, stored[name], found[name]) for name in found if name != "losses"]
     different = (f"{name} was {old!r}, is {new!r}" for name, old, new in values if old != new)
-    return Replay(key.label, len(stored["losses"]), next(different, None), environment, noun="{} losses and the bounds")
+    return Replay(key.label, len(stored["losses"]), next(different, None), environment, noun="losses and the bounds")
 
 
 def _by_steps(plan: Mapping[str, Any] | None, last: Measurement) -> Mapping[str, Any] | None:

@@ -6,10 +6,10 @@ from study.figures.designs import Estimate
 from study.figures.search import Seeds, candidates_figure
 from study.figures.vector import WIDTH, svg
 from sweeps.report import words
-from sweeps.report.outcome import State
 from sweeps.report.parts import Chart, Confusion, Picture, Section, Table, without_blanks
 from sweeps.search.intervals import Interval, interval
 from sweeps.search.selection import BASELINE, Candidate, Published, Selection
+from sweeps.search.standing import State
 from sweeps.spec import SweepSpec
 
 
@@ -65,17 +65,19 @@ def _points(spec: SweepSpec, selection: Selection) -> tuple[str, ...]:
         seeds = words.count(selection.difference.n, "seed")
         points.append(f"Winner minus baseline, in pairs on {seeds} that chose nothing: {found}.")
     if selection.optimism is not None:
-        points.append(_optimism(spec, selection.optimism))
+        points.append(_optimism(spec, selection.candidates[0], selection.optimism))
     return tuple(points)
 
 
-def _optimism(spec: SweepSpec, found: float) -> str:
+def _optimism(spec: SweepSpec, winner: Candidate, found: float) -> str:
+    """found: above 0 where the search saw it better than it is, whatever the direction."""
+    seen = f"The search saw the winner last after {spec.told(winner.searched_at)}"
     if found == 0:
-        return "The search saw the winner as it is on fresh seeds."
-    side = words.better(spec, found)
+        return f"{seen}, as it is on fresh seeds."
     size = words.difference(spec.metric, found)
-    why = ": what is picked as best of many looks better than it is" if side == "better" else ""
-    return f"The search saw the winner {size} {side} than it is on fresh seeds{why}."
+    if found < 0:
+        return f"{seen}, {size} worse than it is on fresh seeds."
+    return f"{seen}, {size} better than it is on fresh seeds: what is picked as best of many looks better than it is."
 
 
 def _candidates_table(spec: SweepSpec, selection: Selection) -> Table:
@@ -87,7 +89,7 @@ def _candidates_table(spec: SweepSpec, selection: Selection) -> Table:
             f"trial {c.number}" + (" (baseline)" if c.number == BASELINE else ""),
             "–" if c.rank is None else str(c.rank),
             words.value(spec.metric, c.mean),
-            words.value(spec.metric, c.searched),
+            f"{words.value(spec.metric, c.searched)} after {spec.told(c.searched_at)}",
             words.signed(spec.metric, c.difference),
             *((words.value(cost, c.costs.get(cost)), "yes" if c.on_front else "") if cost else ()),
             c.decision,

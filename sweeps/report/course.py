@@ -24,7 +24,7 @@ def best_section(spec: SweepSpec, history: History) -> Section | None:
     if not steps:
         return None
     values = [step.value for step in steps]
-    spent = max(history.worked, steps[-1].seconds)
+    spent = max(trial.moments[-1] for trial in history.search if trial.moments)
     _, scale, unit = next(known for known in _SCALES if spent >= known[0])
     epochs = sum(trial.last.fidelity for trial in history.search if trial.last)
     first, last = steps[0], steps[-1]
@@ -40,7 +40,7 @@ def best_section(spec: SweepSpec, history: History) -> Section | None:
     times = [step.seconds / scale for step in steps]
     places = [step.epochs for step in steps]
     charts = (
-        _best_chart(spec, [*times, spent / scale], values, "time", f"time of the sweep ({unit})", over_time),
+        _best_chart(spec, [*times, spent / scale], values, "time", f"time of the search ({unit})", over_time),
         _best_chart(spec, [*places, max(epochs, places[-1])], values, "compute", _in_sum(spec), over_compute),
     )
     return Section("best", "Best so far", parts=charts)
@@ -94,12 +94,12 @@ def _curves_in_words(spec: SweepSpec, measured: list[Trial], winner: int | None)
     told = f"Of {words.count(len(measured), 'trial')} with a value, {complete:,} came to the end"
     if early:
         place, most = early.most_common(1)[0]
-        where = words.amount(place, spec.fidelity_unit)
+        where = spec.told(place)
         told += f" and {early.total():,} were stopped early, {most:,} of them at {where}"
     won = next((trial for trial in measured if trial.key.number == winner), None)
     if won is None or won.last is None:
         return f"{told}."
-    end, after = words.value(spec.metric, won.value(spec.metric)), words.amount(won.last.fidelity, spec.fidelity_unit)
+    end, after = words.value(spec.metric, won.value(spec.metric)), spec.told(won.last.fidelity)
     return f"{told}. The winner, trial {winner}, ends at {end} after {after}."
 
 

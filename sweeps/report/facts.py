@@ -2,11 +2,11 @@
 
 from importlib.metadata import version
 
-from sweeps.report.outcome import State
 from sweeps.report.parts import Listing, Part, Section, Table
 from sweeps.search.advice import advice
 from sweeps.search.history import History
 from sweeps.search.ranges import measured_ranges
+from sweeps.search.standing import State
 from sweeps.spec import SweepSpec
 
 

@@ -1,16 +1,12 @@
 """What came out of a sweep in two or three sentences that a person would say, whatever its state."""
 
-from typing import Literal
-
 from sweeps.report import words
 from sweeps.search.effects import Effect, effects
 from sweeps.search.history import History
 from sweeps.search.intervals import Interval, of_accuracy
 from sweeps.search.selection import BASELINE, Published, Selection
-from sweeps.search.standing import best_of
+from sweeps.search.standing import State, best_of
 from sweeps.spec import SweepSpec
-
-State = Literal["running", "stopped", "over"]  # a driver is at work; none is, and there is work left; all is done
 
 
 def headline(spec: SweepSpec, history: History, selection: Selection | None, state: State) -> tuple[str, ...]:
@@ -27,7 +23,9 @@ def headline(spec: SweepSpec, history: History, selection: Selection | None, sta
 
 def _so_far(spec: SweepSpec, history: History, state: State) -> str:
     begun = f"{len(history.search):,} of {words.count(spec.trials, 'trial')}"
-    where = f"Still running, with {begun} begun" if state == "running" else f"Not over: it stopped with {begun} begun"
+    # A page can't see a driver that is killed: it says when it was true.
+    stands = "Running when this was written" if state == "running" else "Not over: it stopped"
+    where = f"{stands}, with {begun} begun"
     best = best_of(spec, history)
     if best is None:
         return f"{where}; none has a value yet."

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from sweeps.report import cells, choice, course, facts, parameters, rungs
-from sweeps.report.outcome import State, headline
+from sweeps.report.outcome import headline
 from sweeps.report.parts import Section
 from sweeps.search.history import History
 from sweeps.search.selection import selection_of
+from sweeps.search.standing import State
 from sweeps.spec import SweepSpec
 
 if TYPE_CHECKING:

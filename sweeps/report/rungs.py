@@ -27,17 +27,14 @@ def rungs_section(spec: SweepSpec, history: History) -> Section | None:
     told = _in_words(spec, counts) + (f" Drawn are the first {_MOST_RUNGS} rungs." if len(shown) < len(counts) else "")
     names = [f"{level:.3g}" for level, _, _ in shown]
     figure = rungs_figure(names, [came for _, came, _ in shown], [on for *_, on in shown], unit=spec.fidelity_unit)
-    rows = tuple(
-        (words.amount(level, spec.fidelity_unit), str(came), str(on), str(came - on)) for level, came, on in counts
-    )
+    rows = tuple((spec.told(level), str(came), str(on), str(came - on)) for level, came, on in counts)
     table = Table(("rung at", "reached it", "went on", "stopped there"), rows, "Trials at each rung", "Data")
     chart = Chart((Picture(svg(figure, "rungs", told, (WIDTH, 2.8))),), told, table)
     return Section("rungs", "What pruning did", (_saved_in_words(spec, history),), parts=(chart,))
 
 
 def _in_words(spec: SweepSpec, counts: list[tuple[float, int, int]]) -> str:
-    unit = spec.fidelity_unit
-    steps = [f"{on:,} of {came:,} went on past {words.amount(level, unit)}" for level, came, on in counts[:4]]
+    steps = [f"{on:,} of {came:,} went on past {spec.told(level)}" for level, came, on in counts[:4]]
     return f"Of the trials that reached a rung, {words.listed(steps)}."
 
 

@@ -84,11 +84,6 @@ def quantity(found: float) -> str:
     return f"{found:,.0f}" if found >= 100 else f"{found:.3g}"
 
 
-def amount(fidelity: float, unit: str) -> str:
-    """So much of a fidelity: "1 report", "0.336 epochs"."""
-    return f"{fidelity:.3g} {unit.removesuffix('s') if fidelity == 1 else unit}"
-
-
 def listed(words: Sequence[str]) -> str:
     """Words with commas and an "and"."""
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1] if words else "")))

@@ -13,15 +13,13 @@ from pathlib import Path
 from study.experiments import ExperimentError, load_experiment
 from study.files import replacing
 from sweeps.errors import SweepError
-from sweeps.report.outcome import State
 from sweeps.report.page import Subject, render
-from sweeps.result import Result, walked_from
+from sweeps.result import Result, state_of, walked_from
 from sweeps.search.history import History
 from sweeps.search.path import leads_to_winner
-from sweeps.search.standing import is_over
+from sweeps.search.standing import State
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
-from sweeps.store.lease import is_held
 
 REPORT = "report.html"
 ANY_RESULTS = "RESULTS"  # how a page names the folder of results
@@ -33,15 +31,19 @@ def write_report(
     history: History,
     state: State | None = None,
     written: datetime | None = None,
+    ledger: str | None = None,
 ) -> Path:
-    """Write the page of a sweep as it stands into its folder; gives its path. state: where the caller knows better."""
+    """Write the page of a sweep as it stands into its folder; gives its path.
+
+    state: where the caller knows better. ledger: the URL with its password, where that is in PostgreSQL.
+    """
     path = folder.path / REPORT
     subject = Subject(
         spec=spec,
         history=history,
-        state=state or _state(folder, spec, history),
+        state=state or state_of(folder, spec, history),
         confusion=_confusion(folder, history),
-        walked=_walked(folder, spec, history),
+        walked=_walked(folder, spec, history, ledger),
         option="" if folder.results == Path("results").absolute() else f" --results {ANY_RESULTS}",
     )
     # A page is passed on: where on this machine it lay, as warnings may say, is left out. What only looks like it
@@ -51,12 +53,6 @@ def write_report(
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
     return path
-
-
-def _state(folder: SweepFolder, spec: SweepSpec, history: History) -> State:
-    if is_over(spec, history):
-        return "over"
-    return "running" if is_held(folder.lease) else "stopped"
 
 
 def _confusion(folder: SweepFolder, history: History) -> list[list[int]] | None:
@@ -71,9 +67,11 @@ def _confusion(folder: SweepFolder, history: History) -> list[list[int]] | None:
     return found
 
 
-def _walked(folder: SweepFolder, spec: SweepSpec, history: History) -> tuple[SweepSpec, History] | None:
+def _walked(
+    folder: SweepFolder, spec: SweepSpec, history: History, ledger: str | None
+) -> tuple[SweepSpec, History] | None:
     """The design that walked from this baseline to this winner, None before it came to its end."""
-    walked = walked_from(folder)
+    walked = walked_from(folder, ledger=ledger)
     if walked is None:
         return None
     design = walked.spec.design

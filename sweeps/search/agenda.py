@@ -13,7 +13,7 @@ from typing import get_args
 from sweeps.search.budgets import Ended, may_go_on
 from sweeps.search.history import RESUMED, Decided, History, Moved, Stage, Trial, TrialKey
 from sweeps.search.pruning import promotion
-from sweeps.search.race import next_runs, race
+from sweeps.search.race import Race, next_runs, race
 from sweeps.search.ranges import RangeKey, due
 from sweeps.search.selection import BASELINE, candidates, publication, select
 from sweeps.spec import SweepSpec
@@ -114,16 +114,22 @@ def _next_of_selection(spec: SweepSpec, history: History, live: Collection[Trial
 
 def _early(spec: SweepSpec, history: History, live: Collection[TrialKey], ended: Ended) -> Work | None:
     """What a slot that would idle does: runs of the baseline, which is a candidate, and is published, in any case."""
-    numbers = candidates(spec, history)
-    if spec.design or BASELINE not in numbers:
+    if spec.design:
         return None
-    run = race(spec, history, numbers)
-    if BASELINE in run.failed or BASELINE in run.late:
-        return None
+    run = race(spec, history, candidates(spec, history))
     choosing = [] if ended.choice else [key for key in next_runs(spec, run) if key.number == BASELINE]
-    # An idle slot costs no wall-clock, but device-hours, which are held back for the choice.
-    published = publication(spec, history, [BASELINE]) if spec.device_hours is None else []
-    return _next_fresh(history, live, [*choosing, *published])
+    return _next_fresh(history, live, [*choosing, *published_ahead(spec, history, run)])
+
+
+def published_ahead(spec: SweepSpec, history: History, run: Race) -> list[TrialKey]:
+    """The baseline's published runs, which an idle slot may make before the choice is decided, unless it is out.
+
+    An idle slot costs no wall-clock, but device-hours, which are held back for the choice.
+    """
+    is_in = BASELINE in run.left or BASELINE in run.beaten
+    if not is_in or BASELINE in run.late or spec.device_hours is not None:
+        return []
+    return publication(spec, history, [BASELINE])
 
 
 def _next_in_search(spec: SweepSpec, history: History, idle: list[Trial]) -> Work | None:

@@ -30,7 +30,8 @@ BASELINE = 0  # the number of the trial in which every parameter has its default
 class Candidate:
     """A configuration in the choice.
 
-    searched: the value that the search saw last, on its one seed. values: on the fresh seeds that choose, by seed.
+    searched: the value that the search saw last, on its one seed, and searched_at: at which fidelity. values: on the
+    fresh seeds that choose, by seed.
     mean: over the first `seeds` of them, None where it failed on one or was not run. difference: paired, from the
     winner. rank: 1 is best; None without a mean. costs: see sweeps.search.costs. on_front: whether no candidate is both
     better and cheaper; None where the spec names no cost.
@@ -38,6 +39,7 @@ class Candidate:
 
     number: int
     searched: float | None
+    searched_at: float
     values: Mapping[int, float]
     seeds: int
     mean: float | None
@@ -65,8 +67,9 @@ class Selection:
 
     seeds: how many first fresh seeds those that were left are compared on. published: the winner first, then the
     baseline where that is another. difference: winner minus baseline, paired on the further seeds. optimism: by how
-    much better the winner's value in the search was than its published mean; None where the search did not train it to
-    its end. final: the trial whose model is the result, once one has come to its end.
+    much better the winner's last value in the search was than its published mean; where the search stopped it early,
+    what more training brought is in it with the other sign. final: the trial whose model is the result, once one has
+    come to its end.
     """
 
     candidates: tuple[Candidate, ...]
@@ -164,8 +167,20 @@ def _judge(spec: SweepSpec, history: History, run: Race, number: int) -> Candida
     seeds = run.beaten[number][0] if number in run.beaten else run.rounds
     is_whole = number not in run.failed and seeds > 0
     mean = math.fsum(values[seed] for seed in range(1, seeds + 1)) / seeds if is_whole else None
-    searched = history.trials[TrialKey(number)].value(spec.metric)
-    return Candidate(number, searched, values, seeds, mean, None, None, "out", "", costs(spec, history, number, seeds))
+    found = history.trials[TrialKey(number)]
+    return Candidate(
+        number=number,
+        searched=found.value(spec.metric),
+        searched_at=found.last.fidelity if found.last else 0.0,
+        values=values,
+        seeds=seeds,
+        mean=mean,
+        difference=None,
+        rank=None,
+        decision="out",
+        reason="",
+        costs=costs(spec, history, number, seeds),
+    )
 
 
 def _winner(spec: SweepSpec, left: Sequence[Candidate]) -> tuple[Candidate | None, str]:
@@ -249,7 +264,7 @@ def _published(spec: SweepSpec, history: History, ranked: tuple[Candidate, ...],
     own = published[0]
     difference = paired(own.values, published[1].values) if len(published) > 1 else None
     final = next((TrialKey(winner, PUBLISHED + seed) for seed in own.values), None)
-    searched = history.trials[TrialKey(winner)].full_value(spec.metric)
+    searched = ranked[0].searched
     optimism = None
     if searched is not None and own.interval is not None:
         optimism = _order(spec, own.interval.mean) - _order(spec, searched)

@@ -1,9 +1,13 @@
 """How far a sweep has come: its best trial, and whether anything is left to do."""
 
+from typing import Literal
+
 from sweeps.search.agenda import Finished, next_work
 from sweeps.search.budgets import ended
 from sweeps.search.history import History, Trial
 from sweeps.spec import SweepSpec
+
+State = Literal["running", "stopped", "over"]  # a driver is at work; none is, and there is work left; all is done
 
 
 def best_of(spec: SweepSpec, history: History) -> Trial | None:

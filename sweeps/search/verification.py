@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sweeps.search.agenda import published_ahead
 from sweeps.search.extension import as_extended
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, TrialKey
+from sweeps.search.outcome import outcome
 from sweeps.search.pruning import decide, promotion
 from sweeps.search.race import next_runs, race
 from sweeps.search.selection import BASELINE, candidates, publication, select, selection_seed
@@ -86,23 +88,22 @@ def _asked(spec: SweepSpec, history: History, row: Asked) -> str | None:
 def _due(spec: SweepSpec, history: History) -> set[TrialKey]:
     """The runs on fresh seeds that race and publication need, whichever slot was free."""
     numbers = candidates(spec, history)
-    winner = select(spec, history, numbers).winner
-    published = publication(spec, history, [BASELINE if winner is None else winner, BASELINE])
-    early = publication(spec, history, [BASELINE])  # while the choice is open, where a slot was idle
-    return {*next_runs(spec, race(spec, history, numbers)), *published, *early}
+    choice = race(spec, history, numbers)
+    # Without a budget nothing but its own end ends the choice; with one, only a clock would know.
+    may_be_decided = choice.is_over or spec.time is not None or spec.device_hours is not None
+    winner = select(spec, history, numbers).winner if may_be_decided else None
+    baseline = [BASELINE] if BASELINE in numbers else []
+    published = publication(spec, history, [winner, *baseline]) if winner is not None else []
+    return {*next_runs(spec, choice), *published, *published_ahead(spec, history, choice)}
 
 
 def _concluded(spec: SweepSpec, history: History, row: Noted) -> str | None:
-    """The recorded winner, its final model and what is published of it must follow from the runs."""
+    """The recorded winner, its final model and all that is published must follow from the runs.
+
+    What the test set says is another matter: only a replay can tell.
+    """
     spec = as_extended(spec, history)
-    selection = select(spec, history, candidates(spec, history))
-    final, mean = selection.final, selection.published[0].interval if selection.published else None
-    again = {
-        "winner": selection.winner if final else None,
-        "final": final.label if final else None,
-        "mean": mean.mean if mean else None,
-    }
-    for name, value in again.items():
+    for name, value in outcome(spec, history, select(spec, history, candidates(spec, history))).items():
         if row.body.get(name) != value:
             return f"its {name} is recorded as {row.body.get(name)!r}, and computed again {value!r}"
     return None

@@ -48,7 +48,7 @@ def selection_columns(spec: SweepSpec) -> list[Column]:
         Column("trial_seed", pa.int64(), "", "the fresh seed, common to all", _of_run(lambda run: run.seed)),
         Column("value", pa.float64(), "", f"{spec.metric} on this seed", _of_run(lambda run: run.value(spec.metric))),
         Column("mean", pa.float64(), "", "over the seeds that chose", _of_candidate(lambda r: r.candidate.mean)),
-        Column("n", pa.int64(), "seeds", "of the mean", _of_candidate(lambda r: r.candidate.seeds)),
+        Column("n", pa.int64(), "seeds", "of the mean", _of_candidate(_n)),
         *_interval("difference", "from the winner, paired by the seeds that chose", lambda r: r.candidate.difference),
         Column(
             "rank", pa.int64(), "", "place in the choice, 1 is the winner's", _of_candidate(lambda r: r.candidate.rank)
@@ -56,11 +56,11 @@ def selection_columns(spec: SweepSpec) -> list[Column]:
         Column("decision", pa.string(), "", "winner, beaten, raced out or out", lambda r: r.candidate.decision),
         Column("reason", pa.string(), "", "of the decision, or of the run's state", _reason),
         *_interval("published", "mean of winner and baseline over further seeds", _published),
-        Column("published_n", pa.int64(), "seeds", "of the published mean", _of_candidate(_published_n)),
         *_interval("advantage", "of the winner over the baseline, paired by the further seeds", _advantage),
         Column(
             "searched", pa.float64(), "", "what the search saw last, on its one seed", lambda r: r.candidate.searched
         ),
+        Column("searched_at", pa.float64(), spec.fidelity_unit, "its fidelity then", lambda r: r.candidate.searched_at),
         Column(
             "optimism", pa.float64(), "", "how much better that was than what is published", _of_candidate(_optimism)
         ),
@@ -101,23 +101,23 @@ def _of_candidate(ask: Callable[[Judged], Any]) -> Callable[[Judged], Any]:
 
 
 def _interval(name: str, meaning: str, of: Callable[[Judged], Interval | None]) -> list[Column]:
-    """A mean and the bounds of its interval, in a candidate's row."""
+    """A mean, the bounds of its interval and over how many seeds it is, in a candidate's row."""
 
-    def part(field: str) -> Callable[[Judged], float | None]:
+    def part(field: str) -> Callable[[Judged], float | int | None]:
         return _of_candidate(lambda row: None if (known := of(row)) is None else getattr(known, field))
 
     bound = f"bound of its {CONFIDENCE:.0%} t interval"
     meanings = {"mean": meaning, "low": f"lower {bound}", "high": f"upper {bound}"}
-    return [Column(f"{name}{_SHORT[field]}", pa.float64(), "", meanings[field], part(field)) for field in meanings]
+    known = [Column(f"{name}{_SHORT[field]}", pa.float64(), "", meanings[field], part(field)) for field in meanings]
+    return [*known, Column(f"{name}_n", pa.int64(), "seeds", f"of {name}", part("n"))]
+
+
+def _n(row: Judged) -> int | None:
+    return None if row.candidate.mean is None else row.candidate.seeds
 
 
 def _published(row: Judged) -> Interval | None:
     return next((p.interval for p in row.selection.published if p.number == row.candidate.number), None)
-
-
-def _published_n(row: Judged) -> int | None:
-    known = _published(row)
-    return None if known is None else known.n
 
 
 def _advantage(row: Judged) -> Interval | None:

@@ -69,7 +69,8 @@ def _regrets(frame: "pd.DataFrame", over: str, unit: str) -> Table | None:
     if not len(known):
         return None
     moments = [share * float(known["at"].max()) for share in _SHARES]
-    table = _titled(f"regret over {over}", "sweep", *(f"{moment:.4g} {unit}" for moment in moments))
+    what = over if over == "seconds" else unit
+    table = _titled(f"regret over {what}", "sweep", *(f"{moment:.4g} {unit}" for moment in moments))
     for name in frame["sweep"].unique():
         steps = known[known["sweep"] == name]
         told = [steps[steps["at"] <= moment]["regret"].tail(1).tolist() for moment in moments]

@@ -5,8 +5,9 @@ from pathlib import Path
 from sweeps.result import Result
 from sweeps.search.intervals import Interval, of_accuracy
 from sweeps.search.ranges import FAILURE_NOTE
-from sweeps.search.selection import BASELINE, Selection, selection_of
+from sweeps.search.selection import BASELINE, Candidate, Selection, selection_of
 from sweeps.search.standing import is_over
+from sweeps.spec import SweepSpec
 from sweeps.terminal.progress import params_in_brief
 
 
@@ -57,8 +58,11 @@ def _winner_lines(result: Result, selection: Selection) -> list[str]:
         + (f" ({against})" if against else ""),
         f"        {params_in_brief(result.spec.space.in_order(result.trial(winner.number).params))}",
     ]
-    how = _choice(selection) + _luck(selection)
+    how = _choice(selection) + _luck(result.spec, selection)
     lines += [f"        {'; '.join(how)}"] if how else []
+    front = [f"trial {c.number}" for c in selection.candidates if c.on_front]
+    if cost := result.spec.selection.cost if front else None:
+        lines.append(f"        on the Pareto front of {result.spec.metric} and {cost}: {', '.join(front)}")
     if winner.missing:
         lines.append(f"        of the further seeds: {winner.missing}")
     return lines
@@ -72,13 +76,18 @@ def _choice(selection: Selection) -> list[str]:
     return [f"chosen among {len(selection.candidates)} on {seeds}" + (f", {raced} raced out before" if raced else "")]
 
 
-def _luck(selection: Selection) -> list[str]:
-    """By how much the winner's one value in the search was better than what is published of it."""
+def _luck(spec: SweepSpec, selection: Selection) -> list[str]:
+    """By how much the winner's last value in the search was better than what is published of it."""
     if selection.optimism is None:
         return []
-    searched = number(selection.candidates[0].searched)
+    searched = searched_in_brief(spec, selection.candidates[0])
     side = "better" if selection.optimism > 0 else "worse"
     return [f"in the search it had {searched}, {number(abs(selection.optimism))} {side} than it is"]
+
+
+def searched_in_brief(spec: SweepSpec, candidate: Candidate) -> str:
+    """What the search saw last of a candidate, and at which fidelity."""
+    return f"{number(candidate.searched)} after {spec.told(candidate.searched_at)}"
 
 
 def number(value: float | None) -> str:

@@ -11,10 +11,10 @@ from sweeps.comparison import Comparison
 from sweeps.errors import SpecError, SweepError
 from sweeps.result import Result
 from sweeps.search.ranges import measured_ranges
-from sweeps.search.selection import selection_of
+from sweeps.search.selection import Selection, selection_of
 from sweeps.store.folders import list_folders
 from sweeps.store.rows import dump_json
-from sweeps.terminal.outcome import difference, estimate, number, outcome_lines
+from sweeps.terminal.outcome import difference, estimate, number, outcome_lines, searched_in_brief
 from sweeps.terminal.progress import params_in_brief, range_in_brief
 from sweeps.terminal.tables import add_row, cell, console, records
 
@@ -30,6 +30,7 @@ def summary(result: Result) -> dict[str, Any]:
         states[trial.state] = states.get(trial.state, 0) + 1
     return {
         "name": result.name,
+        "state": result.state,
         "trials": len(history.search),
         "asked_for": result.spec.trials,
         "states": states,
@@ -87,8 +88,10 @@ def tell_list(results: Path, *, as_json: bool) -> None:
 
 def _result_cell(sweep: dict[str, Any]) -> str:
     outcome = sweep["outcome"]
-    if outcome is None:
-        return "not over"
+    if sweep["state"] == "running":
+        return "running"
+    if sweep["state"] == "stopped":
+        return f"stopped: `sweeps resume {sweep['name']}` goes on"
     if "complete" in outcome:
         return f"{outcome['complete']} of {sweep['asked_for']} trials of a design compared"
     if outcome["winner"] is None:
@@ -106,8 +109,8 @@ def tell_sweep(result: Result, *, as_json: bool) -> None:
     tell_outcome(result)
     for found in measured_ranges(result.history).values():
         print(range_in_brief(found))
-    if result.spec.design is None:
-        console().print(_selection_table(result))
+    if selection := selection_of(result.spec, result.history):
+        console().print(_selection_table(result, selection))
     console().print(_trials_table(result))
 
 
@@ -153,17 +156,16 @@ def draw(result: Result | Comparison, path: Path) -> None:
         raise SpecError(f"the figure {path} can't be written: {error}") from error
 
 
-def _selection_table(result: Result) -> Table:
-    selection = selection_of(result.spec, result.history)
+def _selection_table(result: Result, selection: Selection) -> Table:
     table = Table(title="final selection on fresh seeds", box=None, header_style="bold", title_justify="left")
     cost = result.spec.selection.cost
     priced = [cost, "on the front"] if cost else []
     for title in ("rank", "trial", "mean", "n", "behind the winner", "in the search", *priced, "decision", "reason"):
         table.add_column(title)
-    for c in selection.candidates if selection else ():
+    for c in selection.candidates:
         numbers = (cell(c.rank), str(c.number), number(c.mean), str(c.seeds), difference(c.difference))
         costs = [number(c.costs.get(cost)), "yes" if c.on_front else ""] if cost else []
-        add_row(table, *numbers, number(c.searched), *costs, c.decision, c.reason)
+        add_row(table, *numbers, searched_in_brief(result.spec, c), *costs, c.decision, c.reason)
     return table
 
 

@@ -15,7 +15,7 @@ def test_equal_runs_are_identical_whatever_time_they_took() -> None:
 
     assert found.identical
     assert (found.label, found.compared, found.environment) == ("7", 3, ("cpu was a, is b",))
-    assert found.what == "3 measurements and their weights"
+    assert found.what == "3 measurements and the weights"
 
 
 @pytest.mark.parametrize(

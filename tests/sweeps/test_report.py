@@ -114,7 +114,7 @@ def test_every_state_of_a_sweep_has_a_whole_page_of_its_own(folder: SweepFolder,
 def test_before_the_first_trial_the_page_says_so() -> None:
     page = Page(render(Subject(small_spec(), History(), "running")))
 
-    assert "Still running, with 0 of 12 trials begun; none has a value yet." in page.text
+    assert "Running when this was written, with 0 of 12 trials begun; none has a value yet." in page.text
 
 
 def test_the_outcome_comes_first_as_a_person_would_say_it(folder: SweepFolder) -> None:

@@ -90,6 +90,14 @@ def test_who_was_raced_out_ranks_behind_those_that_are_left_with_the_mean_it_had
     assert last.reason.startswith("after 2 fresh seeds 0.79 behind trial")
 
 
+def test_who_was_raced_out_may_win_where_the_leaders_fail_later() -> None:
+    leaders = chosen_on(1, 0.10, 0.12, None) | chosen_on(2, 0.12, 0.11, None)
+    found = chosen([1, 2, 0], leaders, chosen_on(0, 0.90, 0.92), seeds=4)
+
+    assert (found.winner, found.candidates[0].decision) == (0, "winner")
+    assert {c.number: c.reason for c in found.candidates[1:]} == dict.fromkeys((1, 2), "fresh seed 3: failed")
+
+
 def test_the_only_candidate_wins_without_a_choice() -> None:
     found = chosen([3], published_on(3, 0.2, 0.4))
 
@@ -132,7 +140,7 @@ def test_optimism_is_how_much_better_the_search_saw_the_winner(direction: str, o
     assert found.optimism == pytest.approx(optimism)
 
 
-def test_a_winner_that_the_search_stopped_has_no_optimism() -> None:
+def test_a_winner_that_the_search_stopped_has_the_optimism_of_its_last_value_and_says_of_when() -> None:
     history = History()
     for row in (
         Asked(TrialKey(0), {"x": 0.5}, 0, 0),
@@ -142,7 +150,9 @@ def test_a_winner_that_the_search_stopped_has_no_optimism() -> None:
         history.apply(Stamp(history.last.seq + 1, 0.0), row)
     add(history, TrialKey(0, PUBLISHED + 1), 0.2)
 
-    assert select(SPEC, history, [0]).optimism is None
+    found = select(SPEC, history, [0])
+    assert found.optimism == pytest.approx(0.1)
+    assert (found.candidates[0].searched, found.candidates[0].searched_at) == (0.1, 1.0)
 
 
 def test_winner_and_baseline_are_published_on_the_same_seeds_the_winners_first() -> None:

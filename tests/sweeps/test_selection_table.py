@@ -32,7 +32,10 @@ def test_a_candidates_row_says_what_the_selection_says_of_it() -> None:
     assert rows["difference"].dropna().to_dict() == pytest.approx({0: 0.65})
     assert rows["published"].dropna().to_dict() == pytest.approx({1: 0.4, 0: 0.65})
     assert rows["published_n"].dropna().to_dict() == {1: 2, 0: 2}
+    assert rows["n"].dropna().to_dict() == {1: 2, 0: 2}
+    assert rows["difference_n"].dropna().to_dict() == {0: 2}
     assert rows["searched"].to_dict() == {1: 0.1, 2: 0.2, 0: 0.9}
+    assert rows["searched_at"].to_dict() == {1: 9.0, 2: 9.0, 0: 9.0}
     assert rows["advantage"].dropna().to_dict() == pytest.approx({1: -0.25})
     assert rows["optimism"].dropna().to_dict() == pytest.approx({1: 0.3})
     for name in ("difference", "published", "advantage"):

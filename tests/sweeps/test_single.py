@@ -104,7 +104,7 @@ def test_a_stored_experiment_replays_from_its_folder(call, trained: Path) -> Non
     assert code == 0
     assert "weights: digest as recorded; validation accuracy" in out
     assert ", as recorded" in out
-    assert f"identical: experiment {trained}, 1 measurements and their weights" in out
+    assert f"identical: experiment {trained}, 1 measurement and the weights" in out
     assert reproduce_one(trained, None).identical
 
 

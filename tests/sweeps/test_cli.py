@@ -1,10 +1,11 @@
 """The command line: every wrong input is one clear line and its exit code, and nothing that is stored is lost."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
-from simulation import Simulation, open_driver, small_spec
+from simulation import Simulation, open_driver, small_spec, swept
 
 from sweeps.search.history import Noted
 from sweeps.store.folders import SweepFolder
@@ -204,6 +205,20 @@ def test_help_lists_every_command_and_the_exit_codes(call) -> None:
     assert code == 0
     for word in ("run", "resume", "list", "show", "reproduce", "train", "clean", "Exit codes"):
         assert word in out
+
+
+def test_the_list_tells_what_is_over_what_stopped_and_what_a_driver_works_on(call, tmp_path: Path) -> None:
+    for name in ("done", "left", "driven"):
+        swept(tmp_path / "results", name, trials=2, trials_begun=None if name == "done" else 1)
+    with lease(SweepFolder(tmp_path / "results", "driven").lease, "driven"):
+        _, out, _ = call("list")
+        states = {sweep["name"]: sweep["state"] for sweep in json.loads(call("list", "--json")[1])}
+
+    assert states == {"done": "over", "left": "stopped", "driven": "running"}
+    told = {line.split()[0]: line for line in out.splitlines()}
+    assert "loss" in told["done"]
+    assert "stopped: `sweeps resume left` goes on" in told["left"]
+    assert told["driven"].rstrip().endswith("running")
 
 
 def test_an_empty_results_folder_lists_nothing(call) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from simulation import TABLE, swept
@@ -44,6 +44,14 @@ def all_four(results: Path) -> Comparison:
 
 def entry(name: str, spec: SweepSpec, *rows: Row) -> Entry:
     return Entry(name, spec, History((Stamp(seq, float(seq)), row) for seq, row in enumerate(rows, start=1)))
+
+
+class Named(NamedTuple):
+    """What a comparison asks of a result."""
+
+    name: str
+    spec: SweepSpec
+    history: History = History()
 
 
 def model(training: dict[str, Any], space: dict[str, Any], **changes: Any) -> SweepSpec:
@@ -125,6 +133,14 @@ def test_spaces_differ_in_bounds_choices_and_in_what_one_of_them_has_alone(all_f
         "y": {"narrow": "int 1 to 4, default 2, when kind is b", "wide": "-"},
         "z": {"narrow": "-", "wide": "= 3"},
     }
+
+
+def test_a_sweep_may_be_named_like_a_column() -> None:
+    wide, narrow = ({"learning_rate": {"float": [0.1, high]}} for high in (0.3, 0.2))
+    found = Comparison([Named("parameter", model({}, wide)), Named("other", model({}, narrow))])  # type: ignore[list-item]
+
+    assert list(found.spaces.columns) == ["parameter_", "parameter", "other"]
+    assert found.spaces.loc[0, "parameter_"] == "learning_rate"
 
 
 def test_a_knob_that_one_holds_fixed_and_the_other_leaves_out_is_compared_at_its_default() -> None:

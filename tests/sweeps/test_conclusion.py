@@ -1,5 +1,6 @@
 """The end of a design: each trained model is scored once and stored, the tables and figures are written."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -94,6 +95,29 @@ def test_a_model_stored_before_a_kill_is_not_tested_again(baselines: sweeps.Resu
     assert len(list((results / "custom_cnn").iterdir())) == before
     again = {note.key: note.body for note in driver.history.noted("scored")}
     assert again == {note.key: note.body for note in baselines.history.noted("scored")}
+
+
+def test_a_read_of_the_test_set_that_a_kill_left_without_a_model_is_counted_beside_the_next(
+    ray_with_gpus: Path, tmp_path: Path
+) -> None:
+    once = {"candidates": 1, "seeds": 1, "published_seeds": 1}
+    table = {"name": "one", "trials": 1, "training": {"batch_size": 512, "epochs": 1}, "selection": once}
+    space = {"learning_rate": {"float": [0.01, 0.1], "default": 0.05}}
+    result = sweeps.run({**table, "space": space}, results=tmp_path / "whole", progress="none")
+    with closing(Ledger.open(result.folder.ledger, read_only=True)) as ledger:
+        rows = [row for _, row in ledger.rows()]
+    read = next(i for i, row in enumerate(rows) if isinstance(row, Noted) and row.kind == "test_read")
+    # As after a kill between the recorded intention and the stored model.
+    driver = open_driver(type(result.folder)(tmp_path / "killed", "one"), result.spec)
+    for row in rows[: read + 1]:
+        driver.record(row)
+
+    conclude(driver, load(EMBEDDED), None)
+
+    again = driver.history.outcome
+    assert (result.history.outcome["test_reads"], again["test_reads"]) == (1, 2)
+    assert again["test_accuracy"] == result.history.outcome["test_accuracy"]
+    assert again["note"].startswith("trained again, since")
 
 
 def test_a_model_that_cannot_be_exported_is_stored_without_that_file_and_the_test_set_is_read_once(

@@ -233,6 +233,14 @@ def test_a_second_read_of_the_test_set_is_told(folder: SweepFolder) -> None:
     assert line == "test set, read 2 times in this sweep: accuracy 0.9000 [0.8256, 0.9448], loss 0.2500"
 
 
+def test_what_the_search_saw_last_is_told_with_how_far_it_had_come(folder: SweepFolder) -> None:
+    driver = concluded(folder, seed=2)
+    winner = driver.history.trials[TrialKey(driver.history.outcome["winner"])]
+    told = f"in the search it had {winner.value('loss'):.4f} after {driver.spec.told(winner.last.fidelity)}, "
+
+    assert told in " ".join(lines(folder))
+
+
 def test_the_pareto_front_is_shown(folder: SweepFolder, call) -> None:
     selection = {**SELECTION, "cost": "size"}
     driver = concluded(folder, target="functions:priced", pruning="none", selection=selection)
@@ -242,6 +250,7 @@ def test_the_pareto_front_is_shown(folder: SweepFolder, call) -> None:
 
     assert all(candidate.on_front for candidate in chosen.candidates)  # what is better is dearer here
     assert "on the front" in out
+    assert "on the Pareto front of loss and size: trial" in out
     assert "the Pareto front." in page
     table = pd.read_parquet(folder.table("selection"))
     assert table.loc[table["row"] == "candidate", "on_front"].all()
@@ -264,18 +273,25 @@ def test_a_cost_that_models_have_not_is_refused_with_a_hint() -> None:
         )
 
 
-def test_a_report_that_cannot_be_written_undoes_no_finished_sweep(
-    folder: SweepFolder, call, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("what", "writer", "command"),
+    [
+        ("report", "sweeps.report.writing.write_report", "sweeps report bowl"),
+        ("figures", "sweeps.store.figures.write_figures", "sweeps resume bowl"),
+    ],
+)
+def test_a_picture_that_cannot_be_written_undoes_no_finished_sweep(
+    folder: SweepFolder, call, monkeypatch: pytest.MonkeyPatch, what: str, writer: str, command: str
 ) -> None:
     concluded(folder)
 
     def fails(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a page\nthat fails")
 
-    monkeypatch.setattr("sweeps.report.writing.write_report", fails)
+    monkeypatch.setattr(writer, fails)
     code, out, _ = call("resume", "bowl", "--results", str(folder.results))
 
     assert code == 0
-    line = "warning: the report could not be written (ZeroDivisionError: a page that fails): try `sweeps report bowl`"
+    line = f"warning: the {what} could not be written (ZeroDivisionError: a page that fails): try `{command}`"
     assert line in out
     assert "winner: trial" in out

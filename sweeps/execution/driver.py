@@ -329,7 +329,7 @@ class Driver:
                 )
         else:
             what = "hung" if why == HUNG else "was lost"
-            self.record(Moved(key, "failed", f"its worker {what}, {most + 1} in all", reason))
+            self.record(Moved(key, "failed", f"its worker {what}, {most + 1} in all: {reason}"))
 
     def _lost_range_test(self, key: RangeKey, reason: str) -> None:
         self.record(Noted(LOSS_NOTE, {OPTIMIZER: key.optimizer, "reason": reason}))

@@ -4,9 +4,11 @@ To Tune every leg is a trial of its own. Promotion, resume and retry are the dri
 restores anything; it places legs on free resources, reuses actors and says when one died.
 """
 
+import re
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import ray
@@ -113,7 +115,8 @@ class _LegScheduler(TrialScheduler):
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        key, reason = trial.config["leg"].key, str(trial.get_error() or "its actor died").strip().splitlines()[-1]
+        key = trial.config["leg"].key
+        reason = why_lost(Path(trial.error_file).read_text("utf-8") if trial.error_file else "")
         self._bridge.holders.pop(key, None)
         self._bridge.call(lambda: self._bridge.driver.lost(key, reason))
 
@@ -135,6 +138,17 @@ class _LegScheduler(TrialScheduler):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing was kept."""
+
+
+def why_lost(report: str) -> str:
+    """What Ray's report of a dead actor has as the cause, in one line.
+
+    An actor whose class can't be loaded, as where a node lacks the module of a user's function, dies of Ray's own error
+    about it; the cause is the one that is reported within.
+    """
+    errors = re.findall(r"^[\w.]+(?:Error|Exception|Exit|Interrupt): .+$", report, re.MULTILINE)
+    causes = [error for error in errors if "failed to import on the worker" not in error]
+    return causes[0] if causes else "its actor died"
 
 
 class _Silent(ray.tune.ProgressReporter):

@@ -166,7 +166,7 @@ def test_a_lost_trial_rests_twice_as_long_each_time(folder: SweepFolder, clock: 
         clock.now += 0.2
     driver.lost(take(driver).key, "its actor died")
 
-    assert driver.history.trials[A].reason == "its worker was lost, 4 in all"
+    assert driver.history.trials[A].reason == "its worker was lost, 4 in all: its actor died"
 
 
 def test_a_trials_own_exception_is_tried_again_only_where_that_is_asked_for(folder: SweepFolder, clock: Clock) -> None:
@@ -194,7 +194,7 @@ def test_a_worker_without_a_word_is_hung_and_its_trial_goes_on_in_another(folder
         assert driver.history.trials[key].state == reason
         clock.now += 5
 
-    assert driver.history.trials[A].detail == "no word from its worker for 60 s"
+    assert driver.history.trials[A].reason == "its worker hung, 2 in all: no word from its worker for 60 s"
 
 
 def test_a_worker_that_does_not_stop_when_time_is_over_is_killed_and_its_trial_is_cut(

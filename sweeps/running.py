@@ -209,18 +209,23 @@ def _run(
 ) -> None:
     from sweeps.execution.conclusion import conclude
     from sweeps.execution.ordering import InOrder
+    from sweeps.execution.placing import Slots
+    from sweeps.execution.sharing import check_shared, make_mark
     from sweeps.execution.staging import stage
     from sweeps.execution.stopping import StopWord
     from sweeps.execution.tune import execute
     from sweeps.execution.worker import worker_class
 
     spec = driver.spec
+    mark = make_mark(driver.folder)
+    check_shared(mark)
     data = stage(spec, data_dir)
     driver.start(facts, *notes)
     with progress.shown():
         source = InOrder(driver) if spec.deterministic else driver
         word = StopWord()
-        execute(source, worker_class(spec, function, data, word), facts["slots"], stop, word)
+        slots = Slots(spec.resources, spec.at_a_time, progress.say)
+        execute(source, worker_class(spec, function, data, word, mark), slots, stop, word)
         conclude(driver, data, data_dir)
 
 

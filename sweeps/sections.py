@@ -72,6 +72,7 @@ class Resources(Section):
 
     cpus_per_trial: Annotated[float, Field(ge=0)] = 1.0
     gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0
+    accelerator_type: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")] | None = None  # a GPU model: A100, L4
 
     @model_validator(mode="after")
     def _whole_gpus_above_one(self) -> Self:
@@ -79,6 +80,8 @@ class Resources(Section):
             raise ValueError("gpus_per_trial above 1 must be a whole number")
         if self.cpus_per_trial == 0 and self.gpus_per_trial == 0:
             raise ValueError("a trial needs a share of a CPU or of a GPU")
+        if self.accelerator_type is not None and self.gpus_per_trial == 0:
+            raise ValueError("accelerator_type is a GPU's model: give gpus_per_trial too")
         return self
 
 

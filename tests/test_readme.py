@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from killed_job import Job
@@ -14,13 +15,29 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BIN = Path(sys.executable).parent
 
 _BY_SERVER = "tests/sweeps/test_postgresql_outages.py runs the like on a server of its own"
+_BY_CLUSTER = "tests/sweeps/test_jobs.py runs the like on a cluster of its own"
 RUN_ELSEWHERE = {
+    "uv run sweeps cluster start": _BY_CLUSTER,
+    "uv run sweeps submit small.toml --results /shared/results --concurrency 2 --follow": _BY_CLUSTER,
+    "uv run sweeps list --address http://127.0.0.1:8265": _BY_CLUSTER,
+    "uv run sweeps status small": _BY_CLUSTER,
+    "uv run sweeps logs small --follow": _BY_CLUSTER,
+    "uv run sweeps stop small": _BY_CLUSTER,
+    "uv run sweeps submit --resume small --results /shared/results": _BY_CLUSTER,
+    "uv run sweeps cluster stop": _BY_CLUSTER,
     "pip install uv && uv run sweeps run quickstart": "tests/test_main_job.py runs it, kills it and resumes it",
     "uv run pytest": "that is this",
     "uv run sweeps run quickstart --name shared --ledger postgresql://me@dbhost/team": _BY_SERVER,
     "uv run sweeps resume shared": _BY_SERVER,
     "uv run sweeps dashboard quickstart": "tests/sweeps/test_dashboard.py serves it",
     "uv venv && uv pip install --torch-backend cpu -e . && uv run --no-sync sweeps run quickstart": "untested, it says",
+}
+LONG = {
+    "uv run python example.py",
+    "uv run python effects.py",
+    "uv run sweeps baseline --epochs 1",
+    "uv run sweeps ablate --factor batch_size --factor dropout --epochs 2 --seconds 1",
+    "uv run sweeps resume quickstart --trials +2",
 }
 
 
@@ -49,10 +66,16 @@ def test_each_file_says_its_name_and_each_command_is_run() -> None:
     for language, text in blocks():
         if language != "sh":
             assert re.match(r"# \w+\.(py|toml)\n", text), text
-    assert set(commands()) >= set(RUN_ELSEWHERE)
+    assert set(commands()) >= {*RUN_ELSEWHERE, *LONG}
 
 
-@pytest.mark.parametrize("command", [line for line in commands() if line not in RUN_ELSEWHERE])
+def run_here() -> list[Any]:
+    """The commands, those that take most of a minute marked as slow."""
+    lines = [line for line in commands() if line not in RUN_ELSEWHERE]
+    return [pytest.param(line, marks=[pytest.mark.slow] if line in LONG else []) for line in lines]
+
+
+@pytest.mark.parametrize("command", run_here())
 def test_a_command_of_the_readme_works(place: Path, command: str) -> None:
     program, *arguments = command.removeprefix("uv run ").split()
     done = subprocess.run([str(BIN / program), *arguments], cwd=place, capture_output=True, text=True, check=False)

@@ -187,7 +187,7 @@ class Cluster:
     def _check_fit(self, request: Request) -> None:
         """ResourceError where not one trial fits on any node."""
         if request.kind == "run":
-            from sweeps.execution.session import slots_of
+            from sweeps.execution.placing import slots_of
 
             slots_of(request.sweep().resources, self.nodes())
 

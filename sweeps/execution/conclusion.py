@@ -12,6 +12,7 @@ from study.experiments import ExperimentError, list_experiments, load_experiment
 from study.files import replacing
 from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
+from sweeps.execution.placing import options_of
 from sweeps.search.history import History, Noted, Trial, fate
 from sweeps.search.outcome import outcome
 from sweeps.search.selection import candidates, select
@@ -112,7 +113,7 @@ def _score(
     import ray
 
     spec, folder, history = driver.spec, driver.folder, driver.history
-    resources = {"num_cpus": spec.resources.cpus_per_trial, "num_gpus": spec.resources.gpus_per_trial}
+    resources = options_of(spec.resources)
     # Without types: Ray's know no task that is given a reference in the place of a value.
     score: Any = ray.remote(_score_in_worker)
     pending: dict[Any, Trial] = {}

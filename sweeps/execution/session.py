@@ -1,7 +1,6 @@
 """The Ray that a sweep runs on: started here on loopback with its dashboard, or the one this process is joined to."""
 
 import logging
-import math
 import os
 import shutil
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.errors import ResourceError
+from sweeps.execution.placing import resources_of_nodes, slots_of
 from sweeps.sections import Resources
 
 # Read by Ray when it is imported or when a sweep starts; a value that the user has set stays.
@@ -81,7 +81,7 @@ def session(resources: Resources, *, verbose: bool = False) -> Iterator[Session]
     try:
         if is_ours:
             _start(verbose)
-        slots = slots_of(resources, _nodes())
+        slots = slots_of(resources, resources_of_nodes())
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
         # Ray sets this where it asks for a token, which is its default on one machine since 2.59.
         yield Session(slots, _dashboard(), notes, needs_token=os.environ.get("RAY_AUTH_MODE") == "token")
@@ -129,35 +129,3 @@ def _dashboard() -> str | None:
 
     url = ray._private.worker.get_dashboard_url()  # type: ignore[no-untyped-call]
     return f"http://{url}" if url else None
-
-
-def _nodes() -> list[dict[str, float]]:
-    """The resources of each living node."""
-    import ray
-
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-
-
-def slots_of(resources: Resources, nodes: list[dict[str, float]]) -> int:
-    """How many trials fit on the nodes at a time; ResourceError if not one does."""
-    slots = sum(_on_node(resources, node) for node in nodes)
-    if not slots:
-        most = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
-        raise ResourceError(
-            f"a trial asks for {resources.cpus_per_trial:g} CPUs and {resources.gpus_per_trial:g} GPUs, "
-            f"but no node has so many (at most {most['CPU']:g} CPUs, {most['GPU']:g} GPUs): "
-            "lower --cpus-per-trial or --gpus-per-trial"
-        )
-    return slots
-
-
-def _on_node(resources: Resources, node: dict[str, float]) -> int:
-    cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial
-    fits = []
-    if cpus:
-        fits.append(math.floor(node.get("CPU", 0) / cpus + 1e-9))
-    if gpus:
-        devices = int(node.get("GPU", 0))
-        # A fraction of a GPU never spans two devices.
-        fits.append(devices * math.floor(1 / gpus + 1e-9) if gpus < 1 else devices // int(gpus))
-    return min(fits)

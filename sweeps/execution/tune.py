@@ -30,7 +30,7 @@ _Answer = TypeVar("_Answer")
 class _Bridge:
     """What the Searcher and the scheduler share: the driver, and the first error it raised inside Tune."""
 
-    def __init__(self, driver: LegSource, slots: int, stop: Stop, word: StopWord) -> None:
+    def __init__(self, driver: LegSource, slots: Callable[[], int], stop: Stop, word: StopWord) -> None:
         self.driver = driver
         self.slots = slots
         self._stop = stop
@@ -74,7 +74,7 @@ class _LegSearcher(Searcher):
         self._bridge = bridge
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        if len(self._bridge.driver.live) >= self._bridge.slots:
+        if len(self._bridge.driver.live) >= self._bridge.slots():
             return None
         leg = self._bridge.call(self._bridge.driver.next_leg)
         if leg == "finished":
@@ -96,16 +96,16 @@ class _LegScheduler(TrialScheduler):
 
     def __init__(self, bridge: _Bridge) -> None:
         self._bridge = bridge
-        self._keeps_all_actors = False
+        self._kept = 0  # idle actors that Tune keeps more than by itself
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         return True
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        if not self._keeps_all_actors:
-            # Tune keeps one idle actor at most; between two legs more than one slot may be idle for a moment.
-            tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=self._bridge.slots)
-            self._keeps_all_actors = True
+        # Tune keeps one idle actor at most; between two legs more than one slot may be idle for a moment.
+        if (more := self._bridge.slots() - self._kept) > 0:
+            tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=more)
+            self._kept += more
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         key = trial.config["leg"].key
@@ -187,9 +187,10 @@ class _ActorCallback(ray.tune.Callback):
                 ray.kill(self._bridge.holders.pop(key))
 
 
-def execute(driver: LegSource, worker: type[Trainable], slots: int, stop: Stop, word: StopWord) -> None:
+def execute(driver: LegSource, worker: type[Trainable], slots: Callable[[], int], stop: Stop, word: StopWord) -> None:
     """Run the sweep's legs until the driver has no more work; raises what the driver raised.
 
+    slots: how many legs may be under way at a time, asked whenever one may begin.
     KeyboardInterrupt where `stop` was asked for: the workers then had `word` of it, and time to save.
     """
     bridge = _Bridge(driver, slots, stop, word)

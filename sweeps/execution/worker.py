@@ -13,23 +13,25 @@ from ray.tune import PlacementGroupFactory, Trainable
 from study.measurement import Measurement
 from sweeps.execution.legs import run_leg, run_range_leg
 from sweeps.execution.messages import Leg, Message, RangeLeg
+from sweeps.execution.placing import bundle
+from sweeps.execution.sharing import Mark
 from sweeps.execution.stopping import StopWord
 from sweeps.execution.targets import Function, FunctionRun, Run, TrainingRun
-from sweeps.sections import Resources
 from sweeps.spec import SweepSpec
 
 MESSAGE = "message"  # the one key of what a step gives to Tune
 
 
-def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: StopWord) -> type[Trainable]:
+def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: StopWord, mark: Mark) -> type[Trainable]:
     """The Trainable of one sweep; `data` is a reference to the staged Dataset, which all workers of a node share."""
 
     class Worker(Trainable):
         @classmethod
         def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
-            return PlacementGroupFactory([_bundle(spec.resources)])
+            return PlacementGroupFactory([bundle(spec.resources)])
 
         def setup(self, config: dict[str, Any]) -> None:
+            self._outside = mark.missing()  # of a node that joined later, nobody has asked
             self._data: Any = None if function else _data_of_a_prepared_process(spec, data)
             self._device_is_lost = False
             self._is_stopping = word.heard().is_set
@@ -52,6 +54,8 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             return TrainingRun(spec, leg.params, leg.seed, self._data, leg.plan, checkpoint)
 
         def step(self) -> dict[str, Message]:
+            if self._outside:
+                return {MESSAGE: Message("unsaved", reason=self._outside)}
             try:
                 with _logging_to(self._leg.log):
                     message = next(self._messages)
@@ -74,11 +78,6 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
 
     Worker.__name__ = Worker.__qualname__ = f"sweep_{spec.name}"
     return Worker
-
-
-def _bundle(resources: Resources) -> dict[str, float]:
-    shares = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
-    return {kind: share for kind, share in shares.items() if share}
 
 
 def _data_of_a_prepared_process(spec: SweepSpec, data: Any) -> Any:

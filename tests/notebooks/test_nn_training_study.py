@@ -44,16 +44,19 @@ def printed(notebook: nbformat.NotebookNode) -> str:
     return "".join(o.text for cell in code(notebook) for o in cell.outputs if o.output_type == "stream")
 
 
+@pytest.mark.slow
 def test_it_runs_from_top_to_bottom(executed: nbformat.NotebookNode) -> None:
     assert [cell.execution_count for cell in code(executed)] == list(range(1, len(code(executed)) + 1))
 
 
+@pytest.mark.slow
 def test_each_figure_of_the_committed_notebook_is_there_again(
     committed: nbformat.NotebookNode, executed: nbformat.NotebookNode
 ) -> None:
     assert pictures(executed) == pictures(committed)
 
 
+@pytest.mark.slow
 def test_the_winner_replays_and_the_panel_names_a_wrong_choice(executed: nbformat.NotebookNode) -> None:
     assert "identical: True" in printed(executed)
     assert "learning_rate: must be greater than 0, but got 0.0" in printed(executed)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -198,9 +199,15 @@ def test_stopped_at_any_step_and_continued_gives_equal_bits(config: TrialConfig,
     assert_continues_exactly(config, cuts)
 
 
-@pytest.mark.parametrize("schedule", ["constant_warmup", "step", "cosine", "one_cycle"])
-@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam", "adamw"])
-@pytest.mark.parametrize("model", ["custom_cnn", "alexnet", "vgg"])
+def combinations() -> Iterator[Any]:
+    """All of them; those of the large models, which take seconds each, are slow but for one."""
+    schedules = ("constant_warmup", "step", "cosine", "one_cycle")
+    for model, *rest in product(("custom_cnn", "alexnet", "vgg"), ("sgd", "nesterov", "adam", "adamw"), schedules):
+        is_slow = model != "custom_cnn" and rest != ["nesterov", "cosine"]
+        yield pytest.param(model, *rest, marks=[pytest.mark.slow] if is_slow else [])
+
+
+@pytest.mark.parametrize(("model", "optimizer", "schedule"), combinations())
 def test_every_model_optimizer_and_schedule_continues_exactly(model: str, optimizer: str, schedule: str) -> None:
     knobs = {"model": model, "optimizer": optimizer, "schedule": schedule, **EVERYTHING}
     config = TrialConfig(**knobs, epochs=2, batch_size=50, learning_rate=0.01)

@@ -1,12 +1,11 @@
 """The report of a running sweep: written beside it, seldom enough, and its failure is one line."""
 
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from simulation import Simulation, open_driver, small_spec
+from waiting import until
 
 from sweeps.report.following import FIRST, Follower
 from sweeps.store.folders import SweepFolder
@@ -17,14 +16,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for another process; no test hangs on how long."""
-    end = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def follower(folder: Path, said: list[str], clock: Clock, *command: str) -> Follower:

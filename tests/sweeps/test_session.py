@@ -1,42 +1,11 @@
-"""The Ray of a sweep: how many trials fit, and what it reads from the environment."""
+"""The Ray of a sweep: what it reads from the environment."""
 
 import sys
 import types
 
 import pytest
 
-from sweeps.errors import ResourceError
-from sweeps.execution.session import Session, set_environment, slots_of
-from sweeps.sections import Resources
-
-TWO_GPUS = {"CPU": 8.0, "GPU": 2.0}
-
-
-@pytest.mark.parametrize(
-    ("cpus", "gpus", "nodes", "slots"),
-    [
-        (1.0, 0.0, [TWO_GPUS], 8),
-        (0.1, 0.0, [{"CPU": 1.0}], 10),
-        (3.0, 0.0, [TWO_GPUS], 2),
-        (1.0, 0.5, [TWO_GPUS], 4),
-        (1.0, 0.4, [TWO_GPUS], 4),  # a fraction never spans two devices
-        (0.0, 0.7, [TWO_GPUS], 2),
-        (1.0, 2.0, [TWO_GPUS], 1),
-        (5.0, 0.5, [TWO_GPUS], 1),  # the CPUs are what is short
-        (1.0, 1.0, [TWO_GPUS, {"CPU": 4.0}], 2),
-        (5.0, 0.0, [{"CPU": 4.0}, TWO_GPUS], 1),  # what two nodes have together helps no trial
-    ],
-)
-def test_as_many_trials_run_at_a_time_as_fit_on_the_nodes(
-    cpus: float, gpus: float, nodes: list[dict[str, float]], slots: int
-) -> None:
-    assert slots_of(Resources(cpus_per_trial=cpus, gpus_per_trial=gpus), nodes) == slots
-
-
-@pytest.mark.parametrize(("cpus", "gpus"), [(9.0, 0.0), (1.0, 3.0)])
-def test_what_fits_on_no_node_is_refused_with_what_there_is(cpus: float, gpus: float) -> None:
-    with pytest.raises(ResourceError, match=r"at most 8 CPUs, 2 GPUs.*lower --cpus-per-trial"):
-        slots_of(Resources(cpus_per_trial=cpus, gpus_per_trial=gpus), [TWO_GPUS, {"CPU": 4.0}])
+from sweeps.execution.session import Session, set_environment
 
 
 def test_a_users_own_setting_of_rays_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,14 +106,14 @@ def test_a_trial_whose_process_dies_goes_on_in_another(
 def test_a_module_that_the_workers_lack_is_named(
     ray_with_gpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "only_here.py").write_text("def bowl(params, seed):\n    yield {'loss': params['x']}\n")
+    (tmp_path / "of_the_driver.py").write_text("def bowl(params, seed):\n    yield {'loss': params['x']}\n")
     monkeypatch.syspath_prepend(str(tmp_path))  # of this process alone
-    spec = {**TABLE, "name": "lacking", "target": "only_here:bowl", "trials": 1, "retries": {"lost": 0}}
+    spec = {**TABLE, "name": "lacking", "target": "of_the_driver:bowl", "trials": 1, "retries": {"lost": 0}}
     result = sweeps.run(spec, results=tmp_path / "results", progress="none")
 
     assert result.trial(0).state == "failed"
-    assert result.trial(0).reason.endswith("1 in all: ModuleNotFoundError: No module named 'only_here'")
-    assert "No module named 'only_here'" in result.history.outcome["reason"]
+    assert result.trial(0).reason.endswith("1 in all: ModuleNotFoundError: No module named 'of_the_driver'")
+    assert "No module named 'of_the_driver'" in result.history.outcome["reason"]
 
 
 def test_a_hung_trial_is_killed_and_goes_on_in_another_worker(ray_with_gpus: Path, tmp_path: Path) -> None:

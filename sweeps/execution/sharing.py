@@ -1,0 +1,70 @@
+"""Whether every node of a cluster sees the sweep's folder: a trial goes on from what another node wrote."""
+
+import secrets
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeps.errors import ResourceError
+from sweeps.execution.placing import alive_nodes
+from sweeps.store.folders import SweepFolder
+
+_PATIENCE = 10.0  # s that a network file system may take to show a file that another node wrote
+_PAUSE = 0.2
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A file in the sweep's folder with a text that no other folder has."""
+
+    path: Path
+    text: str
+
+    def missing(self) -> str | None:
+        """Why this node can't take part, None where it sees the file."""
+        last = time.monotonic() + _PATIENCE
+        while not self._is_seen():
+            # Where the folder itself is not there, nothing is on its way.
+            if not self.path.parent.exists() or time.monotonic() > last:
+                return f"the node {socket.gethostname()} does not see {self.path.parents[1]} as the driver does"
+            time.sleep(_PAUSE)
+        return None
+
+    def _is_seen(self) -> bool:
+        try:
+            return self.path.read_text("utf-8") == self.text
+        except OSError:
+            return False
+
+
+def make_mark(folder: SweepFolder) -> Mark:
+    """Write a session's mark, in the place of an earlier one's."""
+    mark = Mark(folder.logs / ".session", secrets.token_hex(16))
+    mark.path.write_text(mark.text, "utf-8")
+    return mark
+
+
+def check_shared(mark: Mark) -> None:
+    """Ask every other node for the mark; ResourceError with what those said that don't see it."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = ray.get_runtime_context().get_node_id()
+    ask: Any = ray.remote(_missing)
+    asked = [
+        ask.options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
+            mark
+        )
+        for node in alive_nodes()
+        if node["NodeID"] != here
+    ]
+    if lacking := sorted({why for why in ray.get(asked) if why}):
+        raise ResourceError(
+            f"{'; '.join(lacking)}: give --results on a file system that all nodes share, at the same path"
+        )
+
+
+def _missing(mark: Mark) -> str | None:
+    return mark.missing()

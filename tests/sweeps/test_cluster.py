@@ -1,0 +1,181 @@
+"""Three nodes that each are a machine of their own to the network: whatever happens to them, nothing is lost.
+
+Needs root and network namespaces, and takes minutes: `uv run pytest -m slow tests/sweeps/test_cluster.py`.
+"""
+
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from loopback import SWEEPS
+from namespaces import Machine, machines, why_not
+from waiting import until
+
+import sweeps
+from sweeps.errors import SweepNotFoundError
+from sweeps.search.history import History
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "has namespaces")]
+
+SPEC = """
+name = "far"
+trials = 9
+concurrency = 3
+sampler = "random"
+pruning = "none"
+retries = { lost = 5 }
+selection = { candidates = 1, seeds = 1, published_seeds = 2 }
+[training]
+epochs = 4
+reports_per_epoch = 2
+batch_size = 32
+[space]
+learning_rate = { float = [0.01, 0.1], log = true, default = 0.05 }
+dropout = { choice = [true, false] }
+"""
+
+
+class Nodes:
+    """The machines, what a user of their cluster has, and what the ledger held when it was looked at."""
+
+    def __init__(self, there: list[Machine], folder: Path) -> None:
+        self.machines, self.folder, self.results = there, folder, folder / "results"
+        (folder / "token").write_text(secrets.token_hex(32))
+        (folder / "token").chmod(0o600)
+        (folder / "far.toml").write_text(SPEC)
+        self.url = f"http://{there[0].address}:8265"
+        self.seen: dict[object, list[object]] = {}
+
+    def run(self, *words: str, on: Machine | None = None, hidden: str = "") -> "subprocess.CompletedProcess[str]":
+        """A command of this project on a machine, or on the user's own; hidden: a folder that it does not see there."""
+        place = self.folder / (on.name if on else "user")
+        place.mkdir(exist_ok=True)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "SWEEPS_"))}
+        mine = {"TMPDIR": str(place), "RAY_AUTH_TOKEN_PATH": str(self.folder / "token"), "SWEEPS_ADDRESS": self.url}
+        command = [SWEEPS, *words]
+        if hidden:  # a machine's command has its own table of mounts
+            command = ["sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', hidden, *command]
+        if on:
+            command = on.words(*command)
+        return subprocess.run(
+            command, env={**kept, **mine}, cwd=place, capture_output=True, text=True, check=False, timeout=600
+        )
+
+    def done(self, *words: str, on: Machine | None = None, hidden: str = "") -> str:
+        """The same for one that has to succeed."""
+        found = self.run(*words, on=on, hidden=hidden)
+        assert found.returncode == 0, found.stdout + found.stderr
+        return found.stdout
+
+    def start_head(self) -> None:
+        head = self.machines[0]
+        where = ("--host", head.address, "--dashboard-host", head.address, "--cpus", "1")
+        self.done("cluster", "start", *where, on=head)
+
+    def join(self, machine: Machine, *, shares: bool = True) -> None:
+        """Make a machine a node; one that does not share has a disk of its own in the place of the results."""
+        words = (f"{self.machines[0].address}:6379", "--host", machine.address, "--cpus", "1")
+        self.results.mkdir(exist_ok=True)
+        self.done("cluster", "join", *words, on=machine, hidden="" if shares else str(self.results))
+
+    def history(self) -> History:
+        try:
+            return sweeps.load("far", results=self.results).history
+        except SweepNotFoundError:
+            return History()
+
+    def note_what_is_acknowledged(self) -> None:
+        """Every measurement that the ledger shows now has to be in it at the end."""
+        self.seen = {key: list(trial.measurements) for key, trial in self.history().trials.items()}
+
+    def measured(self) -> int:
+        return sum(len(trial.measurements) for trial in self.history().trials.values())
+
+    def goes_on(self, reports: int) -> None:
+        """Wait for so many more reports."""
+        goal = self.measured() + reports
+        until(lambda: self.measured() >= goal)
+
+
+@contextmanager
+def three_nodes() -> Iterator[Nodes]:
+    folder = Path(tempfile.mkdtemp(prefix="swn"))
+    with machines(3) as there:
+        yield Nodes(there, folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_nodes_die_are_cut_off_join_late_and_the_head_restarts_and_nothing_that_was_acknowledged_is_lost() -> None:
+    with three_nodes() as nodes:
+        head, second, third = nodes.machines
+        nodes.start_head()
+        nodes.join(second)
+        where = ("--results", str(nodes.results))
+        nodes.done("submit", str(nodes.folder / "far.toml"), *where)
+        until(lambda: nodes.measured() >= 2)
+        nodes.join(third)  # late: it gets trials too
+        until(lambda: "3 trials fit at a time now, 2 did before" in nodes.done("logs", "far"))
+        nodes.goes_on(2)
+
+        nodes.note_what_is_acknowledged()
+        third.kill()
+        nodes.goes_on(4)
+        lost = [trial for trial in nodes.history().trials.values() if trial.losses]
+        assert lost, "no trial was on the node that died"
+
+        nodes.note_what_is_acknowledged()
+        second.cut_off()
+        nodes.goes_on(2)
+        second.connect()
+        nodes.goes_on(2)
+
+        nodes.note_what_is_acknowledged()
+        for machine in nodes.machines:
+            machine.kill()  # the head's restart: nodes without a head end too
+        assert nodes.run("status", "far").returncode == 6
+        nodes.start_head()
+        nodes.join(second)
+        nodes.join(third)
+        assert nodes.run("status", "far").returncode == 3  # Ray's head has forgotten its jobs
+        out = nodes.done("submit", "--resume", "far", *where, "--follow")
+
+        assert "winner: trial" in out
+        after = nodes.history()
+        assert {trial.state for trial in after.search} == {"complete"}
+        assert len(after.search) == 9
+        for key, measurements in nodes.seen.items():
+            assert after.trials[key].measurements[: len(measurements)] == measurements
+        found = sweeps.load("far", results=nodes.results)
+        assert found.reproduce().identical
+        assert found.reproduce(lost[0].key.label).identical
+        assert nodes.run("list", on=head).returncode == 0
+
+
+def test_a_node_that_does_not_see_the_results_is_named_and_takes_no_trial() -> None:
+    with three_nodes() as nodes:
+        _, second, third = nodes.machines
+        where = ("--results", str(nodes.results))
+        nodes.start_head()
+        nodes.join(second, shares=False)
+        refused = nodes.run("submit", str(nodes.folder / "far.toml"), *where, "--follow")
+        assert refused.returncode == 1
+        assert f"does not see {nodes.results / 'sweeps' / 'far'}" in refused.stdout
+        assert not nodes.history().trials
+
+        second.kill()
+        until(lambda: nodes.run("submit", str(nodes.folder / "far.toml"), *where).returncode == 0)
+        nodes.goes_on(2)
+        nodes.join(third, shares=False)  # late: nobody asked it before
+        until(lambda: nodes.run("status", "far").returncode == 1)
+        assert "does not see" in nodes.done("logs", "far")
+        nodes.note_what_is_acknowledged()
+        third.kill()
+        nodes.done("submit", "--resume", "far", *where, "--follow")
+        for key, measurements in nodes.seen.items():
+            assert nodes.history().trials[key].measurements[: len(measurements)] == measurements

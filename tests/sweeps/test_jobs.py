@@ -1,0 +1,176 @@
+"""Sweeps as jobs of a real cluster on loopback: submitted, followed, stopped, gone on with; and who is refused."""
+
+import json
+import shutil
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+
+import pandas as pd
+import pytest
+from loopback import Loopback
+from waiting import until
+
+import sweeps
+from sweeps.errors import SweepNotFoundError
+from sweeps.search.history import History
+
+BOWL = """
+def distance(params, seed):
+    for report in range(1, 10):
+        yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report}
+"""
+STEADY = """
+import time
+
+
+def steady(params, seed, checkpoint):
+    for report in range((checkpoint or {"report": 0})["report"] + 1, 10):
+        time.sleep(0.2)
+        yield {"loss": params["x"] + 1 / report, "checkpoint": {"report": report}}
+"""
+SPEC = """
+name = "{name}"
+target = "far_targets:{function}"
+trials = {trials}
+concurrency = 2
+metric = "loss"
+direction = "minimize"
+pruning = {{ name = "{pruning}", max_fidelity = 9 }}
+selection = {{ candidates = 1, seeds = 1, published_seeds = 1 }}
+[space]
+x = {{ float = [0.0, 1.0], default = 0.5 }}
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Loopback]:
+    folder = Path(tempfile.mkdtemp(prefix="swc"))
+    running = Loopback(folder)
+    assert running.told.returncode == 0, running.told.stderr
+    yield running
+    running.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def project(folder: Path, code: str, name: str, function: str, trials: int, pruning: str = "asha") -> Path:
+    """A folder with a function and a spec, as a user has it; gives the spec."""
+    (folder / "far_targets.py").write_text(code)
+    spec = folder / f"{name}.toml"
+    spec.write_text(SPEC.format(name=name, function=function, trials=trials, pruning=pruning))
+    return spec
+
+
+def history_of(name: str, results: Path) -> History:
+    """What the ledger holds now; nothing before it is there."""
+    try:
+        return sweeps.load(name, results=results).history
+    except SweepNotFoundError:
+        return History()
+
+
+def test_a_submitted_sweep_runs_there_and_its_results_replay_here(
+    cluster: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, results = project(tmp_path, BOWL, "far", "distance", 6), tmp_path / "results"
+    where = ("--results", str(results), "--code", str(tmp_path))
+    done = cluster.sweeps("submit", str(spec), *where, "--follow")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "winner: trial" in done.stdout
+    assert "winner: trial" in cluster.sweeps("logs", "far").stdout
+    status, listed = cluster.sweeps("status", "far"), cluster.sweeps("list", "--address", cluster.url, "--json")
+    assert (status.returncode, "far: succeeded" in status.stdout) == (0, True)
+    (job,) = [job for job in json.loads(listed.stdout) if job["sweep"] == "far"]
+    assert job["metadata"]["results"] == str(results)
+    assert job["metadata"]["spec_hash"] == sweeps.load("far", results=results).spec.hash
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert sweeps.load("far", results=results).reproduce().identical
+
+
+def test_a_stopped_job_has_saved_and_is_gone_on_with(cluster: Loopback, tmp_path: Path) -> None:
+    spec, results = project(tmp_path, STEADY, "halted", "steady", 12, pruning="none"), tmp_path / "results"
+    where = ("--results", str(results), "--code", str(tmp_path))
+    assert cluster.sweeps("submit", str(spec), *where).returncode == 0
+    again = cluster.sweeps("submit", str(spec), *where)
+    assert (again.returncode, "a job drives a sweep named 'halted' there already" in again.stderr) == (2, True)
+    until(lambda: any(trial.measurements for trial in history_of("halted", results).search))
+
+    stopped = cluster.sweeps("stop", "halted")
+    before = history_of("halted", results)
+    assert (stopped.returncode, "halted: stopped" in stopped.stdout) == (0, True), stopped.stderr
+    assert before.running
+    assert not list(before.noted("warning"))
+    assert len(pd.read_parquet(results / "sweeps/halted/measurements.parquet")) == sum(
+        len(trial.measurements) for trial in before.trials.values()
+    )
+
+    done = cluster.sweeps("submit", "--resume", "halted", *where, "--follow")
+    after = history_of("halted", results)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {trial.state for trial in after.search} == {"complete"}
+    assert len(after.search) == 12
+    for key, trial in before.trials.items():
+        assert after.trials[key].measurements[: len(trial.measurements)] == trial.measurements
+    assert not list(after.noted("warning"))  # none began again
+
+
+def test_who_shows_no_token_or_another_is_refused(cluster: Loopback, tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("0" * 64)
+    (tmp_path / "other").chmod(0o600)
+    for path in (tmp_path / "other", tmp_path / "none"):
+        refused = cluster.sweeps("list", "--address", cluster.url, RAY_AUTH_TOKEN_PATH=str(path))
+        assert refused.returncode == 6, refused.stdout
+        assert refused.stderr.startswith("error: ")
+        assert len(refused.stderr.splitlines()) == 1
+    asked = urllib.request.Request(f"{cluster.url}/api/jobs/", data=b"{}", headers={"Content-Type": "application/json"})
+    with pytest.raises(HTTPError) as answer:
+        urllib.request.urlopen(asked)
+    assert answer.value.code == 401
+    assert cluster.token.stat().st_mode & 0o077 == 0
+
+
+def _through_ray(cluster: Loopback, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Submit a folder as a job past this project's client, as anybody with the token can; gives the job's log."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(cluster.token))
+    from ray.job_submission import JobStatus, JobSubmissionClient
+
+    client = JobSubmissionClient(cluster.url)
+    job = client.submit_job(entrypoint="python -m sweeps.cluster.job", runtime_env={"working_dir": str(folder)})
+    until(lambda: client.get_job_status(job).is_terminal())
+    assert client.get_job_status(job) == JobStatus.FAILED
+    return client.get_job_logs(job)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "../../elsewhere"}, "give a name like that, not a path"),
+        ({"results": "results"}, "give an absolute path or a URL"),
+    ],
+)
+def test_what_breaks_a_rule_is_refused_on_the_cluster_too(
+    cluster: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, str], words: str
+) -> None:
+    folder = tmp_path / "job"
+    folder.mkdir()
+    request = {"kind": "resume", "name": "bowl", "results": str(tmp_path / "results"), **change}
+    (folder / "sweep-request.json").write_text(json.dumps(request))
+    log = _through_ray(cluster, folder, monkeypatch)
+
+    assert words in log
+    assert "Traceback" not in log
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_fits_on_no_node_is_refused_before_a_job_begins(cluster: Loopback, tmp_path: Path) -> None:
+    spec = project(tmp_path, BOWL, "wide", "distance", 2)
+    spec.write_text(spec.read_text().replace("[space]", "resources = { cpus_per_trial = 64 }\n[space]"))
+    refused = cluster.sweeps("submit", str(spec), "--results", str(tmp_path / "results"))
+
+    assert refused.returncode == 6
+    assert "a trial asks for 64 CPUs" in refused.stderr
+    assert "wide" not in cluster.sweeps("list", "--address", cluster.url).stdout

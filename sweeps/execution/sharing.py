@@ -60,10 +60,21 @@ def check_shared(mark: Mark) -> None:
         for node in alive_nodes()
         if node["NodeID"] != here
     ]
-    if lacking := sorted({why for why in ray.get(asked) if why}):
+    if lacking := sorted({why for answer in asked if (why := _answer(answer))}):
         raise ResourceError(
             f"{'; '.join(lacking)}: give --results on a file system that all nodes share, at the same path"
         )
+
+
+def _answer(asked: Any) -> str | None:
+    """What a node said; one that died meanwhile takes no part, and is asked by its worker if it comes again."""
+    import ray
+
+    try:
+        answer: str | None = ray.get(asked)
+    except ray.exceptions.RayError:
+        return None
+    return answer
 
 
 def _missing(mark: Mark) -> str | None:

@@ -2,7 +2,9 @@
 
 import itertools
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +20,7 @@ from sweeps.store.postgresql import Database
 from sweeps.store.sqlite import File
 
 if TYPE_CHECKING:
+    from loopback import Loopback
     from postgresql_server import Server
 
 HERE = Path(__file__).parent
@@ -64,6 +67,19 @@ def server() -> "Iterator[Server]":
     running = Server(programs)
     yield running
     running.remove()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> "Iterator[Loopback]":
+    """One cluster on loopback for all tests of the session."""
+    from loopback import Loopback
+
+    folder = Path(tempfile.mkdtemp(prefix="swc"))
+    running = Loopback(folder)
+    assert running.told.returncode == 0, running.told.stderr
+    yield running
+    running.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 _count = itertools.count()

@@ -1,4 +1,4 @@
-"""A Ray cluster of one node on loopback, with a token of its own, started and ended by the commands of this project."""
+"""A Ray cluster of one node on loopback, with a token of its own, and projects whose sweeps go there as jobs."""
 
 import os
 import socket
@@ -6,7 +6,37 @@ import subprocess
 import sys
 from pathlib import Path
 
+import sweeps
+from sweeps.errors import SweepNotFoundError
+from sweeps.search.history import History
+
 SWEEPS = str(Path(sys.executable).with_name("sweeps"))
+BOWL = """
+def distance(params, seed):
+    for report in range(1, 10):
+        yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report}
+"""
+STEADY = """
+import time
+
+
+def steady(params, seed, checkpoint):
+    for report in range((checkpoint or {"report": 0})["report"] + 1, 10):
+        time.sleep(0.2)
+        yield {"loss": params["x"] + 1 / report, "checkpoint": {"report": report}}
+"""
+SPEC = """
+name = "{name}"
+target = "far_targets:{function}"
+trials = {trials}
+concurrency = 2
+metric = "loss"
+direction = "minimize"
+pruning = {{ name = "{pruning}", max_fidelity = 9 }}
+selection = {{ candidates = 1, seeds = 1, published_seeds = 1 }}
+[space]
+x = {{ float = [0.0, 1.0], default = 0.5 }}
+"""
 
 
 def free_port() -> int:
@@ -53,3 +83,19 @@ class Loopback:
 
     def stop(self) -> None:
         self.sweeps("cluster", "stop")
+
+
+def project(folder: Path, code: str, name: str, function: str, trials: int, pruning: str = "asha") -> Path:
+    """A folder with a function and a spec, as a user has it; gives the spec."""
+    (folder / "far_targets.py").write_text(code)
+    spec = folder / f"{name}.toml"
+    spec.write_text(SPEC.format(name=name, function=function, trials=trials, pruning=pruning))
+    return spec
+
+
+def history_of(name: str, results: Path) -> History:
+    """What the ledger holds now; nothing before it is there."""
+    try:
+        return sweeps.load(name, results=results).history
+    except SweepNotFoundError:
+        return History()

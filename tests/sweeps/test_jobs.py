@@ -1,74 +1,16 @@
 """Sweeps as jobs of a real cluster on loopback: submitted, followed, stopped, gone on with; and who is refused."""
 
 import json
-import shutil
-import tempfile
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 
 import pandas as pd
 import pytest
-from loopback import Loopback
+from loopback import BOWL, STEADY, Loopback, history_of, project
 from waiting import until
 
 import sweeps
-from sweeps.errors import SweepNotFoundError
-from sweeps.search.history import History
-
-BOWL = """
-def distance(params, seed):
-    for report in range(1, 10):
-        yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report}
-"""
-STEADY = """
-import time
-
-
-def steady(params, seed, checkpoint):
-    for report in range((checkpoint or {"report": 0})["report"] + 1, 10):
-        time.sleep(0.2)
-        yield {"loss": params["x"] + 1 / report, "checkpoint": {"report": report}}
-"""
-SPEC = """
-name = "{name}"
-target = "far_targets:{function}"
-trials = {trials}
-concurrency = 2
-metric = "loss"
-direction = "minimize"
-pruning = {{ name = "{pruning}", max_fidelity = 9 }}
-selection = {{ candidates = 1, seeds = 1, published_seeds = 1 }}
-[space]
-x = {{ float = [0.0, 1.0], default = 0.5 }}
-"""
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Loopback]:
-    folder = Path(tempfile.mkdtemp(prefix="swc"))
-    running = Loopback(folder)
-    assert running.told.returncode == 0, running.told.stderr
-    yield running
-    running.stop()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def project(folder: Path, code: str, name: str, function: str, trials: int, pruning: str = "asha") -> Path:
-    """A folder with a function and a spec, as a user has it; gives the spec."""
-    (folder / "far_targets.py").write_text(code)
-    spec = folder / f"{name}.toml"
-    spec.write_text(SPEC.format(name=name, function=function, trials=trials, pruning=pruning))
-    return spec
-
-
-def history_of(name: str, results: Path) -> History:
-    """What the ledger holds now; nothing before it is there."""
-    try:
-        return sweeps.load(name, results=results).history
-    except SweepNotFoundError:
-        return History()
 
 
 def test_a_submitted_sweep_runs_there_and_its_results_replay_here(

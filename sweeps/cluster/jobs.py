@@ -16,7 +16,7 @@ from sweeps.cluster.package import pack
 from sweeps.cluster.requests import Request, parse_request
 from sweeps.cluster.tokens import use_token
 from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
-from sweeps.execution.session import ENVIRONMENT, set_environment
+from sweeps.execution.session import ENVIRONMENT, LOCAL, set_environment
 from sweeps.spec import SweepSpec, load_spec
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Cluster:
                 f"a job drives a sweep named {request.name!r} there already ({there.id}): `sweeps stop {request.name}` "
                 "first, or give another --name"
             )
-        self._check_fit(request)
+        self._check_place(request)
         if code is None and spec is not None and loaded.target:
             code = Path.cwd()
         return self._submit(request, None if code is None else Path(code))
@@ -184,12 +184,18 @@ class Cluster:
                 dict(node.resources_total) for node in list_nodes(address=self.address.url) if node.state == "ALIVE"
             ]
 
-    def _check_fit(self, request: Request) -> None:
-        """ResourceError where not one trial fits on any node."""
+    def _check_place(self, request: Request) -> None:
+        """ResourceError where not one trial fits on any node, or this is the Ray of one sweep, which ends with it."""
+        nodes = self.nodes()
+        if any(LOCAL in node for node in nodes):
+            raise ResourceError(
+                f"at {self.address.url} is the Ray of a sweep that runs by itself, and ends with it: start a cluster "
+                "with `sweeps cluster start --dashboard-port`, and give its --address"
+            )
         if request.kind == "run":
             from sweeps.execution.placing import slots_of
 
-            slots_of(request.sweep().resources, self.nodes())
+            slots_of(request.sweep().resources, nodes)
 
 
 def _job(details: Any) -> Job:

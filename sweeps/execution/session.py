@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),  # the ledger is the truth, Tune's snapshot is not used
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
+LOCAL = "sweeps_local"  # a resource by which such a Ray is told from a cluster, at whose address it may be
 _LARGEST_STORE = 2**29  # bytes; a data set is staged once a node, and the largest of ours has 180 MB
 
 
@@ -112,6 +113,7 @@ def _start(verbose: bool) -> None:
             logging_level=logging.INFO if verbose else logging.ERROR,
             log_to_driver=verbose,
             object_store_memory=_LARGEST_STORE,
+            resources={LOCAL: 1},
             _temp_dir=str(ray_folder()),
         )
     except (OSError, RuntimeError, ValueError, TimeoutError) as error:

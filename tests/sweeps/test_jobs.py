@@ -11,6 +11,9 @@ from loopback import BOWL, STEADY, Loopback, history_of, project
 from waiting import until
 
 import sweeps
+from sweeps.cluster.jobs import Cluster
+from sweeps.errors import ResourceError
+from sweeps.execution.session import LOCAL
 
 
 def test_a_submitted_sweep_runs_there_and_its_results_replay_here(
@@ -106,6 +109,18 @@ def test_what_breaks_a_rule_is_refused_on_the_cluster_too(
     assert words in log
     assert "Traceback" not in log
     assert not (tmp_path / "results").exists()
+
+
+def test_the_ray_of_a_sweep_that_runs_by_itself_takes_no_job(
+    cluster: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(cluster.token))
+    monkeypatch.setattr(Cluster, "nodes", lambda _: [{"CPU": 2.0, LOCAL: 1.0}])
+    spec = project(tmp_path, BOWL, "lost", "distance", 2)
+
+    with pytest.raises(ResourceError, match="a sweep that runs by itself, and ends with it: start a cluster"):
+        sweeps.connect(cluster.url).submit(spec, results=tmp_path / "results", code=tmp_path)
 
 
 def test_what_fits_on_no_node_is_refused_before_a_job_begins(cluster: Loopback, tmp_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""How much of many slots does a sweep use, and how does its driver grow? Trials of simulated work, and instant ones.
+
+    uv run python tests/benchmarks/concurrency.py --out concurrency  # 2,048 trials of 4 s on 64 slots
+    uv run python tests/benchmarks/concurrency.py --out concurrency --trials 10000 --work 0 --slots 2
+
+Work is sleep, so that 64 slots fit a few CPUs. Used is what trials worked of the time of all slots, from when the first
+trial of each slot had ended (all actors had started then) to when the last trial was asked for; memory is the driver's
+resident set at each thousandth trial. About 16 GiB are needed for 64 actors.
+"""
+
+import argparse
+import os
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+from machine import provenance
+
+import sweeps
+from sweeps.search.history import History
+
+EVERY = 1000  # trials between two rows
+
+
+def working(seconds: float) -> Any:
+    """A function that works so long and reports once."""
+
+    def nap(params: dict[str, Any], seed: int) -> Any:
+        time.sleep(seconds)
+        yield {"loss": params["x"]}
+
+    return nap
+
+
+class Memory(threading.Thread):
+    """Looks at this process's resident set, MiB, four times a second."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.seen: list[tuple[float, float]] = []
+        self.start()
+
+    def run(self) -> None:
+        process = psutil.Process()
+        while True:
+            self.seen.append((time.time(), process.memory_info().rss / 2**20))
+            time.sleep(0.25)
+
+    def at(self, moment: float) -> float:
+        """What it was at a moment, seconds since the epoch."""
+        return next((size for seen, size in self.seen if seen >= moment), self.seen[-1][1])
+
+
+def used(history: History, slots: int, work: float) -> tuple[float, float]:
+    """The share of all slots' time in which trials worked while all were there, and for how many seconds that was."""
+    ends = [trial.ended or 0.0 for trial in history.search]
+    begin, end = max(ends[:slots]), history.search[-1].asked.time
+    worked = sum(max(0.0, min(ended, end) - max(ended - work, begin)) for ended in ends)
+    return worked / (slots * (end - begin)), end - begin
+
+
+def rows_of(history: History, memory: Memory) -> list[dict[str, float]]:
+    """Time for each trial, and memory, from one thousandth trial to the next."""
+    asked = [trial.asked.time for trial in history.search]
+    marks = [*range(0, len(asked), EVERY), len(asked) - 1]
+    return [
+        {
+            "trials": after,
+            "milliseconds": 1000 * (asked[after] - asked[before]) / (after - before),
+            "memory": memory.at(asked[after]),
+        }
+        for before, after in pairwise(marks)
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--trials", type=int, default=2048)
+    parser.add_argument("--slots", type=int, default=64)
+    parser.add_argument("--work", type=float, default=4.0, help="seconds")
+    parser.add_argument("--sampler", default="random")
+    given = parser.parse_args()
+    memory = Memory()
+    table = {
+        "name": f"slots-{given.slots}",
+        "trials": given.trials,
+        "metric": "loss",
+        "direction": "minimize",
+        "sampler": given.sampler,
+        "pruning": "none",
+        "concurrency": given.slots,
+        "space": {"x": {"float": [0.0, 1.0]}},
+        "resources": {"cpus_per_trial": (os.cpu_count() or 1) / given.slots},
+        "selection": {"candidates": 1, "seeds": 1, "published_seeds": 1},
+    }
+    before = psutil.Process().memory_info().rss / 2**20
+    result = sweeps.run(table, target=working(given.work), results=given.out / "results", progress="none")
+    rows = rows_of(result.history, memory)
+    print(f"{given.trials:,} trials of {given.work:g} s on {given.slots} slots")
+    print(f"driver: {before:.0f} MiB before, {max(size for _, size in memory.seen):.0f} MiB at most")
+    for row in rows:
+        print(f"  to trial {row['trials']:6,}: {row['milliseconds']:7.1f} ms each, {row['memory']:5.0f} MiB")
+    if given.work:
+        share, seconds = used(result.history, given.slots, given.work)
+        print(f"used: {share:.1%} of {given.slots} slots over {seconds:.0f} s")
+    given.out.mkdir(parents=True, exist_ok=True)
+    about = {name: str(value) for name, value in vars(given).items() if name != "out"}
+    written = pa.Table.from_pylist(rows).replace_schema_metadata(provenance() | about)
+    pq.write_table(written, given.out / f"{result.name}.parquet")
+
+
+if __name__ == "__main__":
+    main()

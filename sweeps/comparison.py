@@ -40,7 +40,9 @@ class Comparison:
     @cached_property
     def spaces(self) -> "pd.DataFrame":
         names = [entry.name for entry in self._entries]
-        column = "parameter_" if "parameter" in names else "parameter"
+        column = "parameter"
+        while column in names:
+            column += "_"
         rows = [{column: found.parameter, **found.by_sweep} for found in space_contrasts(self._entries)]
         return _frame(rows, dict.fromkeys([column, *names], _TEXT))
 

@@ -18,7 +18,7 @@ def choice_section(spec: SweepSpec, selection: Selection | None, state: State) -
     if selection is None:
         return None
     parts: list[Chart | Table] = []
-    rows = [_row(c, selection) for c in selection.candidates if c.values]
+    rows = [_row(c, selection) for c in selection.candidates if c.counted]
     if rows:
         told = _in_words(spec, selection)
         figure = candidates_figure(rows, metric=spec.metric)
@@ -32,18 +32,19 @@ def choice_section(spec: SweepSpec, selection: Selection | None, state: State) -
 
 
 def _row(candidate: Candidate, selection: Selection) -> Seeds:
-    found = interval(list(candidate.values.values()))
+    values = list(candidate.counted.values())
+    found = interval(values)
     assert found is not None
     label = f"trial {candidate.number}" + (" (baseline)" if candidate.number == BASELINE else "")
     is_winner = candidate.number == selection.winner
-    return Seeds(Estimate(label, found.mean, found.low, found.high), list(candidate.values.values()), is_winner)
+    return Seeds(Estimate(label, found.mean, found.low, found.high), values, is_winner)
 
 
 def _in_words(spec: SweepSpec, selection: Selection) -> str:
     told = [
-        f"trial {c.number} {words.estimate(spec.metric, interval(list(c.values.values())))}"
+        f"trial {c.number} {words.estimate(spec.metric, interval(list(c.counted.values())))}"
         for c in selection.candidates
-        if c.values
+        if c.counted
     ]
     return (
         f"{words.named(spec.metric).capitalize()} of each candidate on the fresh seeds that choose, as dots; its mean "

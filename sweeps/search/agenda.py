@@ -124,12 +124,17 @@ def _early(spec: SweepSpec, history: History, live: Collection[TrialKey], ended:
 def published_ahead(spec: SweepSpec, history: History, run: Race) -> list[TrialKey]:
     """The baseline's published runs, which an idle slot may make before the choice is decided, unless it is out.
 
-    An idle slot costs no wall-clock, but device-hours, which are held back for the choice.
+    Not where a budget is held back for the choice: the next round would wait for the slot.
     """
     is_in = BASELINE in run.left or BASELINE in run.beaten
-    if not is_in or BASELINE in run.late or spec.device_hours is not None:
+    if not is_in or BASELINE in run.late or spec.device_hours is not None or spec.time is not None:
         return []
     return publication(spec, history, [BASELINE])
+
+
+def is_searching(spec: SweepSpec, history: History, ended: Ended) -> bool:
+    """Whether a free slot would go on with the search, whatever the others hold."""
+    return not ended.search and _next_in_search(spec, history, []) is not None
 
 
 def _next_in_search(spec: SweepSpec, history: History, idle: list[Trial]) -> Work | None:

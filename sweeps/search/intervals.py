@@ -25,7 +25,7 @@ class Interval:
     @property
     def excludes_zero(self) -> bool:
         """Whether zero lies outside; never for one value or equal ones, which tell nothing of the spread."""
-        if self.low is None or self.high is None or self.low == self.high:
+        if self.low is None or self.high is None or math.isclose(self.low, self.high, rel_tol=1e-9, abs_tol=1e-15):
             return False
         return not self.low <= 0 <= self.high
 

@@ -25,6 +25,7 @@ def outcome(spec: SweepSpec, history: History, selection: Selection) -> dict[str
         "difference_low": selection.difference.low if selection.difference else None,
         "difference_high": selection.difference.high if selection.difference else None,
         "searched": winner.searched if winner else None,
+        "searched_at": winner.searched_at if winner else None,
         "optimism": selection.optimism,
         "seeds": selection.seeds,
         "trials": len(history.search),
@@ -43,13 +44,14 @@ def _why_none(spec: SweepSpec, history: History, selection: Selection) -> str:
     if not history.trials:
         return "the time was over before the first trial"
     if selection.winner is not None:
-        missing = selection.published[0].missing
-        return f"trial {selection.winner} won the choice, but none of its further seeds came to its end ({missing})"
+        who, missing = f"trial {selection.winner} would be the winner", selection.published[0].missing
+        return f"{who}, but none of its further seeds came to its end ({missing})"
     if not selection.candidates:
         fates = [f"trial {trial.key.label}: {fate(trial)}" for trial in history.search]
         return f"no trial of the search has a finite value ({_first(fates)})"
     failed = failed_in_choice(spec, history)
-    if reasons := [f"trial {c.number}: {c.reason}" for c in selection.candidates if c.number in failed]:
+    reasons = [f"trial {c.number}: {c.reason}" for c in selection.candidates if c.number in failed]
+    if len(reasons) == len(selection.candidates):
         return f"no trial has a finite value on all its fresh seeds ({_first(reasons)})"
     if any(run.key.stage == "choice" for run in history.selection):
         return "a budget ended before one fresh seed was through: the share that is held back for them is too small"

@@ -2,10 +2,10 @@
 
 A round is one fresh seed on which all that are left were trained; who failed on it is out once the others have ended
 on it too, so that nothing hangs on who was faster. The race is then that of the others, as though it had never been
-among them: whom it alone had raced out is back. From the second round on a candidate is raced out when it is
-unlikely to overtake the leader by the last of n rounds: with a mean difference d and a deviation s of the paired
-differences after r rounds, the differences of the rounds to come are predicted by Student's t, and the chance that
-their sum makes up for r·d is below 5 % where
+among them: whom it alone had raced out is back, and nobody is raced out before that round. From the second round on a
+candidate is raced out when it is unlikely to overtake the leader by the last of n rounds: with a mean difference d and
+a deviation s of the paired differences after r rounds, the differences of the rounds to come are predicted by Student's
+t, and the chance that their sum makes up for r·d is below 5 % where
 
     d / s · √(r / (1 − r/n))  >  t(0.95)
 
@@ -60,34 +60,40 @@ def fresh_values(spec: SweepSpec, history: History, number: int) -> dict[int, fl
 
 def race(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
     """The race as far as it has come; one candidate alone has won before any seed."""
-    return _without_the_failed(numbers, lambda among: _until_a_failure(spec, history, among))
+    return _without_the_failed(numbers, lambda among, first: _until_a_failure(spec, history, among, first))
 
 
 def race_as_it_ended(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
     """The race where a budget ended it: a failure on a seed that not all came to counts too."""
 
-    def ended(among: Sequence[int]) -> Race:
-        run = _until_a_failure(spec, history, among)
+    def ended(among: Sequence[int], first: int) -> Race:
+        run = _until_a_failure(spec, history, among, first)
         return replace(run, failed={**{n: why for n, (_, why) in run.late.items()}, **run.failed}, late={})
 
     return _without_the_failed(numbers, ended)
 
 
-def _without_the_failed(numbers: Sequence[int], run_among: Callable[[Sequence[int]], Race]) -> Race:
-    """Run it, and again without whoever failed, until nobody does."""
-    among, failed, alone = list(numbers), dict[int, str](), 0
+def _without_the_failed(numbers: Sequence[int], run_among: Callable[[Sequence[int], int], Race]) -> Race:
+    """Run it, and again without whoever failed, until nobody does.
+
+    What was run by then counts: nobody is raced out again on fewer rounds.
+    """
+    among, failed, alone, first = list(numbers), dict[int, str](), 0, _FIRST
     while len(among) > 1:
-        run = run_among(among)
+        run = run_among(among, first)
         if not run.failed:
             return replace(run, failed=failed)
         failed |= run.failed
-        among = [number for number in among if number not in failed]
+        among, first = [number for number in among if number not in failed], max(first, run.rounds)
         alone = run.beaten[among[0]][0] if among and among[0] in run.beaten else run.rounds
     return Race(tuple(among), alone if among else 0, failed)
 
 
-def _until_a_failure(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
-    """The race up to the first round on whose seed somebody failed, or as far as it has come."""
+def _until_a_failure(spec: SweepSpec, history: History, numbers: Sequence[int], first: int) -> Race:
+    """The race up to the first round on whose seed somebody failed, or as far as it has come.
+
+    first: the rounds after which somebody may be raced out.
+    """
     values = {number: fresh_values(spec, history, number) for number in numbers}
     left, beaten, rounds = list(numbers), dict[int, tuple[int, str]](), 0
     for seed in range(1, spec.selection.seeds + 1):
@@ -99,7 +105,7 @@ def _until_a_failure(spec: SweepSpec, history: History, numbers: Sequence[int]) 
         rounds = seed if through else rounds
         if out:
             return Race(tuple(through), rounds, {number: why for number, (_, why) in out.items()}, beaten)
-        if spec.selection.races and _FIRST <= rounds < spec.selection.seeds:
+        if spec.selection.races and first <= rounds < spec.selection.seeds:
             slow = _cannot_win(spec, {number: [values[number][s] for s in range(1, rounds + 1)] for number in left})
             beaten |= {number: (rounds, why) for number, why in slow.items()}
             left = [number for number in left if number not in slow]

@@ -50,6 +50,11 @@ class Candidate:
     costs: Mapping[str, float]
     on_front: bool | None = None
 
+    @property
+    def counted(self) -> dict[int, float]:
+        """The values that its mean is over, by seed; more may have been run."""
+        return {seed: value for seed, value in self.values.items() if seed <= self.seeds}
+
 
 @dataclass(frozen=True)
 class Published:
@@ -140,13 +145,15 @@ def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selecti
     left = [candidate for candidate in judged if candidate.number in run.left]
     winner, by = _winner(spec, left)
     ordered = sorted(judged, key=lambda c: (c is not winner, _standing(spec, run, c)))
-    against = winner.values if winner else {}
+    against = winner.counted if winner else {}
     ranked = []
     for place, candidate in enumerate(ordered, start=1):
         decision, reason = _verdict(spec, run, candidate, winner, by)
+        if candidate is winner and candidate.number in failed_in_choice(spec, history):
+            reason += "; it failed on a further seed, on which nothing was decided any more"
         rank = None if candidate.mean is None and candidate is not winner else place
         is_compared = candidate is not winner and candidate.mean is not None
-        difference = paired(candidate.values, against) if is_compared else None
+        difference = paired(candidate.counted, against) if is_compared else None
         ranked.append(replace(candidate, rank=rank, difference=difference, decision=decision, reason=reason))
     return _published(spec, history, _with_front(spec, ranked), run.rounds)
 

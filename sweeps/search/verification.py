@@ -1,9 +1,11 @@
 """Whether a recorded sweep follows from its history: suggestions, seeds, decisions, order and outcome again."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sweeps.search.agenda import published_ahead
+from sweeps.search.agenda import Finished, is_searching, next_work, published_ahead
+from sweeps.search.budgets import ended
 from sweeps.search.extension import as_extended
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, TrialKey
 from sweeps.search.outcome import outcome
@@ -49,13 +51,15 @@ def verify(spec: SweepSpec, rows: Iterable[tuple[Stamp, Row]]) -> Verification:
     for stamp, row in rows:
         match row:
             case Asked():
-                difference = _asked(spec, history, row)
+                difference = _asked(spec, history, stamp, row)
                 suggestions += 1
             case Decided():
                 difference = _decided(spec, history, row)
                 decisions += 1
-            case Noted(kind="outcome") if spec.design is None:
-                difference = _concluded(spec, history, row)
+            case Noted(kind="outcome"):
+                difference = _concluded(spec, history, stamp, row)
+            case Moved(state="complete"):
+                difference = _completed(spec, history, row)
             case Measured() if spec.deterministic:
                 difference = _measured(history, row)
             case _:
@@ -66,23 +70,33 @@ def verify(spec: SweepSpec, rows: Iterable[tuple[Stamp, Row]]) -> Verification:
     return Verification(suggestions, decisions, None)
 
 
-def _asked(spec: SweepSpec, history: History, row: Asked) -> str | None:
+def _asked(spec: SweepSpec, history: History, stamp: Stamp, row: Asked) -> str | None:
     number, replicate = row.key
     if row.seen != history.last.seq:
         return f"it saw the history up to row {row.seen}, but {history.last.seq} was the last"
+    if why := _not_asked_for(as_extended(spec, history), history, stamp, row.key):
+        return why
     if replicate:
-        source = history.trials.get(TrialKey(number))
-        if source is None:
-            return f"there is no trial {number} to train again"
-        if row.key not in _due(as_extended(spec, history), history):
-            return "the selection did not need it"
-        params, seed = source.params, selection_seed(spec, replicate)
+        params, seed = history.trials[TrialKey(number)].params, selection_seed(spec, replicate)
     else:
         params, seed = suggest(spec, history, number), trial_seed(spec, number)
     for name in [*params, *(name for name in row.params if name not in params)]:
         if params.get(name) != row.params.get(name):
             return f"{name} is recorded as {row.params.get(name)!r}, and computed again {params.get(name)!r}"
     return None if seed == row.seed else f"its seed is recorded as {row.seed}, and computed again {seed}"
+
+
+def _not_asked_for(spec: SweepSpec, history: History, stamp: Stamp, key: TrialKey) -> str | None:
+    """Why the sweep had no need of a trial then."""
+    if key.number >= spec.trials:
+        return f"the search was to try {spec.trials} trials"
+    if not key.replicate:
+        return None
+    if TrialKey(key.number) not in history.trials:
+        return f"there is no trial {key.number} to train again"
+    if is_searching(spec, history, ended(spec, history, stamp.time)):
+        return "the search was not over"
+    return None if key in _due(spec, history) else "the selection did not need it"
 
 
 def _due(spec: SweepSpec, history: History) -> set[TrialKey]:
@@ -97,16 +111,37 @@ def _due(spec: SweepSpec, history: History) -> set[TrialKey]:
     return {*next_runs(spec, choice), *published, *published_ahead(spec, history, choice)}
 
 
-def _concluded(spec: SweepSpec, history: History, row: Noted) -> str | None:
-    """The recorded winner, its final model and all that is published must follow from the runs.
+def _concluded(spec: SweepSpec, history: History, stamp: Stamp, row: Noted) -> str | None:
+    """Nothing may be left to do; the winner, its final model and all that is published must follow from the runs.
 
-    What the test set says is another matter: only a replay can tell.
+    What the test set says is another matter: only a replay can tell. Words may be another version's.
     """
     spec = as_extended(spec, history)
-    for name, value in outcome(spec, history, select(spec, history, candidates(spec, history))).items():
-        if row.body.get(name) != value:
+    if not isinstance(next_work(spec, history, (), ended(spec, history, stamp.time)), Finished):
+        return "the sweep was not over"
+    again = {} if spec.design else outcome(spec, history, select(spec, history, candidates(spec, history)))
+    for name, value in again.items():
+        if name != "reason" and not _is_same(row.body.get(name), value):
             return f"its {name} is recorded as {row.body.get(name)!r}, and computed again {value!r}"
     return None
+
+
+def _is_same(recorded: object, value: object) -> bool:
+    """Equal but for the last bits of an interval's bounds, which are those of a library's quantiles."""
+    if isinstance(recorded, float) and isinstance(value, float):
+        return math.isclose(recorded, value, rel_tol=1e-9, abs_tol=1e-15)
+    return type(recorded) is type(value) and recorded == value
+
+
+def _completed(spec: SweepSpec, history: History, row: Moved) -> str | None:
+    """A model that counts epochs is complete at its last one; a function may end where it likes."""
+    trial = history.trials[row.key]
+    if spec.target is not None:
+        return None
+    epochs, reached = spec.trial_config(trial.params, trial.seed).epochs, trial.last.fidelity if trial.last else 0.0
+    if epochs is None or reached >= epochs - 1e-9:
+        return None
+    return f"it ended at {spec.told(reached)} of {epochs}"
 
 
 def _measured(history: History, row: Measured) -> str | None:

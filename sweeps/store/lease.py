@@ -27,6 +27,7 @@ _HOLDER = sa.text("""
 """)
 _GOING = 5.0  # s in which a session that was told to end must have ended
 _PAUSE = 0.05  # s
+_TRIES = 5
 
 
 def is_held(path: Path) -> bool:
@@ -41,6 +42,18 @@ def is_held(path: Path) -> bool:
     return False
 
 
+def _locked(file: int) -> bool:
+    """Take the lock; whoever only looks whether it is held has it for less than a moment."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE)
+        else:
+            return True
+    return False
+
+
 @contextmanager
 def lease(path: Path, name: str) -> Iterator[None]:
     """Hold the sweep's folder for this process; LeaseError at once if another process holds it."""
@@ -49,10 +62,8 @@ def lease(path: Path, name: str) -> Iterator[None]:
     except OSError as error:
         raise LedgerError(f"the lease {path} can't be opened ({error.strerror}): mend its permissions") from error
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _driven(name, os.pread(file, 200, 0).decode(errors="replace").strip()) from None
+        if not _locked(file):
+            raise _driven(name, os.pread(file, 200, 0).decode(errors="replace").strip())
         os.ftruncate(file, 0)
         os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         yield

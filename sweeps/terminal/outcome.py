@@ -81,6 +81,8 @@ def _luck(spec: SweepSpec, selection: Selection) -> list[str]:
     if selection.optimism is None:
         return []
     searched = searched_in_brief(spec, selection.candidates[0])
+    if selection.optimism == 0:
+        return [f"in the search it had {searched}, as it is"]
     side = "better" if selection.optimism > 0 else "worse"
     return [f"in the search it had {searched}, {number(abs(selection.optimism))} {side} than it is"]
 

@@ -94,7 +94,10 @@ def test_where_the_only_candidate_diverges_on_the_further_seeds_that_is_said(fol
     history = concluded(folder, trials=1, target="functions:mad_on_fresh_published", pruning="none").history
 
     assert history.outcome["winner"] is None
-    assert "won the choice, but none of its further seeds came to its end (seed 1: pruned diverged" in lines(folder)[0]
+    assert (
+        "would be the winner, but none of its further seeds came to its end (seed 1: pruned diverged"
+        in lines(folder)[0]
+    )
 
 
 def test_a_budget_too_small_for_one_fresh_seed_is_said_and_more_of_it_goes_on(folder: SweepFolder) -> None:

@@ -83,6 +83,15 @@ def test_whom_only_a_candidate_that_failed_later_had_raced_out_is_back() -> None
     assert next_runs(SPEC, found)[-2:] == [TrialKey(2, 3), TrialKey(3, 3)]
 
 
+def test_after_a_failure_nobody_is_raced_out_on_fewer_rounds_than_were_run() -> None:
+    spec = small_spec(selection={"candidates": 3, "seeds": 6})
+    runs = chosen_on(0, -0.022, 0.031, 0.052, -0.028, None)
+    runs |= chosen_on(1, 0.137, -0.071, -0.049, 0.26, 0.347) | chosen_on(2, 0.175, -0.014, 0.03, -0.123, -0.256)
+    found = race(spec, history_of(SEARCH | runs), [0, 1, 2])
+
+    assert (found.left[-1], found.rounds) == (2, 5)
+
+
 def test_the_only_one_that_is_back_is_compared_on_the_seeds_it_had() -> None:
     runs = chosen_on(0, 0.10, 0.12, None) | chosen_on(1, 0.90, 0.92)
     found = race(SPEC, history_of(SEARCH | runs | chosen_on(2, 0.12, 0.11, None)), [0, 1, 2])

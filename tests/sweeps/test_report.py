@@ -134,7 +134,7 @@ def test_the_outcome_comes_first_as_a_person_would_say_it(folder: SweepFolder) -
 def test_where_nobody_is_published_nobody_won_and_no_value_is_made_up(folder: SweepFolder) -> None:
     page = page_of(folder, trials=1, target="functions:mad_on_fresh_published", pruning="none")
 
-    assert "No trial won: trial 0 won the choice, but none of its further seeds came to its end" in page.text
+    assert "No trial won: trial 0 would be the winner, but none of its further seeds came to its end" in page.text
     assert " won: a loss of" not in page.text
 
 

@@ -98,6 +98,22 @@ def test_who_was_raced_out_may_win_where_the_leaders_fail_later() -> None:
     assert {c.number: c.reason for c in found.candidates[1:]} == dict.fromkeys((1, 2), "fresh seed 3: failed")
 
 
+def test_a_difference_is_taken_on_the_seeds_that_the_means_are_over() -> None:
+    runs = chosen_on(0, 0.1, 0.3, 0.5) | chosen_on(1, 0.11, 0.31, 0.2) | chosen_on(2, 0.12, 0.29)
+    found = {c.number: c for c in chosen([0, 1, 2], runs, seeds=5).candidates}
+
+    assert found[0].mean == pytest.approx(0.2)
+    assert found[1].difference is not None
+    assert (found[1].difference.n, found[1].difference.mean) == (2, pytest.approx(0.01))
+
+
+def test_a_winner_that_failed_where_nothing_was_decided_any_more_says_so() -> None:
+    found = chosen([0, 1], chosen_on(0, None), chosen_on(1, 0.2, None))
+
+    assert found.winner == 1
+    assert found.candidates[0].reason.endswith("it failed on a further seed, on which nothing was decided any more")
+
+
 def test_the_only_candidate_wins_without_a_choice() -> None:
     found = chosen([3], published_on(3, 0.2, 0.4))
 

@@ -1,5 +1,6 @@
 """Verification: what was recorded follows from the history again, and one changed value is found and named."""
 
+import math
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,10 +14,11 @@ from simulation import Simulation, open_driver, rows_of, small_spec
 import sweeps
 from study.measurement import Measurement
 from sweeps.execution.conclusion import conclude
-from sweeps.search.history import PUBLISHED, Asked, Decided, Measured, Noted, Row, Stamp, TrialKey
+from sweeps.search.history import PUBLISHED, Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, TrialKey
 from sweeps.search.selection import BASELINE
+from sweeps.search.suggestion import suggest, trial_seed
 from sweeps.search.verification import verify
-from sweeps.spec import SweepSpec
+from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 
@@ -178,7 +180,7 @@ def test_whatever_of_an_outcome_the_runs_do_not_give_is_named(folder: SweepFolde
     estimates = {f"{who}{part}" for who in ("", "baseline_") for part in ("mean", "low", "high", "n")}
 
     assert {"winner", "final", "difference", "optimism", *estimates} < set(body)
-    for name in body:
+    for name in body.keys() - {"reason"}:  # words, which another version may have others for
         difference = str(verify(spec, put(rows, place, body={**body, name: -7})).difference)
         assert f"its {name} is recorded as -7, and computed again" in difference
 
@@ -204,6 +206,57 @@ def test_a_run_on_a_fresh_seed_that_nobody_needed_is_named(folder: SweepFolder) 
 
     difference = str(verify(spec, put(rows, place, key=TrialKey(key.number, 9))).difference)
     assert "the selection did not need it" in difference
+
+
+def test_an_outcome_of_a_sweep_that_was_not_over_is_named(folder: SweepFolder) -> None:
+    rows, spec = concluded(folder), small_spec(selection=SELECTION)
+    place = first(rows, lambda row: isinstance(row, Noted) and row.kind == "outcome")
+    last = max(i for i, (_, row) in enumerate(rows) if isinstance(row, Asked) and row.key.stage == "publication")
+    early = [(Stamp(rows[last - 1][0].seq + 1, rows[last - 1][0].time), rows[place][1])]
+
+    assert "the sweep was not over" in str(verify(spec, rows[:last] + early).difference)
+    assert "the search was not over" in str(verify(small_spec(trials=30, selection=SELECTION), rows).difference)
+
+
+def test_more_trials_than_the_search_was_to_try_are_named(folder: SweepFolder) -> None:
+    rows = concluded(folder)
+
+    difference = str(verify(small_spec(trials=5, selection=SELECTION), rows).difference)
+    assert "trial 5: its suggestion" in difference
+    assert "the search was to try 5 trials" in difference
+
+
+def test_a_fresh_seed_before_the_search_is_over_is_named(folder: SweepFolder) -> None:
+    rows, spec = concluded(folder), small_spec(selection=SELECTION)
+    place = first(rows, lambda row: isinstance(row, Asked) and row.key.number == 5)
+    early = Asked(TrialKey(1, 1), {}, 0, rows[place - 1][0].seq)
+
+    difference = str(verify(spec, [*rows[:place], (rows[place][0], early)]).difference)
+    assert "the search was not over" in difference
+
+
+def test_a_model_that_is_called_complete_before_its_last_epoch_is_named() -> None:
+    table = {"name": "model", "trials": 1, "sampler": "random", "training": {"epochs": 2}}
+    spec = load_spec({**table, "space": {"learning_rate": {"float": [0.1, 0.2], "default": 0.1}}})
+    key = TrialKey(0)
+
+    def ended(epochs: float) -> str | None:
+        row = Asked(key, suggest(spec, History(), 0), trial_seed(spec, 0), 0)
+        measured = Measured(key, Measurement(1, 9, epochs, 1.0, {"validation_accuracy": 0.9}))
+        rows = [row, measured, Moved(key, "complete", "")]
+        return verify(spec, [(Stamp(seq, float(seq)), row) for seq, row in enumerate(rows, start=1)]).difference
+
+    assert ended(2.0) is None
+    assert str(ended(1.0)).endswith("it ended at 1 epoch of 2")
+
+
+def test_the_last_bits_of_another_librarys_quantile_are_no_difference(folder: SweepFolder) -> None:
+    rows, spec = concluded(folder), small_spec(selection=SELECTION)
+    place = first(rows, lambda row: isinstance(row, Noted) and row.kind == "outcome")
+    body = rows[place][1].body  # type: ignore[union-attr]
+    moved = {name: math.nextafter(value, math.inf) for name, value in body.items() if isinstance(value, float)}
+
+    assert verify(spec, put(rows, place, body={**body, **moved})).difference is None
 
 
 def test_a_run_that_is_published_before_the_choice_is_decided_is_named(folder: SweepFolder) -> None:

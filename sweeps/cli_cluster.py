@@ -7,6 +7,7 @@ import typer
 
 from sweeps.cluster.addresses import DEFAULT_ADDRESS
 from sweeps.options import Insecure, LedgerUrl, Name
+from sweeps.terminal.wording import STOPPED
 
 if TYPE_CHECKING:
     from sweeps.cluster.jobs import Cluster, Job
@@ -135,7 +136,8 @@ def logs(
 def stop(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = False) -> None:
     """Stop a sweep's job: trials in training save, the ledger is closed, the tables are written."""
     job = _cluster(address, insecure=insecure).stop(name)
-    typer.echo(f"{job.sweep}: {job.status.lower()}; go on with `sweeps submit --resume {job.sweep}`")
+    again = f"`sweeps submit --resume {job.sweep} --results {job.metadata.get('results', 'FOLDER')}`"
+    typer.echo(f"{job.sweep}: {job.status.lower()}" + (f"; go on with {again}" if job.status == "STOPPED" else ""))
 
 
 def _cluster(address: str, *, insecure: bool) -> "Cluster":
@@ -148,4 +150,4 @@ def _follow(cluster: "Cluster", job: "Job") -> None:
     """Show a job's log to its end, and end as it did."""
     for piece in cluster.logs(job.id, follow=True):
         typer.echo(piece, nl=False)
-    raise typer.Exit(0 if cluster.job(job.id).status == "SUCCEEDED" else 1)
+    raise typer.Exit({"SUCCEEDED": 0, "STOPPED": STOPPED}.get(cluster.job(job.id).status, 1))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.cluster.addresses import DEFAULT_ADDRESS, Address, check_token, parse_address
 from sweeps.cluster.package import pack
 from sweeps.cluster.requests import Request, parse_request
-from sweeps.cluster.tokens import use_token
+from sweeps.cluster.tokens import TOKEN_FILE, has_token, use_token
 from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
 from sweeps.execution.session import ENVIRONMENT, LOCAL, set_environment
 from sweeps.spec import SweepSpec, load_spec
@@ -235,10 +235,10 @@ def _worded(address: Address) -> Iterator[None]:
 
     try:
         yield
-    except AuthenticationError as error:
+    except AuthenticationError:
         raise ResourceError(
-            f"{address.url} refuses the token ({str(error).splitlines()[0]}): the cluster's must be in "
-            "~/.ray/auth_token or RAY_AUTH_TOKEN"
+            f"{address.url} refuses {'this token' if has_token() else 'who has no token'}: the cluster's must be in "
+            f"{TOKEN_FILE} or RAY_AUTH_TOKEN"
         ) from None
     except (ConnectionError, requests.exceptions.RequestException) as error:
         raise ResourceError(

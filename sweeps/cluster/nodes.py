@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,9 @@ GCS_PORT = 6379
 # Its usual port may be taken by the Ray of a local sweep, and then no job is taken.
 _ANY_PORT = ("--dashboard-agent-listen-port", "0")
 _GRACE = 10.0  # s that processes have for ending, before they are killed
+_PATIENCE = 120.0  # s that a node has for starting
+_REACHED = 5.0  # s in which a head answers
+_FOLDER = "SWEEPS_CLUSTER_FOLDER"  # in the environment of a node's processes, by which `stop` finds them
 
 
 def cluster_folder() -> Path:
@@ -46,6 +50,7 @@ def start_head(
         raise SpecError(
             "a cluster that other machines reach asks for a token: leave --no-token out, or stay on loopback"
         )
+    _check_free(folder)
     made = make_token() if token else None
     places = ["--node-ip-address", host, "--port", str(port)]
     dashboard = [
@@ -55,7 +60,7 @@ def start_head(
         "--dashboard-port",
         str(dashboard_port),
     ]
-    _ray(["start", "--head", *places, *dashboard, *_resources(cpus, gpus), *_folder(folder)], token=token)
+    _ray(["start", "--head", *places, *dashboard, *_resources(cpus, gpus)], folder, token=token)
     lines = [f"cluster at http://{dashboard_host}:{dashboard_port}, which takes jobs and shows Ray's dashboard"]
     if token:
         lines.append(f"token: {'made, ' if made else ''}in {token_path()}; each node and each user needs the same")
@@ -89,15 +94,19 @@ def join(
     token = os.environ.get(MODE, "token").lower() != "disabled"
     if token and not has_token():
         raise SpecError(f"no token: copy the head's into {token_path()} (mode 600), or give it in RAY_AUTH_TOKEN")
+    _check_free(folder)
+    try:  # Ray would wait for minutes
+        socket.create_connection((name, int(port)), timeout=_REACHED).close()
+    except (OSError, OverflowError) as error:
+        raise ResourceError(f"no head answers at {address} ({error}): is it up, and started with --host?") from None
     mine = ["--node-ip-address", host] if host else []
-    _ray(["start", "--address", address, *mine, *_resources(cpus, gpus), *_folder(folder)], token=token)
+    _ray(["start", "--address", address, *mine, *_resources(cpus, gpus)], folder, token=token)
     return f"joined the cluster at {address}"
 
 
 def stop(folder: Path | None = None) -> str:
     """End this machine's node; sweeps that run here by themselves, or other Rays, are left alone."""
-    place = f"{folder or cluster_folder()}/".encode()
-    mine = [process for process in psutil.process_iter() if _names(process, place)]
+    mine = _processes(folder)
     for process in mine:
         _signal(process.terminate)
     _, left = psutil.wait_procs(mine, timeout=_GRACE)
@@ -107,20 +116,31 @@ def stop(folder: Path | None = None) -> str:
     return f"ended {len(mine)} processes of this machine's node" if mine else "no node of a cluster runs here"
 
 
-def _names(process: psutil.Process, place: bytes) -> bool:
-    """Whether a process has a folder on its command line or, as Ray's workers do, in its environment."""
+def _processes(folder: Path | None) -> list[psutil.Process]:
+    """All of this machine's node."""
+    place = str(folder or cluster_folder())
+    return [process for process in psutil.process_iter() if _belongs(process, place)]
+
+
+def _belongs(process: psutil.Process, place: str) -> bool:
+    """Whether a process was started for a node, or its parent was: a worker's title overwrites its environment."""
     try:
         if process.pid == os.getpid():
             return False
-        return any(place in text.encode() for text in process.cmdline()) or _is_worker(process, place)
+        parent = process.parent()
+        return _has(process, place) or (parent is not None and _has(parent, place))
     except psutil.Error:
         return False
 
 
-def _is_worker(process: psutil.Process, place: bytes) -> bool:
-    """A worker sets its own title, and leaves no command line; its raylet is its parent."""
-    parent = process.parent()
-    return parent is not None and any(place in text.encode() for text in parent.cmdline())
+def _has(process: psutil.Process, place: str) -> bool:
+    return process.environ().get(_FOLDER) == place
+
+
+def _check_free(folder: Path | None) -> None:
+    """Two nodes in one folder mistake each other's addresses for their own."""
+    if _processes(folder):
+        raise ResourceError("a node of a cluster runs on this machine already: `sweeps cluster stop` ends it")
 
 
 def _signal(send: object) -> None:
@@ -135,31 +155,34 @@ def _resources(cpus: int | None, gpus: int | None) -> list[str]:
     return [text for name, count in given.items() if count is not None for text in (name, str(count))]
 
 
-def _folder(folder: Path | None) -> list[str]:
-    return ["--temp-dir", str(folder or cluster_folder())]
-
-
-def _environment(*, token: bool) -> Mapping[str, str]:
+def _environment(folder: Path, *, token: bool) -> Mapping[str, str]:
     """What a node's processes get: the switches of a sweep, and this Python first, by which jobs find it."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     mode = {MODE: "token"} if token else {MODE: "disabled"}
     inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    return {**inherited, **ENVIRONMENT, **mode, "PATH": path}
+    return {**inherited, **ENVIRONMENT, **mode, "PATH": path, _FOLDER: str(folder)}
 
 
-def _ray(arguments: list[str], *, token: bool) -> None:
+def _ray(arguments: list[str], folder: Path | None, *, token: bool) -> None:
+    place = folder or cluster_folder()
     beside = Path(sys.executable).with_name("ray")
     program = str(beside) if beside.exists() else shutil.which("ray")
     if program is None:
         raise ResourceError("the program `ray` is not there: install ray[default] beside this package")
-    done = subprocess.run(
-        [program, *arguments, "--disable-usage-stats", *_ANY_PORT],
-        env=_environment(token=token),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [program, *arguments, "--temp-dir", str(place), "--disable-usage-stats", *_ANY_PORT],
+            env=_environment(place, token=token),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        stop(folder)
+        raise ResourceError(f"`ray start` came to no end in {_PATIENCE:g} s (logs are in {place})") from None
     if done.returncode:
+        stop(folder)  # what has come up so far
         said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
         why = next((line for line in reversed(said) if "Error" in line), said[-1] if said else "no word")
-        raise ResourceError(f"`ray start` failed: {why} (code {done.returncode}; logs are in {cluster_folder()})")
+        raise ResourceError(f"`ray start` failed: {why} (code {done.returncode}; logs are in {place})")

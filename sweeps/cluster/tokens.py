@@ -36,15 +36,14 @@ def use_token() -> None:
 def make_token() -> Path | None:
     """Make a token where there is none, readable by this user alone; gives the file where one was made.
 
-    SpecError where the one that is there can be read by others, or is one that can be guessed.
+    One that Ray made for a local sweep is taken, and made private. SpecError where it can be guessed.
     """
     if given := os.environ.get("RAY_AUTH_TOKEN", "").strip():
         _check_length(given, "RAY_AUTH_TOKEN")
         return None
     path = token_path()
     if path.exists():
-        if path.stat().st_mode & 0o077:
-            raise SpecError(f"the token in {path} can be read by other users: `chmod 600 {path}`, or make a new one")
+        path.chmod(0o600)
         _check_length(path.read_text("utf-8").strip(), str(path))
         return None
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

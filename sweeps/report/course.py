@@ -26,7 +26,7 @@ def best_section(spec: SweepSpec, history: History) -> Section | None:
     values = [step.value for step in steps]
     spent = max(trial.moments[-1] for trial in history.search if trial.moments)
     _, scale, unit = next(known for known in _SCALES if spent >= known[0])
-    epochs = sum(trial.last.fidelity for trial in history.search if trial.last)
+    epochs = _trained_by(history, max(trial.seqs[-1] for trial in history.search if trial.seqs))
     first, last = steps[0], steps[-1]
     gain = (
         f"The best {words.named(spec.metric)} of the search went from {words.value(spec.metric, first.value)} "
@@ -44,6 +44,15 @@ def best_section(spec: SweepSpec, history: History) -> Section | None:
         _best_chart(spec, [*places, max(epochs, places[-1])], values, "compute", _in_sum(spec), over_compute),
     )
     return Section("best", "Best so far", parts=charts)
+
+
+def _trained_by(history: History, seq: int) -> float:
+    """Fidelity that all trials had been trained by a row of the ledger, which runs on fresh seeds may have begun by."""
+    reached = (
+        max((m.fidelity for m, at in zip(trial.measurements, trial.seqs, strict=True) if at <= seq), default=0.0)
+        for trial in history.trials.values()
+    )
+    return math.fsum(reached)
 
 
 def _in_sum(spec: SweepSpec) -> str:

@@ -43,7 +43,7 @@ def tell_explanation(result: Result, *, as_json: bool) -> None:
 
 def _how_to_walk(result: Result) -> str:
     """What to do about a path that is not walked yet, not to its end, or to an earlier winner."""
-    walked, option = result.walked, results_option(result)
+    walked, option = result.walked, results_option(result.folder.results)
     if walked is None:
         return f"`sweeps path {result.name}{option}` walks from the baseline to the winner"
     if walked.history.outcome is None:

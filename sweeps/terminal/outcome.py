@@ -15,7 +15,7 @@ def outcome_lines(result: Result) -> list[str]:
     """The outcome in words, a line each."""
     outcome = result.history.outcome
     if outcome is None:
-        lines = [f"the sweep {result.name!r} is not over: go on with `sweeps resume {result.name}`"]
+        lines = [_not_over(result)]
         return lines + [f"failed before: {note.body['reason']}" for note in result.history.noted(FAILURE_NOTE)]
     if result.spec.design:
         figures = ", ".join(path.name for path in sorted(result.folder.path.glob("*.png")))
@@ -24,16 +24,17 @@ def outcome_lines(result: Result) -> list[str]:
             f"{outcome['complete']} of {result.spec.trials} trials came to their end",
             *([f"models: {', '.join(stored)} in {result.folder.results}"] if stored else []),
             f"tables: {result.folder.path}/*.parquet, figures: {figures}",
-            f"check:  sweeps reproduce {result.name} --trial 0{results_option(result)}",
+            f"check:  sweeps reproduce {result.name} --trial 0{results_option(result.folder.results)}",
         ]
     if outcome["winner"] is None:
-        return [f"no winner: {outcome['reason']}", *_time_was_over(result)]
+        more = [] if result.state == "running" else _time_was_over(result)
+        return [f"no winner: {outcome['reason']}", *(more or ([] if result.state == "over" else [_not_over(result)]))]
     selection = selection_of(result.spec, result.history)
     is_told = selection is not None and result.trial("best").key == selection.final
     if selection is None or not (is_told and is_over(result.spec, result.history)):
         return [
             f"trial {outcome['winner']} was the winner, {outcome['metric']} {number(outcome['mean'])}",
-            f"the sweep {result.name!r} has gone on since: `sweeps resume {result.name}` brings it to its new end",
+            f"it has gone on since: {_not_over(result)}",
         ]
     lines = [*_winner_lines(result, selection)]
     if "test_accuracy" in outcome:
@@ -43,8 +44,15 @@ def outcome_lines(result: Result) -> list[str]:
         lines.append(f"model:  {result.experiment}")
     lines += _time_was_over(result)
     lines.append(f"tables: {result.folder.path}/*.parquet")
-    lines.append(f"check:  sweeps reproduce {result.name}{results_option(result)}")
+    lines.append(f"check:  sweeps reproduce {result.name}{results_option(result.folder.results)}")
     return lines
+
+
+def _not_over(result: Result) -> str:
+    if result.state == "running":
+        return f"the sweep {result.name!r} is running"
+    option = results_option(result.folder.results)
+    return f"the sweep {result.name!r} is not over: go on with `sweeps resume {result.name}{option}`"
 
 
 def _winner_lines(result: Result, selection: Selection) -> list[str]:
@@ -58,7 +66,7 @@ def _winner_lines(result: Result, selection: Selection) -> list[str]:
         + (f" ({against})" if against else ""),
         f"        {params_in_brief(result.spec.space.in_order(result.trial(winner.number).params))}",
     ]
-    how = _choice(selection) + _luck(result.spec, selection)
+    how = _choice(result.spec, selection) + _luck(result.spec, selection)
     lines += [f"        {'; '.join(how)}"] if how else []
     front = [f"trial {c.number}" for c in selection.candidates if c.on_front]
     if cost := result.spec.selection.cost if front else None:
@@ -68,12 +76,14 @@ def _winner_lines(result: Result, selection: Selection) -> list[str]:
     return lines
 
 
-def _choice(selection: Selection) -> list[str]:
+def _choice(spec: SweepSpec, selection: Selection) -> list[str]:
     if not selection.seeds:
         return []
     seeds = f"{selection.seeds} other fresh seed{_s(selection.seeds)}"
+    by = f" as {selection.candidates[0].reason}" if spec.selection.rule == "within_one_se" else ""
     raced = sum(candidate.decision == "raced out" for candidate in selection.candidates)
-    return [f"chosen among {len(selection.candidates)} on {seeds}" + (f", {raced} raced out before" if raced else "")]
+    out = f", {raced} raced out before" if raced else ""
+    return [f"chosen among {len(selection.candidates)} on {seeds}{out}{by}"]
 
 
 def _luck(spec: SweepSpec, selection: Selection) -> list[str]:
@@ -132,6 +142,8 @@ def _time_was_over(result: Result) -> list[str]:
         ended = f"the search was ended by hand after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
         return [f"{ended}: `sweeps resume {result.name} --trials +10` opens it again"]
     names = sorted({trial.reason for trial in cut} or {name for name in ("time", "device_hours") if _has(result, name)})
+    if not names:
+        return []
     more = " ".join(f"--{name.replace('_', '-')} {MORE[name]}" for name in names)
     ended = f"{' and '.join(names)} ended after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
     return [f"{ended}: `sweeps resume {result.name} {more}` goes on"]
@@ -145,6 +157,6 @@ def _s(count: int) -> str:
     return "" if count == 1 else "s"
 
 
-def results_option(result: Result) -> str:
-    """The option with which a command finds the sweep again, "" for the default folder."""
-    return "" if result.folder.results == Path("results").absolute() else f" --results {result.folder.results}"
+def results_option(results: Path) -> str:
+    """The option with which a command finds a sweep again, "" for the default folder."""
+    return "" if results.absolute() == Path("results").absolute() else f" --results {results}"

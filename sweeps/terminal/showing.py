@@ -14,7 +14,7 @@ from sweeps.search.ranges import measured_ranges
 from sweeps.search.selection import Selection, selection_of
 from sweeps.store.folders import list_folders
 from sweeps.store.rows import dump_json
-from sweeps.terminal.outcome import difference, estimate, number, outcome_lines, searched_in_brief
+from sweeps.terminal.outcome import difference, estimate, number, outcome_lines, results_option, searched_in_brief
 from sweeps.terminal.progress import params_in_brief, range_in_brief
 from sweeps.terminal.tables import add_row, cell, console, records
 
@@ -82,16 +82,17 @@ def tell_list(results: Path, *, as_json: bool) -> None:
             add_row(table, sweep["name"], "", "", sweep["error"])
             continue
         states = ", ".join(f"{count} {state}" for state, count in sorted(sweep["states"].items()))
-        add_row(table, sweep["name"], f"{sweep['trials']}/{sweep['asked_for']}", states, _result_cell(sweep))
+        told = _result_cell(sweep, results_option(Path(results)))
+        add_row(table, sweep["name"], f"{sweep['trials']}/{sweep['asked_for']}", states, told)
     console().print(table)
 
 
-def _result_cell(sweep: dict[str, Any]) -> str:
+def _result_cell(sweep: dict[str, Any], option: str) -> str:
     outcome = sweep["outcome"]
     if sweep["state"] == "running":
         return "running"
     if sweep["state"] == "stopped":
-        return f"stopped: `sweeps resume {sweep['name']}` goes on"
+        return f"stopped: `sweeps resume {sweep['name']}{option}` goes on"
     if "complete" in outcome:
         return f"{outcome['complete']} of {sweep['asked_for']} trials of a design compared"
     if outcome["winner"] is None:

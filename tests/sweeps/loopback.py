@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
 import sweeps
 from sweeps.errors import SweepNotFoundError
 from sweeps.search.history import History
@@ -46,6 +48,10 @@ def free_port() -> int:
         return port
 
 
+def _is_in(process: psutil.Process, place: str) -> bool:
+    return (process.info["environ"] or {}).get("TMPDIR") == place
+
+
 class Loopback:
     """The cluster, and what a user of it has in the environment. folder: short, since sockets lie below it."""
 
@@ -81,8 +87,18 @@ class Loopback:
             timeout=300,
         )
 
+    def python(self, script: str, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run a script as a user of the cluster, in a process of its own: Ray reads the token once."""
+        command = [sys.executable, "-c", script, *words]
+        mine = {**self.environment, "RAY_AUTH_MODE": "token"}
+        return subprocess.run(command, env=mine, capture_output=True, text=True, check=False, timeout=300)
+
     def stop(self) -> None:
+        """End it; nothing of it may be left."""
         self.sweeps("cluster", "stop")
+        place = self.environment["TMPDIR"]
+        left = [process.info["name"] for process in psutil.process_iter(["name", "environ"]) if _is_in(process, place)]
+        assert not left, left
 
 
 def project(folder: Path, code: str, name: str, function: str, trials: int, pruning: str = "asha") -> Path:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from sweeps.cluster.addresses import check_token, parse_address
+from sweeps.cluster.nodes import join
 from sweeps.cluster.tokens import has_token, make_token, token_path
-from sweeps.errors import SpecError
+from sweeps.errors import ResourceError, SpecError
 
 
 @pytest.fixture(autouse=True)
@@ -75,11 +76,18 @@ def test_a_token_is_made_once_and_for_this_user_alone() -> None:
     assert token_path().read_text() == first
 
 
-def test_a_token_that_others_can_read_is_refused() -> None:
+def test_a_token_that_a_local_sweep_left_readable_is_made_private() -> None:
     make_token()
     token_path().chmod(0o644)
-    with pytest.raises(SpecError, match="chmod 600"):
-        make_token()
+
+    assert make_token() is None
+    assert token_path().stat().st_mode & 0o777 == 0o600
+
+
+def test_an_address_where_nobody_is_is_told_at_once() -> None:
+    make_token()
+    with pytest.raises(ResourceError, match=r"no head answers at 127\.0\.0\.1:1 "):
+        join("127.0.0.1:1", folder=token_path().parent)
 
 
 def test_a_token_that_can_be_guessed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

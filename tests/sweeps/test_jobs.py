@@ -11,9 +11,6 @@ from loopback import BOWL, STEADY, Loopback, history_of, project
 from waiting import until
 
 import sweeps
-from sweeps.cluster.jobs import Cluster
-from sweeps.errors import ResourceError
-from sweeps.execution.session import LOCAL
 
 
 def test_a_submitted_sweep_runs_there_and_its_results_replay_here(
@@ -46,6 +43,8 @@ def test_a_stopped_job_has_saved_and_is_gone_on_with(cluster: Loopback, tmp_path
     stopped = cluster.sweeps("stop", "halted")
     before = history_of("halted", results)
     assert (stopped.returncode, "halted: stopped" in stopped.stdout) == (0, True), stopped.stderr
+    assert f"`sweeps submit --resume halted --results {results}`" in stopped.stdout
+    assert cluster.sweeps("logs", "halted", "--follow").returncode == 130
     assert before.running
     assert not list(before.noted("warning"))
     assert len(pd.read_parquet(results / "sweeps/halted/measurements.parquet")) == sum(
@@ -60,6 +59,13 @@ def test_a_stopped_job_has_saved_and_is_gone_on_with(cluster: Loopback, tmp_path
     for key, trial in before.trials.items():
         assert after.trials[key].measurements[: len(trial.measurements)] == trial.measurements
     assert not list(after.noted("warning"))  # none began again
+
+
+def test_a_second_node_on_this_machine_is_refused(cluster: Loopback) -> None:
+    for words in (("start", "--port", "7777"), ("join", "127.0.0.1:6379")):
+        refused = cluster.sweeps("cluster", *words)
+        assert refused.returncode == 6, refused.stdout
+        assert "a node of a cluster runs on this machine already" in refused.stderr
 
 
 def test_who_shows_no_token_or_another_is_refused(cluster: Loopback, tmp_path: Path) -> None:
@@ -77,17 +83,28 @@ def test_who_shows_no_token_or_another_is_refused(cluster: Loopback, tmp_path: P
     assert cluster.token.stat().st_mode & 0o077 == 0
 
 
-def _through_ray(cluster: Loopback, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Submit a folder as a job past this project's client, as anybody with the token can; gives the job's log."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(cluster.token))
-    from ray.job_submission import JobStatus, JobSubmissionClient
+THROUGH_RAY = """
+import sys, time
+from ray.job_submission import JobSubmissionClient
 
-    client = JobSubmissionClient(cluster.url)
-    job = client.submit_job(entrypoint="python -m sweeps.cluster.job", runtime_env={"working_dir": str(folder)})
-    until(lambda: client.get_job_status(job).is_terminal())
-    assert client.get_job_status(job) == JobStatus.FAILED
-    return client.get_job_logs(job)
+client = JobSubmissionClient(sys.argv[1])
+job = client.submit_job(entrypoint="python -m sweeps.cluster.job", runtime_env={"working_dir": sys.argv[2]})
+while not client.get_job_status(job).is_terminal():
+    time.sleep(0.1)
+print(client.get_job_status(job).value, client.get_job_logs(job))
+"""
+THROUGH_A_SWEEPS_RAY = """
+import sys
+import sweeps
+from sweeps.cluster.jobs import Cluster
+from sweeps.execution.session import LOCAL
+
+Cluster.nodes = lambda _: [{"CPU": 2.0, LOCAL: 1.0}]
+try:
+    sweeps.connect(sys.argv[1]).submit(sys.argv[2], results="/nowhere", code=".")
+except sweeps.SweepError as error:
+    print(error)
+"""
 
 
 @pytest.mark.parametrize(
@@ -98,29 +115,25 @@ def _through_ray(cluster: Loopback, folder: Path, monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_what_breaks_a_rule_is_refused_on_the_cluster_too(
-    cluster: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, str], words: str
+    cluster: Loopback, tmp_path: Path, change: dict[str, str], words: str
 ) -> None:
     folder = tmp_path / "job"
     folder.mkdir()
     request = {"kind": "resume", "name": "bowl", "results": str(tmp_path / "results"), **change}
     (folder / "sweep-request.json").write_text(json.dumps(request))
-    log = _through_ray(cluster, folder, monkeypatch)
+    log = cluster.python(THROUGH_RAY, cluster.url, str(folder)).stdout
 
+    assert log.startswith("FAILED")
     assert words in log
     assert "Traceback" not in log
     assert not (tmp_path / "results").exists()
 
 
-def test_the_ray_of_a_sweep_that_runs_by_itself_takes_no_job(
-    cluster: Loopback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(cluster.token))
-    monkeypatch.setattr(Cluster, "nodes", lambda _: [{"CPU": 2.0, LOCAL: 1.0}])
+def test_the_ray_of_a_sweep_that_runs_by_itself_takes_no_job(cluster: Loopback, tmp_path: Path) -> None:
     spec = project(tmp_path, BOWL, "lost", "distance", 2)
+    said = cluster.python(THROUGH_A_SWEEPS_RAY, cluster.url, str(spec)).stdout
 
-    with pytest.raises(ResourceError, match="a sweep that runs by itself, and ends with it: start a cluster"):
-        sweeps.connect(cluster.url).submit(spec, results=tmp_path / "results", code=tmp_path)
+    assert "is the Ray of a sweep that runs by itself, and ends with it: start a cluster" in said
 
 
 def test_what_fits_on_no_node_is_refused_before_a_job_begins(cluster: Loopback, tmp_path: Path) -> None:

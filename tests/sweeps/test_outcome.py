@@ -191,7 +191,7 @@ def test_a_sweep_that_went_on_since_its_outcome_says_so(folder: SweepFolder) -> 
     outcome = gone_on(folder).history.outcome
 
     assert lines(folder)[0] == f"trial {outcome['winner']} was the winner, loss {outcome['mean']:.4f}"
-    assert "has gone on since: `sweeps resume bowl`" in lines(folder)[1]
+    assert "has gone on since: the sweep 'bowl' is not over: go on with `sweeps resume bowl" in lines(folder)[1]
     swept(folder.results, "other", selection=SELECTION, trials=2)
     told = sweeps.compare("bowl", "other", results=folder.results).sweeps["missing"].tolist()
     assert told == ["it has gone on since its outcome", ""]

@@ -8,9 +8,11 @@ import pytest
 from simulation import small_spec
 
 from sweeps.execution.messages import Leg, Message
+from sweeps.execution.sharing import make_mark
 from sweeps.execution.stopping import StopWord
 from sweeps.execution.worker import MESSAGE, worker_class
 from sweeps.search.history import TrialKey
+from sweeps.store.folders import SweepFolder
 
 
 def a_leg(folder: Path, number: int, **changes: Any) -> Leg:
@@ -28,7 +30,9 @@ def talkative(params, seed):
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Any:
-    made = worker_class(small_spec(), talkative, None, StopWord())
+    folder = SweepFolder(tmp_path / "results", "bowl")
+    folder.create()
+    made = worker_class(small_spec(), talkative, None, StopWord(), make_mark(folder))
     # Without Tune's own set-up, which makes folders and reads the cluster.
     actor = made.__new__(made)
     actor.setup({"leg": a_leg(tmp_path, 3)})
@@ -38,6 +42,16 @@ def worker(tmp_path: Path) -> Any:
 def test_an_actor_says_sweep_trial_and_main_parameters(worker: Any, tmp_path: Path) -> None:
     assert repr(worker) == "bowl #3 x=0.25 kind=b y=2 (first of this worker)"
     assert a_leg(tmp_path, 7).title == "bowl #7 x=0.25 kind=b y=2"
+
+
+def test_on_a_node_that_does_not_see_the_folder_nothing_is_trained_or_written(worker: Any, tmp_path: Path) -> None:
+    (tmp_path / "results").rename(tmp_path / "elsewhere")
+    worker.setup({"leg": a_leg(tmp_path, 5)})
+    message = worker.step()[MESSAGE]
+
+    assert message.kind == "unsaved"
+    assert "does not see" in message.reason
+    assert not (tmp_path / "5.log").exists()
 
 
 def test_what_a_trial_says_is_in_its_own_log(worker: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,6 +62,7 @@ def test_the_winner_replays_and_the_panel_names_a_wrong_choice(executed: nbforma
     assert "learning_rate: must be greater than 0, but got 0.0" in printed(executed)
 
 
+@pytest.mark.slow
 def test_it_leaves_nothing_where_it_ran(executed: nbformat.NotebookNode, folder: Path) -> None:
     assert not list(folder.iterdir())
 

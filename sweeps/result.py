@@ -46,7 +46,7 @@ class Result:
             self.history = opened.history()
             self.spec: SweepSpec = as_extended(opened.spec(), self.history)
 
-    @property
+    @cached_property
     def state(self) -> State:
         """running: a driver works on it; stopped: none does, and there is work left; over: all is done."""
         return state_of(self.folder, self.spec, self.history)

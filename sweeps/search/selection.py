@@ -51,6 +51,11 @@ class Candidate:
     on_front: bool | None = None
 
     @property
+    def n(self) -> int | None:
+        """How many seeds its mean is over."""
+        return None if self.mean is None else self.seeds
+
+    @property
     def counted(self) -> dict[int, float]:
         """The values that its mean is over, by seed; more may have been run."""
         return {seed: value for seed, value in self.values.items() if seed <= self.seeds}

@@ -48,7 +48,7 @@ def selection_columns(spec: SweepSpec) -> list[Column]:
         Column("trial_seed", pa.int64(), "", "the fresh seed, common to all", _of_run(lambda run: run.seed)),
         Column("value", pa.float64(), "", f"{spec.metric} on this seed", _of_run(lambda run: run.value(spec.metric))),
         Column("mean", pa.float64(), "", "over the seeds that chose", _of_candidate(lambda r: r.candidate.mean)),
-        Column("n", pa.int64(), "seeds", "of the mean", _of_candidate(_n)),
+        Column("n", pa.int64(), "seeds", "of the mean", _of_candidate(lambda r: r.candidate.n)),
         *_interval("difference", "from the winner, paired by the seeds that chose", lambda r: r.candidate.difference),
         Column(
             "rank", pa.int64(), "", "place in the choice, 1 is the winner's", _of_candidate(lambda r: r.candidate.rank)
@@ -110,10 +110,6 @@ def _interval(name: str, meaning: str, of: Callable[[Judged], Interval | None]) 
     meanings = {"mean": meaning, "low": f"lower {bound}", "high": f"upper {bound}"}
     known = [Column(f"{name}{_SHORT[field]}", pa.float64(), "", meanings[field], part(field)) for field in meanings]
     return [*known, Column(f"{name}_n", pa.int64(), "seeds", f"of {name}", part("n"))]
-
-
-def _n(row: Judged) -> int | None:
-    return None if row.candidate.mean is None else row.candidate.seeds
 
 
 def _published(row: Judged) -> Interval | None:

@@ -6,7 +6,6 @@ from sweeps.result import Result
 from sweeps.search.intervals import Interval, of_accuracy
 from sweeps.search.ranges import FAILURE_NOTE
 from sweeps.search.selection import BASELINE, Candidate, Selection, selection_of
-from sweeps.search.standing import is_over
 from sweeps.spec import SweepSpec
 from sweeps.terminal.progress import params_in_brief
 
@@ -31,7 +30,7 @@ def outcome_lines(result: Result) -> list[str]:
         return [f"no winner: {outcome['reason']}", *(more or ([] if result.state == "over" else [_not_over(result)]))]
     selection = selection_of(result.spec, result.history)
     is_told = selection is not None and result.trial("best").key == selection.final
-    if selection is None or not (is_told and is_over(result.spec, result.history)):
+    if selection is None or not is_told or result.state != "over":
         return [
             f"trial {outcome['winner']} was the winner, {outcome['metric']} {number(outcome['mean'])}",
             f"it has gone on since: {_not_over(result)}",

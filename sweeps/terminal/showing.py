@@ -161,20 +161,11 @@ def _selection_table(result: Result, selection: Selection) -> Table:
     table = Table(title="final selection on fresh seeds", box=None, header_style="bold", title_justify="left")
     cost = result.spec.selection.cost
     priced = [cost, "on the front"] if cost else []
-    for title in (
-        "rank",
-        "trial",
-        "mean",
-        "n",
-        "difference from the winner",
-        "in the search",
-        *priced,
-        "decision",
-        "reason",
-    ):
+    measured = ("rank", "trial", "mean", "n", "difference from the winner", "in the search")
+    for title in (*measured, *priced, "decision", "reason"):
         table.add_column(title)
     for c in selection.candidates:
-        numbers = (cell(c.rank), str(c.number), number(c.mean), str(len(c.counted)), difference(c.difference))
+        numbers = (cell(c.rank), str(c.number), number(c.mean), cell(c.n), difference(c.difference))
         costs = [number(c.costs.get(cost)), "yes" if c.on_front else ""] if cost else []
         add_row(table, *numbers, searched_in_brief(result.spec, c), *costs, c.decision, c.reason)
     return table

@@ -170,6 +170,11 @@ class Driver:
         self._heard[key] = self.clock()
         self._killed.pop(key, None)
 
+    def let_go(self, key: TrialKey | RangeKey) -> None:
+        """No worker holds it any more."""
+        self.live.discard(key)
+        self._heard.pop(key, None)
+
     def began(self, key: TrialKey | RangeKey) -> None:
         """The worker of something live has started."""
         self.heard(key)
@@ -181,7 +186,7 @@ class Driver:
         self.heard(key)
         goes_on = self.take(key, message)
         if not goes_on:
-            self.live.discard(key)
+            self.let_go(key)
         return goes_on
 
     def take(self, key: TrialKey | RangeKey, message: Message) -> bool:
@@ -307,7 +312,7 @@ class Driver:
 
     def lost(self, key: TrialKey | RangeKey, reason: str) -> None:
         """The worker of a live trial died: the trial goes on elsewhere, or fails if that happens too often."""
-        self.live.discard(key)
+        self.let_go(key)
         why = self._killed.pop(key, LOST)
         if isinstance(key, RangeKey):
             self._lost_range_test(key, why if why == HUNG else reason)

@@ -72,7 +72,7 @@ class InOrder:
         waits_for_a_decision = self._waiting(trial) and self._can_be_decided(trial)
         goes_on = message.kind == "measured" and trial.state == "running" and not waits_for_a_decision
         if not goes_on:
-            driver.live.discard(key)
+            driver.let_go(key)
         return goes_on
 
     def lost(self, key: TrialKey | RangeKey, reason: str) -> None:

@@ -1,15 +1,17 @@
 """Ray Tune as executor: a thin Searcher and a thin TrialScheduler hand the driver's legs to warm actors.
 
-To Tune every leg is a trial of its own. Promotion, resume and retry are the driver's, so Tune neither pauses nor
-restores anything; it places legs on free resources, reuses actors and says when one died.
+To Tune a trial is a worker's stay in an actor, through one leg after another for as long as there is one: a Tune trial
+for each leg would cost its set-up every time, and memory for good. Promotion, resume and retry are the driver's, so
+Tune neither pauses nor restores anything; it places stays on free resources, reuses actors and says when one died.
 """
 
 import re
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import ray
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, Trainable, TuneConfig, TuneError, Tuner
@@ -17,7 +19,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from sweeps.execution.messages import LegSource
+from sweeps.execution.messages import Leg, LegSource, RangeLeg
 from sweeps.execution.stopping import PATIENCE, StopWord
 from sweeps.execution.worker import MESSAGE
 from sweeps.search.history import TrialKey
@@ -44,6 +46,29 @@ class _Bridge:
         """Tune pickles its plugins for a restore that never comes; a driver and its ledger can't be copied."""
         return object, ()
 
+    def free_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
+        """The driver's next leg, if it may have one more under way."""
+        return self.driver.next_leg() if len(self.driver.live) < self.slots() else "wait"
+
+    def hold(self, actor: Any, leg: Leg | RangeLeg) -> Any:
+        """An actor has begun with a leg; gives its method `train`, named after that for the Ray dashboard.
+
+        A reused actor's own name is fixed at its start.
+        """
+        self.holders[leg.key] = actor
+        self.driver.began(leg.key)
+        return self.actors.setdefault(actor, actor.train).options(name=leg.title)
+
+    def hand_on(self, trial: Trial) -> bool:
+        """Give the actor of a leg that is over the next one; False if there is none now, or the actor was killed."""
+        actor = self.holders.pop(trial.config["leg"].key, None)
+        leg = "wait" if actor is None else self.free_leg()
+        if isinstance(leg, str):
+            return False
+        trial.config = {"leg": leg}
+        actor.train = _Handing(actor, self.hold(actor, leg), leg)
+        return True
+
     def call(self, ask: Callable[[], _Answer]) -> _Answer:
         """Tune wraps what its plugins raise in errors of its own; keep the first as it was."""
         try:
@@ -66,6 +91,19 @@ class _Bridge:
             raise KeyboardInterrupt
 
 
+@dataclass(frozen=True)
+class _Handing:
+    """An actor's `train` for one call of Tune's, which knows no arguments: with it the actor gets its next leg."""
+
+    actor: Any
+    train: Any
+    leg: Leg | RangeLeg
+
+    def remote(self) -> Any:
+        self.actor.train = self.train
+        return self.train.remote(self.leg)
+
+
 class _LegSearcher(Searcher):
     """Suggests the driver's next leg while a slot is free."""
 
@@ -74,9 +112,7 @@ class _LegSearcher(Searcher):
         self._bridge = bridge
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        if len(self._bridge.driver.live) >= self._bridge.slots():
-            return None
-        leg = self._bridge.call(self._bridge.driver.next_leg)
+        leg = self._bridge.call(self._bridge.free_leg)
         if leg == "finished":
             return Searcher.FINISHED
         return None if leg == "wait" else {"leg": leg}
@@ -108,10 +144,8 @@ class _LegScheduler(TrialScheduler):
             self._kept += more
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        key = trial.config["leg"].key
-        goes_on = self._bridge.call(lambda: self._bridge.driver.receive(key, result[MESSAGE]))
-        if not goes_on:
-            self._bridge.holders.pop(key, None)  # the actor may hold another leg by the next look
+        bridge, key = self._bridge, trial.config["leg"].key
+        goes_on = bridge.call(lambda: bridge.driver.receive(key, result[MESSAGE]) or bridge.hand_on(trial))
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
@@ -121,7 +155,7 @@ class _LegScheduler(TrialScheduler):
         self._bridge.call(lambda: self._bridge.driver.lost(key, reason))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """Nothing to do: a leg ends by the driver's verdict."""
+        """Nothing to do: a stay ends by the driver's verdict."""
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         """Nothing to do: trials are not removed."""
@@ -162,10 +196,7 @@ class _Silent(ray.tune.ProgressReporter):
 
 
 class _ActorCallback(ray.tune.Callback):
-    """Remembers the actors, kills those that the driver gives up, and names each task after its trial of the moment.
-
-    A reused actor's own name is fixed at its start.
-    """
+    """Tells the bridge which actor holds what at the start of a stay, and kills the actors that the driver gives up."""
 
     def __init__(self, bridge: _Bridge) -> None:
         self._bridge = bridge
@@ -173,11 +204,7 @@ class _ActorCallback(ray.tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         actor: Any = trial.temporary_state.ray_actor
         if actor is not None:
-            key = trial.config["leg"].key
-            self._bridge.holders[key] = actor
-            self._bridge.call(lambda: self._bridge.driver.began(key))
-            train = self._bridge.actors.setdefault(actor, actor.train)
-            actor.train = train.options(name=trial.config["leg"].title)
+            actor.train = self._bridge.call(lambda: self._bridge.hold(actor, trial.config["leg"]))
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         # Several times a second, also when no worker reports.
@@ -202,7 +229,7 @@ def execute(driver: LegSource, worker: type[Trainable], slots: Callable[[], int]
                 scheduler=_LegScheduler(bridge),
                 num_samples=-1,
                 reuse_actors=True,
-                trial_name_creator=lambda trial: trial.config["leg"].key.label,
+                trial_name_creator=lambda trial: trial.config["leg"].key.label,  # of the first leg
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
             run_config=RunConfig(

@@ -48,6 +48,12 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             )
             return True
 
+        def train(self, leg: Leg | RangeLeg | None = None) -> dict[str, Any]:
+            if leg is not None:  # the next, where the one before is over
+                self.reset_config({"leg": leg})
+            result: dict[str, Any] = super().train()  # type: ignore[no-untyped-call]
+            return result
+
         def _begin(self, leg: Leg, checkpoint: Path | None) -> Run:
             if function is not None:
                 return FunctionRun(function, leg.params, leg.seed, checkpoint)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from sweeps.search.budgets import Ended, may_go_on
-from sweeps.search.history import RESUMED, Decided, History, Moved, Stage, Trial, TrialKey
+from sweeps.search.history import RESUMED, Decided, History, Moved, Stage, TrialKey
 from sweeps.search.pruning import promotion
 from sweeps.search.race import Race, next_runs, race
 from sweeps.search.ranges import RangeKey, due
@@ -79,14 +79,14 @@ def next_work(spec: SweepSpec, history: History, live: Collection[TrialKey | Ran
 
 
 def _next_trial(spec: SweepSpec, history: History, live: Collection[TrialKey], ended: Ended) -> Work:
-    idle = [trial for trial in history.trials.values() if trial.key not in live]
     if not ended.search:
-        work = _next_in_search(spec, history, [trial for trial in idle if trial.key.stage == "search"])
+        work = _next_in_search(spec, history, live)
         if work is not None:
             return work
+    idle = [trial for trial in history.running if trial.key not in live]
     for stage in get_args(Stage):
         over = ended.of(stage)
-        if over and (uncut := next((t for t in idle if t.state == "running" and t.key.stage == stage), None)):
+        if over and (uncut := next((t for t in idle if t.key.stage == stage), None)):
             return Record(Moved(uncut.key, "cut", over))
     if ended.publication:
         return Wait() if live else Finished()
@@ -134,15 +134,13 @@ def published_ahead(spec: SweepSpec, history: History, run: Race) -> list[TrialK
 
 def is_searching(spec: SweepSpec, history: History, ended: Ended) -> bool:
     """Whether a free slot would go on with the search, whatever the others hold."""
-    return not ended.search and _next_in_search(spec, history, []) is not None
+    return not ended.search and _next_in_search(spec, history, history.trials) is not None
 
 
-def _next_in_search(spec: SweepSpec, history: History, idle: list[Trial]) -> Work | None:
-    for trial in idle:
-        if trial.state == "running":
-            return GoOn(trial.key, Moved(trial.key, "running", RESUMED))
-    for trial in idle:
-        if trial.state == "cut" and may_go_on(spec, trial):
+def _next_in_search(spec: SweepSpec, history: History, live: Collection[TrialKey]) -> Work | None:
+    cut = [trial for trial in history.in_state("cut") if may_go_on(spec, trial)]
+    for trial in (*history.running, *cut):
+        if trial.key not in live and trial.key.stage == "search":
             return GoOn(trial.key, Moved(trial.key, "running", RESUMED))
     promoted = promotion(spec, history)
     if promoted is not None:

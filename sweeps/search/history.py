@@ -6,9 +6,9 @@ that whatever is decided from it can be decided again.
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from study.measurement import Measurement
 
@@ -127,6 +127,7 @@ class Noted:
 
 
 Row = Asked | Measured | Decided | Moved | Noted
+_Kept = TypeVar("_Kept")
 
 
 @dataclass
@@ -153,6 +154,7 @@ class Trial:
     occupied: float = 0.0  # wall-clock for which it held a worker, s
     held: float = 0.0  # when it was last given a worker (seconds since the epoch)
     due: int = 0  # when its next report falls due in a deterministic sweep, in reports; see `turn`
+    rows: int = 1  # how many told of it; what was made from it holds for as long as there are no more
 
     @property
     def turn(self) -> tuple[int, TrialKey]:
@@ -196,17 +198,27 @@ def fate(trial: Trial | None) -> str:
 
 
 class History:
-    """The fold: trials by key in the order they were asked, and what was noted."""
+    """The fold: trials by key in the order they were asked, and what was noted.
+
+    What is asked for at every row is kept by stage, state and kind, lest it cost more the longer a sweep is.
+    """
 
     def __init__(self, rows: Iterable[tuple[Stamp, Row]] = ()) -> None:
         self.trials: dict[TrialKey, Trial] = {}
+        self.search: list[Trial] = []  # the search's own trials, by number
+        self.selection: list[Trial] = []  # the trials on fresh seeds, that choose or are published, as they were asked
+        self.measured: list[tuple[Trial, Measurement]] = []
         self.notes: list[tuple[Stamp, Noted]] = []
         self.last = Stamp(0, 0.0)
+        self._by_kind: dict[str, list[Noted]] = {}
+        self._plans: dict[TrialKey | None, Mapping[str, Any]] = {}
+        self._by_state: dict[State, dict[TrialKey, Trial]] = {state: {} for state in get_args(State)}
+        self._kept: tuple[object, dict[Hashable, Any]] = (None, {})
         self._spent = 0.0  # wall-clock of the sessions before the current one, s
         self._session: float | None = None
         self._worked = 0.0  # time of the last row that a session wrote
-        self._running: dict[TrialKey, Trial] = {}
         self._held: dict[TrialKey, Trial] = {}  # those of the running that have a worker
+        self._occupied = 0.0  # by all trials, s
         self.extended_at = (0.0, 0.0)  # `elapsed` and `occupied` when the budgets were last enlarged, s
         self.is_closed = False  # whether the search was ended by hand
         self.turn = 0  # how far a deterministic sweep has come, in reports
@@ -222,7 +234,9 @@ class History:
         self._occupy(stamp.time)
         match row:
             case Asked():
-                self.trials[row.key] = Trial(row.key, row.params, row.seed, stamp, row.seen, due=self.turn + 1)
+                trial = Trial(row.key, row.params, row.seed, stamp, row.seen, due=self.turn + 1)
+                self.trials[row.key] = self._by_state["running"][row.key] = trial
+                (self.selection if row.key.replicate else self.search).append(trial)
             case Measured():
                 trial = self.trials[row.key]
                 self.turn = trial.due
@@ -231,35 +245,43 @@ class History:
                 trial.seqs.append(stamp.seq)
                 trial.moments.append(self.elapsed(stamp.time))
                 trial.environments.append(row.environment)
-            case Decided():
-                self._decide(stamp, row)
-            case Moved():
-                self._move(stamp, row)
+                self.measured.append((trial, row.measurement))
+            case Decided() | Moved():
+                trial = self.trials[row.key]
+                before = trial.state
+                self._decide(stamp, row) if isinstance(row, Decided) else self._move(stamp, row)
+                if trial.state != before:
+                    del self._by_state[before][trial.key]
+                    self._by_state[trial.state][trial.key] = trial
             case Noted():
                 self._note(stamp, row)
         if not isinstance(row, Noted):
-            self._keep_if_running(self.trials[row.key], stamp.time)
+            self.trials[row.key].rows += 1
+            self._hold(self.trials[row.key], stamp.time)
         self.last = stamp
         self._worked = stamp.time
 
-    def _keep_if_running(self, trial: Trial, now: float) -> None:
-        is_running = trial.state == "running"
-        for kept, belongs in ((self._running, is_running), (self._held, is_running and not trial.needs_worker)):
-            if not belongs:
-                kept.pop(trial.key, None)
-            elif trial.key not in kept:
-                kept[trial.key], trial.held = trial, now
+    def _hold(self, trial: Trial, now: float) -> None:
+        """Keep a trial among those that have a worker, or not."""
+        if trial.state != "running" or trial.needs_worker:
+            self._held.pop(trial.key, None)
+        elif trial.key not in self._held:
+            self._held[trial.key], trial.held = trial, now
 
     def _occupy(self, now: float) -> None:
         """Count the time since the last row of the session for every trial that holds a worker."""
         if self._session is not None:
             for trial in self._held.values():
-                trial.occupied += now - self._worked
+                self._charge(trial, now - self._worked)
+
+    def _charge(self, trial: Trial, seconds: float) -> None:
+        trial.occupied += seconds
+        self._occupied += seconds
 
     def _move(self, stamp: Stamp, row: Moved) -> None:
         trial = self.trials[row.key]
         if row.reason == BEGAN:  # it is not charged for the start of its worker
-            trial.occupied -= stamp.time - trial.held
+            self._charge(trial, trial.held - stamp.time)
         if row.state == "running":
             trial.losses += row.reason in (LOST, HUNG)
             trial.errors += row.reason == RETRIED
@@ -281,6 +303,9 @@ class History:
 
     def _note(self, stamp: Stamp, row: Noted) -> None:
         self.notes.append((stamp, row))
+        self._by_kind.setdefault(row.kind, []).append(row)
+        if row.kind == "plan":
+            self._plans.setdefault(row.key, row.body)
         if row.kind == "session":
             if self._session is not None:
                 self._spent += self._worked - self._session
@@ -306,39 +331,48 @@ class History:
 
     @property
     def running(self) -> list[Trial]:
-        """The trials that are neither halted nor ended."""
-        return list(self._running.values())
+        """The trials that are neither halted nor ended, in the order they were asked."""
+        return self.in_state("running")
+
+    def in_state(self, state: State) -> list[Trial]:
+        """The trials in a state, in the order they were asked."""
+        return sorted(self._by_state[state].values(), key=lambda trial: trial.asked.seq)
 
     @property
     def due_first(self) -> Trial | None:
         """The running trial whose report is the next that a deterministic sweep takes."""
-        return min(self._running.values(), key=lambda trial: trial.turn, default=None)
+        return min(self._by_state["running"].values(), key=lambda trial: trial.turn, default=None)
 
     def occupied(self, now: float, trial: Trial | None = None) -> float:
         """Wall-clock for which workers were held by all trials, or by one, s."""
-        trials = list(self.trials.values()) if trial is None else [trial]
         since = now - self._worked if self._session is not None else 0.0
-        return sum(t.occupied + (since if t.key in self._held else 0.0) for t in trials)
+        if trial is None:
+            return self._occupied + since * len(self._held)
+        return trial.occupied + (since if trial.key in self._held else 0.0)
 
     def noted(self, kind: str) -> Iterator[Noted]:
         """The notes of a kind, in order."""
-        return (row for _, row in self.notes if row.kind == kind)
+        return iter(self._by_kind.get(kind, ()))
 
     def plan(self, key: TrialKey) -> Mapping[str, Any] | None:
         """The recorded horizon of a wall-clock trial, None for any other."""
-        return next((note.body for note in self.noted("plan") if note.key == key), None)
+        return self._plans.get(key)
+
+    def kept(self, spec: object, what: Hashable, make: Callable[[], _Kept]) -> _Kept:
+        """What was made for a spec of this history before, and follows its rows, else what is made now.
+
+        Of the spec that was used last, itself and not one that is equal: to compare them would cost more.
+        """
+        if self._kept[0] is not spec:
+            self._kept = (spec, {})
+        made = self._kept[1]
+        if what not in made:
+            made[what] = make()
+        found: _Kept = made[what]
+        return found
 
     @property
     def outcome(self) -> Mapping[str, Any] | None:
         """The result of the last conclusion, None while there is none."""
-        return next((row.body for _, row in reversed(self.notes) if row.kind == "outcome"), None)
-
-    @property
-    def search(self) -> list[Trial]:
-        """The search's own trials, by number."""
-        return [trial for key, trial in self.trials.items() if key.replicate == 0]
-
-    @property
-    def selection(self) -> list[Trial]:
-        """The trials on fresh seeds, that choose or are published, in the order they were asked."""
-        return [trial for key, trial in self.trials.items() if key.replicate > 0]
+        outcomes = self._by_kind.get("outcome")
+        return outcomes[-1].body if outcomes else None

@@ -53,19 +53,40 @@ def distribution(parameter: Parameter) -> BaseDistribution:
     raise TypeError(f"a parameter that doesn't vary has no distribution: {parameter!r}")
 
 
+def _unknown(place: int) -> FrozenTrial:
+    return FrozenTrial(place, TrialState.RUNNING, None, datetime.now(UTC), None, {}, {}, {}, {}, {}, place)
+
+
 class OptunaView(BaseStorage):
     """One study named like the sweep: what earlier sweeps found, then its own trials; a trial's id is its place."""
 
     def __init__(self, spec: SweepSpec, history: History) -> None:
-        spec = with_measured_space(spec, history)
-        self._show(spec, [*earlier_trials(spec, history), *history.search])
+        self._show(with_measured_space(spec, history), ())
+        self._earlier = earlier_trials(spec, history)
+        self.follow(history)
 
     def _show(self, spec: SweepSpec, known: Iterable[Trial]) -> None:
         """Hold these trials; each has its place for a number."""
         self._spec = spec
         self._varying = {n: p for n, p in spec.space.parameters.items() if not isinstance(p, Constant | RangeTest)}
         self._distributions = {name: distribution(parameter) for name, parameter in self._varying.items()}
-        self._trials = [self._frozen(place, trial) for place, trial in enumerate(known)]
+        self._trials: list[FrozenTrial] = []
+        self._rows: list[int] = []  # how many rows told of each when it was frozen
+        self._freeze(known)
+
+    def follow(self, history: History) -> None:
+        """Show what is known by now; a trial that was begun is gone."""
+        self._freeze([*self._earlier, *history.search])
+
+    def _freeze(self, known: Iterable[Trial]) -> None:
+        """Freeze the trials of which more is known than when they were frozen."""
+        del self._trials[len(self._rows) :]
+        for place, trial in enumerate(known):
+            if place == len(self._rows):
+                self._rows.append(0)
+                self._trials.append(_unknown(place))
+            if self._rows[place] != trial.rows:
+                self._trials[place], self._rows[place] = self._frozen(place, trial), trial.rows
 
     def with_trials(self, trials: Sequence[FrozenTrial]) -> "OptunaView":
         """A view of other trials in the same space."""
@@ -75,10 +96,8 @@ class OptunaView(BaseStorage):
 
     def begin(self) -> int:
         """Add the trial that is being suggested for; gives its id."""
-        place = len(self._trials)
-        trial = FrozenTrial(place, TrialState.RUNNING, None, datetime.now(UTC), None, {}, {}, {}, {}, {}, place)
-        self._trials.append(trial)
-        return place
+        self._trials.append(_unknown(len(self._trials)))
+        return len(self._trials) - 1
 
     def _frozen(self, place: int, trial: Trial) -> FrozenTrial:
         metric, state = self._spec.metric, self._state(trial)

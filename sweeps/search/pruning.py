@@ -19,7 +19,8 @@ al., Hyperband, JMLR 2018 (how many trials a bracket gets); Golovin et al., Goog
 """
 
 import math
-from collections.abc import Iterator
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -57,6 +58,8 @@ def brackets(spec: SweepSpec) -> list[float]:
 def bracket(spec: SweepSpec, number: int) -> int:
     """The bracket of a trial, drawn by the sweep's seed and its number."""
     shares = brackets(spec)
+    if len(shares) == 1:
+        return 0
     draw = derive_seed(spec.seed, "bracket", number) / 2**63
     return min(sum(draw >= bound for bound in accumulate(shares)), len(shares) - 1)
 
@@ -92,11 +95,36 @@ def entry(spec: SweepSpec, trial: Trial, level: float) -> Entry | None:
     return None
 
 
-def standings(spec: SweepSpec, history: History, number: int, level: float) -> list[Entry]:
+class _Rung:
+    """Who of a bracket reached a fidelity, best first: each measurement is looked at once."""
+
+    def __init__(self, spec: SweepSpec, first: int, level: float) -> None:
+        self._spec, self._first, self._level = spec, first, level
+        self._seen = 0
+        self._came: set[int] = set()
+        self.entries: list[Entry] = []
+
+    def follow(self, history: History) -> list[Entry]:
+        for trial, measurement in history.measured[self._seen :]:
+            number = trial.key.number
+            if trial.key.replicate or number in self._came or measurement.fidelity < self._level - _TOLERANCE:
+                continue
+            self._came.add(number)
+            loss = _loss(self._spec, measurement)
+            if math.isfinite(loss) and bracket(self._spec, number) == self._first:
+                insort(self.entries, Entry(loss, number), key=_order)
+        self._seen = len(history.measured)
+        return self.entries
+
+
+def _order(entry: Entry) -> tuple[float, int]:
+    return entry.loss, entry.number
+
+
+def standings(spec: SweepSpec, history: History, number: int, level: float) -> Sequence[Entry]:
     """The trials that a trial is compared with at a rung, best first: those of its bracket that reached it."""
     first = bracket(spec, number)
-    entries = (entry(spec, trial, level) for trial in history.search if bracket(spec, trial.key.number) == first)
-    return sorted((e for e in entries if e is not None), key=lambda e: (e.loss, e.number))
+    return history.kept(spec, (_Rung, first, level), lambda: _Rung(spec, first, level)).follow(history)
 
 
 def _places(spec: SweepSpec, reached: int) -> int:
@@ -126,7 +154,9 @@ def decide(spec: SweepSpec, history: History, trial: Trial) -> Decided | None:
         if rung in trial.decided:
             continue
         ranked = standings(spec, history, trial.key.number, level)
-        place = next(i for i, e in enumerate(ranked, start=1) if e.number == trial.key.number)
+        own = entry(spec, trial, level)
+        assert own is not None  # else it has diverged
+        place = bisect_left(ranked, _order(own), key=_order) + 1
         verdict: Verdict = "stop" if spec.pruning.variant == "stop" else "pause"
         if place <= _places(spec, len(ranked)):
             verdict = "continue"
@@ -152,13 +182,13 @@ def is_undecided(spec: SweepSpec, trial: Trial, measurement: Measurement) -> boo
     return any(rung not in trial.decided for rung, _ in reached)
 
 
-def _standing(place: int, ranked: list[Entry], rung: int, level: float) -> str:
+def _standing(place: int, ranked: Sequence[Entry], rung: int, level: float) -> str:
     return f"place {place} of {len(ranked)} at rung {rung} (fidelity {level:g})"
 
 
 def promotion(spec: SweepSpec, history: History) -> Decided | None:
     """The paused trial to promote now, from the highest rung that has one, or None."""
-    paused = {trial.key.number: trial for trial in history.search if trial.state == "paused"}
+    paused = {trial.key.number: trial for trial in history.in_state("paused")}
     # One trial stands for all that are paused at the same rung of the same bracket.
     peers = {(-max(trial.decided), bracket(spec, number)): trial for number, trial in paused.items()}
     for (negative, _), peer in sorted(peers.items(), key=lambda item: item[0]):

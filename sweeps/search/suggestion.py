@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from search_spaces import Choice, Float, FloatBy, Int, Parameter, Scalar
+from search_spaces import Choice, Float, FloatBy, Int, Parameter, Scalar, SearchSpace
 from search_spaces.parameters import Plain
 from study.seeds import derive_seed
 from sweeps.search.history import History
@@ -25,29 +25,43 @@ def suggest(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scal
         return spec.design.place(number)[0].params
     if due(spec, history):
         raise ValueError("nothing can be suggested before the range tests are made")
-    spec = with_measured_space(spec, history)
+    space, start = _measured(spec, history)
     if number <= len(spec.start):
-        return spec.starting_points[number]
-    place = number - len(spec.starting_points)
+        return start[number]
+    place = number - len(start)
     match spec.sampler.name:
         case "qmc":
-            return sobol_point(spec.space, spec.seed, place)
+            return sobol_point(space, spec.seed, place)
         case "grid":
-            return grid_points(spec.space, spec.seed, spec.starting_points)[place]
-    return _learnt(spec, history, number)
+            return grid_points(space, spec.seed, start)[place]
+    return _learnt(spec, space, history, number)
 
 
-def _learnt(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scalar]:
+def _measured(spec: SweepSpec, history: History) -> tuple[SearchSpace, list[Mapping[str, Scalar]]]:
+    """The space with measured bounds, and its starting points: they don't change once there is anything to suggest."""
+
+    def measured() -> tuple[SearchSpace, list[Mapping[str, Scalar]]]:
+        full = with_measured_space(spec, history)
+        return full.space, full.starting_points
+
+    return history.kept(spec, "space", measured)
+
+
+def _learnt(spec: SweepSpec, space: SearchSpace, history: History, number: int) -> Mapping[str, Scalar]:
     """What Optuna's sampler gives, seeded for this trial, that looks at all that is recorded."""
     import optuna
 
     from sweeps.search.optuna_view import OptunaView
 
-    view = OptunaView(spec, history)
+    if spec.sampler.name == "random":
+        view = OptunaView(spec, History())  # it hangs on no trial
+    else:
+        view = history.kept(spec, OptunaView, lambda: OptunaView(spec, history))
+        view.follow(history)
     sampler = optuna_sampler(spec.sampler.name, derive_seed(spec.seed, "suggestion", number) % 2**32)
     study = optuna.load_study(study_name=spec.name, storage=view, sampler=sampler)
     trial = optuna.trial.Trial(study, view.begin())
-    return spec.space.walk(lambda name, parameter: _ask(trial, name, parameter, spec.space.parameters[name]))
+    return space.walk(lambda name, parameter: _ask(trial, name, parameter, space.parameters[name]))
 
 
 def trial_seed(spec: SweepSpec, number: int) -> int:

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -87,7 +87,7 @@ class Progress:
         self._live: Live | None = None
         self._shown = 0.0
         self._phase = "range tests" if due(spec, history) else "search"
-        self._recent: list[tuple[float, float]] = []  # (time, fidelity gained)
+        self._recent: deque[tuple[float, float]] = deque()  # (time, fidelity gained)
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -135,8 +135,9 @@ class Progress:
             self._observe_for_person(stamp, row)
 
     def _count(self, stamp: Stamp, row: Measured) -> None:
-        gained = self.history.trials[row.key].gained
-        self._recent = [(t, f) for t, f in self._recent if t > stamp.time - _RATE_WINDOW] + [(stamp.time, gained)]
+        self._recent.append((stamp.time, self.history.trials[row.key].gained))
+        while self._recent[0][0] <= stamp.time - _RATE_WINDOW:
+            self._recent.popleft()
 
     def _observe_for_person(self, stamp: Stamp, row: Row) -> None:
         if isinstance(row, Noted):

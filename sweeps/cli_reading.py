@@ -103,4 +103,6 @@ def report(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None) -> 
     """Write a sweep's report, one self-contained HTML page; also of one that runs, or was stopped."""
     from sweeps.api import load
 
-    typer.echo(f"report: {load(name, results=results, ledger=ledger).report()}")
+    result = load(name, results=results, ledger=ledger)
+    page = result.report()
+    typer.echo(f"report: {page}" + (f" (sent to {result.folder.shown})" if result.folder.store else ""))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-Results = Annotated[Path, typer.Option(help="Folder that holds everything sweeps write.")]
+Results = Annotated[Path, typer.Option(help="Folder, or s3://BUCKET/FOLDER, that holds everything sweeps write.")]
 Name = Annotated[str, typer.Argument(help="Name of the sweep, as `sweeps list` shows it.")]
 DataDir = Annotated[Path | None, typer.Option(help="Where full data sets lie or are downloaded to.")]
 LedgerUrl = Annotated[str | None, typer.Option(help="PostgreSQL URL of the ledger; that in SWEEPS_LEDGER by default.")]

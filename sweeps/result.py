@@ -143,7 +143,7 @@ class Result:
     def experiment(self) -> Path | None:
         """The folder of the stored model, None where there is none."""
         stored = (self.history.outcome or {}).get("experiment")
-        return None if stored is None else self.folder.results / stored
+        return None if stored is None else self.folder.experiment(stored)
 
     def trial(self, trial: int | str = "best") -> Trial:
         """A trial by number, by label ("3-seed1"), or the final model's ("best"); SpecError if there is none."""
@@ -189,7 +189,7 @@ class Result:
         return replay(self.spec, self.history, self.trial(trial), function, where)
 
     def __repr__(self) -> str:
-        return f"Result({self.name!r}, {len(self.history.search)} trials, in {str(self.folder.path)!r})"
+        return f"Result({self.name!r}, {len(self.history.search)} trials, in {str(self.folder.shown)!r})"
 
 
 def state_of(folder: SweepFolder, spec: SweepSpec, history: History) -> State:
@@ -204,7 +204,7 @@ def walked_from(folder: SweepFolder, function: Function | None = None, ledger: s
     from sweeps.search.path import path_name
 
     name = path_name(folder.name)
-    there = SweepFolder(folder.results, name) if is_name(name) else None
+    there = folder.beside(name) if is_name(name) else None
     if there is None or not there.holds_sweep:
         return None
     return Result(there, function, None if there.ledger.exists() else ledger)

@@ -1,6 +1,5 @@
 """A sweep from its spec to its outcome: new or resumed, on this machine's Ray, with one driver at a time."""
 
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing, redirect_stdout
@@ -48,6 +47,7 @@ def start(
         _write_spec(folder, spec)
         with closing(Ledger.create(place, spec)) as ledger:
             remember(folder, place)
+            folder.send()
             try:
                 _drive(
                     spec, folder, ledger, function, data_dir, form, verbose=verbose, note=note, ledger_url=ledger_url
@@ -56,7 +56,7 @@ def start(
                 # Refused before anything began: there is nothing to resume, and the name is free again.
                 if not _may_have_rows(ledger) and not isinstance(error, InterruptedSweepError):
                     ledger.remove()
-                    shutil.rmtree(folder.path)
+                    folder.drop(folder.path)
                 raise
 
 
@@ -103,6 +103,7 @@ def go_on(
             ledger.append(selecting(spec, ledger.history(), rule))
             spec = as_extended(ledger.spec(), ledger.history())
         _write_spec(folder, spec)  # in any case: a kill may have come between an earlier row and this
+        folder.send()
         _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose, ledger_url=ledger_url)
 
 
@@ -132,7 +133,7 @@ def _drive(
         progress.say(f"sweep {spec.name} is over: {len(driver.history.search)} trials; see `sweeps show {spec.name}`")
         return
     data_dir = data_dir or recorded_data_dir(driver.history)
-    notes = [read_warm_start(spec, place, folder.results) for place in _unread(spec, driver.history)]
+    notes = [read_warm_start(spec, place, Path(folder.home)) for place in _unread(spec, driver.history)]
     said = {note.body["text"] for note in driver.history.noted("warning")}
     notes += [Noted("warning", {"text": caution}) for caution in spec.cautions if caution not in said]
     stop = Stop(progress.say)
@@ -150,7 +151,7 @@ def _drive(
             slots = min(ready.slots, spec.at_a_time or ready.slots)
             progress.opened(ready, slots)
             facts = _session_facts(function, data_dir, slots, ready.dashboard)
-            follower = Follower(folder.path, progress.say, ledger_url)
+            follower = Follower(folder.shown, progress.say, ledger_url)
             meter = Meter(spec, driver.history, progress.summary)
             driver.observe = _each(progress.observe, meter.observe, lambda *_: follower.look())
             with closing(follower):
@@ -161,7 +162,7 @@ def _drive(
         write_tables(folder.path, spec, driver.history)
         _draw(driver, "stopped", progress.say, ledger_url)
         raise InterruptedSweepError(
-            f"stopped; everything reported is kept: go on with `sweeps resume {spec.name} --results {folder.results}`"
+            f"stopped; everything reported is kept: go on with `sweeps resume {spec.name} --results {folder.home}`"
         ) from None
 
 
@@ -190,6 +191,7 @@ def _draw(driver: Driver, state: State, say: Callable[[str], None], ledger_url: 
         except Exception as error:  # whatever is wrong with a picture, the outcome is recorded and stands
             why = f"{type(error).__name__}: {' '.join(str(error).split())}"
             say(f"warning: the {what} could not be written ({why}): try `{again}`")
+    driver.folder.send()
 
 
 def _unread(spec: SweepSpec, history: History) -> tuple[str, ...]:
@@ -256,7 +258,7 @@ def new_folder(
         return folder, spec
     if name_was_given:
         is_here = folder.holds_sweep or is_held(folder.lease)
-        where = folder.results if is_here else new_place(folder, ledger_url)
+        where = folder.home if is_here else new_place(folder, ledger_url)
         how = f"`sweeps resume {spec.name}`" if is_here else f"`sweeps resume {spec.name}` and this --ledger"
         raise SpecError(
             f"there is a sweep named {spec.name!r} in {where}: continue it with {how}, or choose another --name"

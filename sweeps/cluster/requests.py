@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -11,6 +10,7 @@ from sweeps.errors import SpecError
 from sweeps.names import check_name
 from sweeps.sections import Section
 from sweeps.spec import SweepSpec, explain, parse_spec
+from sweeps.store.objects import object_store
 from sweeps.store.postgresql import Database
 
 LARGEST = 1_000_000  # bytes of a request
@@ -72,9 +72,9 @@ def _check_place(key: str, text: str) -> None:
     if "\0" in text or "\n" in text:
         raise ValueError(f"{key}: a path has no line breaks")
     if "://" in text:
-        parts = urlsplit(text)
-        if parts.password is not None or parts.username is not None:
-            raise ValueError(f"{key}: a URL travels without user and password: give them in the cluster's environment")
+        if key != "results":
+            raise ValueError(f"{key}: an absolute path is needed, as the cluster's nodes see it")
+        object_store(text)
         return
     if not Path(text).is_absolute():
         raise ValueError(f"{key}: a job's own folder is a copy that goes with it: give an absolute path or a URL")

@@ -1,14 +1,16 @@
 """The end of a sweep: models to be kept are scored once on the test set and stored, and the outcome is recorded."""
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
-from study.experiments import ExperimentError, list_experiments, load_experiment
+from study.experiments import ExperimentError, claim, list_experiments, load_experiment
 from study.files import replacing
 from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
@@ -19,6 +21,7 @@ from sweeps.search.selection import candidates, select
 from sweeps.spec import SweepSpec
 from sweeps.store.export import write_tables
 from sweeps.store.folders import SweepFolder
+from sweeps.store.objects import ObjectStore
 
 if TYPE_CHECKING:
     from study.data import Dataset
@@ -104,6 +107,8 @@ class _Final:
     plan: Mapping[str, Any] | None
     results: Path
     data_dir: Path | None
+    store: ObjectStore | None = None
+    place: Path | None = None  # of the experiment, where it comes into a store
 
 
 def _score(
@@ -125,7 +130,9 @@ def _score(
         dataset = final_config(spec, trial)["dataset"]
         driver.record(Noted("test_read", {"dataset": dataset}, trial.key))
         plan = history.plan(trial.key)
-        final = _Final(spec, trial, folder.checkpoint(trial.key.label), plan, folder.results, data_dir)
+        place = _claim(driver, final_config(spec, trial)["model"])
+        at = folder.checkpoint(trial.key.label)
+        final = _Final(spec, trial, at, plan, folder.results, data_dir, folder.store, place)
         options = {**resources, "name": f"{spec.name} test of #{trial.key.label}"}
         pending[score.options(**options).remote(final, data)] = trial
     while pending:
@@ -140,11 +147,28 @@ def _score(
             ) from error
 
 
+def _claim(driver: Driver, model: str) -> Path | None:
+    """A new experiment's folder in an object store, where making a folder keeps nobody else from it; else None."""
+    store, folder = driver.folder.store, driver.folder.results / model
+    if store is None:
+        return None
+    with driver.alone(f"{store.url}/{model}"):
+        for name in store.names(folder):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        place = claim(folder)
+        mark = place / "claimed"
+        mark.write_text(f"{driver.spec.name}\n", "utf-8")
+        store.send(mark)
+    return place
+
+
 def _stored(driver: Driver, trial: Trial) -> dict[str, Any] | None:
     """The scores of a trial that was stored before a kill, so that the test set is not read again for it."""
     spec, results = driver.spec, driver.folder.results
     model = spec.trial_config(trial.params, trial.seed).model
     last = trial.last
+    if driver.folder.store:
+        driver.folder.store.fetch_all(results / model)
     for folder in list_experiments(results / model):
         try:
             experiment = load_experiment(folder)
@@ -164,10 +188,24 @@ def _scores(experiment: "Experiment", results: Path) -> dict[str, Any]:
     return {"experiment": str(experiment.folder.relative_to(results)), **{name: facts[name] for name in names}}
 
 
+def _keep(final: _Final, *run: Any, **facts: Any) -> "Experiment":
+    """Store a run where the results are."""
+    from study.experiments import store
+
+    if final.store is None or final.place is None:
+        return store(final.results, *run, **facts)
+    with TemporaryDirectory() as scratch:
+        made = store(Path(scratch), *run, **facts).folder
+        # In this order, so that a folder with metadata.json is a whole one.
+        files = sorted(made.iterdir(), key=lambda path: path.name == "metadata.json")
+        final.place.mkdir(parents=True, exist_ok=True)
+        final.store.send(*(Path(shutil.copy2(path, final.place)) for path in files))
+    return load_experiment(final.place)
+
+
 def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
     """In a worker: the model from its checkpoint or, if that is gone, trained again; then the test set, once."""
     from study.data import load_test
-    from study.experiments import store
     from study.exporting import ExportError
     from study.predictions import predict
     from study.reproducibility import environment
@@ -180,6 +218,8 @@ def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
     if plan is not None:
         plan = Plan(plan.horizon_steps, last.step)
     note = ""
+    if final.store:
+        final.store.fetch(final.checkpoint)
     try:
         training = Training(config, data, plan=plan, checkpoint=final.checkpoint)
     except CheckpointError as error:
@@ -200,7 +240,7 @@ def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
         "confusion": predict(training, split).confusion().tolist(),  # a row for each true class
         "note": note,
     }
-    write = partial(store, final.results, training, trial.measurements, environment(config, data))
+    write = partial(_keep, final, training, trial.measurements, environment(config, data))
     try:
         experiment = write(exit_reason="complete", extra=facts, example=data.validation)
     except ExportError as error:  # the test set is read, and must not be again for a file that can't be made

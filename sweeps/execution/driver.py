@@ -5,10 +5,10 @@ and `lost` in turn, `began` when a worker has started, and now and then asks `ov
 """
 
 import hashlib
-import shutil
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 from study.comparison import first_difference
@@ -144,7 +144,7 @@ class Driver:
         self.live.add(key)
         self.heard(key)
         if isinstance(key, RangeKey):
-            return RangeLeg(self.spec.name, key, self.folder.log(key.label))
+            return RangeLeg(self.spec.name, key, self.folder.log(key.label), self.folder.store)
         trial = self.history.trials[key]
         now = self.clock()
         return Leg(
@@ -159,6 +159,7 @@ class Driver:
             handed_out=now,
             host=socket.gethostname(),
             limit=self._limit(key, now),
+            store=self.folder.store,
         )
 
     def stop(self) -> None:
@@ -351,9 +352,13 @@ class Driver:
             self.record(Noted("environment", {"hash": digest, "values": dict(environment)}))
         return digest
 
+    def alone(self, what: str) -> AbstractContextManager[None]:
+        """A block in which no other driver is that asks for the same and whose ledger is in the same database."""
+        return self._ledger.alone(what)
+
     def drop_checkpoint(self, key: TrialKey) -> None:
         """Free the disk of a trial whose model is stored elsewhere."""
-        shutil.rmtree(self.folder.checkpoint(key.label).parent, ignore_errors=True)
+        self.folder.drop(self.folder.checkpoint(key.label).parent)
 
     def _drop_unneeded(self, trial: Trial) -> None:
         """Free the disk of a trial that can't go on; a possible final model stays until the choice is made."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from study.files import replacing
 from study.measurement import Measurement
+from sweeps.errors import LedgerError
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.execution.targets import Run
 from sweeps.search.ranges import range_config
@@ -49,13 +50,13 @@ def run_leg(
         else:
             yield Message("ended", costs=run.costs() if leg.key.replicate else None, notes=notes)
     except _UnsavedError as error:
-        yield Message("unsaved", reason=f"the checkpoint of trial {leg.key.label} can't be written ({error})")
+        yield Message("unsaved", reason=f"the checkpoint of trial {leg.key.label} {error}")
     except (Exception, SystemExit) as error:  # whatever a trial raises is a record, and the actor stays warm
         yield _failed(error)
 
 
 class _UnsavedError(Exception):
-    """A checkpoint could not be written: the disk is at fault, and not the trial."""
+    """A checkpoint could not be written or fetched: the disk or the store is at fault, and not the trial."""
 
 
 def _keep(leg: Leg, unreported: list[Measurement]) -> None:
@@ -64,7 +65,7 @@ def _keep(leg: Leg, unreported: list[Measurement]) -> None:
         with replacing(leg.unreported) as temporary:
             temporary.write_text("".join(_line(measurement) for measurement in unreported))
     except OSError as error:
-        raise _UnsavedError(error.strerror) from error
+        raise _UnsavedError(f"can't be written ({error.strerror})") from error
 
 
 def _line(measurement: Measurement) -> str:
@@ -77,9 +78,19 @@ def _save(run: Run, leg: Leg, made: list[Measurement]) -> None:
         if run.resumable:
             with leg.unreported.open("a") as file:
                 file.writelines(_line(measurement) for measurement in made)
-        run.save(leg.checkpoint)
-    except (OSError, RuntimeError) as error:  # torch words a full disk as a RuntimeError
-        raise _UnsavedError(" ".join(str(error).split())) from error
+        if run.save(leg.checkpoint) and leg.store:
+            leg.store.send(leg.unreported, leg.checkpoint)
+    except (OSError, RuntimeError, LedgerError) as error:  # torch words a full disk as a RuntimeError
+        raise _UnsavedError(f"can't be written ({' '.join(str(error).split())})") from error
+
+
+def _fetch(leg: Leg) -> None:
+    """Bring what another machine wrote here; with a checkpoint comes what it is ahead of the ledger by."""
+    try:
+        if leg.store and leg.store.fetch(leg.checkpoint):
+            leg.store.fetch(leg.unreported)
+    except (OSError, LedgerError) as error:
+        raise _UnsavedError(f"can't be read ({' '.join(str(error).split())})") from error
 
 
 def run_range_leg(leg: RangeLeg, spec: SweepSpec, data: "Dataset") -> Generator[Message]:
@@ -103,6 +114,7 @@ def _begin(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> tuple[Run, lis
 
     From its start, with a note, where the checkpoint can't be used.
     """
+    _fetch(leg)
     if not leg.checkpoint.exists():
         run = begin(leg, None)
         is_missed = leg.known > 0 and run.resumable

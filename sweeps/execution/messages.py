@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from study.measurement import Measurement
 from sweeps.search.budgets import TRIAL_TIME, Limit
 from sweeps.search.history import TrialKey
 from sweeps.search.ranges import RangeKey
 from sweeps.spec import SweepSpec
+from sweeps.store.objects import ObjectStore
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Leg:
     handed_out: float = 0.0  # seconds since the epoch, by the clock of
     host: str = ""  # the driver's
     limit: Limit | None = None  # a budget: when nothing is left of it the worker saves and reports `cut`
+    store: ObjectStore | None = None  # where checkpoint and log are sent; then the paths are those of a copy
 
     def clock(self) -> Callable[[], bool]:
         """Starts the leg's time in this process; gives what says whether its budget is used up.
@@ -68,6 +70,8 @@ class RangeLeg:
     sweep: str
     key: RangeKey
     log: Path
+    store: ObjectStore | None = None
+    known: ClassVar[int] = 0  # it never goes on from anything
 
     @property
     def title(self) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.errors import ResourceError
+from sweeps.errors import LedgerError, ResourceError
 from sweeps.execution.placing import alive_nodes
 from sweeps.store.folders import SweepFolder
+from sweeps.store.objects import ObjectStore
 
 _PATIENCE = 10.0  # s that a network file system may take to show a file that another node wrote
 _PAUSE = 0.2
@@ -21,9 +22,15 @@ class Mark:
 
     path: Path
     text: str
+    store: ObjectStore | None = None
 
     def missing(self) -> str | None:
         """Why this node can't take part, None where it sees the file."""
+        try:
+            if self.store:
+                self.store.fetch(self.path)
+        except (LedgerError, OSError) as error:
+            return f"the node {socket.gethostname()} can't fetch its copy ({error})"
         last = time.monotonic() + _PATIENCE
         while not self._is_seen():
             # Where the folder itself is not there, nothing is on its way.
@@ -41,8 +48,10 @@ class Mark:
 
 def make_mark(folder: SweepFolder) -> Mark:
     """Write a session's mark, in the place of an earlier one's."""
-    mark = Mark(folder.logs / ".session", secrets.token_hex(16))
+    mark = Mark(folder.logs / ".session", secrets.token_hex(16), folder.store)
     mark.path.write_text(mark.text, "utf-8")
+    if mark.store:
+        mark.store.send(mark.path)
     return mark
 
 

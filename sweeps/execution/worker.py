@@ -11,6 +11,7 @@ from typing import Any
 from ray.tune import PlacementGroupFactory, Trainable
 
 from study.measurement import Measurement
+from sweeps.errors import LedgerError
 from sweeps.execution.legs import run_leg, run_range_leg
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.execution.placing import bundle
@@ -41,6 +42,9 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             if self._device_is_lost:
                 os._exit(1)  # the driver hears of a lost actor, and the trial starts in a new one
             self._leg: Leg | RangeLeg = new_config["leg"]
+            if self._leg.store and self._leg.known:
+                with contextlib.suppress(LedgerError):  # the trial's own fetch will tell
+                    self._leg.store.fetch(self._leg.log)
             self._messages = (
                 run_range_leg(self._leg, spec, self._data)
                 if isinstance(self._leg, RangeLeg)
@@ -66,6 +70,10 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
                 with _logging_to(self._leg.log):
                     message = next(self._messages)
                     print(_log_line(self._leg, message), flush=True)
+                if self._leg.store and message.kind != "measured":
+                    self._leg.store.send(self._leg.log)
+            except LedgerError as error:
+                message = Message("unsaved", reason=str(error))
             except OSError as error:  # what a trial raises is a message: this is its log
                 message = Message("unsaved", reason=f"the log {self._leg.log} can't be written ({error.strerror})")
             # After one of these every further call in this process fails.

@@ -22,7 +22,7 @@ class Follower:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | str,
         say: Callable[[str], None],
         ledger_url: str | None = None,
         command: Sequence[str] = (sys.executable, "-m", "sweeps.report.writing"),

@@ -52,6 +52,8 @@ def write_report(
     text = re.sub(here, ANY_RESULTS, render(subject, written))
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
+    if folder.store:
+        folder.store.send(path)
     return path
 
 
@@ -61,7 +63,7 @@ def _confusion(folder: SweepFolder, history: History) -> list[list[int]] | None:
     if stored is None:
         return None
     try:
-        found: list[list[int]] | None = load_experiment(folder.results / stored).metadata.get("confusion")
+        found: list[list[int]] | None = load_experiment(folder.experiment(stored)).metadata.get("confusion")
     except ExperimentError:
         return None
     return found

@@ -25,9 +25,14 @@ def read_warm_start(spec: SweepSpec, place: str, results: Path) -> Noted:
     SweepNotFoundError where there is none of that name; SpecError where its tables can't be read, it had another
     metric, direction, target or data set, or none of its trials fits the space.
     """
-    folder = Path(place) if "/" in place else SweepFolder(results, place).require().path
+    names = ("trials", "measurements")
+    if "/" in place:
+        files = [Path(place) / f"{name}.parquet" for name in names]
+    else:
+        folder = SweepFolder(results, place).require()
+        files = [folder.fetched(folder.table(name)) for name in names]
     try:
-        trials, measurements = (pq.read_table(folder / f"{name}.parquet") for name in ("trials", "measurements"))
+        trials, measurements = (pq.read_table(file) for file in files)
     except (OSError, pa.ArrowException) as error:
         raise SpecError(f"warm_start: the tables of {place!r} can't be read ({error}): name one that ended") from error
     theirs = parse_spec(tomllib.loads(trials.schema.metadata[b"spec"].decode()), f"warm_start: {place}")

@@ -1,13 +1,15 @@
 """Where a sweep's files lie below the results folder."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sweeps.errors import LedgerError, SweepNotFoundError
+from sweeps.errors import LedgerError, SpecError, SweepNotFoundError
 from sweeps.names import check_name, is_name
+from sweeps.store.objects import ObjectStore, object_store
 
 
 @contextmanager
@@ -24,6 +26,8 @@ def writing(results: Path) -> Iterator[None]:
 
 def check_writable(results: Path) -> None:
     """Find out before any work is done whether its results can be kept; LedgerError if not. Leaves nothing behind."""
+    if object_store(results) is not None:
+        raise SpecError(f"results: only a sweep can lie in an object store: give a folder in place of {results}")
     folder = Path(results).absolute()
     with writing(results):
         there = next(place for place in (folder, *folder.parents) if place.exists())
@@ -32,16 +36,78 @@ def check_writable(results: Path) -> None:
         probe.unlink()
 
 
+def size_of(folder: Path) -> int:
+    """Of all files below a folder, bytes."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+
+
 @dataclass(frozen=True)
 class SweepFolder:
-    """The files of one sweep below the results folder: results/sweeps/<name>/."""
+    """The files of one sweep below the results folder: results/sweeps/<name>/.
+
+    results: a folder, or the URL of one in an object store; then the folder of this machine's copy.
+    """
 
     results: Path
     name: str
+    store: ObjectStore | None = field(init=False)
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        object.__setattr__(self, "results", Path(self.results).absolute())
+        object.__setattr__(self, "store", object_store(self.results))
+        object.__setattr__(self, "results", self.store.copy if self.store else Path(self.results).absolute())
+
+    @property
+    def home(self) -> Path | str:
+        """The results folder as a person gives it: its URL where it is in an object store."""
+        return self.store.url if self.store else self.results
+
+    @property
+    def shown(self) -> Path | str:
+        """The sweep's own folder, as a person finds it."""
+        return f"{self.store.url}/sweeps/{self.name}" if self.store else self.path
+
+    def beside(self, name: str) -> "SweepFolder":
+        """The folder of another sweep of the same results."""
+        return SweepFolder(Path(self.home), name)
+
+    @property
+    def names(self) -> list[str]:
+        """What lies at the top of the sweep's folder."""
+        return self.store.names(self.path) if self.store else _names(self.path)
+
+    def size(self, folder: Path) -> int:
+        """Of all files below a folder of the sweep's, bytes."""
+        return self.store.size(folder) if self.store else size_of(folder)
+
+    def experiment(self, stored: str) -> Path:
+        """The folder of a stored model, which never changes, below the results."""
+        path = self.results / stored
+        if self.store and not (path / "metadata.json").exists():
+            self.store.fetch_all(path)
+        return path
+
+    def fetched(self, path: Path) -> Path:
+        """A file of the folder, brought up to date where it is in an object store."""
+        if self.store:
+            self.store.fetch(path)
+        return path
+
+    def send(self) -> None:
+        """Put what lies at the top of the sweep's folder (spec, tables, report, figures) into its object store."""
+        for path in sorted(self.path.iterdir()) if self.store else ():
+            if self.store and path.is_file() and path != self.lease and not path.name.startswith("."):
+                self.store.send(path)
+
+    def drop(self, folder: Path) -> None:
+        """Remove a folder of the sweep's, wherever it is."""
+        shutil.rmtree(folder, ignore_errors=True)
+        if self.store:
+            self.store.remove(folder)
 
     @property
     def path(self) -> Path:
@@ -58,6 +124,7 @@ class SweepFolder:
 
     @property
     def holds_sweep(self) -> bool:
+        self.fetched(self.ledger_url)
         return self.ledger.exists() or self.ledger_url.exists()
 
     @property
@@ -95,6 +162,8 @@ class SweepFolder:
     def create(self) -> None:
         """Make the folders, or raise LedgerError if the results folder can't be written."""
         check_writable(self.results)
+        if self.store:
+            self.store.check()
         with writing(self.results):
             for folder in (self.path, self.logs, self.checkpoints):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -103,16 +172,17 @@ class SweepFolder:
         """Give the folder back if a sweep is in it, else raise SweepNotFoundError with the names there are."""
         if self.holds_sweep:
             return self
-        names = ", ".join(folder.name for folder in list_folders(self.results)) or "none"
+        names = ", ".join(folder.name for folder in list_folders(Path(self.home))) or "none"
         raise SweepNotFoundError(
-            f"no sweep named {self.name!r} in {self.results} (there: {names}): see `sweeps list`, or give --results"
+            f"no sweep named {self.name!r} in {self.home} (there: {names}): see `sweeps list`, or give --results"
         )
 
 
 def list_folders(results: Path) -> list[SweepFolder]:
     """All sweeps below a results folder, by name."""
-    root = Path(results).absolute() / "sweeps"
-    if not root.is_dir():
-        return []
-    folders = (SweepFolder(results, entry.name) for entry in sorted(root.iterdir()) if is_name(entry.name))
+    if store := object_store(results):
+        names = store.names(store.copy / "sweeps")
+    else:
+        names = _names(Path(results).absolute() / "sweeps")
+    folders = (SweepFolder(results, name) for name in names if is_name(name))
     return [folder for folder in folders if folder.holds_sweep]

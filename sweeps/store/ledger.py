@@ -44,6 +44,8 @@ class Place(Protocol):
 
     def fault(self, connection: Connection) -> str | None: ...
 
+    def alone(self, connection: Connection, what: str) -> AbstractContextManager[None]: ...
+
     def refusal(self, error: sa.exc.DatabaseError) -> LedgerError | None: ...
 
     def remove(self) -> None: ...
@@ -212,6 +214,10 @@ class Ledger:
                 "`sweeps resume`"
             )
         return False
+
+    def alone(self, what: str) -> AbstractContextManager[None]:
+        """A block in which no other ledger of the same database is that asks for the same."""
+        return self._place.alone(self._connection, what)
 
     def outages(self) -> list[str]:
         """What there is to say of the times when the store was away, once."""

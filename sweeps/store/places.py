@@ -15,6 +15,11 @@ VARIABLE = "SWEEPS_LEDGER"
 def new_place(folder: SweepFolder, ledger: str | None) -> Place:
     """Where a new sweep's ledger comes: at the URL that is given, else at that in SWEEPS_LEDGER, else in its folder."""
     url = ledger or os.environ.get(VARIABLE)
+    if folder.store and not url:
+        raise SpecError(
+            f"results in an object store need a ledger in PostgreSQL, since {folder.home} can't be locked: give "
+            "--ledger postgresql://USER@HOST/DATABASE"
+        )
     return _with_secret(Database.parse(url, folder.name)) if url else File(folder.ledger)
 
 
@@ -27,7 +32,8 @@ def place_of(folder: SweepFolder, ledger: str | None) -> Place:
         if ledger:
             raise SpecError(f"the ledger of {folder.name!r} is {folder.ledger}: leave --ledger out")
         return File(folder.ledger)
-    remembered = folder.ledger_url.read_text("utf-8").strip() if folder.ledger_url.exists() else None
+    remembers = folder.fetched(folder.ledger_url).exists()
+    remembered = folder.ledger_url.read_text("utf-8").strip() if remembers else None
     url = ledger or remembered or os.environ.get(VARIABLE)
     if not url:
         folder.require()

@@ -165,6 +165,14 @@ class Database:
         """PostgreSQL checks what it reads itself."""
         return None
 
+    @contextmanager
+    def alone(self, connection: Connection, what: str) -> Iterator[None]:
+        """Hold a lock of the database's by that name; waits for whoever has it."""
+        key = key_of(what)
+        with connection.begin():
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+            yield
+
     def refusal(self, error: sa.exc.DatabaseError) -> LedgerError | None:
         """What to say where the server, not the ledger, is at fault; None where the ledger is."""
         state = getattr(error.orig, "sqlstate", None)

@@ -1,7 +1,7 @@
 """A ledger in a SQLite file: the default place, which needs no server."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,10 @@ class File:
         """What is wrong with the file's pages, None if they are whole."""
         verdict = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
         return None if verdict == "ok" else verdict
+
+    def alone(self, _connection: Connection, _what: str) -> AbstractContextManager[None]:
+        """A file is its folder's only ledger, and in a folder whoever makes a file first has it."""
+        return nullcontext()
 
     def refusal(self, _error: sa.exc.DatabaseError) -> LedgerError | None:
         """A file that can't be read as a database is damaged, whatever else SQLite says of it."""

@@ -8,7 +8,7 @@ from sweeps.errors import SweepError
 from sweeps.execution.session import ray_folder
 from sweeps.search.extension import as_extended
 from sweeps.search.standing import is_over
-from sweeps.store.folders import SweepFolder
+from sweeps.store.folders import SweepFolder, size_of
 from sweeps.store.lease import lease
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import place_of
@@ -18,7 +18,7 @@ def clean_rays() -> str:
     """Remove the session folders of Rays that sweeps started and that no process uses any more."""
     sessions = [p for p in ray_folder().glob("session_*") if p.is_dir() and not p.is_symlink()]
     dead = [session for session in sessions if not _is_in_use(session)]
-    size = sum(_size(session) for session in dead)
+    size = sum(size_of(session) for session in dead)
     for session in dead:
         shutil.rmtree(session, ignore_errors=True)
     return f"removed the folders of {len(dead)} dead Rays ({size / 1e6:.1f} MB) from {ray_folder()}"
@@ -32,8 +32,8 @@ def clean_sweep(name: str, results: Path, ledger: str | None = None) -> str:
         # An outcome alone does not say so: the sweep may have been extended since.
         if not is_over(as_extended(opened.spec(), history), history):
             raise SweepError(f"the sweep {name!r} is not over, and resuming needs its checkpoints: finish it first")
-        size = _size(folder.checkpoints)
-        shutil.rmtree(folder.checkpoints, ignore_errors=True)
+        size = folder.size(folder.checkpoints)
+        folder.drop(folder.checkpoints)
     return f"removed the checkpoints of {name} ({size / 1e6:.1f} MB)"
 
 
@@ -47,7 +47,3 @@ def _is_in_use(session: Path) -> bool:
         except OSError:
             continue  # it ended meanwhile
     return False
-
-
-def _size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

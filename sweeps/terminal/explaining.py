@@ -43,13 +43,13 @@ def tell_explanation(result: Result, *, as_json: bool) -> None:
 
 def _how_to_walk(result: Result) -> str:
     """What to do about a path that is not walked yet, not to its end, or to an earlier winner."""
-    walked, option = result.walked, results_option(result.folder.results)
+    walked, option = result.walked, results_option(result.folder.home)
     if walked is None:
         return f"`sweeps path {result.name}{option}` walks from the baseline to the winner"
     if walked.history.outcome is None:
         return f"`sweeps resume {walked.name}{option}` walks on from the baseline to the winner"
     return (
-        f"the sweep {walked.name!r} leads to an earlier winner: remove {walked.folder.path}, then "
+        f"the sweep {walked.name!r} leads to an earlier winner: remove {walked.folder.shown}, then "
         f"`sweeps path {result.name}{option}` walks to this one"
     )
 

@@ -17,13 +17,13 @@ def outcome_lines(result: Result) -> list[str]:
         lines = [_not_over(result)]
         return lines + [f"failed before: {note.body['reason']}" for note in result.history.noted(FAILURE_NOTE)]
     if result.spec.design:
-        figures = ", ".join(path.name for path in sorted(result.folder.path.glob("*.png")))
+        figures = ", ".join(name for name in result.folder.names if name.endswith(".png"))
         stored = [note.body["experiment"] for note in result.history.noted("scored")]
         return [
             f"{outcome['complete']} of {result.spec.trials} trials came to their end",
-            *([f"models: {', '.join(stored)} in {result.folder.results}"] if stored else []),
-            f"tables: {result.folder.path}/*.parquet, figures: {figures}",
-            f"check:  sweeps reproduce {result.name} --trial 0{results_option(result.folder.results)}",
+            *([f"models: {', '.join(stored)} in {result.folder.home}"] if stored else []),
+            f"tables: {result.folder.shown}/*.parquet, figures: {figures}",
+            f"check:  sweeps reproduce {result.name} --trial 0{results_option(result.folder.home)}",
         ]
     if outcome["winner"] is None:
         more = [] if result.state == "running" else _time_was_over(result)
@@ -40,17 +40,17 @@ def outcome_lines(result: Result) -> list[str]:
         reads = "read once" if outcome["test_reads"] == 1 else f"read {outcome['test_reads']} times in this sweep"
         accuracy = estimate(of_accuracy(outcome["test_accuracy"], outcome["test_images"]))
         lines.append(f"test set, {reads}: accuracy {accuracy}, loss {number(outcome['test_loss'])}")
-        lines.append(f"model:  {result.experiment}")
+        lines.append(f"model:  {result.folder.home}/{outcome['experiment']}")
     lines += _time_was_over(result)
-    lines.append(f"tables: {result.folder.path}/*.parquet")
-    lines.append(f"check:  sweeps reproduce {result.name}{results_option(result.folder.results)}")
+    lines.append(f"tables: {result.folder.shown}/*.parquet")
+    lines.append(f"check:  sweeps reproduce {result.name}{results_option(result.folder.home)}")
     return lines
 
 
 def _not_over(result: Result) -> str:
     if result.state == "running":
         return f"the sweep {result.name!r} is running"
-    option = results_option(result.folder.results)
+    option = results_option(result.folder.home)
     return f"the sweep {result.name!r} is not over: go on with `sweeps resume {result.name}{option}`"
 
 
@@ -156,6 +156,6 @@ def _s(count: int) -> str:
     return "" if count == 1 else "s"
 
 
-def results_option(results: Path) -> str:
+def results_option(results: Path | str) -> str:
     """The option with which a command finds a sweep again, "" for the default folder."""
-    return "" if results.absolute() == Path("results").absolute() else f" --results {results}"
+    return "" if Path(results).absolute() == Path("results").absolute() else f" --results {results}"

@@ -104,7 +104,7 @@ class Progress:
         """Say how many trials run at a time, and where to look meanwhile."""
         if self._form == "json":
             self._line({"kind": "session", "dashboard": session.dashboard, "slots": slots})
-        self._say(f"sweep {self._spec.name}: {self._spec.trials} trials, {slots} at a time, in {self._folder.path}")
+        self._say(f"sweep {self._spec.name}: {self._spec.trials} trials, {slots} at a time, in {self._folder.shown}")
         self._say(session.where)
         if slots < session.slots:
             self._say(f"note: {session.slots} would fit at a time: the spec's `concurrency` allows {slots}")

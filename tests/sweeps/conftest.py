@@ -21,6 +21,7 @@ from sweeps.store.sqlite import File
 
 if TYPE_CHECKING:
     from loopback import Loopback
+    from object_stores import Endpoint
     from postgresql_server import Server
 
 HERE = Path(__file__).parent
@@ -83,6 +84,24 @@ def cluster() -> "Iterator[Loopback]":
 
 
 _count = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> "Iterator[Endpoint]":
+    """One S3 endpoint for all tests of the session."""
+    from object_stores import Endpoint
+
+    running = Endpoint()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def bucket(endpoint: "Endpoint", monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """The URL of a results folder in an object store, that this process can reach; its copy is the test's own."""
+    for name, value in {**endpoint.environment, "XDG_CACHE_HOME": str(tmp_path / "cache")}.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://team/results-{next(_count)}"
 
 
 @pytest.fixture

@@ -1,0 +1,149 @@
+"""Results in an object store (s3://bucket/folder): each machine works on a copy and sends what others need.
+
+A copy is what a process on one machine reads and writes, in the user's cache; the store is what stays. Nothing is
+locked there: of a sweep in a store the ledger is in PostgreSQL, whose lease keeps a second driver away.
+Source: pyarrow.fs, whose stores take credentials and endpoint from the usual environment (AWS_ACCESS_KEY_ID, …).
+"""
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from study.files import replacing
+from sweeps.errors import LedgerError, SpecError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileInfo, FileSystem
+
+SCHEMES = ("s3", "gs", "abfs", "abfss")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.*)", re.DOTALL)  # a Path makes one slash of two
+_CHUNK = 2**22  # bytes
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """A results folder in an object store. LedgerError where the store does not answer or refuses.
+
+    copy: where each machine keeps its copy, the same on all that work on a sweep.
+    """
+
+    url: str
+    copy: Path
+
+    def check(self) -> None:
+        """Find out whether objects can be written and removed."""
+        key = self._key(self.copy / f".writable-{secrets.token_hex(4)}")
+        with self._worded("written"), self._files.open_output_stream(key) as stream:
+            stream.write(b"")
+        with self._worded("written"):
+            self._files.delete_file(key)
+
+    def send(self, *paths: Path) -> None:
+        """Put files of the copy at their places, in this order; each is there whole or not at all."""
+        for path in paths:
+            self._send(path)
+
+    def _send(self, path: Path) -> None:
+        with (
+            self._worded("written"),
+            path.open("rb") as file,
+            self._files.open_output_stream(self._key(path)) as stream,
+        ):
+            shutil.copyfileobj(file, stream, _CHUNK)
+
+    def fetch(self, path: Path) -> bool:
+        """Bring a file of the copy up to date; False, and none in the copy, where the store has none."""
+        with self._worded("read"):
+            try:
+                stream = self._files.open_input_stream(self._key(path))
+            except FileNotFoundError:
+                path.unlink(missing_ok=True)
+                return False
+            with stream, replacing(path) as temporary, temporary.open("wb") as file:
+                shutil.copyfileobj(stream, file, _CHUNK)
+        return True
+
+    def fetch_all(self, folder: Path) -> None:
+        """Bring all below a folder up to date; what only the copy has stays."""
+        for info in self._found(folder, recursive=True):
+            if info.is_file:
+                self.fetch(folder / Path(info.path).relative_to(self._key(folder)))
+
+    def names(self, folder: Path) -> list[str]:
+        """What lies in a folder, by name."""
+        return sorted(info.base_name for info in self._found(folder))
+
+    def size(self, folder: Path) -> int:
+        """Of all below a folder, bytes."""
+        return sum(info.size or 0 for info in self._found(folder, recursive=True))
+
+    def _found(self, folder: Path, *, recursive: bool = False) -> "list[FileInfo]":
+        from pyarrow.fs import FileSelector
+
+        selector = FileSelector(self._key(folder), recursive=recursive, allow_not_found=True)
+        with self._worded("read"):
+            return list(self._files.get_file_info(selector))
+
+    def remove(self, folder: Path) -> None:
+        """Take away all below a folder."""
+        with self._worded("written"):
+            try:
+                self._files.delete_dir(self._key(folder))
+            except FileNotFoundError:
+                return
+
+    @property
+    def _files(self) -> "FileSystem":
+        return _opened(self.url)[0]
+
+    def _key(self, path: Path) -> str:
+        return str(PurePosixPath(_opened(self.url)[1], path.relative_to(self.copy)))
+
+    @contextmanager
+    def _worded(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LedgerError(
+                f"the object store {self.url} can't be {verb} ({' '.join(str(error).split())[:300]}): look after the "
+                "bucket, the network and the credentials (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, …); nothing is lost"
+            ) from error
+
+
+def object_store(results: Path | str) -> ObjectStore | None:
+    """The store that a results folder's URL names, None for a folder; SpecError for a URL that can't be used."""
+    found = _URL.fullmatch(str(results))
+    if found is None:
+        return None
+    scheme, place = found[1].lower(), found[2].strip("/")
+    if scheme not in SCHEMES:
+        raise SpecError(f"results: {scheme}:// is no object store: give s3://BUCKET/FOLDER, or a folder")
+    if "?" in place or "@" in place or "#" in place:
+        raise SpecError("results: a URL has no user, password or options: give them in the environment")
+    if not place or any(part in ("", ".", "..") for part in place.split("/")):
+        raise SpecError(f"results: the URL names no bucket and folder, but {str(results)!r}: give s3://BUCKET/FOLDER")
+    url = f"{scheme}://{place}"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return ObjectStore(url, cache / "sweeps" / "results" / hashlib.sha256(url.encode()).hexdigest()[:16])
+
+
+_OPEN: dict[str, tuple["FileSystem", str]] = {}
+
+
+def _opened(url: str) -> tuple["FileSystem", str]:
+    """The store's client, once a process, and the bucket and folder that every key begins with."""
+    if url not in _OPEN:
+        from pyarrow.fs import FileSystem
+
+        try:
+            _OPEN[url] = FileSystem.from_uri(url)
+        except (OSError, ValueError, NotImplementedError) as error:
+            raise LedgerError(f"the object store {url} can't be opened ({' '.join(str(error).split())})") from error
+    return _OPEN[url]

@@ -1,0 +1,34 @@
+"""An S3 endpoint of the tests' own, on loopback, and what a process needs to reach it."""
+
+import logging
+
+from moto.server import ThreadedMotoServer
+from pyarrow.fs import S3FileSystem
+
+BUCKET = "team"
+
+
+class Endpoint:
+    """Holds objects in memory, in one bucket; takes any credentials."""
+
+    def __init__(self) -> None:
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+        self._server.start()
+        host, port = self._server.get_host_and_port()
+        self.environment = {
+            "AWS_ACCESS_KEY_ID": "anybody",
+            "AWS_SECRET_ACCESS_KEY": "a-secret-that-nothing-may-keep",
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        }
+        self.files = S3FileSystem(
+            access_key="anybody",
+            secret_key="any",
+            endpoint_override=self.environment["AWS_ENDPOINT_URL"],
+            allow_bucket_creation=True,
+        )
+        self.files.create_dir(BUCKET)
+
+    def stop(self) -> None:
+        self._server.stop()

@@ -146,6 +146,8 @@ class _LegScheduler(TrialScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         bridge, key = self._bridge, trial.config["leg"].key
         goes_on = bridge.call(lambda: bridge.driver.receive(key, result[MESSAGE]) or bridge.hand_on(trial))
+        # Tune would keep what every task of an actor gave until the actor's stay ends.
+        tune_controller._actor_manager.clear_actor_task_futures(tune_controller._trial_to_actor[trial])
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:

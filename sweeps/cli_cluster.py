@@ -112,8 +112,9 @@ def status(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = Fa
     """Say what becomes of a sweep's job; exit 1 if it failed."""
     from sweeps.cluster.showing import tell_job
 
-    job = _cluster(address, insecure=insecure).job(name)
-    tell_job(job)
+    cluster = _cluster(address, insecure=insecure)
+    job = cluster.job(name)
+    tell_job(cluster, job)
     raise typer.Exit(1 if job.status == "FAILED" else 0)
 
 

@@ -30,8 +30,9 @@ def tell_jobs(cluster: Cluster, *, as_json: bool) -> None:
     console().print(table)
 
 
-def tell_job(job: Job) -> None:
-    """What becomes of a sweep's job."""
+def tell_job(cluster: Cluster, job: Job) -> None:
+    """What becomes of a sweep's job, and what it said last: while it runs, trials and the best of them."""
     print(f"{job.sweep}: {job.status.lower()} (job {job.id}, results in {job.metadata.get('results', '?')})")
-    if job.message:
-        print(job.message.strip().splitlines()[-1])
+    said = "".join(cluster.logs(job.id)) or job.message
+    if lines := [line for line in said.splitlines() if line.strip()]:
+        print(lines[-1])

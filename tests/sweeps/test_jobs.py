@@ -25,11 +25,18 @@ def test_a_submitted_sweep_runs_there_and_its_results_replay_here(
     assert "winner: trial" in cluster.sweeps("logs", "far").stdout
     status, listed = cluster.sweeps("status", "far"), cluster.sweeps("list", "--address", cluster.url, "--json")
     assert (status.returncode, "far: succeeded" in status.stdout) == (0, True)
+    assert status.stdout.splitlines()[-1].startswith("check:  sweeps reproduce far")
     (job,) = [job for job in json.loads(listed.stdout) if job["sweep"] == "far"]
     assert job["metadata"]["results"] == str(results)
     assert job["metadata"]["spec_hash"] == sweeps.load("far", results=results).spec.hash
     monkeypatch.syspath_prepend(str(tmp_path))
     assert sweeps.load("far", results=results).reproduce().identical
+
+    again = cluster.sweeps("submit", str(spec), *where, "--follow")
+    status = cluster.sweeps("status", "far")
+    assert (again.returncode, status.returncode) == (1, 1)
+    assert "there is a sweep named 'far'" in again.stdout
+    assert "there is a sweep named 'far'" in status.stdout.splitlines()[-1]
 
 
 def test_a_stopped_job_has_saved_and_is_gone_on_with(cluster: Loopback, tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def _stored(driver: Driver, trial: Trial) -> dict[str, Any] | None:
     model = spec.trial_config(trial.params, trial.seed).model
     last = trial.last
     if driver.folder.store:
-        driver.folder.store.fetch_all(results / model)
+        driver.folder.store.complete(results / model, "metadata.json", "metrics.json")  # their weights stay there
     for folder in list_experiments(results / model):
         try:
             experiment = load_experiment(folder)

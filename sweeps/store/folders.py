@@ -87,8 +87,8 @@ class SweepFolder:
     def experiment(self, stored: str) -> Path:
         """The folder of a stored model, which never changes, below the results."""
         path = self.results / stored
-        if self.store and not (path / "metadata.json").exists():
-            self.store.fetch_all(path)
+        if self.store:
+            self.store.complete(path)
         return path
 
     def fetched(self, path: Path) -> Path:

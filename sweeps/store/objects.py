@@ -46,7 +46,7 @@ class ObjectStore:
             self._files.delete_file(key)
 
     def send(self, *paths: Path) -> None:
-        """Put files of the copy at their places, in this order; each is there whole or not at all."""
+        """Put files of the copy at their places, in order; after a kill or an outage each is whole, or as before."""
         for path in paths:
             self._send(path)
 
@@ -70,11 +70,12 @@ class ObjectStore:
                 shutil.copyfileobj(stream, file, _CHUNK)
         return True
 
-    def fetch_all(self, folder: Path) -> None:
-        """Bring all below a folder up to date; what only the copy has stays."""
+    def complete(self, folder: Path, *names: str) -> None:
+        """Bring what the copy lacks below a folder of what never changes: all, or the files of these names."""
         for info in self._found(folder, recursive=True):
-            if info.is_file:
-                self.fetch(folder / Path(info.path).relative_to(self._key(folder)))
+            path = folder / Path(info.path).relative_to(self._key(folder))
+            if info.is_file and not path.exists() and (not names or path.name in names):
+                self.fetch(path)
 
     def names(self, folder: Path) -> list[str]:
         """What lies in a folder, by name."""

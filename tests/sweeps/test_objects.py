@@ -72,6 +72,19 @@ def test_what_is_sent_is_fetched_elsewhere_and_what_is_gone_is_gone_there_too(bu
     assert not path.exists()
 
 
+def test_a_copy_of_a_model_that_was_fetched_in_part_is_completed(bucket: str) -> None:
+    folder = SweepFolder(Path(bucket), "one")
+    model = folder.results / "custom_cnn" / "exp_1"
+    model.mkdir(parents=True)
+    for name in ("metadata.json", "model.pth"):
+        (model / name).write_text(name)
+        store_at(bucket).send(model / name)
+    (model / "model.pth").unlink()  # as after a kill in the middle
+
+    assert folder.experiment("custom_cnn/exp_1") == model
+    assert (model / "model.pth").read_text() == "model.pth"
+
+
 def test_sweeps_in_a_store_are_listed_without_a_copy_and_one_that_is_not_there_is_named(bucket: str) -> None:
     folder = SweepFolder(Path(bucket), "one")
     folder.create()
@@ -219,7 +232,7 @@ def test_a_sweep_in_a_store_is_run_shown_extended_and_replayed_from_machines_wit
     assert "removed the checkpoints" in call("clean", "small")
     assert store.size(folder.checkpoints) == 0
     secret = endpoint.environment["AWS_SECRET_ACCESS_KEY"].encode()
-    store.fetch_all(store.copy)
+    store.complete(store.copy)
     kept = [path for path in store.copy.rglob("*") if path.is_file()]
     assert len(kept) > 10
     assert not [path for path in kept if secret in path.read_bytes()]

@@ -28,6 +28,7 @@ from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter, Rang
 from sweeps.search.earlier import earlier_trials
 from sweeps.search.history import History, Trial
 from sweeps.search.ranges import with_measured_space
+from sweeps.search.thinning import Order, merit
 from sweeps.spec import SweepSpec
 
 _STUDY_ID = 0
@@ -72,11 +73,16 @@ class OptunaView(BaseStorage):
         self._distributions = {name: distribution(parameter) for name, parameter in self._varying.items()}
         self._trials: list[FrozenTrial] = []
         self._rows: list[int] = []  # how many rows told of each when it was frozen
+        self._order = Order()
         self._freeze(known)
 
     def follow(self, history: History) -> None:
         """Show what is known by now; a trial that was begun is gone."""
         self._freeze([*self._earlier, *history.search])
+
+    @property
+    def _maximizes(self) -> bool:
+        return self._spec.direction == "maximize"
 
     def _freeze(self, known: Iterable[Trial]) -> None:
         """Freeze the trials of which more is known than when they were frozen."""
@@ -87,6 +93,7 @@ class OptunaView(BaseStorage):
                 self._trials.append(_unknown(place))
             if self._rows[place] != trial.rows:
                 self._trials[place], self._rows[place] = self._frozen(place, trial), trial.rows
+                self._order.put(place, merit(self._trials[place], place, maximize=self._maximizes))
 
     def with_trials(self, trials: Sequence[FrozenTrial]) -> "OptunaView":
         """A view of other trials in the same space."""
@@ -94,10 +101,14 @@ class OptunaView(BaseStorage):
         other._trials = list(trials)
         return other
 
+    def thinned(self) -> "OptunaView":
+        """A view of those that a sampler is shown, with their numbers; all of them while these are few."""
+        return self.with_trials([self._trials[place] for place in self._order.shown()])
+
     def begin(self) -> int:
         """Add the trial that is being suggested for; gives its id."""
-        self._trials.append(_unknown(len(self._trials)))
-        return len(self._trials) - 1
+        self._trials.append(_unknown(len(self._rows)))
+        return len(self._rows)
 
     def _frozen(self, place: int, trial: Trial) -> FrozenTrial:
         metric, state = self._spec.metric, self._state(trial)
@@ -145,7 +156,7 @@ class OptunaView(BaseStorage):
         return self._spec.name
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return [StudyDirection.MAXIMIZE if self._spec.direction == "maximize" else StudyDirection.MINIMIZE]
+        return [StudyDirection.MAXIMIZE if self._maximizes else StudyDirection.MINIMIZE]
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
         return {}
@@ -158,7 +169,7 @@ class OptunaView(BaseStorage):
         return [FrozenStudy(self._spec.name, self.get_study_directions(_STUDY_ID)[0], *attributes, _STUDY_ID)]
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        return self._trials[trial_id]
+        return self._trials[-1 if trial_id == len(self._rows) else trial_id]
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -168,7 +179,7 @@ class OptunaView(BaseStorage):
     # What Optuna writes about the trial that is being suggested for.
 
     def _open(self, trial_id: int) -> FrozenTrial:
-        trial = self._trials[trial_id]
+        trial = self.get_trial(trial_id)
         if trial is not self._trials[-1] or trial.state is not TrialState.RUNNING:
             self._refuse()
         return trial

@@ -1,7 +1,7 @@
 """Samplers by name with every setting pinned: Optuna's, Sobol's sequence, and a grid in an order drawn once.
 
-    tpe      learns from all trials, also from those that were pruned or diverged; multivariate, and in groups where
-             parameters are conditional
+    tpe      learns from all trials, also from those that were pruned or diverged (of very many from a part, see
+             `thinning`); multivariate, and in groups where parameters are conditional
     gp       a Gaussian process; learns only from trials that came to full fidelity, and draws conditional parameters
              at random
     random   uniform on each parameter's scale

@@ -58,6 +58,7 @@ def _learnt(spec: SweepSpec, space: SearchSpace, history: History, number: int) 
     else:
         view = history.kept(spec, OptunaView, lambda: OptunaView(spec, history))
         view.follow(history)
+        view = view.thinned()
     sampler = optuna_sampler(spec.sampler.name, derive_seed(spec.seed, "suggestion", number) % 2**32)
     study = optuna.load_study(study_name=spec.name, storage=view, sampler=sampler)
     trial = optuna.trial.Trial(study, view.begin())

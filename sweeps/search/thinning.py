@@ -1,0 +1,53 @@
+"""Which of very many trials a sampler is shown, lest its ask take the longer the more there are.
+
+TPE tells the best 25 from the others. It is shown the best, in its own order, the latest, whose weight it makes the
+greatest, and evenly spaced ones for the density of the rest: as a whole never more than MOST.
+"""
+
+import math
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+
+MOST = 1000
+_BEST, _LATEST, _SPACED = 200, 200, 600
+
+Merit = tuple[int, float, float, int]  # smaller is better; the last is the trial's place
+
+
+def merit(trial: FrozenTrial, place: int, *, maximize: bool) -> Merit:
+    """Where a trial stands in TPE's order: complete ones by value, then pruned ones by how far they came."""
+    sign = -1.0 if maximize else 1.0
+    if trial.state is TrialState.COMPLETE and trial.value is not None:
+        return 0, sign * trial.value, 0.0, place
+    if trial.state is TrialState.PRUNED and trial.intermediate_values:
+        step, value = max(trial.intermediate_values.items())
+        return 1, -step, math.inf if math.isnan(value) else sign * value, place
+    return 2 if trial.state is TrialState.PRUNED else 3, 0.0, 0.0, place
+
+
+class Order:
+    """Trials by merit, kept while what is known of them grows."""
+
+    def __init__(self) -> None:
+        self._merits: list[Merit | None] = []  # by place
+        self._sorted: list[Merit] = []
+
+    def put(self, place: int, found: Merit) -> None:
+        """Say the merit of a trial, for the first time or anew; the first time in the order of places."""
+        if place == len(self._merits):
+            self._merits.append(None)
+        if (before := self._merits[place]) is not None:
+            del self._sorted[bisect_left(self._sorted, before)]
+        self._merits[place] = found
+        insort(self._sorted, found)
+
+    def shown(self) -> Sequence[int]:
+        """The places of those that a sampler is shown, ascending: all while these are few."""
+        count = len(self._merits)
+        if count <= MOST:
+            return range(count)
+        step = 2 ** math.ceil(math.log2(count / _SPACED))  # so that most of those shown are shown again
+        best = (place for *_, place in self._sorted[:_BEST])
+        return sorted({*best, *range(count - _LATEST, count), *range(0, count, step)})

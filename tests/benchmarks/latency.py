@@ -1,0 +1,148 @@
+"""How long does a person wait: for a first measurement, for a long sweep to go on, for an answer over many sweeps?
+
+    uv run python tests/benchmarks/latency.py --out latency
+
+Medians, in turns. First measurement: from the command to the commit of the first report of the small CNN on the
+embedded digits; beside it a class trainable of Ray Tune (peers/ray_first.py), to the report of its first epoch.
+Going on: from `sweeps resume` of a sweep of 10,000 trials to the commit of the next one. Answer: the best trial of each
+of 100 sweeps from their Parquet files, by DuckDB, in a process of its own.
+"""
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from machine import provenance
+
+from sweeps.search.history import Asked, Measured, Row, TrialKey
+from sweeps.store.folders import SweepFolder
+from sweeps.store.ledger import Ledger
+from sweeps.store.places import place_of
+
+COMMAND = str(Path(sys.executable).with_name("sweeps"))
+FIRST = """
+trials = 2
+space.learning_rate = { float = [0.01, 0.1], default = 0.05 }
+training.epochs = 1
+selection = { candidates = 1, seeds = 1, published_seeds = 1 }
+"""
+LONG = """
+trials = {trials}
+metric = "loss"
+direction = "minimize"
+target = "instant:trial"
+sampler = "random"
+pruning = "none"
+space.x = {{ float = [0.0, 1.0] }}
+selection = {{ candidates = 1, seeds = 1, published_seeds = 1 }}
+"""
+QUERY = """
+import duckdb
+tables = "read_parquet('results/sweeps/*/trials.parquet', filename = true)"
+print(duckdb.sql(f"SELECT filename, max(value) FROM {tables} GROUP BY filename"))
+"""
+
+
+def ran(command: list[str], folder: Path) -> float:
+    """When a command was called, seconds since the epoch; it ran to its end."""
+    start = time.time()
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return start
+
+
+def committed(folder: SweepFolder, wanted: Callable[[Row], bool]) -> float:
+    """When the first row that is wanted was committed, seconds since the epoch."""
+    with closing(Ledger.open(place_of(folder, None), read_only=True)) as ledger:
+        return next(stamp.time for stamp, row in ledger.rows() if wanted(row))
+
+
+def first_measurement(scratch: Path) -> float:
+    shutil.rmtree(scratch / "results", ignore_errors=True)
+    (scratch / "first.toml").write_text(FIRST)
+    start = ran([COMMAND, "run", "first.toml"], scratch)
+    return committed(SweepFolder(scratch / "results", "first"), lambda row: isinstance(row, Measured)) - start
+
+
+def first_of_ray_tune(scratch: Path) -> float:
+    script = Path(__file__).with_name("peers") / "ray_first.py"
+    start = time.time()
+    done = subprocess.run([sys.executable, str(script)], cwd=scratch, check=True, capture_output=True, text=True)
+    return float(done.stdout.strip().splitlines()[-1]) - start
+
+
+def make_long(scratch: Path, trials: int) -> None:
+    """A sweep of so many instant trials, in made/."""
+    (scratch / "instant.py").write_text('def trial(params, seed):\n    yield {"loss": params["x"]}\n')
+    (scratch / "long.toml").write_text(LONG.format(trials=trials))
+    ran([COMMAND, "run", "long.toml", "--results", "made"], scratch)
+
+
+def make_many(scratch: Path, count: int) -> None:
+    """The tables of a sweep under many names, in results/."""
+    made = scratch / "results" / "sweeps" / "first"
+    for number in range(count):
+        shutil.copytree(made, made.with_name(f"copy-{number}"))
+    shutil.rmtree(made)
+
+
+def going_on(scratch: Path, trials: int) -> float:
+    shutil.rmtree(scratch / "results", ignore_errors=True)
+    shutil.copytree(scratch / "made", scratch / "results")
+    start = ran([COMMAND, "resume", "long", "--trials", "+1"], scratch)
+    new = TrialKey(trials)
+    return (
+        committed(SweepFolder(scratch / "results", "long"), lambda row: isinstance(row, Asked) and row.key == new)
+        - start
+    )
+
+
+def answer(scratch: Path) -> float:
+    start = time.perf_counter()
+    ran([sys.executable, "-c", QUERY], scratch)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--trials", type=int, default=10_000)
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = Path(folder)
+        make_long(scratch, given.trials)
+        arms: dict[str, Callable[[Path], float]] = {
+            "first measurement": first_measurement,
+            "first measurement of Ray Tune": first_of_ray_tune,
+            f"a sweep of {given.trials:,} trials goes on": partial(going_on, trials=given.trials),
+        }
+        rows = [
+            {"round": turn, "what": name, "seconds": measure(scratch)}
+            for turn in range(given.rounds)
+            for name, measure in arms.items()
+        ]
+        first_measurement(scratch)
+        make_many(scratch, 100)
+        rows += [
+            {"round": turn, "what": "an answer over 100 sweeps", "seconds": answer(scratch)}
+            for turn in range(given.rounds)
+        ]
+    for name in dict.fromkeys(row["what"] for row in rows):
+        seconds = [row["seconds"] for row in rows if row["what"] == name]
+        print(f"{name}: {statistics.median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f})")
+    pq.write_table(pa.Table.from_pylist(rows).replace_schema_metadata(provenance()), given.out / "latency.parquet")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""The same trainings as a sweep of this project's: a design with a cell for each, all settings as they come.
+
+Called with a file of configurations (JSON), each of which it trains once; prints how many epochs were made.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import sweeps
+
+
+def main() -> None:
+    configurations = json.loads(Path(sys.argv[1]).read_text())
+    cells = [
+        {"name": f"c{place}", "params": {name: value for name, value in params.items() if name != "seed"}}
+        for place, params in enumerate(configurations)
+    ]
+    table = {
+        "name": "digits",
+        "metric": "validation_accuracy",
+        "direction": "maximize",
+        "design": {"cells": cells, "seeds": 1},
+    }
+    result = sweeps.run(table, results=tempfile.mkdtemp(), progress="none")
+    print(json.dumps({"epochs": sum(trial.last.fidelity for trial in result.history.search if trial.last)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""How long do 27 trainings take as a sweep of this project's, of Ray Tune, of Optuna and of Syne Tune?
+
+    uv run --group benchmarks python tests/benchmarks/throughput.py --out throughput
+
+All train the same configurations of the small CNN (drawn at random from its preset) on the same 8,000 digits for the
+same epochs: 18 for one, 6 for three, 3 for nine, as halving would, so that no luck of a search is in it. Each command
+is timed whole, start-up included, in turns; the peers' scripts are in peers/. Syne Tune starts a trial more than it is
+told to, which is counted for it.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from machine import provenance
+
+from search_spaces import preset
+
+EPOCHS = [9] * 3 + [3] * 6 + [1] * 18
+PEERS = {
+    "ours": "ours.py",
+    "Ray Tune": "ray_tune.py",
+    "Optuna, two processes": "optuna_alone.py",
+    "Syne Tune": "syne_tune_sweep.py",
+}
+
+
+def configurations(seed: int) -> list[dict[str, Any]]:
+    """As tables of knobs."""
+    draw, space = random.Random(seed), preset("custom_cnn")
+    return [{**space.sample(draw), "epochs": epochs, "seed": place} for place, epochs in enumerate(EPOCHS)]
+
+
+def timed(script: str, file: Path) -> tuple[float, float]:
+    """Wall-clock of a script, s, and how many epochs it made; RuntimeError where these are not all."""
+    command = [sys.executable, str(Path(__file__).with_name("peers") / script), str(file)]
+    start = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - start
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or (epochs := json.loads(lines[-1])["epochs"]) < sum(EPOCHS):
+        raise RuntimeError(f"{script} did not make {sum(EPOCHS)} epochs:\n{done.stdout[-500:]}\n{done.stderr[-2000:]}")
+    return seconds, epochs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    file = given.out.absolute() / "configurations.json"
+    file.write_text(json.dumps(configurations(given.seed), indent=1))
+    rows = []
+    for turn in range(given.rounds):
+        names = list(PEERS)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            seconds, epochs = timed(PEERS[name], file)
+            rows.append({"round": turn, "arm": name, "seconds": seconds, "epochs": epochs})
+            print(f"round {turn + 1}, {name}: {seconds:.0f} s, {epochs / seconds:.2f} epochs/s", flush=True)
+            table = pa.Table.from_pylist(rows).replace_schema_metadata(provenance("syne-tune"))
+            pq.write_table(table, given.out / "throughput.parquet")
+    speeds = {(row["round"], row["arm"]): row["epochs"] / row["seconds"] for row in rows}
+    for name in PEERS:
+        times = [speeds[turn, "ours"] / speeds[turn, name] for turn in range(given.rounds)]
+        middle = statistics.median(speeds[turn, name] for turn in range(given.rounds))
+        print(
+            f"{name}: {middle:.2f} epochs/s; ours is {statistics.median(times):.2f} times as fast "
+            f"({min(times):.2f} to {max(times):.2f})"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""How fast does one trial train beside a DataLoader loop, a bare loop over prepared tensors and the processor's peak?
+
+    uv run python tests/benchmarks/training_speed.py --out training_speed
+
+Images a second of one thread, for three models and three batch sizes, in turns: this project's training in float32 and,
+where the processor multiplies it, in bfloat16; the loop that tutorials write (peers/digits.py); and the shortest loop,
+which indexes images that were normalised before, in the same process and so with the same allocator; as it is written
+first, and with the memory format and the optimizer that this project uses. The share of the peak is the model's
+operations (forward and backward, as torch counts them) in the time of a product of two matrices: it may be more than 1,
+where a convolution needs fewer multiplications than are counted.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from machine import provenance
+from peers.digits import Digits, initialized, optimizer_of, transforms_of
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
+
+from study import TrialConfig
+from study.data import Dataset, Split, load
+from study.optimization import build_optimizer
+from study.reproducibility import prepare_process
+from study.training import Training
+
+MODELS = {"custom_cnn": 8000, "alexnet": 2048, "vgg": 512}  # images of one measurement
+BATCHES = (32, 128, 512)
+WARM = 3  # steps before the clock runs
+
+
+def first(data: Dataset, images: int) -> Dataset:
+    """The same with so many training images, and few to validate on."""
+    train, validation = (
+        Split(split.images[:n], split.labels[:n]) for split, n in ((data.train, images), (data.validation, 100))
+    )
+    return replace(data, train=train, validation=validation)
+
+
+def ours(config: TrialConfig, data: Dataset) -> float:
+    """Images a second, by the clock of the training's own report."""
+    warm = Training(config.model_copy(update={"epochs": 1}), first(data, WARM * config.batch_size))
+    list(warm.run())
+    (measured,) = Training(config, data).run()
+    return len(data.train) / measured.seconds
+
+
+def loop(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Callable[[], Iterator[tuple[Tensor, Tensor]]],
+    images: int,
+) -> float:
+    """Images a second of a plain loop over batches."""
+    criterion = nn.CrossEntropyLoss()
+
+    def learn(part: Iterator[tuple[Tensor, Tensor]]) -> None:
+        for inputs, labels in part:
+            optimizer.zero_grad()
+            criterion(model(inputs), labels).backward()
+            optimizer.step()
+
+    learn(batch for batch, _ in zip(batches(), range(WARM), strict=False))
+    start = time.perf_counter()
+    learn(batches())
+    return images / (time.perf_counter() - start)
+
+
+def data_loader(config: TrialConfig, data: Dataset) -> float:
+    loader = DataLoader(Digits(data.train, transforms_of(config)[0]), batch_size=config.batch_size, shuffle=True)
+    model = initialized(config)
+    return loop(model, optimizer_of(config, model), lambda: iter(loader), len(data.train))
+
+
+def bare(config: TrialConfig, data: Dataset, *, tuned: bool) -> float:
+    model = initialized(config)
+    optimizer = optimizer_of(config, model)
+    if tuned:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        optimizer = build_optimizer(config, model)
+    images = ((torch.tensor(data.train.images) / 255) - data.mean[0]) / data.std[0]
+    labels = torch.tensor(data.train.labels)
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for chosen in torch.randperm(len(labels)).split(config.batch_size):
+            yield images[chosen], labels[chosen]
+
+    return loop(model, optimizer, batches, len(labels))
+
+
+def peak(precision: torch.dtype, size: int = 2048) -> float:
+    """Operations a second of a product of two square matrices on one thread."""
+    left, right = torch.randn(size, size, dtype=precision), torch.randn(size, size, dtype=precision)
+    seconds = []
+    for _ in range(6):
+        start = time.perf_counter()
+        left @ right
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / min(seconds)
+
+
+def operations(config: TrialConfig) -> float:
+    """Of one image, forward and backward."""
+    model, images = initialized(config), torch.randn(config.batch_size, 1, 28, 28)
+    with FlopCounterMode(display=False) as counter:
+        nn.functional.cross_entropy(model(images), torch.zeros(config.batch_size, dtype=torch.int64)).backward()
+    return float(counter.get_total_flops()) / config.batch_size
+
+
+def measured(model: str, batch_size: int, data: Dataset, rounds: int) -> dict[str, Any]:
+    """One row: medians of images a second, and what they are of the peak."""
+    config = TrialConfig(model=model, batch_size=batch_size, epochs=1, precision="float32")
+    half = config.model_copy(update={"precision": "bfloat16"})
+    arms: dict[str, Callable[[], float]] = {
+        "ours, float32": partial(ours, config, data),
+        "ours, bfloat16": partial(ours, half, data),
+        "DataLoader loop": partial(data_loader, config, data),
+        "bare loop": partial(bare, config, data, tuned=False),
+        "bare loop, tuned": partial(bare, config, data, tuned=True),
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in arms}
+    peaks = []
+    for turn in range(rounds):
+        names = list(arms)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            speeds[name].append(arms[name]())
+        peaks.append((peak(torch.float32), peak(torch.bfloat16)))
+    single, double = (statistics.median(column) for column in zip(*peaks, strict=True))
+    each = operations(config)
+    found = {name: statistics.median(values) for name, values in speeds.items()}
+
+    def ratio(over: str, under: str) -> float:
+        return statistics.median(a / b for a, b in zip(speeds[over], speeds[under], strict=True))
+
+    return {
+        "model": model,
+        "batch": batch_size,
+        **found,
+        "float32 to bare": ratio("ours, float32", "bare loop"),
+        "float32 to tuned": ratio("ours, float32", "bare loop, tuned"),
+        "float32 to DataLoader": ratio("ours, float32", "DataLoader loop"),
+        "bfloat16 to DataLoader": ratio("ours, bfloat16", "DataLoader loop"),
+        "float32 of peak": found["ours, float32"] * each / single,
+        "bfloat16 of peak": found["ours, bfloat16"] * each / double,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    given = parser.parse_args()
+    prepare_process(1)
+    full, rows = load("mnist_sample"), []
+    for model in given.models:
+        for batch_size in BATCHES:
+            rows.append(measured(model, batch_size, first(full, MODELS[model]), given.rounds))
+            print(
+                ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{v}" for k, v in rows[-1].items()), flush=True
+            )
+    given.out.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pylist(rows).replace_schema_metadata(provenance() | {"rounds": str(given.rounds)})
+    pq.write_table(table, given.out / "training_speed.parquet")
+
+
+if __name__ == "__main__":
+    main()

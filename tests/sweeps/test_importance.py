@@ -12,7 +12,7 @@ from searched import Given, searched, spec_over
 
 from study.measurement import Measurement
 from sweeps.search.history import Asked, History, Measured, Moved, Noted, Stamp, TrialKey
-from sweeps.search.importance import BY_CHANCE, FEWEST, Importance, importance
+from sweeps.search.importance import BY_CHANCE, FEWEST, MOST, Importance, _by_rank, importance
 from sweeps.spec import load_spec
 
 SPACE = {
@@ -71,6 +71,20 @@ def test_equal_trials_tell_nothing_apart_whatever_their_numbers() -> None:
     assert {one.note for one in importance(spec_over(SPACE), searched(alike))} == {
         "the best trials can't be told from the others"
     }
+
+
+def test_of_very_many_trials_evenly_spaced_ranks_tell_the_same() -> None:
+    many = trials(3 * MOST)
+    found = importance(spec_over(SPACE), searched(many))
+    all_ranks = sorted(loss if fidelity == 9.0 else loss + 1 for _, loss, fidelity in many)
+
+    assert found[0].parameter == "x"
+    assert found[0].trials == MOST
+    assert found[0].note == ""
+    assert by_name(found)["noise"].note == BY_CHANCE
+    judged = _by_rank(spec_over(SPACE), searched(many))
+    taken = [trial.last.values["loss"] + (trial.last.fidelity < 9) for trial in judged if trial.last]
+    assert taken == all_ranks[::3]
 
 
 def test_what_chance_tells_apart_as_well_is_marked() -> None:

@@ -110,7 +110,7 @@ def environment(config: TrialConfig, data: "Dataset") -> dict[str, str]:
     features = torch.cpu.get_capabilities()
     facts = {
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # its class is torch's own, and would have whoever unpickles it load torch
         "numpy": np.__version__,
         "machine": platform.machine(),
         "cpu": str(features.get("cpu_name", "unknown")),

@@ -207,13 +207,13 @@ def _job(details: Any) -> Job:
 
 def _client(address: Address, *, insecure: bool) -> "JobSubmissionClient":
     set_environment()
-    for name in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # they tell of every upload
     if not insecure:
         use_token()
     with _worded(address), _no_other_address():
         from ray.job_submission import JobSubmissionClient
 
+        for name in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
+            logging.getLogger(name).setLevel(logging.WARNING)  # they tell of every upload
         return JobSubmissionClient(address.url)
 
 

@@ -77,9 +77,10 @@ def _check_place(key: str, text: str) -> None:
         object_store(text)
         return
     if not Path(text).is_absolute():
-        raise ValueError(f"{key}: a job's own folder is a copy that goes with it: give an absolute path or a URL")
+        what = "an absolute path or a URL" if key == "results" else "an absolute path"
+        raise ValueError(f"{key}: a job's own folder is a copy that goes with it: give {what}, but got {text!r}")
     if ".." in Path(text).parts:
-        raise ValueError(f"{key}: an absolute path without '..' is needed")
+        raise ValueError(f"{key}: an absolute path without '..' is needed, but got {text!r}")
 
 
 def parse_request(fields: dict[str, Any], source: str) -> Request:

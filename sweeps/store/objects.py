@@ -112,10 +112,7 @@ class ObjectStore:
         try:
             yield
         except OSError as error:
-            raise LedgerError(
-                f"the object store {self.url} can't be {verb} ({' '.join(str(error).split())[:300]}): look after the "
-                "bucket, the network and the credentials (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, …); nothing is lost"
-            ) from error
+            raise _refusal(self.url, verb, error) from error
 
 
 def object_store(results: Path | str) -> ObjectStore | None:
@@ -146,5 +143,12 @@ def _opened(url: str) -> tuple["FileSystem", str]:
         try:
             _OPEN[url] = FileSystem.from_uri(url)
         except (OSError, ValueError, NotImplementedError) as error:
-            raise LedgerError(f"the object store {url} can't be opened ({' '.join(str(error).split())})") from error
+            raise _refusal(url, "opened", error) from error
     return _OPEN[url]
+
+
+def _refusal(url: str, verb: str, error: Exception) -> LedgerError:
+    return LedgerError(
+        f"the object store {url} can't be {verb} ({' '.join(str(error).split())[:300]}): look after the bucket, the "
+        "network and the credentials (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, …); nothing is lost"
+    )

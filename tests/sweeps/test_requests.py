@@ -33,7 +33,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a name with a slash": ({"name": "a/b"}, "give a name like that, not a path"),
     "a kind of its own": ({"kind": "shell"}, "kind: input should be 'run' or 'resume'"),
     "a command": ({"entrypoint": "rm -rf /"}, "unknown key 'entrypoint'"),
-    "results beside the job": ({"results": "results"}, "give an absolute path or a URL"),
+    "results beside the job": ({"results": "results"}, "give an absolute path or a URL, but got 'results'"),
     "results by a way around": ({"results": "/shared/../etc"}, "an absolute path without '..'"),
     "results on two lines": ({"results": "/shared\n/etc"}, "no line breaks"),
     "results with a password": ({"results": "s3://me:secret@bucket/x"}, "a URL has no user, password or options"),

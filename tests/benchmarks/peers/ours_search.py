@@ -1,0 +1,26 @@
+"""The same search by this project, all settings as they come.
+
+Called with a seed; prints every report as it is acknowledged, a JSON line each.
+"""
+
+import sys
+import tempfile
+
+import sweeps
+
+
+def main() -> None:
+    table = {
+        "name": "digits",
+        "trials": 1000,
+        "metric": "validation_accuracy",
+        "direction": "maximize",
+        "seed": int(sys.argv[1]),
+        "training": {"model": "custom_cnn", "epochs": 9},
+        "space": {"preset": "custom_cnn"},
+    }
+    sweeps.run(table, results=tempfile.mkdtemp(), progress="json")
+
+
+if __name__ == "__main__":
+    main()

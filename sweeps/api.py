@@ -43,6 +43,7 @@ def run(
     ledger: str | None = None,
     progress: Form = "auto",
     verbose: bool = False,
+    profile: bool = False,
 ) -> Result:
     """Run a sweep to its end and give its result.
 
@@ -50,7 +51,8 @@ def run(
     (params, seed) or (params, seed, checkpoint) that yields dicts of metrics, instead of the study's models. time:
     wall-clock of the sweep, seconds or like "10m". What is given here wins over the spec. ledger: the URL of a
     PostgreSQL database, postgresql://user@host/database, for a ledger there in place of a SQLite file in the sweep's
-    folder; the environment variable SWEEPS_LEDGER by default.
+    folder; the environment variable SWEEPS_LEDGER by default. profile: say at the end where the time went, and draw it
+    as profile.png.
 
     Uses the Ray that this process has started, else starts one for the sweep. Needs no main guard. Raises SweepError
     (see sweeps.errors) with one line that says what to do.
@@ -68,7 +70,17 @@ def run(
     )
     folder, named = new_folder(Path(results), loaded, name_was_given=name is not None, ledger_url=ledger)
     note = "" if named.name == loaded.name else f"{loaded.name!r} is taken: this sweep is {named.name!r}"
-    start(named, folder, target, _path(data_dir), progress, verbose=verbose, note=note, ledger_url=ledger)
+    start(
+        named,
+        folder,
+        target,
+        _path(data_dir),
+        progress,
+        verbose=verbose,
+        note=note,
+        ledger_url=ledger,
+        profiled=profile,
+    )
     return Result(folder, target, ledger)
 
 

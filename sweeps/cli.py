@@ -48,6 +48,7 @@ def run(
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
     ledger: LedgerUrl = None,
+    profile: Annotated[bool, typer.Option(help="Say at the end where the time went, and draw profile.png.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -68,6 +69,7 @@ def run(
         ledger=ledger,
         progress="json" if as_json else "auto",
         verbose=verbose,
+        profile=profile,
     )
     tell_end(result, as_json=as_json)
 

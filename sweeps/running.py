@@ -12,6 +12,7 @@ from study.files import replacing
 from sweeps.errors import InterruptedSweepError, LedgerError, SpecError, SweepError
 from sweeps.execution.driver import Driver, Observer
 from sweeps.execution.session import session
+from sweeps.execution.spending import Profile
 from sweeps.execution.targets import Function, resolve, source_hash
 from sweeps.report.following import Follower
 from sweeps.search.earlier import NOTE as WARM_START
@@ -25,6 +26,7 @@ from sweeps.store.lease import is_held, lease
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import new_place, place_of, remember
 from sweeps.terminal.metrics import Meter
+from sweeps.terminal.profile import tell_profile
 from sweeps.terminal.progress import Form, Progress
 
 
@@ -38,8 +40,12 @@ def start(
     verbose: bool,
     note: str = "",
     ledger_url: str | None = None,
+    profiled: bool = False,
 ) -> None:
-    """Run a new sweep to its end, and say `note` first; LedgerError if its folder holds one already."""
+    """Run a new sweep to its end, and say `note` first; LedgerError if its folder holds one already.
+
+    profiled: say and draw at the end where the time went.
+    """
     function = function or (resolve(spec.target) if spec.target else None)
     place = new_place(folder, ledger_url)
     folder.create()
@@ -50,7 +56,16 @@ def start(
             folder.send()
             try:
                 _drive(
-                    spec, folder, ledger, function, data_dir, form, verbose=verbose, note=note, ledger_url=ledger_url
+                    spec,
+                    folder,
+                    ledger,
+                    function,
+                    data_dir,
+                    form,
+                    verbose=verbose,
+                    note=note,
+                    ledger_url=ledger_url,
+                    profiled=profiled,
                 )
             except (SweepError, DataError) as error:
                 # Refused before anything began: there is nothing to resume, and the name is free again.
@@ -118,11 +133,13 @@ def _drive(
     verbose: bool,
     note: str = "",
     ledger_url: str | None = None,
+    profiled: bool = False,
 ) -> None:
     from sweeps.store.earlier import read_warm_start
     from sweeps.store.export import write_tables
 
     driver = Driver(spec, folder, ledger)
+    profile = Profile(driver.spent)
     progress = Progress(spec, folder, driver.history, form, verbose=verbose)
     driver.observe = progress.observe
     ledger.say = progress.say
@@ -155,9 +172,11 @@ def _drive(
             meter = Meter(spec, driver.history, progress.summary)
             driver.observe = _each(progress.observe, meter.observe, lambda *_: follower.look())
             with closing(follower):
-                _run(driver, function, data_dir, facts, progress, notes, stop)
+                _run(driver, function, data_dir, facts, progress, notes, stop, profile)
             meter.settle(driver.clock())
             _draw(driver, "over", progress.say, ledger_url)
+        if profiled:
+            tell_profile(profile.parts(), folder, progress.say)
     except KeyboardInterrupt:
         write_tables(folder.path, spec, driver.history)
         _draw(driver, "stopped", progress.say, ledger_url)
@@ -208,6 +227,7 @@ def _run(
     progress: Progress,
     notes: list[Noted],
     stop: Stop,
+    profile: Profile,
 ) -> None:
     from sweeps.execution.conclusion import conclude
     from sweeps.execution.ordering import InOrder
@@ -227,7 +247,7 @@ def _run(
         source = InOrder(driver) if spec.deterministic else driver
         word = StopWord()
         slots = Slots(spec.resources, spec.at_a_time, progress.say)
-        execute(source, worker_class(spec, function, data, word, mark), slots, stop, word)
+        execute(source, worker_class(spec, function, data, word, mark), slots, stop, word, profile)
         conclude(driver, data, data_dir)
 
 

@@ -11,6 +11,7 @@ from study.figures.designs import (
 from study.figures.images import image_grid, worst_images
 from study.figures.models import confusion_figure, layers_figure
 from study.figures.regrets import Descent, regret_figure
+from study.figures.shares import shares_figure
 from study.figures.style import PALETTE
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "lr_range_figure",
     "ranks_figure",
     "regret_figure",
+    "shares_figure",
     "training_curves",
     "worst_images",
 ]

@@ -15,6 +15,7 @@ from study.comparison import first_difference
 from study.measurement import Measurement
 from sweeps.errors import LedgerError, SweepError
 from sweeps.execution.messages import Leg, Message, RangeLeg
+from sweeps.execution.spending import Spending
 from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, next_work
 from sweeps.search.budgets import Limit, ended, limit, resting
 from sweeps.search.costs import NOTE as COSTS_NOTE
@@ -74,10 +75,13 @@ class Driver:
         self._looked: float | None = None  # when `overdue` was last called
         self._killed: dict[TrialKey | RangeKey, str] = {}  # why a worker that will be lost was killed
         self.is_stopping = False  # then no leg is handed out any more
+        self.spent = Spending()
 
     def record(self, row: Row) -> None:
         """Commit a row, then let the history and the observer know."""
+        self.spent.book("deciding")
         stamp = self._ledger.append(row)
+        self.spent.book("ledger")
         self.history.apply(stamp, row)
         if isinstance(row, Decided | Moved):
             self._drop_unneeded(self.history.trials[row.key])

@@ -10,6 +10,7 @@ from study.files import replacing
 from study.measurement import Measurement
 from sweeps.errors import LedgerError
 from sweeps.execution.messages import Leg, Message, RangeLeg
+from sweeps.execution.spending import Spending
 from sweeps.execution.targets import Run
 from sweeps.search.ranges import range_config
 from sweeps.spec import SweepSpec
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def run_leg(
-    leg: Leg, begin: Callable[[Leg, Path | None], Run], is_stopping: Callable[[], bool] = lambda: False
+    leg: Leg,
+    begin: Callable[[Leg, Path | None], Run],
+    is_stopping: Callable[[], bool] = lambda: False,
+    spent: Spending | None = None,
 ) -> Generator[Message]:
     """The messages of one leg; `begin` starts the trial, from its checkpoint where there is one.
 
@@ -29,16 +33,22 @@ def run_leg(
     A checkpoint and its measurements are written before these are reported: what was not recorded before the driver
     died is reported again, not trained again. Never raises what the trial raises: that is a message.
     """
+    spent = spent or Spending()
     try:
         run, unreported, notes = _begin(leg, begin)
         if run.resumable:
             _keep(leg, unreported)
+        trained = run.last.seconds if run.last else 0.0
+        spent.book("preparing")
         for measurement in unreported:
             yield Message("measured", measurement, run.environment, run.plan, notes=notes)
             notes = ()
         is_over = leg.clock()
         for measurement in run.measurements(lambda: is_stopping() or is_over()):
+            spent.book("validation", first="training", seconds=measurement.seconds - trained)
+            trained = measurement.seconds
             _save(run, leg, [measurement])
+            spent.book("checkpoint")
             yield Message("measured", measurement, run.environment, run.plan, notes=notes)
             notes = ()
         if run.interrupted:

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -100,6 +100,7 @@ class Message:
     range: Mapping[str, Any] | None = None  # the fields of an LrRange
     costs: Mapping[str, float] | None = None  # of the model of an ended run on a fresh seed
     notes: tuple[str, ...] = ()  # what a person should know, such as a checkpoint that could not be used
+    spent: Mapping[str, float] = field(default_factory=dict)  # by its worker since the last word, on what, s
 
 
 class LegSource(Protocol):

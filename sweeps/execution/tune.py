@@ -20,6 +20,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from sweeps.execution.messages import Leg, LegSource, RangeLeg
+from sweeps.execution.spending import Profile
 from sweeps.execution.stopping import PATIENCE, StopWord
 from sweeps.execution.worker import MESSAGE
 from sweeps.search.history import TrialKey
@@ -32,9 +33,12 @@ _Answer = TypeVar("_Answer")
 class _Bridge:
     """What the Searcher and the scheduler share: the driver, and the first error it raised inside Tune."""
 
-    def __init__(self, driver: LegSource, slots: Callable[[], int], stop: Stop, word: StopWord) -> None:
+    def __init__(
+        self, driver: LegSource, slots: Callable[[], int], stop: Stop, word: StopWord, profile: Profile
+    ) -> None:
         self.driver = driver
         self.slots = slots
+        self.profile = profile
         self._stop = stop
         self._word = word
         self._is_said = False
@@ -71,11 +75,14 @@ class _Bridge:
 
     def call(self, ask: Callable[[], _Answer]) -> _Answer:
         """Tune wraps what its plugins raise in errors of its own; keep the first as it was."""
+        self.profile.driver.book("Ray")
         try:
             return ask()
         except BaseException as error:
             self.error = self.error or error
             raise
+        finally:
+            self.profile.driver.book("deciding")
 
     def stop_when_asked(self) -> None:
         """Let the workers know of a stop; raises KeyboardInterrupt once all have saved, or had time to."""
@@ -144,8 +151,9 @@ class _LegScheduler(TrialScheduler):
             self._kept += more
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        bridge, key = self._bridge, trial.config["leg"].key
-        goes_on = bridge.call(lambda: bridge.driver.receive(key, result[MESSAGE]) or bridge.hand_on(trial))
+        bridge, key, message = self._bridge, trial.config["leg"].key, result[MESSAGE]
+        bridge.profile.add(message.spent)
+        goes_on = bridge.call(lambda: bridge.driver.receive(key, message) or bridge.hand_on(trial))
         # Tune would keep what every task of an actor gave until the actor's stay ends.
         tune_controller._actor_manager.clear_actor_task_futures(tune_controller._trial_to_actor[trial])
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
@@ -207,6 +215,7 @@ class _ActorCallback(ray.tune.Callback):
         actor: Any = trial.temporary_state.ray_actor
         if actor is not None:
             actor.train = self._bridge.call(lambda: self._bridge.hold(actor, trial.config["leg"]))
+            self._bridge.profile.started(self._bridge.slots())
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         # Several times a second, also when no worker reports.
@@ -216,13 +225,20 @@ class _ActorCallback(ray.tune.Callback):
                 ray.kill(self._bridge.holders.pop(key))
 
 
-def execute(driver: LegSource, worker: type[Trainable], slots: Callable[[], int], stop: Stop, word: StopWord) -> None:
+def execute(
+    driver: LegSource,
+    worker: type[Trainable],
+    slots: Callable[[], int],
+    stop: Stop,
+    word: StopWord,
+    profile: Profile,
+) -> None:
     """Run the sweep's legs until the driver has no more work; raises what the driver raised.
 
     slots: how many legs may be under way at a time, asked whenever one may begin.
     KeyboardInterrupt where `stop` was asked for: the workers then had `word` of it, and time to save.
     """
-    bridge = _Bridge(driver, slots, stop, word)
+    bridge = _Bridge(driver, slots, stop, word, profile)
     with tempfile.TemporaryDirectory(prefix="sweeps-tune-") as scratch:
         tuner = Tuner(
             worker,
@@ -245,6 +261,7 @@ def execute(driver: LegSource, worker: type[Trainable], slots: Callable[[], int]
             ),
         )
         try:
+            profile.opened(slots())
             with stop.gently():
                 tuner.fit()
             bridge.stop_when_asked()  # asked for so late that all were at their end
@@ -255,6 +272,7 @@ def execute(driver: LegSource, worker: type[Trainable], slots: Callable[[], int]
                 ray.kill(actor)
             raise
         finally:
+            profile.closed()
             word.forget()
     if bridge.error:
         raise bridge.error

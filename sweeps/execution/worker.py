@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sweeps.execution.legs import run_leg, run_range_leg
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.execution.placing import bundle
 from sweeps.execution.sharing import Mark
+from sweeps.execution.spending import Spending
 from sweeps.execution.stopping import StopWord
 from sweeps.execution.targets import Function, FunctionRun, Run, TrainingRun
 from sweeps.spec import SweepSpec
@@ -36,6 +38,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             self._data: Any = None if function else _data_of_a_prepared_process(spec, data)
             self._device_is_lost = False
             self._is_stopping = word.heard().is_set
+            self._spent = Spending()
             self.reset_config(config)
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -48,7 +51,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             self._messages = (
                 run_range_leg(self._leg, spec, self._data)
                 if isinstance(self._leg, RangeLeg)
-                else run_leg(self._leg, self._begin, self._is_stopping)
+                else run_leg(self._leg, self._begin, self._is_stopping, self._spent)
             )
             return True
 
@@ -64,8 +67,14 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             return TrainingRun(spec, leg.params, leg.seed, self._data, leg.plan, checkpoint)
 
         def step(self) -> dict[str, Message]:
+            self._spent.book("waiting")
+            message = self._next_message()
+            self._spent.book("checkpoint")
+            return {MESSAGE: replace(message, spent=self._spent.told())}
+
+        def _next_message(self) -> Message:
             if self._outside:
-                return {MESSAGE: Message("unsaved", reason=self._outside)}
+                return Message("unsaved", reason=self._outside)
             try:
                 with _logging_to(self._leg.log):
                     message = next(self._messages)
@@ -78,7 +87,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
                 message = Message("unsaved", reason=f"the log {self._leg.log} can't be written ({error.strerror})")
             # After one of these every further call in this process fails.
             self._device_is_lost = "CUDA error" in message.reason
-            return {MESSAGE: message}
+            return message
 
         def save_checkpoint(self, checkpoint_dir: str) -> None:
             raise RuntimeError("checkpoints are the worker's own: Tune is told to keep none")

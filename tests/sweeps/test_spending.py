@@ -1,0 +1,141 @@
+"""A profile adds up: every second of every slot is told once."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from simulation import small_spec
+
+import sweeps
+from sweeps.execution import spending
+from sweeps.execution.legs import run_leg
+from sweeps.execution.messages import Leg
+from sweeps.execution.spending import PARTS, Profile, Spending
+from sweeps.execution.targets import FunctionRun
+from sweeps.search.history import TrialKey
+from sweeps.store.folders import SweepFolder
+from sweeps.terminal.profile import profile_lines
+
+SECONDS = st.floats(0, 100, allow_nan=False)
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def on_a_clock(act: Callable[[Clock], None]) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        clock = Clock()
+        patched.setattr(spending, "perf_counter", clock)
+        act(clock)
+
+
+@given(st.lists(st.tuples(SECONDS, st.sampled_from("abc"), SECONDS), max_size=20))
+def test_each_second_of_a_process_is_spent_on_one_thing(passed: list[tuple[float, str, float]]) -> None:
+    def act(clock: Clock) -> None:
+        spent = Spending()
+        for seconds, part, inner in passed:
+            clock.now += seconds
+            spent.book(part, first="inner", seconds=inner)
+        told = spent.told()
+        assert sum(told.values()) == pytest.approx(clock.now - 1000)
+        assert told.get("inner", 0.0) == pytest.approx(sum(min(seconds, inner) for seconds, _, inner in passed))
+        assert spent.told() == {}
+
+    on_a_clock(act)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(SECONDS, SECONDS, SECONDS), min_size=1, max_size=6), SECONDS, SECONDS)
+def test_the_parts_add_up_to_the_time_of_all_slots(
+    steps: list[tuple[float, float, float]], start: float, end: float
+) -> None:
+    def act(clock: Clock) -> None:
+        driver = Spending()
+        profile = Profile(driver)
+        profile.opened(2)
+        for _ in range(2):
+            clock.now += start
+            profile.started(2)
+        driver.book("Ray")
+        for training, ledger, message in steps:
+            clock.now += training
+            driver.book("Ray")
+            clock.now += ledger
+            driver.book("ledger")
+            clock.now += message
+            profile.add({"training": training, "waiting": ledger + message})
+        driver.book("Ray")
+        profile.closed()
+        clock.now += end
+        parts = profile.parts()
+
+        assert list(parts) == list(PARTS)
+        assert sum(parts.values()) == pytest.approx(2 * (clock.now - 1000))
+        assert parts["training"] == pytest.approx(sum(step[0] for step in steps))
+        assert parts["ledger"] == pytest.approx(sum(step[1] for step in steps))
+        assert parts["Ray"] == pytest.approx(sum(step[2] for step in steps), abs=1e-6)
+        assert parts["start-up"] == pytest.approx(3 * start)
+        assert parts["ending"] == pytest.approx(2 * end)
+        # One slot worked, the other had nothing; and the first waited while the second was started.
+        assert parts["idle"] == pytest.approx(sum(map(sum, steps)) + start)
+
+    on_a_clock(act)
+
+
+def test_a_worker_books_what_a_trial_does(folder: SweepFolder) -> None:
+    def act(clock: Clock) -> None:
+        def trial(params: object, seed: int, checkpoint: object) -> Iterator[dict[str, object]]:
+            for _ in range(3):
+                clock.now += 5
+                yield {"loss": 1.0, "checkpoint": {"state": 1}}
+
+        def begin(leg: Leg, checkpoint: Path | None) -> FunctionRun:
+            clock.now += 2
+            return FunctionRun(trial, leg.params, leg.seed, checkpoint)
+
+        leg = Leg("bowl", TrialKey(1), {}, 1, 0, folder.checkpoint("1"), folder.log("1"))
+        spent = Spending()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr("sweeps.execution.targets.time.perf_counter", clock)
+            for _ in run_leg(leg, begin, spent=spent):
+                clock.now += 1
+                spent.book("waiting")
+        told = spent.told()
+        assert {part: seconds for part, seconds in told.items() if seconds} == {
+            "preparing": 2,
+            "training": 15,
+            "waiting": 4,
+        }
+
+    on_a_clock(act)
+
+
+def test_a_profile_is_told_in_shares_of_the_whole() -> None:
+    lines = profile_lines(dict.fromkeys(PARTS, 0.0) | {"training": 3.0, "Ray": 1.0})
+
+    assert lines[0].split()[:4] == ["training", "3.0", "s", "75.0%"]
+    assert lines[-1].split() == ["all", "slots", "4.0", "s", "100.0%"]
+
+
+def test_a_sweep_says_and_draws_where_its_time_went(
+    ray_with_gpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = small_spec(target="functions:bowl_with_checkpoint", trials=4)
+    sweeps.run(spec, results=tmp_path, profile=True)
+    told = capsys.readouterr().out.partition("where the time of all slots went:\n")[2].splitlines()
+
+    shares = {line.split()[0]: float(line.split("%")[0].split()[-1]) for line in told[: len(PARTS)]}
+    assert set(shares) == set(PARTS)
+    assert sum(shares.values()) == pytest.approx(100, abs=1)
+    assert shares["ledger"] > 0
+    assert shares["start-up"] > 0
+    assert SweepFolder(tmp_path, "bowl").figure("profile").stat().st_size > 10_000

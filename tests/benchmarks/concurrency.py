@@ -67,7 +67,7 @@ def used(history: History, slots: int, work: float) -> tuple[float, float]:
 def rows_of(history: History, memory: Memory) -> list[dict[str, float]]:
     """Time for each trial, and memory, from one thousandth trial to the next."""
     asked = [trial.asked.time for trial in history.search]
-    marks = [*range(0, len(asked), EVERY), len(asked) - 1]
+    marks = sorted({*range(0, len(asked), EVERY), len(asked) - 1})
     return [
         {
             "trials": after,

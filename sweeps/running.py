@@ -105,6 +105,7 @@ def go_on(
     place = place_of(folder, ledger_url)
     folder.create()
     with lease(folder.lease, folder.name), closing(Ledger.open(place)) as ledger:
+        folder.refresh()
         remember(folder, place)
         if (changed := ledger.first_changed()) is not None:
             raise LedgerError(f"the ledger of {folder.name!r} is damaged ({changed}): `sweeps export` saves the rest")

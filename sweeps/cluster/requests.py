@@ -71,10 +71,9 @@ def _check_place(key: str, text: str) -> None:
     """A place that means the same for every process of a cluster, and holds no secret."""
     if "\0" in text or "\n" in text:
         raise ValueError(f"{key}: a path has no line breaks")
-    if "://" in text:
-        if key != "results":
-            raise ValueError(f"{key}: an absolute path is needed, as the cluster's nodes see it")
-        object_store(text)
+    if "://" in text and key != "results":
+        raise ValueError(f"{key}: an absolute path is needed, as the cluster's nodes see it")
+    if key == "results" and object_store(text) is not None:
         return
     if not Path(text).is_absolute():
         what = "an absolute path or a URL" if key == "results" else "an absolute path"

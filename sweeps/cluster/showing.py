@@ -6,6 +6,7 @@ from dataclasses import asdict
 from rich.table import Table
 
 from sweeps.cluster.jobs import Cluster, Job
+from sweeps.errors import ResourceError
 from sweeps.store.rows import dump_json
 from sweeps.terminal.tables import add_row, console
 
@@ -33,6 +34,9 @@ def tell_jobs(cluster: Cluster, *, as_json: bool) -> None:
 def tell_job(cluster: Cluster, job: Job) -> None:
     """What becomes of a sweep's job, and what it said last: while it runs, trials and the best of them."""
     print(f"{job.sweep}: {job.status.lower()} (job {job.id}, results in {job.metadata.get('results', '?')})")
-    said = "".join(cluster.logs(job.id)) or job.message
+    try:
+        said = "".join(cluster.logs(job.id)) or job.message
+    except ResourceError:  # its node is gone, and the log with it
+        said = job.message
     if lines := [line for line in said.splitlines() if line.strip()]:
         print(lines[-1])

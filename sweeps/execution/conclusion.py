@@ -51,7 +51,7 @@ def _conclude_search(driver: Driver, data: Any, data_dir: Path | None) -> dict[s
             body["test_reads"] = sum(1 for _ in history.noted("test_read"))
         write_best(folder, spec, history.trials[final])
     else:
-        folder.best.unlink(missing_ok=True)  # an earlier choice's
+        folder.discard(folder.best)  # an earlier choice's
     for run in history.selection:  # the models that were kept in case one of them would be the final one
         if run.state == "complete" and run.key != final:
             driver.drop_checkpoint(run.key)
@@ -167,9 +167,12 @@ def _stored(driver: Driver, trial: Trial) -> dict[str, Any] | None:
     spec, results = driver.spec, driver.folder.results
     model = spec.trial_config(trial.params, trial.seed).model
     last = trial.last
-    if driver.folder.store:
-        driver.folder.store.complete(results / model, "metadata.json", "metrics.json")  # their weights stay there
+    store = driver.folder.store
+    if store:
+        store.complete(results / model, "metadata.json", "metrics.json")  # their weights stay there
     for folder in list_experiments(results / model):
+        if store and "metadata.json" not in store.names(folder):
+            continue  # what this machine had not sent when it was stopped is nobody else's
         try:
             experiment = load_experiment(folder)
         except ExperimentError:

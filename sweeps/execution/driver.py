@@ -361,8 +361,12 @@ class Driver:
         return self._ledger.alone(what)
 
     def drop_checkpoint(self, key: TrialKey) -> None:
-        """Free the disk of a trial whose model is stored elsewhere."""
-        self.folder.drop(self.folder.checkpoint(key.label).parent)
+        """Free the disk of a trial whose model is stored elsewhere; what can't be removed is no reason to stop."""
+        try:
+            self.folder.drop(self.folder.checkpoint(key.label).parent)
+        except LedgerError as error:
+            text = f"the checkpoint of {key.label} is not needed and stays: `sweeps clean` removes it ({error})"
+            self.record(Noted("warning", {"text": text}, key))
 
     def _drop_unneeded(self, trial: Trial) -> None:
         """Free the disk of a trial that can't go on; a possible final model stays until the choice is made."""

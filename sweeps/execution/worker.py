@@ -42,22 +42,33 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             self.reset_config(config)
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
+            self._spent.book("idle")  # Tune had no leg for it
+            self._take(new_config["leg"])
+            return True
+
+        def _take(self, leg: Leg | RangeLeg) -> None:
             if self._device_is_lost:
                 os._exit(1)  # the driver hears of a lost actor, and the trial starts in a new one
-            self._leg: Leg | RangeLeg = new_config["leg"]
+            self._send_log()
+            self._leg: Leg | RangeLeg = leg
             if self._leg.store and self._leg.known:
                 with contextlib.suppress(LedgerError):  # the trial's own fetch will tell
-                    self._leg.store.fetch(self._leg.log)
+                    self._leg.store.fetch(self._leg.log, keep=True)
             self._messages = (
                 run_range_leg(self._leg, spec, self._data)
                 if isinstance(self._leg, RangeLeg)
                 else run_leg(self._leg, self._begin, self._is_stopping, self._spent)
             )
-            return True
+
+        def _send_log(self) -> None:
+            """Of a leg that the driver has ended, which the worker does not hear of before the next."""
+            if hasattr(self, "_leg") and self._leg.store:
+                with contextlib.suppress(LedgerError):  # a store that is away ends the sweep at the next checkpoint
+                    self._leg.store.send(self._leg.log)
 
         def train(self, leg: Leg | RangeLeg | None = None) -> dict[str, Any]:
             if leg is not None:  # the next, where the one before is over
-                self.reset_config({"leg": leg})
+                self._take(leg)
             result: dict[str, Any] = super().train()  # type: ignore[no-untyped-call]
             return result
 
@@ -94,6 +105,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
 
         def cleanup(self) -> None:
             self._messages.close()
+            self._send_log()
 
         def __repr__(self) -> str:
             # Ray asks once, when the actor is made; the tasks carry the trial of the moment.

@@ -86,6 +86,8 @@ class SweepFolder:
 
     def experiment(self, stored: str) -> Path:
         """The folder of a stored model, which never changes, below the results."""
+        if Path(stored).is_absolute() or ".." in Path(stored).parts:
+            raise LedgerError(f"the ledger of {self.name!r} names a model outside its results: {stored!r}")
         path = self.results / stored
         if self.store:
             self.store.complete(path)
@@ -96,6 +98,18 @@ class SweepFolder:
         if self.store:
             self.store.fetch(path)
         return path
+
+    def discard(self, path: Path) -> None:
+        """Remove a file of the folder, wherever it is."""
+        path.unlink(missing_ok=True)
+        if self.store:
+            self.store.delete(path)
+
+    def refresh(self) -> None:
+        """Bring what this machine's copy has at the top up to date: another may have gone on with the sweep since."""
+        for path in sorted(self.path.iterdir()) if self.store else ():
+            if path.is_file() and path != self.lease and not path.name.startswith("."):
+                self.fetched(path)
 
     def send(self) -> None:
         """Put what lies at the top of the sweep's folder (spec, tables, report, figures) into its object store."""

@@ -58,22 +58,35 @@ class ObjectStore:
         ):
             shutil.copyfileobj(file, stream, _CHUNK)
 
-    def fetch(self, path: Path) -> bool:
-        """Bring a file of the copy up to date; False, and none in the copy, where the store has none."""
+    def fetch(self, path: Path, *, keep: bool = False) -> bool:
+        """Bring a file of the copy up to date; False where the store has none, and then none here unless `keep`."""
         with self._worded("read"):
             try:
                 stream = self._files.open_input_stream(self._key(path))
             except FileNotFoundError:
-                path.unlink(missing_ok=True)
+                self._require_bucket()
+                if not keep:
+                    path.unlink(missing_ok=True)
                 return False
             with stream, replacing(path) as temporary, temporary.open("wb") as file:
                 shutil.copyfileobj(stream, file, _CHUNK)
         return True
 
+    def _require_bucket(self) -> None:
+        """FileNotFoundError where the bucket itself is not there: then nothing is known of what it held."""
+        from pyarrow.fs import FileType
+
+        bucket = _opened(self.url)[1].partition("/")[0]
+        if self._files.get_file_info(bucket).type is FileType.NotFound:
+            raise FileNotFoundError(f"there is no bucket {bucket!r}")
+
     def complete(self, folder: Path, *names: str) -> None:
         """Bring what the copy lacks below a folder of what never changes: all, or the files of these names."""
         for info in self._found(folder, recursive=True):
-            path = folder / Path(info.path).relative_to(self._key(folder))
+            place = PurePosixPath(info.path).relative_to(self._key(folder))
+            if ".." in place.parts:  # a store has no folders, and takes any key
+                raise LedgerError(f"{self.url} holds a key that leaves its folder ({place}): remove it")
+            path = folder / place
             if info.is_file and not path.exists() and (not names or path.name in names):
                 self.fetch(path)
 
@@ -91,6 +104,14 @@ class ObjectStore:
         selector = FileSelector(self._key(folder), recursive=recursive, allow_not_found=True)
         with self._worded("read"):
             return list(self._files.get_file_info(selector))
+
+    def delete(self, path: Path) -> None:
+        """Take away one file."""
+        with self._worded("written"):
+            try:
+                self._files.delete_file(self._key(path))
+            except FileNotFoundError:
+                return
 
     def remove(self, folder: Path) -> None:
         """Take away all below a folder."""

@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 
 import pandas as pd
@@ -11,6 +12,9 @@ from loopback import BOWL, STEADY, Loopback, history_of, project
 from waiting import until
 
 import sweeps
+from sweeps.cluster.jobs import Job
+from sweeps.cluster.showing import tell_job
+from sweeps.errors import ResourceError
 
 
 def test_a_submitted_sweep_runs_there_and_its_results_replay_here(
@@ -151,3 +155,15 @@ def test_what_fits_on_no_node_is_refused_before_a_job_begins(cluster: Loopback, 
     assert refused.returncode == 6
     assert "a trial asks for 64 CPUs" in refused.stderr
     assert "wide" not in cluster.sweeps("list", "--address", cluster.url).stdout
+
+
+def test_a_job_whose_log_is_gone_is_told_with_what_ray_says_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    class Gone:
+        def logs(self, name: str) -> Any:
+            raise ResourceError("the cluster refused: status code 500")
+
+    tell_job(Gone(), Job("sweep-far-1", "far", "FAILED", "its node died", {"results": "/shared"}, 0.0))  # type: ignore[arg-type]
+    assert capsys.readouterr().out.splitlines() == [
+        "far: failed (job sweep-far-1, results in /shared)",
+        "its node died",
+    ]

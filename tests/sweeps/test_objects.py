@@ -5,17 +5,22 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from functions import bowl_with_checkpoint
 from object_stores import Endpoint
 from postgresql_server import Server
 from simulation import Simulation, open_driver, small_spec, told
 
 from sweeps.errors import LedgerError, SpecError
+from sweeps.execution import conclusion
 from sweeps.execution.conclusion import _claim
 from sweeps.execution.driver import Driver
 from sweeps.execution.sharing import make_mark
+from sweeps.execution.stopping import StopWord
+from sweeps.execution.worker import worker_class
 from sweeps.search.history import Decided
 from sweeps.store.folders import SweepFolder, list_folders
 from sweeps.store.ledger import Ledger
@@ -188,6 +193,103 @@ def test_two_sweeps_that_store_a_model_get_a_number_each(bucket: str, server: Se
         shutil.rmtree(folder.results)  # the next is on another machine
 
     assert [place.name for place in claimed if place] == ["exp_1", "exp_2"]
+
+
+def test_a_model_that_was_not_sent_before_a_kill_is_not_taken_for_a_stored_one(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = SweepFolder(Path(bucket), "bowl")
+    driver = open_driver(folder, small_spec(target=TARGET, trials=1))
+    driver.start({})
+    Simulation(driver).run()
+    trial = driver.history.search[0]
+    model = folder.results / "custom_cnn" / "exp_1"
+    model.mkdir(parents=True)
+    (model / "metadata.json").write_text("whole, but here alone")
+    facts = {"sweep": "bowl", "trial": trial.key.label, "digest": trial.last and trial.last.digest}
+    monkeypatch.setattr(conclusion, "load_experiment", lambda found: SimpleNamespace(folder=found, metadata=facts))
+    monkeypatch.setattr(conclusion, "_scores", lambda found, results: {"experiment": found.folder.name})
+    monkeypatch.setattr(type(driver.spec), "trial_config", lambda *_: SimpleNamespace(model="custom_cnn"))
+
+    assert conclusion._stored(driver, trial) is None
+    store_at(bucket).send(model / "metadata.json")
+    assert conclusion._stored(driver, trial) == {"experiment": "exp_1"}
+
+
+def test_an_old_copy_is_brought_up_to_date_and_not_put_over_what_another_machine_wrote(bucket: str) -> None:
+    folder = SweepFolder(Path(bucket), "one")
+    folder.create()
+    for path in (folder.best, folder.table("trials")):
+        path.write_text("old")
+    folder.send()
+    folder.best.write_text("new")
+    folder.send()
+    store_at(bucket).delete(folder.table("trials"))
+    folder.best.write_text("old")  # as on a machine that was not there
+
+    folder.refresh()
+    assert folder.best.read_text() == "new"
+    assert not folder.table("trials").exists()
+    folder.discard(folder.best)
+    assert not folder.best.exists()
+    assert "best.toml" not in folder.names
+
+
+def test_the_log_of_every_leg_is_sent_and_one_that_was_not_stays_here(bucket: str, tmp_path: Path) -> None:
+    folder = SweepFolder(Path(bucket), "bowl")
+    driver = open_driver(folder, small_spec(target=TARGET, trials=3))
+    driver.start({})
+    legs = [driver.next_leg() for _ in range(3)]
+    made = worker_class(driver.spec, bowl_with_checkpoint, None, StopWord(), make_mark(folder))
+    worker = made.__new__(made)  # without Tune's own set-up
+    worker.setup({"leg": legs[0]})
+    worker.step()
+    worker._take(legs[1])
+    assert "0.log" in store_at(bucket).names(folder.logs)
+    worker.step()
+    worker.cleanup()
+    assert "1.log" in store_at(bucket).names(folder.logs)
+
+    folder.log("2").write_text("not sent\n")
+    assert not store_at(bucket).fetch(folder.log("2"), keep=True)
+    assert folder.log("2").read_text() == "not sent\n"
+
+
+def test_what_cannot_be_removed_from_a_store_is_a_warning_and_ends_nothing(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise LedgerError("the object store is away")
+
+    driver = open_driver(SweepFolder(Path(bucket), "bowl"), small_spec(target=TARGET, trials=6))
+    driver.start({})
+    monkeypatch.setattr(ObjectStore, "remove", refuse)
+    Simulation(driver).run()
+
+    assert "running" not in {trial.state for trial in driver.history.search}
+    texts = [note.body["text"] for note in driver.history.noted("warning")]
+    assert texts
+    assert all("`sweeps clean` removes it (the object store is away)" in text for text in texts)
+
+
+def test_a_bucket_that_is_gone_takes_no_copy_with_it(tmp_path: Path, bucket: str) -> None:
+    store = store_at("s3://nobody/x")
+    path = store.copy / "checkpoint.pt"
+    path.parent.mkdir(parents=True)
+    path.write_text("the last")
+    with pytest.raises(LedgerError, match="there is no bucket 'nobody'"):
+        store.fetch(path)
+    assert path.exists()
+
+
+def test_a_key_that_leaves_its_folder_is_refused(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = store_at(bucket)
+    key = f"{store._key(store.copy / 'custom_cnn')}/exp_1/../../../escaped.txt"
+    monkeypatch.setattr(ObjectStore, "_found", lambda *_, **__: [SimpleNamespace(path=key, is_file=True)])
+    with pytest.raises(LedgerError, match="holds a key that leaves its folder"):
+        store.complete(store.copy / "custom_cnn")
+    with pytest.raises(LedgerError, match="names a model outside its results"):
+        SweepFolder(Path(bucket), "one").experiment("../../elsewhere")
 
 
 SPEC = """

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulation import TABLE
 
-from sweeps.cluster.requests import FILE, LARGEST, parse_request, read_request
+from sweeps.cluster.requests import FILE, LARGEST, _check_place, parse_request, read_request
 from sweeps.errors import SpecError
 from sweeps.spec import load_spec
 
@@ -64,6 +64,12 @@ def test_a_request_that_breaks_a_rule_is_refused_in_one_line(
         assert words in str(caught.value)
         assert "\n" not in str(caught.value)
         assert "secret" not in str(caught.value)
+
+
+def test_a_store_is_one_also_where_a_path_has_made_one_slash_of_two() -> None:
+    _check_place("results", str(Path("s3://team/results")))
+    with pytest.raises(ValueError, match="give an absolute path, but got 's3:/team/data'"):
+        _check_place("data_dir", str(Path("s3://team/data")))
 
 
 def test_an_oversized_spec_is_refused_on_both_sides(tmp_path: Path) -> None:

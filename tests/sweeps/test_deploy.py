@@ -15,7 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from loopback import STEADY, Loopback, free_port, history_of, project
+from loopback import Loopback, free_port, history_of, project
 from waiting import until
 
 import sweeps
@@ -101,7 +101,7 @@ def answers(server: str, query: str) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_a_real_prometheus_scrapes_a_sweep_and_gives_its_best_value(cluster: Loopback, tmp_path: Path) -> None:
-    spec, results = project(tmp_path, STEADY, "scraped", "steady", 100, pruning="none"), tmp_path / "results"
+    spec, results = project(tmp_path, "scraped", "steady", 100), tmp_path / "results"
     where = ("--results", str(results), "--code", str(tmp_path))
     discovery = next(Path(cluster.environment["TMPDIR"]).glob("sweeps-cluster-*/prom_metrics_service_discovery.json"))
     with prometheus(tmp_path, discovery) as server:

@@ -177,7 +177,8 @@ def _drive(
             meter.settle(driver.clock())
             _draw(driver, "over", progress.say, ledger_url)
         if profiled:
-            tell_profile(profile.parts(), folder, progress.say)
+            tell = partial(tell_profile, profile.parts(), folder, progress.say)
+            _attempt("profile", tell, "the same sweep with --profile", progress.say)
     except KeyboardInterrupt:
         write_tables(folder.path, spec, driver.history)
         _draw(driver, "stopped", progress.say, ledger_url)
@@ -206,12 +207,16 @@ def _draw(driver: Driver, state: State, say: Callable[[str], None], ledger_url: 
         ("figures", partial(write_figures, *seen), f"sweeps resume {driver.spec.name}"),
         ("report", partial(write_report, *seen, state, ledger=ledger_url), f"sweeps report {driver.spec.name}"),
     ):
-        try:
-            write()
-        except Exception as error:  # whatever is wrong with a picture, the outcome is recorded and stands
-            why = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            say(f"warning: the {what} could not be written ({why}): try `{again}`")
+        _attempt(what, write, f"`{again}`", say)
     driver.folder.send()
+
+
+def _attempt(what: str, write: Callable[[], object], again: str, say: Callable[[str], None]) -> None:
+    try:
+        write()
+    except Exception as error:  # whatever is wrong with a picture, the outcome is recorded and stands
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        say(f"warning: the {what} could not be written ({why}): try {again}")
 
 
 def _unread(spec: SweepSpec, history: History) -> tuple[str, ...]:

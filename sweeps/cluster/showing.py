@@ -40,3 +40,5 @@ def tell_job(cluster: Cluster, job: Job) -> None:
         said = job.message
     if lines := [line for line in said.splitlines() if line.strip()]:
         print(lines[-1])
+    if job.status == "FAILED" and said != job.message:
+        print(f"Ray says: {job.message.partition(', last available logs')[0]}")

@@ -230,6 +230,8 @@ def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
         training = Training(config, data, plan=plan)
         for _ in training.run():
             pass
+    if final.store:  # which keeps it until the outcome is recorded
+        shutil.rmtree(final.checkpoint.parent, ignore_errors=True)
     if training.digest() != last.digest:
         raise RuntimeError(f"its weights have digest {training.digest()}, the ledger says {last.digest}")
     split = load_test(config.dataset, final.data_dir)

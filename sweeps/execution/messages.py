@@ -3,9 +3,9 @@
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from study.measurement import Measurement
 from sweeps.search.budgets import TRIAL_TIME, Limit
@@ -101,6 +101,18 @@ class Message:
     costs: Mapping[str, float] | None = None  # of the model of an ended run on a fresh seed
     notes: tuple[str, ...] = ()  # what a person should know, such as a checkpoint that could not be used
     spent: Mapping[str, float] = field(default_factory=dict)  # by its worker since the last word, on what, s
+
+
+_Leg = TypeVar("_Leg", bound=Leg | RangeLeg)
+
+
+def in_copy(leg: _Leg, copy: Path) -> _Leg:
+    """A leg of a sweep in an object store with its files in another copy of that."""
+    if leg.store is None:
+        return leg
+    paths = {name: getattr(leg, name) for name in ("checkpoint", "log") if hasattr(leg, name)}
+    places = {name: copy / path.relative_to(leg.store.copy) for name, path in paths.items()}
+    return replace(leg, store=replace(leg.store, copy=copy), **places)
 
 
 class LegSource(Protocol):

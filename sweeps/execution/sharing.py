@@ -70,9 +70,12 @@ def check_shared(mark: Mark) -> None:
         if node["NodeID"] != here
     ]
     if lacking := sorted({why for answer in asked if (why := _answer(answer))}):
-        raise ResourceError(
-            f"{'; '.join(lacking)}: give --results on a file system that all nodes share, at the same path"
+        advice = (
+            f"give every node what it needs to reach {mark.store.url}, and room for its copies"
+            if mark.store
+            else "give --results on a file system that all nodes share, at the same path"
         )
+        raise ResourceError(f"{'; '.join(lacking)}: {advice}")
 
 
 def _answer(asked: Any) -> str | None:

@@ -27,6 +27,7 @@ from sweeps.search.history import TrialKey
 from sweeps.search.ranges import RangeKey
 from sweeps.signals import Stop
 
+_START = 60.0  # s that an actor may take to start, with what it imports, on a busy node
 _Answer = TypeVar("_Answer")
 
 
@@ -45,6 +46,7 @@ class _Bridge:
         self.error: BaseException | None = None
         self.actors: dict[Any, Any] = {}  # each actor, and its method `train` as it was made
         self.holders: dict[TrialKey | RangeKey, Any] = {}  # which actor has a leg now
+        self._given: dict[TrialKey | RangeKey, float] = {}  # when Tune was given what it has no actor for yet, s
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """Tune pickles its plugins for a restore that never comes; a driver and its ledger can't be copied."""
@@ -54,19 +56,43 @@ class _Bridge:
         """The driver's next leg, if it may have one more under way."""
         return self.driver.next_leg() if len(self.driver.live) < self.slots() else "wait"
 
+    def suggested(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
+        """The same for Tune, which looks for an actor for it; none while another waits too long for one.
+
+        Tune gives a free actor to any that waits: were there ever new ones, one could wait for good.
+        """
+        leg = "wait" if self._is_short else self.free_leg()
+        if not isinstance(leg, str):
+            self._given[leg.key] = time.monotonic()
+        return leg
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether a leg waits for an actor for longer than one takes to start, as where another job took its place."""
+        return any(time.monotonic() - given > _START for given in self._given.values())
+
     def hold(self, actor: Any, leg: Leg | RangeLeg) -> Any:
         """An actor has begun with a leg; gives its method `train`, named after that for the Ray dashboard.
 
         A reused actor's own name is fixed at its start.
         """
         self.holders[leg.key] = actor
+        self._given.pop(leg.key, None)
         self.driver.began(leg.key)
         return self.actors.setdefault(actor, actor.train).options(name=leg.title)
 
+    def gone(self, key: TrialKey | RangeKey) -> None:
+        """The actor of a leg has died, or did not start."""
+        self.holders.pop(key, None)
+        self._given.pop(key, None)
+
     def hand_on(self, trial: Trial) -> bool:
-        """Give the actor of a leg that is over the next one; False if there is none now, or the actor was killed."""
+        """Give the actor of a leg that is over the next one; False if there is none now, or the actor was killed.
+
+        False also where another leg waits for it: the stay ends, and Tune gives the actor to that.
+        """
         actor = self.holders.pop(trial.config["leg"].key, None)
-        leg = "wait" if actor is None else self.free_leg()
+        leg = "wait" if actor is None or self._is_short else self.free_leg()
         if isinstance(leg, str):
             return False
         trial.config = {"leg": leg}
@@ -119,7 +145,7 @@ class _LegSearcher(Searcher):
         self._bridge = bridge
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        leg = self._bridge.call(self._bridge.free_leg)
+        leg = self._bridge.call(self._bridge.suggested)
         if leg == "finished":
             return Searcher.FINISHED
         return None if leg == "wait" else {"leg": leg}
@@ -161,7 +187,7 @@ class _LegScheduler(TrialScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         key = trial.config["leg"].key
         reason = why_lost(Path(trial.error_file).read_text("utf-8") if trial.error_file else "")
-        self._bridge.holders.pop(key, None)
+        self._bridge.gone(key)
         self._bridge.call(lambda: self._bridge.driver.lost(key, reason))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ray.tune import PlacementGroupFactory, Trainable
@@ -14,7 +15,7 @@ from ray.tune import PlacementGroupFactory, Trainable
 from study.measurement import Measurement
 from sweeps.errors import LedgerError
 from sweeps.execution.legs import run_leg, run_range_leg
-from sweeps.execution.messages import Leg, Message, RangeLeg
+from sweeps.execution.messages import Leg, Message, RangeLeg, in_copy
 from sweeps.execution.placing import bundle
 from sweeps.execution.sharing import Mark
 from sweeps.execution.spending import Spending
@@ -49,22 +50,25 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
         def _take(self, leg: Leg | RangeLeg) -> None:
             if self._device_is_lost:
                 os._exit(1)  # the driver hears of a lost actor, and the trial starts in a new one
-            self._send_log()
-            self._leg: Leg | RangeLeg = leg
-            if self._leg.store and self._leg.known:
-                with contextlib.suppress(LedgerError):  # the trial's own fetch will tell
-                    self._leg.store.fetch(self._leg.log, keep=True)
+            self._leave()
+            # A copy that is gone with the leg: who goes on with the trial, here or elsewhere, fetches it again.
+            self._copy = TemporaryDirectory(prefix="sweeps-copy-")
+            self._leg: Leg | RangeLeg = in_copy(leg, Path(self._copy.name))
+            self._has_log = self._leg.store is None
             self._messages = (
                 run_range_leg(self._leg, spec, self._data)
                 if isinstance(self._leg, RangeLeg)
                 else run_leg(self._leg, self._begin, self._is_stopping, self._spent)
             )
 
-        def _send_log(self) -> None:
-            """Of a leg that the driver has ended, which the worker does not hear of before the next."""
-            if hasattr(self, "_leg") and self._leg.store:
+        def _leave(self) -> None:
+            """Send the log of a leg that the driver has ended, which the worker does not hear of before the next."""
+            if not hasattr(self, "_leg"):
+                return
+            if self._leg.store and self._leg.log.exists():
                 with contextlib.suppress(LedgerError):  # a store that is away ends the sweep at the next checkpoint
                     self._leg.store.send(self._leg.log)
+            self._copy.cleanup()
 
         def train(self, leg: Leg | RangeLeg | None = None) -> dict[str, Any]:
             if leg is not None:  # the next, where the one before is over
@@ -87,6 +91,8 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             if self._outside:
                 return Message("unsaved", reason=self._outside)
             try:
+                if self._leg.store and not self._has_log:
+                    self._has_log = self._leg.store.fetch(self._leg.log) or True
                 with _logging_to(self._leg.log):
                     message = next(self._messages)
                     print(_log_line(self._leg, message), flush=True)
@@ -105,7 +111,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
 
         def cleanup(self) -> None:
             self._messages.close()
-            self._send_log()
+            self._leave()
 
         def __repr__(self) -> str:
             # Ray asks once, when the actor is made; the tasks carry the trial of the moment.

@@ -169,7 +169,11 @@ class OptunaView(BaseStorage):
         return [FrozenStudy(self._spec.name, self.get_study_directions(_STUDY_ID)[0], *attributes, _STUDY_ID)]
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        return self._trials[-1 if trial_id == len(self._rows) else trial_id]
+        # From the end, since it is the trial that is being suggested for that is asked for by its id.
+        found = next((trial for trial in reversed(self._trials) if trial.number == trial_id), None)
+        if found is None:
+            raise KeyError(f"this view of {self._spec.name!r} holds no trial {trial_id}")
+        return found
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None

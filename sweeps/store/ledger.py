@@ -44,7 +44,7 @@ class Place(Protocol):
 
     def fault(self, connection: Connection) -> str | None: ...
 
-    def alone(self, connection: Connection, what: str) -> AbstractContextManager[None]: ...
+    def alone(self, what: str) -> AbstractContextManager[None]: ...
 
     def refusal(self, error: sa.exc.DatabaseError) -> LedgerError | None: ...
 
@@ -215,9 +215,11 @@ class Ledger:
             )
         return False
 
-    def alone(self, what: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def alone(self, what: str) -> Iterator[None]:
         """A block in which no other ledger of the same database is that asks for the same."""
-        return self._place.alone(self._connection, what)
+        with _guard(self._place, "locked"), self._place.alone(what):
+            yield
 
     def outages(self) -> list[str]:
         """What there is to say of the times when the store was away, once."""

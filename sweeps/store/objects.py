@@ -10,7 +10,9 @@ import os
 import re
 import secrets
 import shutil
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -51,22 +53,26 @@ class ObjectStore:
             self._send(path)
 
     def _send(self, path: Path) -> None:
-        with (
-            self._worded("written"),
-            path.open("rb") as file,
-            self._files.open_output_stream(self._key(path)) as stream,
-        ):
-            shutil.copyfileobj(file, stream, _CHUNK)
+        # In a thread, since an interrupt between the two calls would close the stream and put half a file there.
+        with self._worded("written"), ThreadPoolExecutor(1) as thread:
+            thread.submit(self._put, path).result()
 
-    def fetch(self, path: Path, *, keep: bool = False) -> bool:
-        """Bring a file of the copy up to date; False where the store has none, and then none here unless `keep`."""
+    def _put(self, path: Path) -> None:
+        from pyarrow import memory_map
+
+        with memory_map(str(path)) as file:
+            content = file.read_buffer()
+            with self._files.open_output_stream(self._key(path)) as stream:
+                stream.write(content)
+
+    def fetch(self, path: Path) -> bool:
+        """Bring a file of the copy up to date; False where the store has none, and then there is none here."""
         with self._worded("read"):
             try:
                 stream = self._files.open_input_stream(self._key(path))
             except FileNotFoundError:
                 self._require_bucket()
-                if not keep:
-                    path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
                 return False
             with stream, replacing(path) as temporary, temporary.open("wb") as file:
                 shutil.copyfileobj(stream, file, _CHUNK)
@@ -133,7 +139,13 @@ class ObjectStore:
         try:
             yield
         except OSError as error:
-            raise _refusal(self.url, verb, error) from error
+            if error.errno is None:
+                raise _refusal(self.url, verb, error) from error
+            # The system's own word, since what a store says has no number.
+            raise LedgerError(
+                f"the copy of {self.url} on {socket.gethostname()}, {self.copy}, can't be used "
+                f"({os.strerror(error.errno)}): free space or mend permissions there; nothing is lost"
+            ) from error
 
 
 def object_store(results: Path | str) -> ObjectStore | None:

@@ -30,6 +30,7 @@ _DEFAULTS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,  # ms
 }
+_LOCK_TIMEOUT = "60s"  # for what takes others less than a second
 # The same on the server's side, whose session holds the lease; and each commit waits for the disk.
 _SESSION = {
     "synchronous_commit": "on",
@@ -166,12 +167,19 @@ class Database:
         return None
 
     @contextmanager
-    def alone(self, connection: Connection, what: str) -> Iterator[None]:
-        """Hold a lock of the database's by that name; waits for whoever has it."""
-        key = key_of(what)
-        with connection.begin():
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+    def alone(self, what: str) -> Iterator[None]:
+        """Hold a lock of the database's by that name, in a session of its own; waits for whoever has it, not for ever.
+
+        The lock is the session's, so that no transaction is open while the block does other things.
+        """
+        connection = self._connect(read_only=False)
+        try:
+            with connection.begin():
+                connection.execute(sa.select(sa.func.set_config("lock_timeout", _LOCK_TIMEOUT, False)))
+                connection.execute(sa.select(sa.func.pg_advisory_lock(key_of(what))))
             yield
+        finally:
+            connection.close()
 
     def refusal(self, error: sa.exc.DatabaseError) -> LedgerError | None:
         """What to say where the server, not the ledger, is at fault; None where the ledger is."""

@@ -53,7 +53,7 @@ class File:
         verdict = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
         return None if verdict == "ok" else verdict
 
-    def alone(self, _connection: Connection, _what: str) -> AbstractContextManager[None]:
+    def alone(self, _what: str) -> AbstractContextManager[None]:
         """A file is its folder's only ledger, and in a folder whoever makes a file first has it."""
         return nullcontext()
 

@@ -2,8 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +23,7 @@ from sweeps.execution.conclusion import _claim
 from sweeps.execution.driver import Driver
 from sweeps.execution.sharing import make_mark
 from sweeps.execution.stopping import StopWord
-from sweeps.execution.worker import worker_class
+from sweeps.execution.worker import MESSAGE, worker_class
 from sweeps.search.history import Decided
 from sweeps.store.folders import SweepFolder, list_folders
 from sweeps.store.ledger import Ledger
@@ -75,6 +78,50 @@ def test_what_is_sent_is_fetched_elsewhere_and_what_is_gone_is_gone_there_too(bu
     store.remove(path.parent)
     assert not store.fetch(path)
     assert not path.exists()
+
+
+def test_an_interrupt_while_a_file_is_sent_leaves_it_whole(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = store_at(bucket)
+    path = store.copy / "trials.parquet"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(100_000))
+    opened = store._files.open_output_stream
+
+    class Interrupted:
+        """A store at whose every stream the user presses Ctrl-C as it opens."""
+
+        def open_output_stream(self, key: str) -> object:
+            stream = opened(key)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            return stream
+
+    with monkeypatch.context() as pressed:
+        pressed.setattr(ObjectStore, "_files", Interrupted())
+        with pytest.raises(KeyboardInterrupt):
+            store.send(path)
+    assert store.size(store.copy) == 100_000
+
+
+def test_a_file_that_is_not_here_is_told_of_this_machine_and_leaves_what_the_store_has(bucket: str) -> None:
+    store = store_at(bucket)
+    path = store.copy / "trials.parquet"
+    path.parent.mkdir(parents=True)
+    path.write_text("whole")
+    store.send(path)
+    path.unlink()
+    with pytest.raises(LedgerError, match=r"the copy of s3://\S+ on \S+, \S+, can't be used \(No such file"):
+        store.send(path)
+    assert store.fetch(path)
+    assert path.read_text() == "whole"
+
+
+def test_an_empty_file_can_be_sent(bucket: str) -> None:
+    store = store_at(bucket)
+    path = store.copy / "unreported.jsonl"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    store.send(path)
+    assert store.names(store.copy) == ["unreported.jsonl"]
 
 
 def test_a_copy_of_a_model_that_was_fetched_in_part_is_completed(bucket: str) -> None:
@@ -235,24 +282,67 @@ def test_an_old_copy_is_brought_up_to_date_and_not_put_over_what_another_machine
     assert "best.toml" not in folder.names
 
 
-def test_the_log_of_every_leg_is_sent_and_one_that_was_not_stays_here(bucket: str, tmp_path: Path) -> None:
+def worker_of(folder: SweepFolder, legs: list[Any], scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    spec = small_spec(target=TARGET)
+    made = worker_class(spec, bowl_with_checkpoint, None, StopWord(), make_mark(folder))
+    worker = made.__new__(made)  # without Tune's own set-up
+    worker.setup({"leg": legs[0]})
+    return worker
+
+
+def test_the_log_of_every_leg_is_sent_and_gone_on_with(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = SweepFolder(Path(bucket), "bowl")
     driver = open_driver(folder, small_spec(target=TARGET, trials=3))
     driver.start({})
-    legs = [driver.next_leg() for _ in range(3)]
-    made = worker_class(driver.spec, bowl_with_checkpoint, None, StopWord(), make_mark(folder))
-    worker = made.__new__(made)  # without Tune's own set-up
-    worker.setup({"leg": legs[0]})
+    legs: list[Any] = [driver.next_leg() for _ in range(2)]
+    worker = worker_of(folder, legs, tmp_path, monkeypatch)
     worker.step()
     worker._take(legs[1])
     assert "0.log" in store_at(bucket).names(folder.logs)
     worker.step()
+    worker._take(legs[0])  # as after its promotion
+    worker.step()
     worker.cleanup()
     assert "1.log" in store_at(bucket).names(folder.logs)
+    assert len(folder.fetched(folder.log("0")).read_text().splitlines()) == 2
 
-    folder.log("2").write_text("not sent\n")
-    assert not store_at(bucket).fetch(folder.log("2"), keep=True)
-    assert folder.log("2").read_text() == "not sent\n"
+
+def test_a_worker_keeps_no_copy_of_what_it_left(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = SweepFolder(Path(bucket), "bowl")
+    driver = open_driver(folder, small_spec(target=TARGET, trials=3))
+    driver.start({})
+    legs: list[Any] = [driver.next_leg() for _ in range(2)]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    worker = worker_of(folder, legs, scratch, monkeypatch)
+    for leg in (legs[1], legs[0]):
+        worker.step()
+        assert len(list(scratch.rglob("checkpoint.pt"))) == 1
+        worker._take(leg)
+        assert not list(scratch.rglob("checkpoint.pt"))
+    worker.cleanup()
+    assert not list(scratch.iterdir())
+    assert not list(folder.checkpoints.rglob("*"))
+    assert store_at(bucket).names(folder.checkpoints) == ["0", "1"]
+
+
+def test_where_the_log_cannot_be_fetched_the_trial_does_not_go_on(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = SweepFolder(Path(bucket), "bowl")
+    driver = open_driver(folder, small_spec(target=TARGET, trials=3))
+    driver.start({})
+    worker = worker_of(folder, [driver.next_leg()], tmp_path, monkeypatch)
+
+    def refuse(*_: object) -> None:
+        raise LedgerError("the object store is away")
+
+    monkeypatch.setattr(ObjectStore, "fetch", refuse)
+    message = worker.step()[MESSAGE]
+    assert (message.kind, message.reason) == ("unsaved", "the object store is away")
 
 
 def test_what_cannot_be_removed_from_a_store_is_a_warning_and_ends_nothing(

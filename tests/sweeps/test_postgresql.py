@@ -20,6 +20,7 @@ from sweeps.errors import LeaseError, LedgerError, SpecError, SweepNotFoundError
 from sweeps.execution.conclusion import conclude
 from sweeps.running import new_folder, start
 from sweeps.search.history import Decided, Measured, Noted, TrialKey
+from sweeps.store import postgresql
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import VARIABLE, new_place, place_of, remember
@@ -306,6 +307,38 @@ def test_a_driver_takes_its_lease_over_from_a_session_that_it_lost(place: Databa
     with pytest.raises(Exception, match="terminating connection"):
         lost.exec_driver_sql("SELECT 1")
     lost.close()
+
+
+def test_what_one_ledger_asks_for_alone_another_waits_for_and_not_for_ever(
+    server: Server, database: str, place: Database, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Ledger.create(Database.parse(server.url(database), "other"), small_spec(name="other"))
+    monkeypatch.setattr(postgresql, "_LOCK_TIMEOUT", "100ms")
+    with ledger.alone("models"):
+        with pytest.raises(LedgerError, match=r"could not be locked \(canceling statement due to lock timeout"):
+            other.alone("models").__enter__()
+        with other.alone("other models"):
+            pass
+    with other.alone("models"):
+        pass
+    other.close()
+
+
+def test_being_alone_needs_no_session_that_was_open_before_and_is_refused_in_words(
+    server: Server, place: Database, ledger: Ledger
+) -> None:
+    with server.connection() as administrator:
+        administrator.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'owner' AND pid <> pg_backend_pid()"
+        )
+    with ledger.alone("models"):
+        assert ledger.append(Noted("written meanwhile", {})).seq == 1
+    server.stop()
+    try:
+        with pytest.raises(LedgerError, match="can't be reached"):
+            ledger.alone("models").__enter__()
+    finally:
+        server.start()
 
 
 _WRITER = """

@@ -4,6 +4,7 @@ import math
 from datetime import UTC, datetime
 
 import optuna
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.samplers._tpe.sampler import _split_trials
@@ -12,6 +13,7 @@ from simulation import small_spec
 
 from study.measurement import Measurement
 from sweeps.search.history import Asked, History, Measured, Moved, Stamp, TrialKey
+from sweeps.search.optuna_view import OptunaView
 from sweeps.search.suggestion import suggest
 from sweeps.search.thinning import MOST, Order, merit
 
@@ -101,3 +103,8 @@ def test_of_more_trials_than_are_shown_the_same_history_gives_the_same_suggestio
     found = suggest(spec, history, number)
     assert found == suggest(spec, History(rows), number)  # type: ignore[arg-type]
     spec.space.check(found)
+    view = OptunaView(spec, History(rows)).thinned()  # type: ignore[arg-type]
+    assert [view.get_trial(place).number for place in (0, MOST + 9)] == [0, MOST + 9]
+    hidden = next(iter({*range(MOST + 10)} - {trial.number for trial in view.get_all_trials(0)}))
+    with pytest.raises(KeyError, match=f"holds no trial {hidden}"):
+        view.get_trial(hidden)

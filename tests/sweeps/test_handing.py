@@ -1,0 +1,178 @@
+"""An actor whose leg is over gets the next at once, unless a leg waits for an actor that can't start."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import ray
+from simulation import TABLE, rows_of, small_spec
+
+import sweeps
+from sweeps.errors import SweepError
+from sweeps.execution import tune
+from sweeps.execution.driver import Driver
+from sweeps.execution.messages import Leg
+from sweeps.execution.spending import Profile, Spending
+from sweeps.execution.stopping import StopWord
+from sweeps.execution.tune import _Bridge
+from sweeps.search.history import Asked, Measured, TrialKey
+from sweeps.signals import Stop
+from sweeps.store.folders import SweepFolder
+
+TABLE_OF_MANY = {
+    **TABLE,
+    "pruning": {"name": "none"},
+    "selection": {"candidates": 1, "seeds": 1, "published_seeds": 1},
+}
+
+
+def a_leg(number: int) -> Leg:
+    return Leg("bowl", TrialKey(number), {"x": 0.5}, seed=1, known=0, checkpoint=Path("c"), log=Path("l"))
+
+
+class Legs:
+    """A driver with so many legs to give."""
+
+    spec = small_spec()
+
+    def __init__(self, count: int) -> None:
+        self._legs = [a_leg(number) for number in range(count)]
+        self.live: set[Any] = set()
+        self.begun: list[Any] = []
+
+    def next_leg(self) -> Leg | Literal["finished"]:
+        if not self._legs:
+            return "finished"
+        leg = self._legs.pop(0)
+        self.live.add(leg.key)
+        return leg
+
+    def began(self, key: Any) -> None:
+        self.begun.append(key)
+
+
+class Train:
+    """The method of an actor as Ray gives it: keeps what it was called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self.names: list[str] = []
+
+    def options(self, name: str) -> "Train":
+        self.names.append(name)
+        return self
+
+    def remote(self, *legs: Any) -> None:
+        self.calls.extend(legs or ["goes on"])
+
+
+class Actor:
+    def __init__(self) -> None:
+        self.train: Any = Train()
+
+
+class TuneTrial:
+    """To Tune a stay."""
+
+    def __init__(self, leg: Any) -> None:
+        self.config = {"leg": leg}
+
+
+def a_stay(bridge: _Bridge) -> tuple[Any, Any, Any]:
+    """A stay that has begun: its trial, its actor and what the actor was called with."""
+    trial, actor = TuneTrial(bridge.suggested()), Actor()
+    train = actor.train
+    actor.train = bridge.hold(actor, trial.config["leg"])
+    return trial, actor, train
+
+
+def a_bridge(legs: int, slots: int = 2) -> Any:
+    driver: Any = Legs(legs)
+    return _Bridge(driver, lambda: slots, Stop(print), StopWord(), Profile(Spending()))
+
+
+def test_the_next_leg_goes_with_the_one_call_after_it_was_handed_on() -> None:
+    bridge = a_bridge(2)
+    trial, actor, train = a_stay(bridge)
+    bridge.driver.live.clear()  # its leg is over
+    assert bridge.hand_on(trial)
+    assert trial.config["leg"].key == TrialKey(1)
+    actor.train.remote()
+    actor.train.remote()
+
+    assert train.calls == [a_leg(1), "goes on"]
+    assert train.names == ["bowl #0 x=0.5", "bowl #1 x=0.5"]
+    assert bridge.driver.begun == [TrialKey(0), TrialKey(1)]
+    assert bridge.holders == {TrialKey(1): actor}
+
+
+@pytest.mark.parametrize("why", ["no leg is left", "the slots are fewer by now", "the actor was killed"])
+def test_a_stay_ends_where_nothing_is_handed_on(why: str) -> None:
+    bridge = a_bridge(1 if why == "no leg is left" else 3, slots=1)
+    trial, _, _ = a_stay(bridge)
+    if why == "the actor was killed":
+        bridge.holders.clear()
+    if why != "the slots are fewer by now":
+        bridge.driver.live.clear()
+
+    assert not bridge.hand_on(trial)
+    assert trial.config["leg"].key == TrialKey(0)
+
+
+def test_a_leg_that_waits_for_an_actor_that_cannot_start_gets_one_whose_leg_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bridge = a_bridge(4)
+    trial, _, _ = a_stay(bridge)
+    waiting = bridge.suggested()
+    bridge.driver.live.discard(TrialKey(0))
+    assert bridge.hand_on(trial)  # it may well be starting
+
+    monkeypatch.setattr(tune, "_START", -1.0)
+    bridge.driver.live.discard(TrialKey(2))
+    assert not bridge.hand_on(trial)
+    assert bridge.suggested() == "wait"
+    bridge.hold(Actor(), waiting)
+    assert bridge.suggested() == a_leg(3)
+
+
+def test_what_the_driver_raises_while_it_hands_on_is_what_the_sweep_ends_with(
+    ray_with_gpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed = Driver.hand_out
+    count = 0
+
+    def refuses(driver: Any, key: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == 6:  # more than there are slots: it is handed on
+            raise SweepError("no leg more")
+        return handed(driver, key)
+
+    monkeypatch.setattr(Driver, "hand_out", refuses)
+    with pytest.raises(SweepError, match=r"^no leg more$"):
+        sweeps.run(TABLE_OF_MANY, results=tmp_path, progress="none")
+
+
+def test_a_leg_waits_no_longer_for_an_actor_than_for_a_leg_to_end(
+    ray_with_gpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @ray.remote(num_cpus=3)
+    class Job:
+        """Another job of the cluster's, which came in between."""
+
+        def is_there(self) -> bool:
+            return True
+
+    other = Job.remote()
+    assert ray.get(other.is_there.remote())
+    monkeypatch.setattr(tune, "_START", 0.0)
+    try:
+        result = sweeps.run(TABLE_OF_MANY, results=tmp_path, progress="none")
+    finally:
+        ray.kill(other)
+
+    rows = [row for _, row in rows_of(SweepFolder(tmp_path, result.name))]
+    first = next(place for place, row in enumerate(rows) if isinstance(row, Measured) and row.key == TrialKey(1))
+    later = next(place for place, row in enumerate(rows) if isinstance(row, Asked) and row.key == TrialKey(8))
+    assert first < later

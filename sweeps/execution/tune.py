@@ -8,13 +8,15 @@ Tune neither pauses nor restores anything; it places stays on free resources, re
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import ray
 from ray.tune import CheckpointConfig, FailureConfig, RunConfig, Trainable, TuneConfig, TuneError, Tuner
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
@@ -251,6 +253,20 @@ class _ActorCallback(ray.tune.Callback):
                 ray.kill(self._bridge.holders.pop(key))
 
 
+@contextmanager
+def _credentials_kept() -> Iterator[None]:
+    """Keep the AWS_… of this process out of its actors' runtime environment, where Tune would put them.
+
+    Ray shows that and writes it into its agents' logs; a node has credentials of its own, as it was started with.
+    """
+    known = class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in known if not name.startswith("AWS_")}
+    try:
+        yield
+    finally:
+        class_cache.ENV_VARS_TO_PROPAGATE = known
+
+
 def execute(
     driver: LegSource,
     worker: type[Trainable],
@@ -288,7 +304,7 @@ def execute(
         )
         try:
             profile.opened(slots())
-            with stop.gently():
+            with stop.gently(), _credentials_kept():
                 tuner.fit()
             bridge.stop_when_asked()  # asked for so late that all were at their end
         except (TuneError, RuntimeError) as error:

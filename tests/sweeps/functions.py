@@ -73,6 +73,12 @@ def process(params, seed):
         yield {"loss": params["x"], "process": os.getpid()}
 
 
+def has_credentials(params, seed):
+    """Says whether its process has the keys of an object store."""
+    for _ in range(9):
+        yield {"loss": params["x"], "has": int("AWS_SECRET_ACCESS_KEY" in os.environ)}
+
+
 def meets_others(params, seed):
     """Writes down its GPUs and those of the trials beside it, once four trials have come together."""
     place = Path(os.environ["SWEEPS_TEST_FOLDER"])

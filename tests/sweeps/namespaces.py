@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 _BRIDGE = "swbr0"
 _NET = "10.77.0"
+GATEWAY = f"{_NET}.1"  # the test's own address there
 
 
 def why_not() -> str:
@@ -72,7 +73,7 @@ def machines(count: int) -> Iterator[list[Machine]]:
         subprocess.run(["ip", "netns", "del", f"swn{number + 1}"], check=False, capture_output=True)
         subprocess.run(["ip", "link", "del", f"swv{number + 1}"], check=False, capture_output=True)
     _ip("link", "add", _BRIDGE, "type", "bridge")
-    _ip("addr", "add", f"{_NET}.1/24", "dev", _BRIDGE)
+    _ip("addr", "add", f"{GATEWAY}/24", "dev", _BRIDGE)
     _ip("link", "set", _BRIDGE, "up")
     made: list[Machine] = []
     try:

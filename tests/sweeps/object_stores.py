@@ -15,12 +15,12 @@ class Endpoint:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
         self._server.start()
-        host, port = self._server.get_host_and_port()
+        host, self.port = self._server.get_host_and_port()
         self.environment = {
             "AWS_ACCESS_KEY_ID": "anybody",
             "AWS_SECRET_ACCESS_KEY": "a-secret-that-nothing-may-keep",
             "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ENDPOINT_URL": f"http://{host}:{self.port}",
         }
         self.files = S3FileSystem(
             access_key="anybody",

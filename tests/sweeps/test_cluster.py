@@ -9,17 +9,24 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from forwarding import forward
 from loopback import SWEEPS
-from namespaces import Machine, machines, why_not
+from namespaces import GATEWAY, Machine, machines, why_not
+from object_stores import Endpoint
+from postgresql_server import STRANGE_PASSWORD, Server
+from pyarrow.fs import FileSelector
 from waiting import until
 
 import sweeps
 from sweeps.errors import SweepNotFoundError
 from sweeps.search.history import History
+from sweeps.store.ledger import Ledger
+from sweeps.store.postgresql import Database
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "has namespaces")]
 
@@ -45,7 +52,10 @@ class Nodes:
     """The machines, what a user of their cluster has, and what the ledger held when it was looked at."""
 
     def __init__(self, there: list[Machine], folder: Path) -> None:
-        self.machines, self.folder, self.results = there, folder, folder / "results"
+        self.machines, self.folder = there, folder
+        self.results: Path | str = folder / "results"
+        self.ledger: str | None = None
+        self.env: dict[str, str] = {}  # what every node is started with beside what is its own
         (folder / "token").write_text(secrets.token_hex(32))
         (folder / "token").chmod(0o600)
         (folder / "far.toml").write_text(SPEC)
@@ -58,6 +68,8 @@ class Nodes:
         place.mkdir(exist_ok=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "SWEEPS_"))}
         mine = {"TMPDIR": str(place), "RAY_AUTH_TOKEN_PATH": str(self.folder / "token"), "SWEEPS_ADDRESS": self.url}
+        if on:
+            mine |= {**self.env, "XDG_CACHE_HOME": str(place / "cache")}
         command = [SWEEPS, *words]
         if hidden:  # a machine's command has its own table of mounts
             command = ["sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', hidden, *command]
@@ -81,12 +93,13 @@ class Nodes:
     def join(self, machine: Machine, *, shares: bool = True) -> None:
         """Make a machine a node; one that does not share has a disk of its own in the place of the results."""
         words = (f"{self.machines[0].address}:6379", "--host", machine.address, "--cpus", "1")
-        self.results.mkdir(exist_ok=True)
+        if isinstance(self.results, Path):
+            self.results.mkdir(exist_ok=True)
         self.done("cluster", "join", *words, on=machine, hidden="" if shares else str(self.results))
 
     def history(self) -> History:
         try:
-            return sweeps.load("far", results=self.results).history
+            return sweeps.load("far", results=self.results, ledger=self.ledger).history
         except SweepNotFoundError:
             return History()
 
@@ -100,6 +113,10 @@ class Nodes:
 
     def measured(self) -> int:
         return sum(len(trial.measurements) for trial in self.history().trials.values())
+
+    def holds_what_was_acknowledged(self) -> bool:
+        trials = self.history().trials
+        return all(trials[key].measurements[: len(rows)] == rows for key, rows in self.seen.items())
 
     def goes_on(self, reports: int) -> None:
         """Wait for so many more reports."""
@@ -152,8 +169,7 @@ def test_nodes_die_are_cut_off_join_late_and_the_head_restarts_and_nothing_that_
         after = nodes.history()
         assert {trial.state for trial in after.search} == {"complete"}
         assert len(after.search) == 9
-        for key, measurements in nodes.seen.items():
-            assert after.trials[key].measurements[: len(measurements)] == measurements
+        assert nodes.holds_what_was_acknowledged()
         found = sweeps.load("far", results=nodes.results)
         assert found.reproduce().identical
         assert found.reproduce(nodes.lost()[0]).identical
@@ -180,5 +196,66 @@ def test_a_node_that_does_not_see_the_results_is_named_and_takes_no_trial() -> N
         nodes.note_what_is_acknowledged()
         third.kill()
         nodes.done("submit", "--resume", "far", *where, "--follow")
-        for key, measurements in nodes.seen.items():
-            assert nodes.history().trials[key].measurements[: len(measurements)] == measurements
+        assert nodes.holds_what_was_acknowledged()
+
+
+def test_nodes_that_share_nothing_but_a_store_and_a_database_lose_nothing_and_tell_no_secret(
+    bucket: str, endpoint: Endpoint, server: Server, database: str
+) -> None:
+    with server.connection(database) as admin:
+        admin.execute(f"GRANT CREATE ON DATABASE {database} TO guarded")
+    secrets_of_all = (STRANGE_PASSWORD, quote(STRANGE_PASSWORD, safe=""), endpoint.environment["AWS_SECRET_ACCESS_KEY"])
+    with (
+        three_nodes() as nodes,
+        forward(GATEWAY, endpoint.port) as objects,
+        forward(GATEWAY, server.port) as rows,
+    ):
+        head, second, third = nodes.machines
+        nodes.results = bucket
+        nodes.ledger = f"postgresql://guarded@{GATEWAY}:{rows.port}/{database}"
+        nodes.env = {
+            **endpoint.environment,
+            "AWS_ENDPOINT_URL": f"http://{GATEWAY}:{objects.port}",
+            "SWEEPS_LEDGER": nodes.ledger.replace("@", f":{quote(STRANGE_PASSWORD, safe='')}@"),
+        }
+        nodes.start_head()
+        nodes.join(second)
+        nodes.join(third)
+        nodes.done("submit", str(nodes.folder / "far.toml"), "--results", bucket, "--ledger", nodes.ledger)
+        with pytest.MonkeyPatch.context() as mine:
+            mine.setenv("PGPASSWORD", STRANGE_PASSWORD)
+            until(lambda: sum(bool(trial.measurements) for trial in nodes.history().running) == 3)
+            nodes.note_what_is_acknowledged()
+            third.kill()
+            until(lambda: bool(nodes.lost()))
+            nodes.goes_on(2)
+
+            nodes.note_what_is_acknowledged()
+            objects.hang()  # no checkpoint is whole from now on, and no measurement after it is told
+            head.kill()
+            objects.pass_on()
+            second.kill()
+            nodes.start_head()
+            nodes.join(second)
+            out = nodes.done("submit", "--resume", "far", "--results", bucket, "--follow")
+
+            assert "winner: trial" in out
+            assert f"model:  {bucket}/custom_cnn/exp_1" in out
+            assert "starts again" not in out
+            assert {trial.state for trial in nodes.history().search} == {"complete"}
+            assert nodes.holds_what_was_acknowledged()
+            found = sweeps.load("far", results=bucket, ledger=nodes.ledger)
+            assert found.reproduce().identical
+            assert found.reproduce(nodes.lost()[0]).identical
+            with closing(Ledger.open(Database.parse(nodes.ledger, "far"), read_only=True)) as ledger:
+                told = nodes.done("logs", "far") + str(ledger.rows())
+
+        assert not any(word in told for word in secrets_of_all)
+        assert not list(nodes.folder.rglob("cache/**/checkpoint.pt"))
+        written = (path for path in nodes.folder.rglob("*") if path.is_file() and path.name != "token")
+        assert not [path for path in written if any(word.encode() in path.read_bytes() for word in secrets_of_all)]
+        objects_there = endpoint.files.get_file_info(FileSelector(bucket.removeprefix("s3://"), recursive=True))
+        for info in objects_there:
+            if info.is_file:
+                content = endpoint.files.open_input_stream(info.path).read()
+                assert not any(word.encode() in content for word in secrets_of_all), info.path

@@ -153,6 +153,16 @@ def test_actors_are_reused_and_no_more_than_slots_are_made(ray_with_gpus: Path, 
     assert result.measurements["process"].nunique() <= 2
 
 
+def test_the_drivers_credentials_stay_with_the_driver(
+    ray_with_gpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # To Ray what an actor is started with is no secret: its agents log it.
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-that-nothing-may-keep")
+    result = run(tmp_path, target="functions:has_credentials", trials=3)
+
+    assert set(result.measurements["has"]) == {0}
+
+
 def test_a_damaged_data_set_is_one_clear_line_and_leaves_no_sweep(ray_with_gpus: Path, tmp_path: Path) -> None:
     raw = tmp_path / "data" / "MNIST" / "raw"
     raw.mkdir(parents=True)

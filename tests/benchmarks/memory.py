@@ -1,0 +1,113 @@
+"""What does one further concurrent trial of the small CNN cost in memory, and is the data set copied for it?
+
+    uv run python tests/benchmarks/memory.py --out memory --data-dir ../shared/data
+
+The same sweep with two and with four trials at a time; the difference, halved, is a further trial. Counted is the
+proportional set size (what is shared is divided among those that share it) of all its workers, at its most. Beside it a
+function that imports torch, multiplies a matrix and waits, which is torch itself; and the same trials on a data set of
+47 MiB (full MNIST, with --data-dir) in place of the 8 MiB of the embedded digits, which would show a copy.
+"""
+
+import argparse
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+from machine import provenance
+
+import sweeps
+
+FEW, MANY = 2, 4  # trials at a time
+
+
+def torch_itself(params: dict[str, Any], seed: int) -> Any:
+    """A process that has what every trial of torch's has."""
+    import torch
+
+    matrix = torch.ones(512, 512)
+    yield {"loss": float((matrix @ matrix).mean())}
+    time.sleep(10)
+    yield {"loss": params["x"]}
+
+
+def workers_memory() -> float:
+    """The proportional set size of all workers that do something, MiB."""
+    sizes = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            words = " ".join(process.cmdline())
+            if words.startswith("ray::") and "IDLE" not in words:
+                sizes.append(process.memory_full_info().pss)
+        except psutil.Error:  # it ended meanwhile
+            continue
+    return sum(sizes) / 2**20
+
+
+class Most(threading.Thread):
+    """Looks on twice a second, and keeps the most."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.seen = 0.0
+        self._is_over = threading.Event()
+
+    def run(self) -> None:
+        while not self._is_over.wait(0.5):
+            self.seen = max(self.seen, workers_memory())
+
+    def __enter__(self) -> "Most":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self.join()
+
+
+def most(table: dict[str, Any], slots: int, results: Path, **given: Any) -> float:
+    """MiB of all workers while so many trials of a sweep run at a time."""
+    cpus = {"resources": {"cpus_per_trial": (psutil.cpu_count() or 1) / slots}}
+    with Most() as memory:
+        sweeps.run({**table, **cpus, "trials": slots}, results=results, progress="none", **given)
+    return memory.seen
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data-dir", type=Path)
+    given = parser.parse_args()
+    common = {
+        "name": "memory",
+        "pruning": "none",
+        "sampler": "random",
+        "selection": {"candidates": 1, "seeds": 1, "published_seeds": 1},
+    }
+    space = {"learning_rate": {"float": [0.01, 0.02]}}
+    models = {**common, "space": space, "training": {"epochs": 1, "batch_size": 128}}
+    function = {**common, "metric": "loss", "direction": "minimize", "space": {"x": {"float": [0.0, 1.0]}}}
+    arms: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "torch itself": (function, {"target": torch_itself}),
+        "10,000 digits": (models, {}),
+    }
+    if given.data_dir:
+        full = {**models, "training": {**models["training"], "dataset": "mnist"}}
+        arms["70,000 digits"] = (full, {"data_dir": given.data_dir})
+    rows = []
+    for arm, (table, more) in arms.items():
+        few, many = (most(table, slots, given.out / "results", **more) for slots in (FEW, MANY))
+        further = (many - few) / (MANY - FEW)
+        beyond = further - rows[0]["further_mib"] if rows else 0.0
+        rows.append({"arm": arm, "few_mib": few, "many_mib": many, "further_mib": further, "beyond_torch_mib": beyond})
+        print(
+            f"{arm}: {few:.0f} MiB with {FEW}, {many:.0f} with {MANY}: {further:.0f} a trial, {beyond:.0f} beyond torch"
+        )
+    pq.write_table(pa.Table.from_pylist(rows).replace_schema_metadata(provenance()), given.out / "memory.parquet")
+
+
+if __name__ == "__main__":
+    main()

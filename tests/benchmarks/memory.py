@@ -4,9 +4,9 @@
 
 The same sweep with two and with four trials at a time; the difference, halved, is a further trial. Counted is the
 proportional set size (what is shared is divided among those that share it) of all its workers, at its most. Beside it
-torch itself: a function that imports it, and one that also makes a step of its SGD, for which torch imports its compiler;
-and the same trials on a data set of 47 MiB (full MNIST, with --data-dir) in place of the 8 MiB of the embedded digits,
-which would show a copy.
+torch itself: a function that imports it, and one that also makes a step of its SGD, for which torch imports its
+compiler; and the same trials on a data set of 47 MiB (full MNIST, with --data-dir) in place of the 8 MiB of the
+embedded digits, which would show a copy.
 """
 
 import argparse

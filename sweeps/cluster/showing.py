@@ -10,6 +10,8 @@ from sweeps.errors import ResourceError
 from sweeps.store.rows import dump_json
 from sweeps.terminal.tables import add_row, console
 
+_COMMAND_FAILED = "Job entrypoint command failed"
+
 
 def tell_jobs(cluster: Cluster, *, as_json: bool) -> None:
     """The latest job of every sweep, on a line."""
@@ -40,5 +42,6 @@ def tell_job(cluster: Cluster, job: Job) -> None:
         said = job.message
     if lines := [line for line in said.splitlines() if line.strip()]:
         print(lines[-1])
-    if job.status == "FAILED" and said != job.message:
-        print(f"Ray says: {job.message.partition(', last available logs')[0]}")
+    # Where its command failed, the reason is the last line it wrote; of a lost node or driver only Ray tells.
+    if job.status == "FAILED" and said != job.message and not job.message.startswith(_COMMAND_FAILED):
+        print(f"Ray says: {job.message.splitlines()[0] if job.message else 'nothing'}")

@@ -170,16 +170,22 @@ def test_a_job_whose_log_is_gone_is_told_with_what_ray_says_of_it(capsys: pytest
     ]
 
 
-def test_a_job_that_failed_is_told_with_what_it_said_last_and_with_what_ray_says(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("Job entrypoint command failed with exit code 1, last available logs (truncated):\nerror: …", []),
+        (
+            "Job supervisor actor died: its node was lost.\nmore",
+            ["Ray says: Job supervisor actor died: its node was lost."],
+        ),
+    ],
+)
+def test_a_job_that_failed_is_told_with_what_it_said_last_and_what_only_ray_knows(
+    message: str, told: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Cluster:
         def logs(self, name: str) -> Any:
             return iter(["#12 0.93\n", "error: the disk is full\n"])
 
-    why = "Job entrypoint command failed with exit code 1, last available logs (truncated to 20,000 chars):\nerror: …"
-    tell_job(Cluster(), Job("sweep-far-1", "far", "FAILED", why, {"results": "/shared"}, 0.0))  # type: ignore[arg-type]
-    assert capsys.readouterr().out.splitlines()[1:] == [
-        "error: the disk is full",
-        "Ray says: Job entrypoint command failed with exit code 1",
-    ]
+    tell_job(Cluster(), Job("sweep-far-1", "far", "FAILED", message, {"results": "/shared"}, 0.0))  # type: ignore[arg-type]
+    assert capsys.readouterr().out.splitlines()[1:] == ["error: the disk is full", *told]

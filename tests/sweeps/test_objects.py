@@ -95,10 +95,14 @@ def test_an_interrupt_while_a_file_is_sent_leaves_it_whole(bucket: str, monkeypa
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             return stream
 
-    with monkeypatch.context() as pressed:
-        pressed.setattr(ObjectStore, "_files", Interrupted())
-        with pytest.raises(KeyboardInterrupt):
-            store.send(path)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
+    try:
+        with monkeypatch.context() as pressed:
+            pressed.setattr(ObjectStore, "_files", Interrupted())
+            with pytest.raises(KeyboardInterrupt):
+                store.send(path)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert store.size(store.copy) == 100_000
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.cluster.requests import FILE, Request, read_request
-from sweeps.errors import ResourceError
+from sweeps.errors import InterruptedSweepError, ResourceError
 from sweeps.execution.session import set_environment
 from sweeps.terminal.wording import worded
 
@@ -25,10 +25,20 @@ def drive(request: Request) -> int:
     if request.kind == "run":
         result = run(request.sweep(), name=request.name, progress="auto", **where)
     else:
-        more: dict[str, Any] = dict(request.more.items())
-        result = resume(request.name, progress="auto", **more, **where)
+        result = resume(request.name, progress="auto", trials=request.trials, **where)
     tell_end(result, as_json=False)
     return 0
+
+
+def drive_or_say_how_to_go_on(request: Request) -> int:
+    """The same; where the job is stopped, what goes on with the sweep is another job."""
+    try:
+        return drive(request)
+    except InterruptedSweepError:
+        raise InterruptedSweepError(
+            f"stopped; everything reported is kept: go on with `sweeps submit --resume {request.name} "
+            f"--results {request.results}`"
+        ) from None
 
 
 def _join() -> None:
@@ -44,7 +54,7 @@ def _join() -> None:
 
 def main() -> None:
     """Drive what the request says; an error is one line in the job's log."""
-    sys.exit(worded(lambda: drive(read_request(Path(FILE)))))
+    sys.exit(worded(lambda: drive_or_say_how_to_go_on(read_request(Path(FILE)))))
 
 
 if __name__ == "__main__":

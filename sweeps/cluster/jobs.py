@@ -86,10 +86,9 @@ class Cluster:
         where = {"results": str(results), "data_dir": data_dir and str(data_dir), "ledger": ledger}
         if spec is not None:
             loaded = load_spec(spec, name=name, trials=trials, concurrency=concurrency)
-            table = {"kind": "run", "name": loaded.name, "spec": loaded.to_table(), **where}
+            table: dict[str, Any] = {"kind": "run", "name": loaded.name, "spec": loaded.to_table(), **where}
         else:
-            more = {"trials": trials} if trials is not None else {}
-            table = {"kind": "resume", "name": resume, "more": more, **where}
+            table = {"kind": "resume", "name": resume, "trials": trials, **where}
         request = parse_request(table, "request")
         if (there := self._driving(request.name)) is not None:
             raise SpecError(
@@ -130,14 +129,17 @@ class Cluster:
                 time.sleep(_PAUSE)
 
     def jobs(self) -> list[Job]:
-        """The jobs that drive sweeps, the latest first; what Ray's head forgot in a restart is not there."""
+        """The jobs that drive sweeps, those that are not over first, then the latest first.
+
+        What Ray's head forgot in a restart is not there.
+        """
         with _worded(self.address):
             found = self._client.list_jobs()
         jobs = [_job(details) for details in found if _MARK in (details.metadata or {}) and details.submission_id]
-        return sorted(jobs, key=lambda job: job.started, reverse=True)
+        return sorted(jobs, key=lambda job: (not job.is_over, job.started), reverse=True)
 
     def job(self, name: str) -> Job:
-        """A job by its id, or the latest of a sweep; SweepNotFoundError if there is none."""
+        """A job by its id, or the one that drives a sweep, else its latest; SweepNotFoundError if there is none."""
         jobs = self.jobs()
         found = next((job for job in jobs if name in (job.id, job.sweep)), None)
         if found is None:
@@ -179,7 +181,7 @@ class Cluster:
         """What each living node has of CPUs, GPUs and other resources."""
         from ray.util.state import list_nodes
 
-        with _worded(self.address):
+        with _worded(self.address), _no_other_address():
             return [
                 dict(node.resources_total) for node in list_nodes(address=self.address.url) if node.state == "ALIVE"
             ]

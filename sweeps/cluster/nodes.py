@@ -71,9 +71,8 @@ def start_head(
     else:
         lines.append(f"on each other machine: `sweeps cluster join {host}:{port}`")
     where = f"http://{dashboard_host}:{dashboard_port}"
-    lines.append(
-        f"then: `sweeps submit SPEC --results FOLDER{'' if where == DEFAULT_ADDRESS else f' --address {where}'}`"
-    )
+    more = ("" if where == DEFAULT_ADDRESS else f" --address {where}") + ("" if token else " --insecure")
+    lines.append(f"then: `sweeps submit SPEC --results FOLDER{more}`")
     return "\n".join(lines)
 
 

@@ -27,13 +27,15 @@ class Request(Section):
     results: Annotated[str, Field(max_length=_LONGEST_PATH)]  # an absolute folder or a URL, as the cluster sees it
     data_dir: Annotated[str, Field(max_length=_LONGEST_PATH)] | None = None
     ledger: Annotated[str, Field(max_length=_LONGEST_PATH)] | None = None
-    more: dict[Literal["trials", "time", "device_hours", "trial_time"], float] = Field(default_factory=dict)
+    trials: Annotated[int, Field(ge=1)] | None = None  # how many more, of a sweep to go on with
 
     @model_validator(mode="after")
     def _rules(self) -> Self:
         check_name(self.name)
         if (self.kind == "run") != (self.spec is not None):
             raise ValueError("a new sweep has a spec, and one to go on with has none")
+        if self.kind == "run" and self.trials is not None:
+            raise ValueError("trials: a new sweep has them in its spec")
         _check_place("results", self.results)
         if self.data_dir is not None:
             _check_place("data_dir", self.data_dir)

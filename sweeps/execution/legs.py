@@ -144,7 +144,9 @@ def _unreported(leg: Leg, run: Run) -> list[Measurement]:
     lines = leg.unreported.read_text().splitlines(keepends=True)
     # A kill may have cut the last line, whose checkpoint then was not written either.
     kept = [Measurement(**load_json(line)) for line in lines if line.endswith("\n")]
-    found = [measurement for measurement in kept if leg.known < measurement.report <= run.last.report]
-    if [measurement.report for measurement in found] != list(range(leg.known + 1, run.last.report + 1)):
+    # A worker that was given up, and has not heard of it, may have written the same once more.
+    found = {measurement.report: measurement for measurement in kept}
+    expected = range(leg.known + 1, run.last.report + 1)
+    if not found.keys() >= set(expected):
         raise ValueError(f"its reports from {leg.known + 1} to {run.last.report} are not all there")
-    return found
+    return [found[report] for report in expected]

@@ -20,7 +20,8 @@ _LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer one without a word
 _NO_RIGHT = "42501"  # the SQLSTATE of insufficient_privilege
 _AWAY = ("08", "28", "3D", "533", "57P")  # of lost connections, wrong users, no database, too many sessions, shutdowns
 _WITH_PASSWORD = (
-    "give the URL with its password as SWEEPS_LEDGER or --ledger, or the password alone as PGPASSWORD or in ~/.pgpass"
+    "give the URL with its password as SWEEPS_LEDGER or --ledger, or the password alone as PGPASSWORD or in ~/.pgpass; "
+    "a cluster's jobs have these from where `sweeps cluster start` was called"
 )
 # What libpq is told where the URL says nothing: a peer that is gone is noticed within a minute, not within hours.
 _DEFAULTS = {

@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.error import HTTPError
 
@@ -12,7 +13,8 @@ from loopback import Loopback, history_of, hurry, project
 from waiting import until
 
 import sweeps
-from sweeps.cluster.jobs import Job
+from sweeps.cluster.addresses import parse_address
+from sweeps.cluster.jobs import Cluster, Job
 from sweeps.cluster.showing import tell_job
 from sweeps.errors import ResourceError
 
@@ -55,6 +57,7 @@ def test_a_stopped_job_has_saved_and_is_gone_on_with(cluster: Loopback, tmp_path
     before = history_of("halted", results)
     assert (stopped.returncode, "halted: stopped" in stopped.stdout) == (0, True), stopped.stderr
     assert f"`sweeps submit --resume halted --results {results}`" in stopped.stdout
+    assert f"`sweeps submit --resume halted --results {results}`" in cluster.sweeps("status", "halted").stdout
     assert cluster.sweeps("logs", "halted", "--follow").returncode == 130
     assert before.running
     assert not list(before.noted("warning"))
@@ -63,11 +66,11 @@ def test_a_stopped_job_has_saved_and_is_gone_on_with(cluster: Loopback, tmp_path
     )
 
     hurry(tmp_path)
-    done = cluster.sweeps("submit", "--resume", "halted", *where, "--follow")
+    done = cluster.sweeps("submit", "--resume", "halted", "--trials", "+2", *where, "--follow")
     after = history_of("halted", results)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {trial.state for trial in after.search} == {"complete"}
-    assert len(after.search) == 6
+    assert len(after.search) == 6 + 2
     for key, trial in before.trials.items():
         assert after.trials[key].measurements[: len(trial.measurements)] == trial.measurements
     assert not list(after.noted("warning"))  # none began again
@@ -156,6 +159,20 @@ def test_what_fits_on_no_node_is_refused_before_a_job_begins(cluster: Loopback, 
     assert refused.returncode == 6
     assert "a trial asks for 64 CPUs" in refused.stderr
     assert "wide" not in cluster.sweeps("list", "--address", cluster.url).stdout
+
+
+def test_of_two_jobs_of_a_sweep_the_one_that_runs_is_meant() -> None:
+    def told(number: int, status: str) -> SimpleNamespace:
+        about = {"submission_id": f"sweep-far-{number}", "metadata": {"sweep": "far"}, "message": ""}
+        return SimpleNamespace(**about, status=status, start_time=1000 * number)
+
+    cluster = Cluster.__new__(Cluster)
+    cluster.address = parse_address("http://127.0.0.1:8265")
+    client: Any = SimpleNamespace(list_jobs=lambda: [told(1, "RUNNING"), told(3, "FAILED"), told(2, "SUCCEEDED")])
+    cluster._client = client
+
+    assert cluster.job("far").id == "sweep-far-1"
+    assert [job.id for job in cluster.jobs()] == ["sweep-far-1", "sweep-far-3", "sweep-far-2"]
 
 
 def test_a_job_whose_log_is_gone_is_told_with_what_ray_says_of_it(capsys: pytest.CaptureFixture[str]) -> None:

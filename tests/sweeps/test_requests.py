@@ -49,7 +49,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"spec": {key: value for key, value in SPEC.to_table().items() if key != "concurrency"}},
         "give `concurrency` in the spec, or --concurrency",
     ),
-    "more of what there is not": ({"kind": "resume", "spec": None, "more": {"luck": 1.0}}, "more"),
+    "more of what there is not": ({"kind": "resume", "spec": None, "luck": 1}, "luck"),
+    "no more trials": ({"kind": "resume", "spec": None, "trials": 0}, "trials"),
+    "half a trial": ({"kind": "resume", "spec": None, "trials": 2.5}, "trials"),
+    "more trials of a new one": ({"trials": 2}, "a new sweep has them in its spec"),
 }
 
 

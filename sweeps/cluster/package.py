@@ -60,6 +60,9 @@ def _files(folder: Path, root: Path) -> Iterator[Path]:
                 raise SpecError(f"{path} is a link out of the folder that travels, to {leads_to}: remove it")
             if leads_to.is_dir():
                 continue  # what it leads to travels under its own name, and a circle would have no end
+            inside = leads_to.relative_to(root).parts
+            if inside[0] in _LEFT_OUT or any(part.startswith(".") for part in inside):
+                raise SpecError(f"{path} is a link to {leads_to}, which does not travel: remove it")
         if path.is_dir():
             if entry.name != "__pycache__":
                 yield from _files(path, root)

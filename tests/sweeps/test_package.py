@@ -67,6 +67,16 @@ def test_a_link_out_of_the_folder_is_refused(code: Path, tmp_path: Path, target:
         pack(REQUEST, code, tmp_path / "to")
 
 
+@pytest.mark.parametrize("hidden", [".env", ".git/config", "inner/.secret", "results/big.parquet"])
+def test_a_link_to_what_stays_is_refused(code: Path, tmp_path: Path, hidden: str) -> None:
+    (code / hidden).parent.mkdir(exist_ok=True)
+    (code / hidden).write_text("secret")
+    (code / "settings").symlink_to(code / hidden)
+
+    with pytest.raises(SpecError, match=r"settings is a link to /.*, which does not travel: remove it"):
+        pack(REQUEST, code, tmp_path / "to")
+
+
 def test_a_link_within_the_folder_travels_as_what_it_leads_to(code: Path, tmp_path: Path) -> None:
     (code / "other.py").symlink_to(code / "bowl.py")
     (code / "inner" / "circle").symlink_to(code)

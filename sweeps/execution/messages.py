@@ -106,13 +106,11 @@ class Message:
 _Leg = TypeVar("_Leg", bound=Leg | RangeLeg)
 
 
-def in_copy(leg: _Leg, copy: Path) -> _Leg:
+def in_copy(leg: _Leg, store: ObjectStore, copy: Path) -> _Leg:
     """A leg of a sweep in an object store with its files in another copy of that."""
-    if leg.store is None:
-        return leg
     paths = {name: getattr(leg, name) for name in ("checkpoint", "log") if hasattr(leg, name)}
-    places = {name: copy / path.relative_to(leg.store.copy) for name, path in paths.items()}
-    return replace(leg, store=replace(leg.store, copy=copy), **places)
+    places = {name: copy / path.relative_to(store.copy) for name, path in paths.items()}
+    return replace(leg, store=replace(store, copy=copy), **places)
 
 
 class LegSource(Protocol):

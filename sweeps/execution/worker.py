@@ -51,10 +51,11 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             if self._device_is_lost:
                 os._exit(1)  # the driver hears of a lost actor, and the trial starts in a new one
             self._leave()
-            # A copy that is gone with the leg: who goes on with the trial, here or elsewhere, fetches it again.
-            self._copy = TemporaryDirectory(prefix="sweeps-copy-")
-            self._leg: Leg | RangeLeg = in_copy(leg, Path(self._copy.name))
-            self._has_log = self._leg.store is None
+            self._leg: Leg | RangeLeg = leg
+            self._is_fetched = leg.store is None
+            if leg.store:  # a copy that is gone with the leg: who goes on with the trial fetches it again
+                self._copy = TemporaryDirectory(prefix="sweeps-copy-")
+                self._leg = in_copy(leg, leg.store, Path(self._copy.name))
             self._messages = (
                 run_range_leg(self._leg, spec, self._data)
                 if isinstance(self._leg, RangeLeg)
@@ -63,9 +64,9 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
 
         def _leave(self) -> None:
             """Send the log of a leg that the driver has ended, which the worker does not hear of before the next."""
-            if not hasattr(self, "_leg"):
+            if not hasattr(self, "_leg") or self._leg.store is None:
                 return
-            if self._leg.store and self._leg.log.exists():
+            if self._leg.log.exists():
                 with contextlib.suppress(LedgerError):  # a store that is away ends the sweep at the next checkpoint
                     self._leg.store.send(self._leg.log)
             self._copy.cleanup()
@@ -91,8 +92,9 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             if self._outside:
                 return Message("unsaved", reason=self._outside)
             try:
-                if self._leg.store and not self._has_log:
-                    self._has_log = self._leg.store.fetch(self._leg.log) or True
+                if self._leg.store and not self._is_fetched:
+                    self._leg.store.fetch(self._leg.log)
+                    self._is_fetched = True
                 with _logging_to(self._leg.log):
                     message = next(self._messages)
                     print(_log_line(self._leg, message), flush=True)

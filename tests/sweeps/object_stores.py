@@ -5,7 +5,15 @@ import logging
 from moto.server import ThreadedMotoServer
 from pyarrow.fs import S3FileSystem
 
+from sweeps.store.objects import ObjectStore, object_store
+
 BUCKET = "team"
+
+
+def store_at(url: str) -> ObjectStore:
+    found = object_store(url)
+    assert found is not None
+    return found
 
 
 class Endpoint:

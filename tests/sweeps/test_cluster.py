@@ -118,6 +118,14 @@ class Nodes:
         trials = self.history().trials
         return all(trials[key].measurements[: len(rows)] == rows for key, rows in self.seen.items())
 
+    def loses(self, machine: Machine) -> None:
+        """A machine dies while a trial trains on each; the sweep goes on without it."""
+        until(lambda: sum(bool(trial.measurements) for trial in self.history().running) == len(self.machines))
+        self.note_what_is_acknowledged()
+        machine.kill()
+        until(lambda: bool(self.lost()))
+        self.goes_on(2)
+
     def goes_on(self, reports: int) -> None:
         """Wait for so many more reports."""
         goal = self.measured() + reports
@@ -142,12 +150,7 @@ def test_nodes_die_are_cut_off_join_late_and_the_head_restarts_and_nothing_that_
         until(lambda: nodes.measured() >= 2)
         nodes.join(third)  # late: it gets trials too
         until(lambda: "3 trials fit at a time now, 2 did before" in nodes.done("logs", "far"))
-        until(lambda: sum(bool(trial.measurements) for trial in nodes.history().running) == 3)
-
-        nodes.note_what_is_acknowledged()
-        third.kill()
-        until(lambda: bool(nodes.lost()))
-        nodes.goes_on(2)
+        nodes.loses(third)
 
         nodes.note_what_is_acknowledged()
         second.cut_off()
@@ -224,11 +227,7 @@ def test_nodes_that_share_nothing_but_a_store_and_a_database_lose_nothing_and_te
         nodes.done("submit", str(nodes.folder / "far.toml"), "--results", bucket, "--ledger", nodes.ledger)
         with pytest.MonkeyPatch.context() as mine:
             mine.setenv("PGPASSWORD", STRANGE_PASSWORD)
-            until(lambda: sum(bool(trial.measurements) for trial in nodes.history().running) == 3)
-            nodes.note_what_is_acknowledged()
-            third.kill()
-            until(lambda: bool(nodes.lost()))
-            nodes.goes_on(2)
+            nodes.loses(third)
 
             nodes.note_what_is_acknowledged()
             objects.hang()  # no checkpoint is whole from now on, and no measurement after it is told

@@ -151,4 +151,5 @@ def _follow(cluster: "Cluster", job: "Job") -> None:
     """Show a job's log to its end, and end as it did."""
     for piece in cluster.logs(job.id, follow=True):
         typer.echo(piece, nl=False)
-    raise typer.Exit({"SUCCEEDED": 0, "STOPPED": STOPPED}.get(cluster.job(job.id).status, 1))
+    ended = cluster.job(job.id)
+    raise typer.Exit({"SUCCEEDED": 0, "STOPPED": STOPPED}.get(ended.status, ended.exit_code or 1))

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sweeps.errors import SpecError
 from sweeps.options import RESULTS, Insecure, Json, LedgerUrl, Name, Results
 
 commands = typer.Typer()
@@ -23,6 +24,8 @@ def list_sweeps(
 
         tell_list(results, as_json=as_json)
     else:
+        if results != RESULTS:
+            raise SpecError("--results and --address are two lists, of a folder and of a cluster's jobs: give one")
         from sweeps.cluster.jobs import connect
         from sweeps.cluster.showing import tell_jobs
 

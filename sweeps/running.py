@@ -253,7 +253,7 @@ def _run(
         source = InOrder(driver) if spec.deterministic else driver
         word = StopWord()
         slots = Slots(spec.resources, spec.at_a_time, progress.say)
-        execute(source, worker_class(spec, function, data, word, mark), slots, stop, word, profile)
+        execute(source, worker_class(spec, function, data, word, mark), slots, stop, word, profile, progress.say)
         conclude(driver, data, data_dir)
 
 

@@ -16,7 +16,14 @@ BIN = Path(sys.executable).parent
 
 _BY_SERVER = "tests/sweeps/test_postgresql_outages.py runs the like on a server of its own"
 _BY_CLUSTER = "tests/sweeps/test_jobs.py runs the like on a cluster of its own"
+_BY_NODES = "tests/sweeps/test_cluster.py runs the like on nodes that share nothing else"
+_SECRETS = "AWS_ACCESS_KEY_ID=me AWS_SECRET_ACCESS_KEY=secret AWS_ENDPOINT_URL=http://store:9000 PGPASSWORD=secret"
+_SUBMITTED = (
+    "uv run sweeps submit small.toml --results s3://bucket/team --ledger postgresql://me@dbhost/team --concurrency 2"
+)
 RUN_ELSEWHERE = {
+    f"export {_SECRETS}": _BY_NODES,
+    _SUBMITTED: _BY_NODES,
     "uv run sweeps cluster start": _BY_CLUSTER,
     "uv run sweeps submit small.toml --results /shared/results --concurrency 2 --follow": _BY_CLUSTER,
     "uv run sweeps list --address http://127.0.0.1:8265": _BY_CLUSTER,

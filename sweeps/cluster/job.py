@@ -25,9 +25,19 @@ def drive(request: Request) -> int:
     if request.kind == "run":
         result = run(request.sweep(), name=request.name, progress="auto", **where)
     else:
+        _tell_if_unbounded(request)
         result = resume(request.name, progress="auto", trials=request.trials, **where)
     tell_end(result, as_json=False)
     return 0
+
+
+def _tell_if_unbounded(request: Request) -> None:
+    """A sweep that was begun on a machine of its own may say nothing of how much it takes of a shared cluster."""
+    from sweeps.api import load
+
+    spec = load(request.name, results=request.results, ledger=request.ledger).spec
+    if spec.at_a_time is None:
+        print(f"warning: the spec of {request.name} has no `concurrency`: it takes every free place of the cluster")
 
 
 def drive_or_say_how_to_go_on(request: Request) -> int:

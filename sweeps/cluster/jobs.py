@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.cluster.addresses import DEFAULT_ADDRESS, Address, check_token, parse_address
-from sweeps.cluster.package import pack
+from sweeps.cluster.package import check_target, pack
 from sweeps.cluster.requests import Request, parse_request
 from sweeps.cluster.tokens import TOKEN_FILE, has_token, use_token
 from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
@@ -40,6 +40,7 @@ class Job:
     message: str
     metadata: Mapping[str, str]  # sweep, spec_hash, results
     started: float  # seconds since the epoch
+    exit_code: int | None = None  # of its process, once that has ended
 
     @property
     def is_over(self) -> bool:
@@ -82,7 +83,8 @@ class Cluster:
         spec's function, which travels with it without results/, notebooks/, tests/ and hidden files.
         """
         if (spec is None) == (resume is None):
-            raise SpecError("give a spec, or the name of a sweep to resume, and not both")
+            got = "neither" if spec is None else "both"
+            raise SpecError(f"give a spec, or with --resume the name of a sweep to go on with, but got {got}")
         where = {"results": str(results), "data_dir": data_dir and str(data_dir), "ledger": ledger}
         if spec is not None:
             loaded = load_spec(spec, name=name, trials=trials, concurrency=concurrency)
@@ -98,6 +100,8 @@ class Cluster:
         self._check_place(request)
         if code is None and spec is not None and loaded.target:
             code = Path.cwd()
+        if code is not None and spec is not None and loaded.target:
+            check_target(loaded.target, Path(code))
         return self._submit(request, None if code is None else Path(code))
 
     def _submit(self, request: Request, code: Path | None) -> Job:
@@ -204,7 +208,8 @@ def _job(details: Any) -> Job:
     metadata = {key: str(value) for key, value in details.metadata.items()}
     started = (details.start_time or 0) / 1000
     status = getattr(details.status, "value", str(details.status))
-    return Job(details.submission_id, metadata[_MARK], status, details.message or "", metadata, started)
+    exit_code = getattr(details, "driver_exit_code", None)
+    return Job(details.submission_id, metadata[_MARK], status, details.message or "", metadata, started, exit_code)
 
 
 def _client(address: Address, *, insecure: bool) -> "JobSubmissionClient":

@@ -1,5 +1,6 @@
 """The nodes of a cluster: `ray start` with a token and on loopback, apart from the Rays of local sweeps."""
 
+import errno
 import os
 import shutil
 import socket
@@ -51,6 +52,8 @@ def start_head(
             "a cluster that other machines reach asks for a token: leave --no-token out, or stay on loopback"
         )
     _check_free(folder)
+    _check_port(host, port, "--host", "--port")
+    _check_port(dashboard_host, dashboard_port, "--dashboard-host", "--dashboard-port")
     made = make_token() if token else None
     places = ["--node-ip-address", host, "--port", str(port)]
     dashboard = [
@@ -140,6 +143,23 @@ def _check_free(folder: Path | None) -> None:
     """Two nodes in one folder mistake each other's addresses for their own."""
     if _processes(folder):
         raise ResourceError("a node of a cluster runs on this machine already: `sweeps cluster stop` ends it")
+
+
+def _check_port(host: str, port: int, host_option: str, port_option: str) -> None:
+    """ResourceError where nothing can listen there: an address of another machine, or a port that is taken."""
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+    except (OSError, OverflowError) as error:
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            by = ", as by the Ray of a sweep that runs here" if port_option == "--dashboard-port" else ""
+            raise ResourceError(f"port {port} of {host} is taken{by}: give another {port_option}") from None
+        raise ResourceError(
+            f"nothing can listen at {host}:{port} ({error}): give an address of this machine with {host_option}, and a "
+            f"port with {port_option}"
+        ) from None
 
 
 def _signal(send: object) -> None:

@@ -28,6 +28,15 @@ def pack(request: Request, code: Path | None, to: Path) -> Path:
     return to
 
 
+def check_target(target: str, code: Path) -> None:
+    """SpecError where the module of a function is neither in the folder that travels nor installed."""
+    top = target.partition(":")[0].partition(".")[0]
+    if not ((code / f"{top}.py").exists() or (code / top).is_dir() or importlib.util.find_spec(top)):
+        raise SpecError(
+            f"the target's module {top!r} is not in {code.absolute()}, the folder that travels: name its folder with --code"
+        )
+
+
 def _copy(code: Path, to: Path) -> None:
     """A user's files, links inside the folder as what they lead to."""
     if not code.is_dir():
@@ -58,8 +67,8 @@ def _files(folder: Path, root: Path) -> Iterator[Path]:
             leads_to = path.resolve()
             if not leads_to.is_relative_to(root):
                 raise SpecError(f"{path} is a link out of the folder that travels, to {leads_to}: remove it")
-            if leads_to.is_dir():
-                continue  # what it leads to travels under its own name, and a circle would have no end
+            if folder.resolve().is_relative_to(leads_to):
+                raise SpecError(f"{path} is a link to a folder that it is in, {leads_to}: remove it")
             inside = leads_to.relative_to(root).parts
             if inside[0] in _LEFT_OUT or any(part.startswith(".") for part in inside):
                 raise SpecError(f"{path} is a link to {leads_to}, which does not travel: remove it")

@@ -20,7 +20,7 @@ from sweeps.search.outcome import outcome
 from sweeps.search.selection import candidates, select
 from sweeps.spec import SweepSpec
 from sweeps.store.export import write_tables
-from sweeps.store.folders import SweepFolder
+from sweeps.store.folders import SweepFolder, first_there
 from sweeps.store.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class _Final:
 
     spec: SweepSpec
     trial: Trial
-    checkpoint: Path
+    checkpoints: tuple[Path, ...]  # the newest that is there has the model
     plan: Mapping[str, Any] | None
     results: Path
     data_dir: Path | None
@@ -131,8 +131,8 @@ def _score(
         driver.record(Noted("test_read", {"dataset": dataset}, trial.key))
         plan = history.plan(trial.key)
         place = _claim(driver, final_config(spec, trial)["model"])
-        at = folder.checkpoint(trial.key.label)
-        final = _Final(spec, trial, at, plan, folder.results, data_dir, folder.store, place)
+        written = folder.written_checkpoints(trial.key.label, trial.breaks)
+        final = _Final(spec, trial, written, plan, folder.results, data_dir, folder.store, place)
         options = {**resources, "name": f"{spec.name} test of #{trial.key.label}"}
         pending[score.options(**options).remote(final, data)] = trial
     while pending:
@@ -221,17 +221,16 @@ def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
     if plan is not None:
         plan = Plan(plan.horizon_steps, last.step)
     note = ""
-    if final.store:
-        final.store.fetch(final.checkpoint)
     try:
-        training = Training(config, data, plan=plan, checkpoint=final.checkpoint)
+        checkpoint = first_there(final.checkpoints, final.store) or final.checkpoints[0]
+        training = Training(config, data, plan=plan, checkpoint=checkpoint)
     except CheckpointError as error:
         note = f"trained again, since {error}"
         training = Training(config, data, plan=plan)
         for _ in training.run():
             pass
     if final.store:  # which keeps it until the outcome is recorded
-        shutil.rmtree(final.checkpoint.parent, ignore_errors=True)
+        shutil.rmtree(final.checkpoints[-1].parent, ignore_errors=True)
     if training.digest() != last.digest:
         raise RuntimeError(f"its weights have digest {training.digest()}, the ledger says {last.digest}")
     split = load_test(config.dataset, final.data_dir)

@@ -151,19 +151,21 @@ class Driver:
             return RangeLeg(self.spec.name, key, self.folder.log(key.label), self.folder.store)
         trial = self.history.trials[key]
         now = self.clock()
+        checkpoint, *earlier = self.folder.written_checkpoints(key.label, trial.breaks)
         return Leg(
             sweep=self.spec.name,
             key=key,
             params=self.spec.space.in_order(trial.params),
             seed=trial.seed,
             known=len(trial.measurements),
-            checkpoint=self.folder.checkpoint(key.label),
+            checkpoint=checkpoint,
             log=self.folder.log(key.label),
             plan=self.history.plan(key),
             handed_out=now,
             host=socket.gethostname(),
             limit=self._limit(key, now),
             store=self.folder.store,
+            earlier=tuple(earlier),
         )
 
     def stop(self) -> None:

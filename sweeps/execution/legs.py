@@ -14,6 +14,7 @@ from sweeps.execution.spending import Spending
 from sweeps.execution.targets import Run
 from sweeps.search.ranges import range_config
 from sweeps.spec import SweepSpec
+from sweeps.store.folders import first_there
 from sweeps.store.rows import dump_json, load_json
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class _UnsavedError(Exception):
 def _keep(leg: Leg, unreported: list[Measurement]) -> None:
     """Begin the file of what a checkpoint is ahead of the ledger by, a line a measurement."""
     try:
-        with replacing(leg.unreported) as temporary:
+        with replacing(unreported_of(leg.checkpoint)) as temporary:
             temporary.write_text("".join(_line(measurement) for measurement in unreported))
     except OSError as error:
         raise _UnsavedError(f"can't be written ({error.strerror})") from error
@@ -86,19 +87,26 @@ def _save(run: Run, leg: Leg, made: list[Measurement]) -> None:
     """The measurements first: a checkpoint must never be ahead of them."""
     try:
         if run.resumable:
-            with leg.unreported.open("a") as file:
+            with unreported_of(leg.checkpoint).open("a") as file:
                 file.writelines(_line(measurement) for measurement in made)
         if run.save(leg.checkpoint) and leg.store:
-            leg.store.send(leg.unreported, leg.checkpoint)
+            leg.store.send(unreported_of(leg.checkpoint), leg.checkpoint)
     except (OSError, RuntimeError, LedgerError) as error:  # torch words a full disk as a RuntimeError
         raise _UnsavedError(f"can't be written ({' '.join(str(error).split())})") from error
 
 
-def _fetch(leg: Leg) -> None:
-    """Bring what another machine wrote here; with a checkpoint comes what it is ahead of the ledger by."""
+def unreported_of(checkpoint: Path) -> Path:
+    """Where the reports are kept that a checkpoint is ahead of the ledger by."""
+    return checkpoint.with_name("unreported.jsonl")
+
+
+def _last_checkpoint(leg: Leg) -> Path | None:
+    """The checkpoint to go on from, brought here with what it is ahead of the ledger by; None where there is none."""
     try:
-        if leg.store and leg.store.fetch(leg.checkpoint):
-            leg.store.fetch(leg.unreported)
+        found = first_there((leg.checkpoint, *leg.earlier), leg.store)
+        if found and leg.store:
+            leg.store.fetch(unreported_of(found))
+        return found
     except (OSError, LedgerError) as error:
         raise _UnsavedError(f"can't be read ({' '.join(str(error).split())})") from error
 
@@ -124,24 +132,24 @@ def _begin(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> tuple[Run, lis
 
     From its start, with a note, where the checkpoint can't be used.
     """
-    _fetch(leg)
-    if not leg.checkpoint.exists():
+    checkpoint = _last_checkpoint(leg)
+    if checkpoint is None:
         run = begin(leg, None)
         is_missed = leg.known > 0 and run.resumable
         return run, [], (f"no checkpoint of trial {leg.key.label}: it starts again",) if is_missed else ()
     try:
-        run = begin(leg, leg.checkpoint)
-        return run, _unreported(leg, run), ()
+        run = begin(leg, checkpoint)
+        return run, _unreported(leg, run, checkpoint), ()
     except Exception as error:  # a damaged file shows in many ways; each means the same here
         note = f"the checkpoint of trial {leg.key.label} can't be used ({error}): it starts again"
         return begin(leg, None), [], (note,)
 
 
-def _unreported(leg: Leg, run: Run) -> list[Measurement]:
+def _unreported(leg: Leg, run: Run, checkpoint: Path) -> list[Measurement]:
     """The measurements between the ledger's last and the checkpoint's."""
     if run.last is None or run.last.report <= leg.known:
         return []
-    lines = leg.unreported.read_text().splitlines(keepends=True)
+    lines = unreported_of(checkpoint).read_text().splitlines(keepends=True)
     # A kill may have cut the last line, whose checkpoint then was not written either.
     kept = [Measurement(**load_json(line)) for line in lines if line.endswith("\n")]
     # A worker that was given up, and has not heard of it, may have written the same once more.

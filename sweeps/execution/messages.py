@@ -24,13 +24,14 @@ class Leg:
     params: Mapping[str, Any]
     seed: int
     known: int  # reports that the ledger has; the worker goes on behind them or repeats them
-    checkpoint: Path
+    checkpoint: Path  # which no other worker writes
     log: Path
     plan: Mapping[str, Any] | None = None  # the recorded horizon of a wall-clock trial that goes on
     handed_out: float = 0.0  # seconds since the epoch, by the clock of
     host: str = ""  # the driver's
     limit: Limit | None = None  # a budget: when nothing is left of it the worker saves and reports `cut`
     store: ObjectStore | None = None  # where checkpoint and log are sent; then the paths are those of a copy
+    earlier: tuple[Path, ...] = ()  # checkpoints of workers that were given up, the last first
 
     def clock(self) -> Callable[[], bool]:
         """Starts the leg's time in this process; gives what says whether its budget is used up.
@@ -44,11 +45,6 @@ class Leg:
         waited = time.time() - self.handed_out if counts else 0.0
         end = time.monotonic() + self.limit.left - max(waited, 0.0)
         return lambda: time.monotonic() >= end
-
-    @property
-    def unreported(self) -> Path:
-        """Where the reports are kept that the checkpoint is ahead of the ledger by."""
-        return self.checkpoint.with_name("unreported.jsonl")
 
     @property
     def title(self) -> str:
@@ -108,9 +104,11 @@ _Leg = TypeVar("_Leg", bound=Leg | RangeLeg)
 
 def in_copy(leg: _Leg, store: ObjectStore, copy: Path) -> _Leg:
     """A leg of a sweep in an object store with its files in another copy of that."""
-    paths = {name: getattr(leg, name) for name in ("checkpoint", "log") if hasattr(leg, name)}
-    places = {name: copy / path.relative_to(store.copy) for name, path in paths.items()}
-    return replace(leg, store=replace(store, copy=copy), **places)
+    there = replace(leg, store=replace(store, copy=copy), log=copy / leg.log.relative_to(store.copy))
+    if isinstance(there, RangeLeg):
+        return there
+    checkpoint, *earlier = (copy / path.relative_to(store.copy) for path in (there.checkpoint, *there.earlier))
+    return replace(there, checkpoint=checkpoint, earlier=tuple(earlier))
 
 
 class LegSource(Protocol):

@@ -37,7 +37,13 @@ class _Bridge:
     """What the Searcher and the scheduler share: the driver, and the first error it raised inside Tune."""
 
     def __init__(
-        self, driver: LegSource, slots: Callable[[], int], stop: Stop, word: StopWord, profile: Profile
+        self,
+        driver: LegSource,
+        slots: Callable[[], int],
+        stop: Stop,
+        word: StopWord,
+        profile: Profile,
+        say: Callable[[str], None],
     ) -> None:
         self.driver = driver
         self.slots = slots
@@ -45,6 +51,8 @@ class _Bridge:
         self._stop = stop
         self._word = word
         self._is_said = False
+        self._say = say
+        self._was_short = False
         self.error: BaseException | None = None
         self.actors: dict[Any, Any] = {}  # each actor, and its method `train` as it was made
         self.holders: dict[TrialKey | RangeKey, Any] = {}  # which actor has a leg now
@@ -71,7 +79,20 @@ class _Bridge:
     @property
     def _is_short(self) -> bool:
         """Whether a leg waits for an actor for longer than one takes to start, as where another job took its place."""
-        return any(time.monotonic() - given > _START for given in self._given.values())
+        return bool(self._waiting)
+
+    @property
+    def _waiting(self) -> int:
+        return sum(time.monotonic() - given > _START for given in self._given.values())
+
+    def tell_of_waiting(self) -> None:
+        """Say, once a wait, that other work has the places, lest a sweep that waits for its turn seem to hang."""
+        if self._is_short and not self._was_short:
+            self._say(
+                f"note: {self._waiting} of its trials wait for a place, since other work occupies the nodes: a sweep "
+                "keeps its places to its end, see `sweeps list --address`"
+            )
+        self._was_short = self._is_short
 
     def hold(self, actor: Any, leg: Leg | RangeLeg) -> Any:
         """An actor has begun with a leg; gives its method `train`, named after that for the Ray dashboard.
@@ -248,6 +269,7 @@ class _ActorCallback(ray.tune.Callback):
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         # Several times a second, also when no worker reports.
         self._bridge.stop_when_asked()
+        self._bridge.tell_of_waiting()
         for key in self._bridge.call(self._bridge.driver.overdue):
             if key in self._bridge.holders:  # else its worker is still starting
                 ray.kill(self._bridge.holders.pop(key))
@@ -274,13 +296,14 @@ def execute(
     stop: Stop,
     word: StopWord,
     profile: Profile,
+    say: Callable[[str], None],
 ) -> None:
     """Run the sweep's legs until the driver has no more work; raises what the driver raised.
 
-    slots: how many legs may be under way at a time, asked whenever one may begin.
+    slots: how many legs may be under way at a time, asked whenever one may begin. say: told where they wait for others.
     KeyboardInterrupt where `stop` was asked for: the workers then had `word` of it, and time to save.
     """
-    bridge = _Bridge(driver, slots, stop, word, profile)
+    bridge = _Bridge(driver, slots, stop, word, profile, say)
     with tempfile.TemporaryDirectory(prefix="sweeps-tune-") as scratch:
         tuner = Tuner(
             worker,

@@ -149,6 +149,7 @@ class Trial:
     environments: list[str | None] = field(default_factory=list)
     decided: dict[int, Decided] = field(default_factory=dict)  # the last decision at each rung
     losses: int = 0  # how often its worker died or hung
+    breaks: int = 0  # how often it was taken from a worker that may live on unseen
     errors: int = 0  # how often it raised an exception and was tried again
     halted: float = 0.0  # when it last came to need another worker (seconds since the epoch)
     occupied: float = 0.0  # wall-clock for which it held a worker, s
@@ -284,9 +285,12 @@ class History:
             self._charge(trial, trial.held - stamp.time)
         if row.state == "running":
             trial.losses += row.reason in (LOST, HUNG)
+            trial.breaks += row.reason in (LOST, HUNG)
             trial.errors += row.reason == RETRIED
             trial.halted = stamp.time
-        elif row.state != "cut":
+        elif row.state == "cut":
+            trial.breaks += bool(row.detail)  # its worker did not stop in time
+        else:
             self.turn = max(self.turn, trial.due)
         trial.state, trial.reason, trial.detail = row.state, row.reason, row.detail
         trial.ended = None if row.state == "running" else stamp.time
@@ -310,6 +314,8 @@ class History:
             if self._session is not None:
                 self._spent += self._worked - self._session
             self._session = self._worked = stamp.time
+            for trial in self._held.values():
+                trial.breaks += 1
             self._held.clear()  # each trial has to be handed out again
         self.is_closed = row.kind == SELECTED or (self.is_closed and row.kind != EXTENDED)
         if row.kind == EXTENDED:

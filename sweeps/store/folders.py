@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +10,11 @@ from pathlib import Path
 from sweeps.errors import LedgerError, SpecError, SweepNotFoundError
 from sweeps.names import check_name, is_name
 from sweeps.store.objects import ObjectStore, object_store
+
+
+def first_there(paths: Sequence[Path], store: ObjectStore | None) -> Path | None:
+    """The first of some files that is there, brought here from its store; None where none is."""
+    return next((path for path in paths if (store.fetch(path) if store else path.exists())), None)
 
 
 @contextmanager
@@ -164,8 +169,17 @@ class SweepFolder:
     def log(self, label: str) -> Path:
         return self.logs / f"{label}.log"
 
-    def checkpoint(self, label: str) -> Path:
-        return self.checkpoints / label / "checkpoint.pt"
+    def checkpoint(self, label: str, breaks: int = 0) -> Path:
+        """A trial's last checkpoint, by workers that began after so many breaks with earlier ones."""
+        return self.checkpoints / label / (str(breaks) if breaks else "") / "checkpoint.pt"
+
+    def written_checkpoints(self, label: str, breaks: int) -> tuple[Path, ...]:
+        """Where a trial's last checkpoint is looked for, in this order: the newest that is there is the last.
+
+        A worker that was given up may live on, where it was cut off: were there one file, it would write what it does
+        into that of its successor.
+        """
+        return tuple(self.checkpoint(label, number) for number in range(breaks, -1, -1))
 
     def figure(self, name: str) -> Path:
         return self.path / f"{name}.png"

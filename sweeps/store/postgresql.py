@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,7 @@ _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 _LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer one without a word
 _NO_RIGHT = "42501"  # the SQLSTATE of insufficient_privilege
 _AWAY = ("08", "28", "3D", "533", "57P")  # of lost connections, wrong users, no database, too many sessions, shutdowns
+_NO_DATABASE = re.compile(r'database ".+" does not exist')  # while connecting there is no SQLSTATE
 _WITH_PASSWORD = (
     "give the URL with its password as SWEEPS_LEDGER or --ledger, or the password alone as PGPASSWORD or in ~/.pgpass; "
     "a cluster's jobs have these from where `sweeps cluster start` was called"
@@ -189,6 +191,8 @@ class Database:
             peer = getattr(error.orig, "pgconn", None)
             asked = peer is not None and (peer.needs_password or peer.used_password)
             what = _WITH_PASSWORD if asked else "start the server, or mend the URL"
+            if _NO_DATABASE.search(_line(error)):
+                what = f"create the database there (`createdb {self.url.database}`), or mend the URL"
             return LedgerError(f"the ledger {self} can't be reached ({_line(error)}): {what}")
         if state == _NO_RIGHT:
             return LedgerError(

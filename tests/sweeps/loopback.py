@@ -28,6 +28,17 @@ def steady(params, seed, checkpoint):
         time.sleep(0 if Path("{hurry}").exists() else 0.15 + params["x"] / 10)  # trials seldom end together
         yield {"loss": params["x"] + 1 / report, "checkpoint": {"report": report}}
 """
+MEETING = """
+def meeting(params, seed):
+    other = {{"left": "right", "right": "left"}}[params["side"]]
+    Path("{folder}", params["side"]).touch()
+    end = time.monotonic() + 100
+    while not Path("{folder}", other).exists():
+        if time.monotonic() > end:
+            raise RuntimeError("the other sweep was given no place")
+        time.sleep(0.05)
+    yield {{"loss": params["x"]}}
+"""
 SPEC = """
 name = "{name}"
 target = "far_targets:{function}"
@@ -104,7 +115,8 @@ class Loopback:
 
 def project(folder: Path, name: str, function: str, trials: int) -> Path:
     """A folder with a function and a spec, as a user has it; gives the spec."""
-    (folder / "far_targets.py").write_text(BOWL + STEADY.replace("{hurry}", str(folder / "hurry")))
+    steady, meeting = STEADY.replace("{hurry}", str(folder / "hurry")), MEETING.format(folder=folder)
+    (folder / "far_targets.py").write_text(BOWL + steady + meeting)
     spec = folder / f"{name}.toml"
     pruning, reports = ("none", 100) if function == "steady" else ("asha", 9)
     spec.write_text(SPEC.format(name=name, function=function, trials=trials, pruning=pruning, reports=reports))

@@ -1,11 +1,13 @@
 """Where a cluster is, and that none is talked to across a network without its token."""
 
+import socket
 from pathlib import Path
 
 import pytest
+from loopback import free_port
 
 from sweeps.cluster.addresses import check_token, parse_address
-from sweeps.cluster.nodes import join
+from sweeps.cluster.nodes import join, start_head
 from sweeps.cluster.tokens import has_token, make_token, token_path
 from sweeps.errors import ResourceError, SpecError
 
@@ -41,6 +43,21 @@ def test_an_address_says_where_and_whether_others_reach_it(text: str, url: str, 
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match="an address is written like http"):
         parse_address(text)
+
+
+def test_a_head_is_not_started_where_nothing_can_listen(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for option in ("port", "dashboard_port"):
+            with pytest.raises(
+                ResourceError, match=rf"port {port} of 127.0.0.1 is taken.*--{option.replace('_', '-')}"
+            ):
+                start_head(folder=tmp_path / "node", **{"port": free_port(), option: port})
+        with pytest.raises(ResourceError, match=r"nothing can listen at 192\.0\.2\.1:.*of this machine with --host"):
+            start_head("192.0.2.1", folder=tmp_path / "node", port=free_port())
+    assert not token_path().exists()
 
 
 def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:

@@ -14,7 +14,7 @@ from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Leg, Message
 from sweeps.search.history import PUBLISHED, Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
 from sweeps.search.selection import candidates, select
-from sweeps.store.folders import SweepFolder
+from sweeps.store.folders import SweepFolder, first_there
 from sweeps.store.ledger import Ledger
 from sweeps.store.rows import dump_json
 
@@ -96,7 +96,7 @@ def test_an_interrupted_trial_goes_on_behind_what_the_ledger_has(folder: SweepFo
     assert isinstance(leg, Leg)
     assert reports > 2
     assert (leg.key, leg.known) == (TrialKey(0), reports)
-    assert leg.checkpoint.exists()
+    assert first_there((leg.checkpoint, *leg.earlier), leg.store)
 
 
 def test_a_repeated_report_that_differs_fails_the_trial_as_nondeterministic(folder: SweepFolder) -> None:

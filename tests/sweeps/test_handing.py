@@ -1,5 +1,6 @@
 """An actor whose leg is over gets the next at once, unless a leg waits for an actor that can't start."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,9 +87,9 @@ def a_stay(bridge: _Bridge) -> tuple[Any, Any, Any]:
     return trial, actor, train
 
 
-def a_bridge(legs: int, slots: int = 2) -> Any:
+def a_bridge(legs: int, slots: int = 2, say: Callable[[str], None] = print) -> Any:
     driver: Any = Legs(legs)
-    return _Bridge(driver, lambda: slots, Stop(print), StopWord(), Profile(Spending()))
+    return _Bridge(driver, lambda: slots, Stop(print), StopWord(), Profile(Spending()), say)
 
 
 def test_the_next_leg_goes_with_the_one_call_after_it_was_handed_on() -> None:
@@ -134,6 +135,25 @@ def test_a_leg_that_waits_for_an_actor_that_cannot_start_gets_one_whose_leg_is_o
     assert bridge.suggested() == "wait"
     bridge.hold(Actor(), waiting)
     assert bridge.suggested() == a_leg(3)
+
+
+def test_a_sweep_that_waits_for_its_turn_says_so_once_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    bridge = a_bridge(3, say=said.append)
+    first = bridge.suggested()
+    bridge.tell_of_waiting()
+    assert not said  # it may well be starting
+
+    monkeypatch.setattr(tune, "_START", -1.0)
+    for _ in range(2):
+        bridge.tell_of_waiting()
+    assert len(said) == 1
+    assert "1 of its trials wait for a place, since other work occupies the nodes" in said[0]
+    bridge.hold(Actor(), first)
+    bridge.tell_of_waiting()
+    bridge.suggested()
+    bridge.tell_of_waiting()
+    assert len(said) == 2
 
 
 def test_what_the_driver_raises_while_it_hands_on_is_what_the_sweep_ends_with(

@@ -40,7 +40,7 @@ def test_a_submitted_sweep_runs_there_and_its_results_replay_here(
 
     again = cluster.sweeps("submit", str(spec), *where, "--follow")
     status = cluster.sweeps("status", "far")
-    assert (again.returncode, status.returncode) == (1, 1)
+    assert (again.returncode, status.returncode) == (2, 1)  # followed, a job ends as the command would here
     assert "there is a sweep named 'far'" in again.stdout
     assert "there is a sweep named 'far'" in status.stdout.splitlines()[-1]
 
@@ -74,6 +74,35 @@ def test_a_stopped_job_has_saved_and_is_gone_on_with(cluster: Loopback, tmp_path
     for key, trial in before.trials.items():
         assert after.trials[key].measurements[: len(trial.measurements)] == trial.measurements
     assert not list(after.noted("warning"))  # none began again
+
+
+def test_two_sweeps_share_a_cluster_by_their_concurrency(cluster: Loopback, tmp_path: Path) -> None:
+    results, names = tmp_path / "results", ("left", "right")
+    for name in names:  # each waits in its first trial until the other has one in training
+        spec = project(tmp_path, name, "meeting", 3)
+        text = spec.read_text().replace("concurrency = 2", "concurrency = 1")
+        spec.write_text(text.replace("[space]", f'[space]\nside = "{name}"'))
+        where = ("--results", str(results), "--code", str(tmp_path))
+        assert cluster.sweeps("submit", str(spec), *where).returncode == 0
+
+    for name in names:
+        done = cluster.sweeps("logs", name, "--follow")
+        assert done.returncode == 0, done.stdout
+        assert {trial.state for trial in history_of(name, results).search} == {"complete"}
+
+
+def test_a_sweep_that_was_begun_without_a_bound_says_so_on_a_cluster(cluster: Loopback, tmp_path: Path) -> None:
+    spec, results = project(tmp_path, "unbounded", "distance", 2), tmp_path / "results"
+    spec.write_text(spec.read_text().replace("concurrency = 2\n", ""))
+    where = ("--results", str(results))
+    refused = cluster.sweeps("submit", str(spec), *where, "--code", str(tmp_path))
+    assert (refused.returncode, "give `concurrency` in the spec" in refused.stderr) == (2, True)
+
+    assert cluster.sweeps("run", str(spec), *where, PYTHONPATH=str(tmp_path)).returncode == 0
+    code = ("--code", str(tmp_path))
+    done = cluster.sweeps("submit", "--resume", "unbounded", "--trials", "+1", *where, *code, "--follow")
+    assert done.returncode == 0, done.stdout
+    assert "warning: the spec of unbounded has no `concurrency`: it takes every free place" in done.stdout
 
 
 def test_a_second_node_on_this_machine_is_refused(cluster: Loopback) -> None:

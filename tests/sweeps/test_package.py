@@ -9,7 +9,7 @@ import pytest
 from test_requests import fields
 
 from sweeps.cluster import package
-from sweeps.cluster.package import OURS, pack
+from sweeps.cluster.package import OURS, check_target, pack
 from sweeps.cluster.requests import FILE, Request
 from sweeps.errors import SpecError
 
@@ -79,11 +79,25 @@ def test_a_link_to_what_stays_is_refused(code: Path, tmp_path: Path, hidden: str
 
 def test_a_link_within_the_folder_travels_as_what_it_leads_to(code: Path, tmp_path: Path) -> None:
     (code / "other.py").symlink_to(code / "bowl.py")
-    (code / "inner" / "circle").symlink_to(code)
+    (code / "linked").symlink_to(code / "inner")
     to = pack(REQUEST, code, tmp_path / "to")
 
-    assert sent(to) == {"bowl.py", "other.py", "inner/part.py", FILE}
+    assert sent(to) == {"bowl.py", "other.py", "inner/part.py", "linked/part.py", FILE}
     assert not (to / "other.py").is_symlink()
+
+
+def test_a_link_to_a_folder_that_it_is_in_is_refused(code: Path, tmp_path: Path) -> None:
+    (code / "inner" / "circle").symlink_to(code)
+
+    with pytest.raises(SpecError, match=r"circle is a link to a folder that it is in"):
+        pack(REQUEST, code, tmp_path / "to")
+
+
+def test_a_function_that_does_not_travel_is_refused(code: Path) -> None:
+    for target in ("bowl:distance", "inner.part:f", "optuna.samplers:f"):
+        check_target(target, code)
+    with pytest.raises(SpecError, match=r"module 'bawl' is not in /.*, the folder that travels: name .* --code"):
+        check_target("bawl:distance", code)
 
 
 def test_too_much_code_is_refused_and_names_the_largest_file(

@@ -1,19 +1,15 @@
 """The actor in which trials train: its name says what it does, and each trial has a log of its own."""
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from functions import bowl_with_checkpoint
 from simulation import small_spec
 
-from sweeps.execution.legs import run_leg
 from sweeps.execution.messages import Leg, Message
 from sweeps.execution.sharing import make_mark
 from sweeps.execution.stopping import StopWord
-from sweeps.execution.targets import FunctionRun
 from sweeps.execution.worker import MESSAGE, worker_class
 from sweeps.search.history import TrialKey
 from sweeps.store.folders import SweepFolder
@@ -92,20 +88,3 @@ def test_after_a_lost_device_the_process_is_left(worker: Any, tmp_path: Path, mo
     worker.reset_config({"leg": a_leg(tmp_path, 4)})
 
     assert left == [1]
-
-
-def test_what_a_worker_that_was_given_up_wrote_once_more_is_no_gap(tmp_path: Path) -> None:
-    def begin(leg: Leg, checkpoint: Path | None) -> FunctionRun:
-        return FunctionRun(bowl_with_checkpoint, leg.params, leg.seed, checkpoint)
-
-    (tmp_path / "3").mkdir()
-    leg = replace(a_leg(tmp_path, 3), checkpoint=tmp_path / "3" / "checkpoint.pt")
-    first = run_leg(leg, begin)
-    before = [next(first).measurement for _ in range(4)]
-    with leg.unreported.open("a") as file:
-        file.write(leg.unreported.read_text())
-
-    again = run_leg(replace(leg, known=1), begin)
-    messages = [next(again) for _ in range(3)]
-    assert [message.measurement for message in messages] == before[1:]
-    assert not any(message.notes for message in messages)

@@ -1,0 +1,108 @@
+"""A leg begins with its trial's last checkpoint; what a worker writes that was given up is nothing to it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from functions import bowl_with_checkpoint
+from simulation import open_driver, small_spec
+from test_worker import a_leg
+
+from sweeps.execution.driver import Driver
+from sweeps.execution.legs import run_leg, unreported_of
+from sweeps.execution.messages import Leg, Message
+from sweeps.execution.targets import Function, FunctionRun
+from sweeps.store.folders import SweepFolder
+
+
+def run(leg: Leg, function: Function) -> Iterator[Message]:
+    return run_leg(leg, lambda leg, checkpoint: FunctionRun(function, leg.params, leg.seed, checkpoint))
+
+
+def climbing_by(stride: float) -> Function:
+    """A function that tells by its values which worker made them."""
+
+    def climb(params: Any, seed: int, checkpoint: float | None) -> Iterator[dict[str, Any]]:
+        height = checkpoint or 0.0
+        while True:
+            height += stride
+            yield {"loss": height, "checkpoint": height}
+
+    return climb
+
+
+def taken(driver: Driver) -> Leg:
+    leg = driver.next_leg()
+    assert isinstance(leg, Leg)
+    return leg
+
+
+def lose(driver: Driver, leg: Leg) -> Driver:
+    driver.lost(leg.key, "its node was cut off")
+    return driver
+
+
+def die(driver: Driver, leg: Leg) -> Driver:
+    again = open_driver(driver.folder, driver.spec)
+    again.start({})
+    return again
+
+
+@pytest.mark.parametrize("give_up", [lose, die])
+def test_a_trial_goes_on_from_what_it_reported_whatever_a_given_up_worker_still_writes(
+    folder: SweepFolder, give_up: Callable[[Driver, Leg], Driver]
+) -> None:
+    driver = open_driver(
+        folder, small_spec(pruning={"name": "none", "max_fidelity": 9}, trials=1, retries={"wait": 1e-9})
+    )
+    driver.start({})
+    legs, workers = [], []
+    for stride, reports in ((1.0, 2), (0.01, 2), (0.0001, 1)):
+        legs.append(taken(driver))
+        workers.append(run(legs[-1], climbing_by(stride)))
+        for _ in range(reports):
+            assert driver.receive(legs[-1].key, next(workers[-1]))
+        for worker in reversed(workers):  # saves, and is not heard of; what was given up writes last
+            next(worker)
+        driver = give_up(driver, legs[-1])
+
+    trial = driver.history.trials[legs[0].key]
+    assert trial.state == "running"
+    # The third of the first worker is in its checkpoint, and the second of the second in that one's.
+    assert [m.values["loss"] for m in trial.measurements] == pytest.approx([1, 2, 3, 3.01, 3.02])
+    assert driver.history.trials[legs[0].key].breaks == 3
+    assert not list(driver.history.noted("warning"))
+
+
+def test_a_trial_that_ends_leaves_no_checkpoint_of_any_of_its_workers(folder: SweepFolder) -> None:
+    driver = open_driver(
+        folder, small_spec(pruning={"name": "none", "max_fidelity": 3}, trials=1, retries={"wait": 1e-9})
+    )
+    driver.start({})
+    first = taken(driver)
+    driver.receive(first.key, next(run(first, climbing_by(1.0))))
+    second = taken(lose(driver, first))
+    worker = run(second, climbing_by(1.0))
+    next(worker)
+    assert len(list(folder.checkpoints.rglob("checkpoint.pt"))) == 2
+
+    driver.receive(second.key, Message("failed", reason="RuntimeError: enough"))
+    while driver.history.trials[second.key].state == "running":
+        driver.receive(taken(driver).key, Message("failed", reason="RuntimeError: enough"))
+    assert not list(folder.checkpoints.rglob("*"))
+
+
+def test_what_a_worker_that_was_given_up_wrote_once_more_is_no_gap(tmp_path: Path) -> None:
+    (tmp_path / "3").mkdir()
+    leg = replace(a_leg(tmp_path, 3), checkpoint=tmp_path / "3" / "checkpoint.pt")
+    first = run(leg, bowl_with_checkpoint)
+    before = [next(first).measurement for _ in range(4)]
+    reports = unreported_of(leg.checkpoint)
+    reports.write_text(reports.read_text() * 2)
+
+    again = run(replace(leg, known=1), bowl_with_checkpoint)
+    messages = [next(again) for _ in range(3)]
+    assert [message.measurement for message in messages] == before[1:]
+    assert not any(message.notes for message in messages)

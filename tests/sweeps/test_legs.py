@@ -55,7 +55,7 @@ def test_a_trial_goes_on_from_what_it_reported_whatever_a_given_up_worker_still_
     folder: SweepFolder, give_up: Callable[[Driver, Leg], Driver]
 ) -> None:
     driver = open_driver(
-        folder, small_spec(pruning={"name": "none", "max_fidelity": 9}, trials=1, retries={"wait": 1e-9})
+        folder, small_spec(pruning={"name": "none", "max_fidelity": 9}, trials=1, retries={"wait": 1e-9, "lost": 3})
     )
     driver.start({})
     legs, workers = [], []
@@ -78,7 +78,7 @@ def test_a_trial_goes_on_from_what_it_reported_whatever_a_given_up_worker_still_
 
 def test_a_trial_that_ends_leaves_no_checkpoint_of_any_of_its_workers(folder: SweepFolder) -> None:
     driver = open_driver(
-        folder, small_spec(pruning={"name": "none", "max_fidelity": 3}, trials=1, retries={"wait": 1e-9})
+        folder, small_spec(pruning={"name": "none", "max_fidelity": 3}, trials=1, retries={"wait": 1e-9, "lost": 3})
     )
     driver.start({})
     first = taken(driver)

@@ -33,8 +33,8 @@ def check_target(target: str, code: Path) -> None:
     top = target.partition(":")[0].partition(".")[0]
     if not ((code / f"{top}.py").exists() or (code / top).is_dir() or importlib.util.find_spec(top)):
         raise SpecError(
-            f"the target's module {top!r} is not in {code.absolute()}, the folder that travels: name the one that has it "
-            "with --code"
+            f"the target's module {top!r} is not in {code.absolute()}, the folder that travels: name the one that has "
+            "it with --code"
         )
 
 

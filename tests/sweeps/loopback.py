@@ -118,7 +118,7 @@ def project(folder: Path, name: str, function: str, trials: int) -> Path:
     steady, meeting = STEADY.replace("{hurry}", str(folder / "hurry")), MEETING.format(folder=folder)
     (folder / "far_targets.py").write_text(BOWL + steady + meeting)
     spec = folder / f"{name}.toml"
-    pruning, reports = ("none", 100) if function == "steady" else ("asha", 9)
+    pruning, reports = {"steady": ("none", 100), "meeting": ("none", 1)}.get(function, ("asha", 9))
     spec.write_text(SPEC.format(name=name, function=function, trials=trials, pruning=pruning, reports=reports))
     return spec
 

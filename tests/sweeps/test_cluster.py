@@ -107,6 +107,10 @@ class Nodes:
         """Every measurement that the ledger shows now has to be in it at the end."""
         self.seen = {key: list(trial.measurements) for key, trial in self.history().trials.items()}
 
+    def losses(self) -> int:
+        """How often a trial lost its worker."""
+        return sum(trial.losses for trial in self.history().trials.values())
+
     def lost(self) -> list[str]:
         """The trials that lost a worker."""
         return [trial.key.label for trial in self.history().trials.values() if trial.losses]
@@ -153,7 +157,9 @@ def test_nodes_die_are_cut_off_join_late_and_the_head_restarts_and_nothing_that_
         nodes.loses(third)
 
         nodes.note_what_is_acknowledged()
+        lost = nodes.losses()
         second.cut_off()
+        until(lambda: nodes.losses() > lost)  # its node is given up, and its trial goes on elsewhere
         nodes.goes_on(2)
         second.connect()
         nodes.goes_on(2)
@@ -179,6 +185,33 @@ def test_nodes_die_are_cut_off_join_late_and_the_head_restarts_and_nothing_that_
         assert nodes.run("list", on=head).returncode == 0
 
 
+def test_a_head_that_dies_alone_is_followed_by_another_while_its_workers_live_on() -> None:
+    with three_nodes() as nodes:
+        head, *others = nodes.machines
+        where = ("--results", str(nodes.results))
+        nodes.start_head()
+        for machine in others:
+            nodes.join(machine)
+        nodes.done("submit", str(nodes.folder / "far.toml"), *where)
+        until(lambda: sum(bool(trial.measurements) for trial in nodes.history().running) == 3)
+
+        nodes.note_what_is_acknowledged()
+        head.kill()
+        nodes.start_head()
+        nodes.done("submit", "--resume", "far", *where)
+        nodes.goes_on(2)
+        for machine in others:
+            nodes.done("cluster", "stop", on=machine)  # what was of the old head's cluster
+            nodes.join(machine)
+        out = nodes.done("logs", "far", "--follow")
+
+        assert "winner: trial" in out
+        assert "starts again" not in out
+        assert {trial.state for trial in nodes.history().search} == {"complete"}
+        assert nodes.holds_what_was_acknowledged()
+        assert sweeps.load("far", results=nodes.results).reproduce().identical
+
+
 def test_a_node_that_does_not_see_the_results_is_named_and_takes_no_trial() -> None:
     with three_nodes() as nodes:
         _, second, third = nodes.machines
@@ -186,7 +219,7 @@ def test_a_node_that_does_not_see_the_results_is_named_and_takes_no_trial() -> N
         nodes.start_head()
         nodes.join(second, shares=False)
         refused = nodes.run("submit", str(nodes.folder / "far.toml"), *where, "--follow")
-        assert refused.returncode == 1
+        assert refused.returncode == 6
         assert f"does not see {nodes.results / 'sweeps' / 'far'}" in refused.stdout
         assert not nodes.history().trials
 

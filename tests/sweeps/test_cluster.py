@@ -59,6 +59,7 @@ class Nodes:
         (folder / "token").write_text(secrets.token_hex(32))
         (folder / "token").chmod(0o600)
         (folder / "far.toml").write_text(SPEC)
+        self.port = 6379
         self.url = f"http://{there[0].address}:8265"
         self.seen: dict[object, list[object]] = {}
 
@@ -87,12 +88,12 @@ class Nodes:
 
     def start_head(self) -> None:
         head = self.machines[0]
-        where = ("--host", head.address, "--dashboard-host", head.address, "--cpus", "1")
+        where = ("--host", head.address, "--dashboard-host", head.address, "--port", str(self.port), "--cpus", "1")
         self.done("cluster", "start", *where, on=head)
 
     def join(self, machine: Machine, *, shares: bool = True) -> None:
         """Make a machine a node; one that does not share has a disk of its own in the place of the results."""
-        words = (f"{self.machines[0].address}:6379", "--host", machine.address, "--cpus", "1")
+        words = (f"{self.machines[0].address}:{self.port}", "--host", machine.address, "--cpus", "1")
         if isinstance(self.results, Path):
             self.results.mkdir(exist_ok=True)
         self.done("cluster", "join", *words, on=machine, hidden="" if shares else str(self.results))
@@ -197,6 +198,7 @@ def test_a_head_that_dies_alone_is_followed_by_another_while_its_workers_live_on
 
         nodes.note_what_is_acknowledged()
         head.kill()
+        nodes.port += 1  # Ray looks through all processes, which these machines share, and takes the others for a head
         nodes.start_head()
         nodes.done("submit", "--resume", "far", *where)
         nodes.goes_on(2)

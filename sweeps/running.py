@@ -285,7 +285,7 @@ def new_folder(
     if name_was_given:
         is_here = folder.holds_sweep or is_held(folder.lease)
         where = folder.home if is_here else new_place(folder, ledger_url)
-        how = f"`sweeps resume {spec.name}`" if is_here else f"`sweeps resume {spec.name}` and this --ledger"
+        how = f"`sweeps resume {spec.name} --results {folder.home}`" + ("" if is_here else " and this --ledger")
         raise SpecError(
             f"there is a sweep named {spec.name!r} in {where}: continue it with {how}, or choose another --name"
         )

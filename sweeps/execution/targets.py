@@ -202,7 +202,10 @@ def resolve(target: str) -> Function:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise SpecError(f"the target's module {module_name!r} can't be imported: {error}") from error
+        raise SpecError(
+            f"the target's module {module_name!r} can't be imported ({error}): start from the folder that holds it, "
+            "or name that with `sweeps submit --code`"
+        ) from error
     function = getattr(module, name, None)
     if not callable(function):
         public = [known for known in vars(module) if not known.startswith("_")]

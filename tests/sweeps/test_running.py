@@ -25,7 +25,7 @@ def test_the_specs_own_name_gets_a_number_where_it_is_taken(folder: SweepFolder)
 def test_a_given_name_that_is_taken_is_refused(folder: SweepFolder) -> None:
     open_driver(folder, small_spec())
 
-    with pytest.raises(SpecError, match=r"there is a sweep named 'bowl'.*`sweeps resume bowl --results /.*`, or choose"):
+    with pytest.raises(SpecError, match=r"there is a sweep named 'bowl'.*`sweeps resume bowl --results /.*`, or"):
         new_folder(folder.results, small_spec(), name_was_given=True)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import os
-import secrets
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -93,10 +93,7 @@ class Cluster:
             table = {"kind": "resume", "name": resume, "trials": trials, **where}
         request = parse_request(table, "request")
         if (there := self._driving(request.name)) is not None:
-            raise SpecError(
-                f"a job drives a sweep named {request.name!r} there already ({there.id}): `sweeps stop {request.name}` "
-                "first, or give another --name"
-            )
+            raise _taken(request.name, there.id)
         self._check_place(request)
         if code is None and spec is not None and loaded.target:
             code = Path.cwd()
@@ -118,19 +115,26 @@ class Cluster:
 
     def _once_it_is_up(self, name: str, environment: dict[str, Any], metadata: dict[str, str]) -> str:
         """Submit, and again for a while where a cluster that has just started is not ready for jobs."""
-        last = time.monotonic() + _READY
+        last, id_ = time.monotonic() + _READY, self._next_id(name)
         while True:
             try:
                 return self._client.submit_job(
                     entrypoint=ENTRYPOINT,
-                    submission_id=f"sweep-{name}-{secrets.token_hex(4)}",
+                    submission_id=id_,
                     runtime_env=environment,
                     metadata=metadata,
                 )
             except RuntimeError as error:
+                if f"{id_} already exists" in str(error):  # another submitted it since we looked
+                    raise _taken(name, id_) from None
                 if "No available agent" not in str(error) or time.monotonic() > last:
                     raise
                 time.sleep(_PAUSE)
+
+    def _next_id(self, name: str) -> str:
+        """By number, so that of two who submit a sweep at the same moment Ray takes one."""
+        found = (re.fullmatch(rf"sweep-{re.escape(name)}-(\d+)", job.id) for job in self.jobs())
+        return f"sweep-{name}-{max((int(number[1]) for number in found if number), default=0) + 1}"
 
     def jobs(self) -> list[Job]:
         """The jobs that drive sweeps, those that are not over first, then the latest first.
@@ -202,6 +206,12 @@ class Cluster:
             from sweeps.execution.placing import slots_of
 
             slots_of(request.sweep().resources, nodes)
+
+
+def _taken(name: str, job: str) -> SpecError:
+    return SpecError(
+        f"a job drives a sweep named {name!r} there already ({job}): `sweeps stop {name}` first, or give another --name"
+    )
 
 
 def _job(details: Any) -> Job:

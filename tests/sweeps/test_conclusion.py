@@ -130,7 +130,7 @@ def test_a_model_that_cannot_be_exported_is_stored_without_that_file_and_the_tes
     trial = next(trial for trial in baselines.history.search if trial.state == "complete")
     plan = baselines.history.plan(trial.key)
     monkeypatch.setattr("study.exporting.export_model", refuse)
-    final = _Final(baselines.spec, trial, tmp_path / "gone.pt", plan, tmp_path, None)
+    final = _Final(baselines.spec, trial, (tmp_path / "gone.pt",), plan, tmp_path, None)
     scores = _score_in_worker(final, load(EMBEDDED))
 
     stored = load_experiment(tmp_path / scores["experiment"])

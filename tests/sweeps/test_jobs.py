@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ import sweeps
 from sweeps.cluster.addresses import parse_address
 from sweeps.cluster.jobs import Cluster, Job
 from sweeps.cluster.showing import tell_job
-from sweeps.errors import ResourceError
+from sweeps.errors import ResourceError, SpecError
 
 
 def test_a_submitted_sweep_runs_there_and_its_results_replay_here(
@@ -74,6 +75,29 @@ def test_a_stopped_job_has_saved_and_is_gone_on_with(cluster: Loopback, tmp_path
     for key, trial in before.trials.items():
         assert after.trials[key].measurements[: len(trial.measurements)] == trial.measurements
     assert not list(after.noted("warning"))  # none began again
+
+
+def test_of_two_who_submit_a_sweep_at_the_same_moment_one_is_refused(cluster: Loopback, tmp_path: Path) -> None:
+    spec = project(tmp_path, "twice", "distance", 2)
+    words = ("submit", str(spec), "--results", str(tmp_path / "results"), "--code", str(tmp_path))
+    with ThreadPoolExecutor(2) as both:
+        first, second = both.map(lambda _: cluster.sweeps(*words), range(2))
+
+    assert sorted([first.returncode, second.returncode]) == [0, 2], first.stderr + second.stderr
+    assert "a job drives a sweep named 'twice' there already (sweep-twice-1)" in first.stderr + second.stderr
+    assert cluster.sweeps("logs", "twice", "--follow").returncode == 0
+
+
+def test_a_number_that_another_took_since_the_look_is_a_job_that_drives_the_sweep() -> None:
+    def refuses(**job: Any) -> str:
+        raise RuntimeError(f"500: Job with submission_id {job['submission_id']} already exists.")
+
+    cluster = Cluster.__new__(Cluster)
+    cluster.address = parse_address("http://127.0.0.1:8265")
+    client: Any = SimpleNamespace(list_jobs=list, submit_job=refuses)
+    cluster._client = client
+    with pytest.raises(SpecError, match=r"a job drives a sweep named 'far' there already \(sweep-far-1\)"):
+        cluster._once_it_is_up("far", {}, {})
 
 
 def test_two_sweeps_share_a_cluster_by_their_concurrency(cluster: Loopback, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import argparse
 import os
 import threading
 import time
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,10 @@ def used(history: History, slots: int, work: float) -> tuple[float, float]:
     return worked / (slots * (end - begin)), end - begin
 
 
-def rows_of(history: History, memory: Memory) -> list[dict[str, float]]:
-    """Time for each trial, and memory, from one thousandth trial to the next."""
+def rows_of(history: History, memory: Memory, marks: Iterable[int]) -> list[dict[str, float]]:
+    """Time for each trial, and memory, from one of the marked trials to the next."""
     asked = [trial.asked.time for trial in history.search]
-    marks = sorted({*range(0, len(asked), EVERY), len(asked) - 1})
+    marks = sorted({0, *marks, len(asked) - 1})
     return [
         {
             "trials": after,
@@ -101,7 +102,7 @@ def main() -> None:
     }
     before = psutil.Process().memory_info().rss / 2**20
     result = sweeps.run(table, target=working(given.work), results=given.out / "results", progress="none")
-    rows = rows_of(result.history, memory)
+    rows = rows_of(result.history, memory, range(0, given.trials, EVERY))
     print(f"{given.trials:,} trials of {given.work:g} s on {given.slots} slots")
     print(f"driver: {before:.0f} MiB before, {max(size for _, size in memory.seen):.0f} MiB at most")
     for row in rows:

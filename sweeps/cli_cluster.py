@@ -137,7 +137,10 @@ def logs(
 def stop(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = False) -> None:
     """Stop a sweep's job: trials in training save, the ledger is closed, the tables are written."""
     job = _cluster(address, insecure=insecure).stop(name)
-    again = f"`sweeps submit --resume {job.sweep} --results {job.metadata.get('results', 'FOLDER')}`"
+    there = ("" if address == DEFAULT_ADDRESS else f" --address {address}") + (" --insecure" if insecure else "")
+    again = f"`sweeps submit --resume {job.sweep} --results {job.metadata.get('results', 'FOLDER')}{there}`"
+    if "target" in job.metadata:
+        again += ", from the folder of its function"
     typer.echo(f"{job.sweep}: {job.status.lower()}" + (f"; go on with {again}" if job.status == "STOPPED" else ""))
 
 
@@ -149,7 +152,7 @@ def _cluster(address: str, *, insecure: bool) -> "Cluster":
 
 def _follow(cluster: "Cluster", job: "Job") -> None:
     """Show a job's log to its end, and end as it did."""
-    for piece in cluster.logs(job.id, follow=True):
+    for piece in cluster.logs(job.sweep, follow=True):
         typer.echo(piece, nl=False)
-    ended = cluster.job(job.id)
+    ended = cluster.job(job.sweep)
     raise typer.Exit({"SUCCEEDED": 0, "STOPPED": STOPPED}.get(ended.status, ended.exit_code or 1))

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ENTRYPOINT = "python -m sweeps.cluster.job"
 STOP_WAIT = 60  # s that a job has for saving, before Ray kills it
 _MARK = "sweep"  # the key of a job's metadata that says which sweep it drives
+_TARGET = "target"  # the key that says which function it trains with
+_MOST_NODES = 10_000  # that Ray is asked for; it would tell of a hundred
 _PAUSE = 0.5  # s between two looks at a job's log
 _READY = 30.0  # s for which a cluster may be starting
 _OVER = ("SUCCEEDED", "FAILED", "STOPPED")
@@ -85,6 +87,11 @@ class Cluster:
         if (spec is None) == (resume is None):
             got = "neither" if spec is None else "both"
             raise SpecError(f"give a spec, or with --resume the name of a sweep to go on with, but got {got}")
+        if resume is not None and (name is not None or concurrency is not None):
+            option, value = ("--name", name) if name is not None else ("--concurrency", concurrency)
+            raise SpecError(
+                f"--resume goes on with {resume!r} by the spec that it began with: leave {option} {value} out"
+            )
         where = {"results": str(results), "data_dir": data_dir and str(data_dir), "ledger": ledger}
         if spec is not None:
             loaded = load_spec(spec, name=name, trials=trials, concurrency=concurrency)
@@ -95,23 +102,30 @@ class Cluster:
         if (there := self._driving(request.name)) is not None:
             raise _taken(request.name, there.id)
         self._check_place(request)
-        if code is None and spec is not None and loaded.target:
-            code = Path.cwd()
-        if code is not None and spec is not None and loaded.target:
-            check_target(loaded.target, Path(code))
-        return self._submit(request, None if code is None else Path(code))
+        target = loaded.target if spec is not None else self._known_target(request.name)
+        if target:
+            code = Path.cwd() if code is None else Path(code)
+            check_target(target, code)
+        return self._submit(request, None if code is None else Path(code), target)
 
-    def _submit(self, request: Request, code: Path | None) -> Job:
+    def _known_target(self, sweep: str) -> str | None:
+        """The function of a sweep that was submitted here before, None where it has none or that is not known."""
+        known = (job.metadata.get(_TARGET) for job in self.jobs() if job.sweep == sweep)
+        return next((target for target in known if target), None)
+
+    def _submit(self, request: Request, code: Path | None, target: str | None) -> Job:
         metadata = {_MARK: request.name, "kind": request.kind, "results": request.results}
         if request.kind == "run":
             metadata["spec_hash"] = request.sweep().hash
+        if target:
+            metadata[_TARGET] = target
         stopping = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT)}
-        with tempfile.TemporaryDirectory(prefix="sweeps-job-") as folder, _worded(self.address):
-            environment = {
-                "working_dir": str(pack(request, code, Path(folder))),
-                "env_vars": {**ENVIRONMENT, **stopping},
-            }
-            return self.job(self._once_it_is_up(request.name, environment, metadata))
+        with tempfile.TemporaryDirectory(prefix="sweeps-job-") as folder:
+            travels = pack(request, code, Path(folder))
+            environment = {"working_dir": str(travels), "env_vars": {**ENVIRONMENT, **stopping}}
+            with _worded(self.address):
+                id_ = self._once_it_is_up(request.name, environment, metadata)
+        return self._by_id(id_)
 
     def _once_it_is_up(self, name: str, environment: dict[str, Any], metadata: dict[str, str]) -> str:
         """Submit, and again for a while where a cluster that has just started is not ready for jobs."""
@@ -147,14 +161,25 @@ class Cluster:
         return sorted(jobs, key=lambda job: (not job.is_over, job.started), reverse=True)
 
     def job(self, name: str) -> Job:
-        """A job by its id, or the one that drives a sweep, else its latest; SweepNotFoundError if there is none."""
+        """The job that drives a sweep, else its latest, else the one with that id; SweepNotFoundError if there is none.
+
+        A sweep's name comes first, since it may look like the id of another's job.
+        """
         jobs = self.jobs()
-        found = next((job for job in jobs if name in (job.id, job.sweep)), None)
+        found = next((job for key in ("sweep", "id") for job in jobs if getattr(job, key) == name), None)
         if found is None:
             known = ", ".join(sorted({job.sweep for job in jobs})) or "none"
             raise SweepNotFoundError(
                 f"no job for a sweep named {name!r} at {self.address.url} (there: {known}): a head that was restarted "
                 "has forgotten its jobs, `sweeps submit --resume` goes on with their sweeps"
+            )
+        return found
+
+    def _by_id(self, id_: str) -> Job:
+        found = next((job for job in self.jobs() if job.id == id_), None)
+        if found is None:
+            raise SweepNotFoundError(
+                f"the cluster at {self.address.url} has forgotten its job {id_}: was it restarted?"
             )
         return found
 
@@ -165,7 +190,7 @@ class Cluster:
         """What a sweep's job has said, in pieces; with `follow` also what it says until its end."""
         id_, told = self.job(name).id, 0
         while True:
-            is_over = self.job(id_).is_over
+            is_over = self._by_id(id_).is_over
             with _worded(self.address):
                 text = self._client.get_job_logs(id_)
             if len(text) > told:
@@ -181,7 +206,7 @@ class Cluster:
         if not job.is_over:
             with _worded(self.address):
                 self._client.stop_job(job.id)
-            while not (job := self.job(job.id)).is_over:
+            while not (job := self._by_id(job.id)).is_over:
                 time.sleep(_PAUSE)
         return job
 
@@ -190,9 +215,8 @@ class Cluster:
         from ray.util.state import list_nodes
 
         with _worded(self.address), _no_other_address():
-            return [
-                dict(node.resources_total) for node in list_nodes(address=self.address.url) if node.state == "ALIVE"
-            ]
+            alive = list_nodes(address=self.address.url, filters=[("state", "=", "ALIVE")], limit=_MOST_NODES)
+        return [dict(node.resources_total) for node in alive]
 
     def _check_place(self, request: Request) -> None:
         """ResourceError where not one trial fits on any node, or this is the Ray of one sweep, which ends with it."""

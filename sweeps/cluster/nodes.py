@@ -15,7 +15,7 @@ import psutil
 from sweeps.cluster.addresses import DEFAULT_ADDRESS, is_loopback
 from sweeps.cluster.tokens import MODE, has_token, make_token, token_path
 from sweeps.errors import ResourceError, SpecError
-from sweeps.execution.session import ENVIRONMENT
+from sweeps.execution.session import ENVIRONMENT, make_private
 
 GCS_PORT = 6379
 # Its usual port may be taken by the Ray of a local sweep, and then no job is taken.
@@ -28,7 +28,7 @@ _FOLDER = "SWEEPS_CLUSTER_FOLDER"  # in the environment of a node's processes, b
 
 def cluster_folder() -> Path:
     """Where this machine's node keeps sockets and logs; short, since a socket's path may have 107 bytes."""
-    return Path(tempfile.gettempdir()) / f"sweeps-cluster-{os.getuid()}"
+    return Path(tempfile.gettempdir()) / f"sweeps-cluster-{os.getuid()}" / "ray"
 
 
 def start_head(
@@ -68,7 +68,10 @@ def start_head(
     if token:
         lines.append(f"token: {'made, ' if made else ''}in {token_path()}; each node and each user needs the same")
     else:
-        lines.append("warning: no token is asked for: every user of this machine commands it")
+        lines.append(
+            "warning: no token is asked for: whoever reaches this machine commands it, since Ray's other ports listen "
+            "on all addresses; stay behind a firewall, among people that you trust"
+        )
     if is_loopback(host):
         lines.append("no other machine can join: give --host with this machine's address for that")
     else:
@@ -190,7 +193,7 @@ def _ray(arguments: list[str], folder: Path | None, *, token: bool) -> None:
         raise ResourceError("the program `ray` is not there: install ray[default] beside this package")
     try:
         done = subprocess.run(
-            [program, *arguments, "--temp-dir", str(place), "--disable-usage-stats", *_ANY_PORT],
+            [program, *arguments, "--temp-dir", str(make_private(place)), "--disable-usage-stats", *_ANY_PORT],
             env=_environment(place, token=token),
             capture_output=True,
             text=True,

@@ -58,6 +58,13 @@ def _copy(code: Path, to: Path) -> None:
         shutil.copyfile(file, target)
 
 
+def _resolved(link: Path) -> Path:
+    try:
+        return link.resolve(strict=True)
+    except (OSError, RuntimeError):  # a circle of links is the latter on Python 3.11
+        raise SpecError(f"{link} is a link that leads nowhere: remove it") from None
+
+
 def _files(folder: Path, root: Path) -> Iterator[Path]:
     """All files to send below a folder; SpecError for a link that leads out of `root`."""
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
@@ -65,7 +72,7 @@ def _files(folder: Path, root: Path) -> Iterator[Path]:
         if entry.name.startswith(".") or (folder.resolve() == root and entry.name in _LEFT_OUT):
             continue
         if entry.is_symlink():
-            leads_to = path.resolve()
+            leads_to = _resolved(path)
             if not leads_to.is_relative_to(root):
                 raise SpecError(f"{path} is a link out of the folder that travels, to {leads_to}: remove it")
             if folder.resolve().is_relative_to(leads_to):

@@ -24,10 +24,20 @@ class Request(Section):
     kind: Literal["run", "resume"]
     name: str
     spec: dict[str, Any] | None = None  # of a new sweep, as its TOML table
-    results: Annotated[str, Field(max_length=_LONGEST_PATH)]  # an absolute folder or a URL, as the cluster sees it
+    results: str  # an absolute folder or a URL, as the cluster sees it
     data_dir: Annotated[str, Field(max_length=_LONGEST_PATH)] | None = None
-    ledger: Annotated[str, Field(max_length=_LONGEST_PATH)] | None = None
+    ledger: str | None = None
     trials: Annotated[int, Field(ge=1)] | None = None  # how many more, of a sweep to go on with
+
+    @model_validator(mode="before")
+    @classmethod
+    def _urls(cls, fields: Any) -> Any:
+        """Before all other rules, whose errors repeat a value: in these two it may hold a secret."""
+        for key in ("results", "ledger"):
+            value = fields.get(key)
+            if value is not None and not (isinstance(value, str) and len(value) <= _LONGEST_PATH):
+                raise ValueError(f"{key}: a text of at most {_LONGEST_PATH:,} characters is needed")
+        return fields
 
     @model_validator(mode="after")
     def _rules(self) -> Self:

@@ -3,11 +3,12 @@
 import logging
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -55,7 +56,24 @@ class Session:
 
 def ray_folder() -> Path:
     """Where the Rays that sweeps start keep sockets and logs; short, since a socket's path may have 107 bytes."""
-    return Path(tempfile.gettempdir()) / f"sweeps-ray-{os.getuid()}"
+    return Path(tempfile.gettempdir()) / f"sweeps-ray-{os.getuid()}" / "ray"
+
+
+def make_private(folder: Path) -> Path:
+    """Make the folder above a Ray's one that only this user enters; ResourceError where it is another user's.
+
+    Ray opens its own to all users of the machine, and runs the code that lies in it.
+    """
+    above = folder.parent
+    with suppress(FileExistsError):
+        above.mkdir(mode=0o700, parents=True)
+    found = above.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise ResourceError(
+            f"{above} belongs to another user, or is no folder: remove it, or set TMPDIR to one of yours"
+        )
+    above.chmod(0o700)
+    return folder
 
 
 def set_environment() -> tuple[str, ...]:
@@ -114,7 +132,7 @@ def _start(verbose: bool) -> None:
             log_to_driver=verbose,
             object_store_memory=_LARGEST_STORE,
             resources={LOCAL: 1},
-            _temp_dir=str(ray_folder()),
+            _temp_dir=str(make_private(ray_folder())),
         )
     except (OSError, RuntimeError, ValueError, TimeoutError) as error:
         raise ResourceError(f"Ray can't be started here ({error}): look into {ray_folder()} for its logs") from error

@@ -62,14 +62,11 @@ def check_shared(mark: Mark) -> None:
 
     here = ray.get_runtime_context().get_node_id()
     ask: Any = ray.remote(_missing)
-    asked = [
-        ask.options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-            mark
-        )
-        for node in alive_nodes()
-        if node["NodeID"] != here
-    ]
-    if lacking := sorted({why for answer in asked if (why := _answer(answer))}):
+    others = [node for node in alive_nodes() if node["NodeID"] != here]
+    there = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in others]
+    asked = [ask.options(num_cpus=0, scheduling_strategy=place).remote(mark) for place in there]
+    answers = (_answer(answer, node["NodeManagerHostname"]) for answer, node in zip(asked, others, strict=True))
+    if lacking := sorted({why for why in answers if why}):
         advice = (
             f"give every node what it needs to reach {mark.store.url}, and room for its copies"
             if mark.store
@@ -78,12 +75,15 @@ def check_shared(mark: Mark) -> None:
         raise ResourceError(f"{'; '.join(lacking)}: {advice}")
 
 
-def _answer(asked: Any) -> str | None:
+def _answer(asked: Any, node: str) -> str | None:
     """What a node said; one that died meanwhile takes no part, and is asked by its worker if it comes again."""
     import ray
 
     try:
         answer: str | None = ray.get(asked)
+    except (ray.exceptions.RayTaskError, ray.exceptions.RuntimeEnvSetupError) as error:
+        last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        return f"the node {node} can't run what this sweep needs ({last})"
     except ray.exceptions.RayError:
         return None
     return answer

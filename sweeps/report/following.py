@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sweeps.store.places import VARIABLE
+from sweeps.store.postgresql import Database
 
 FIRST = 30.0  # s after which a sweep that runs has a report; shorter ones get theirs at the end
 _SHARE = 50  # times as long as one took until the next begins: at most 2 % of one processor
@@ -29,8 +30,11 @@ class Follower:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._command, self._clock, self._say = [*command, str(folder)], clock, say
-        # The folder remembers where a ledger in PostgreSQL is, without its password, which comes by this variable.
-        self._environment = {**os.environ, **({VARIABLE: ledger_url} if ledger_url else {})}
+        # The folder remembers where a ledger in PostgreSQL is, without its password, which comes by this variable: it
+        # is there already where the URL that was given has none.
+        self._environment = dict(os.environ)
+        if ledger_url and Database.parse(ledger_url, "any").has_secret:
+            self._environment[VARIABLE] = ledger_url
         self._process: subprocess.Popen[str] | None = None
         self._began = 0.0
         self._next = clock() + FIRST

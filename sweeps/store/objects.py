@@ -156,9 +156,9 @@ def object_store(results: Path | str) -> ObjectStore | None:
     scheme, place = found[1].lower(), found[2].strip("/")
     if scheme not in SCHEMES:
         raise SpecError(f"results: {scheme}:// is no object store: give s3://BUCKET/FOLDER, or a folder")
-    # Azure's own form has the container before the @; a secret would stand behind a colon.
-    user = "" if scheme.startswith("abfs") and ":" not in place.partition("@")[0] else place.partition("/")[0]
-    if "?" in place or "@" in user or "#" in place:
+    # Azure's own form has the container before the @. A secret stands behind a colon, and may hold a slash.
+    bare = re.sub(r"^[\w-]+@", "", place) if scheme.startswith("abfs") else place
+    if any(sign in bare for sign in "?@#") or ":" in bare.partition("/")[0]:
         raise SpecError("results: a URL has no user, password or options: give them in the environment")
     if not place or any(part in ("", ".", "..") for part in place.split("/")):
         raise SpecError(f"results: the URL names no bucket and folder, but {str(results)!r}: give s3://BUCKET/FOLDER")

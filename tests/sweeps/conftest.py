@@ -139,7 +139,7 @@ def ray_with_gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """
     place = tmp_path_factory.mktemp("seen-by-workers") / "marks"
     place.mkdir()
-    from sweeps.execution.session import ray_folder, set_environment
+    from sweeps.execution.session import make_private, ray_folder, set_environment
 
     set_environment()
     import ray
@@ -152,7 +152,7 @@ def ray_with_gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         log_to_driver=False,
         logging_level="ERROR",
         object_store_memory=2**28,
-        _temp_dir=str(ray_folder()),
+        _temp_dir=str(make_private(ray_folder())),
         runtime_env={
             "env_vars": {
                 "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),

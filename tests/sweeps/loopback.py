@@ -88,10 +88,11 @@ class Loopback:
             "2",
         )
 
-    def sweeps(self, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def sweeps(self, *words: str, cwd: Path | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run a command as a user of the cluster."""
         return subprocess.run(
             [SWEEPS, *words],
+            cwd=cwd,
             env={**self.environment, **environment},
             capture_output=True,
             text=True,

@@ -105,3 +105,30 @@ def test_a_sweep_that_is_not_there_is_one_line(tmp_path: Path, where: str) -> No
 
     assert len(said) == 1
     assert "no sweep named 'nothing'" in said[0]
+
+
+PASSWORD = "import os, sys; open(sys.argv[1] + '/url', 'w').write(os.environ.get('SWEEPS_LEDGER', ''))"
+
+
+@pytest.mark.parametrize("given", [None, "postgresql://me@host/team"])
+def test_the_report_has_the_password_that_the_sweep_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None
+) -> None:
+    monkeypatch.setenv("SWEEPS_LEDGER", "postgresql://me:secret@host/team")
+    clock = Clock()
+    at_work = Follower(tmp_path, print, given, command=(sys.executable, "-c", PASSWORD), clock=clock)
+    clock.now = FIRST
+    at_work.look()
+    until(lambda: at_work._process.poll() is not None)
+
+    assert (tmp_path / "url").read_text() == "postgresql://me:secret@host/team"
+
+
+def test_a_password_that_was_given_with_the_url_reaches_the_report(tmp_path: Path) -> None:
+    clock, url = Clock(), "postgresql://me:secret@host/team"
+    at_work = Follower(tmp_path, print, url, command=(sys.executable, "-c", PASSWORD), clock=clock)
+    clock.now = FIRST
+    at_work.look()
+    until(lambda: at_work._process.poll() is not None)
+
+    assert (tmp_path / "url").read_text() == url

@@ -57,7 +57,10 @@ def test_a_stopped_job_has_saved_and_is_gone_on_with(cluster: Loopback, tmp_path
     stopped = cluster.sweeps("stop", "halted")
     before = history_of("halted", results)
     assert (stopped.returncode, "halted: stopped" in stopped.stdout) == (0, True), stopped.stderr
-    assert f"`sweeps submit --resume halted --results {results}`" in stopped.stdout
+    again = (
+        f"`sweeps submit --resume halted --results {results} --address {cluster.url}`, from the folder of its function"
+    )
+    assert again in stopped.stdout
     assert f"`sweeps submit --resume halted --results {results}`" in cluster.sweeps("status", "halted").stdout
     assert cluster.sweeps("logs", "halted", "--follow").returncode == 130
     assert before.running
@@ -67,7 +70,10 @@ def test_a_stopped_job_has_saved_and_is_gone_on_with(cluster: Loopback, tmp_path
     )
 
     hurry(tmp_path)
-    done = cluster.sweeps("submit", "--resume", "halted", "--trials", "+2", *where, "--follow")
+    away = cluster.sweeps("submit", "--resume", "halted", "--results", str(results))
+    assert (away.returncode, "the target's module 'far_targets' is not in" in away.stderr) == (2, True), away.stderr
+    words = ("submit", "--resume", "halted", "--trials", "+2", "--results", str(results), "--follow")
+    done = cluster.sweeps(*words, cwd=tmp_path)  # its function's folder, as when it was submitted
     after = history_of("halted", results)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {trial.state for trial in after.search} == {"complete"}
@@ -92,12 +98,39 @@ def test_a_number_that_another_took_since_the_look_is_a_job_that_drives_the_swee
     def refuses(**job: Any) -> str:
         raise RuntimeError(f"500: Job with submission_id {job['submission_id']} already exists.")
 
-    cluster = Cluster.__new__(Cluster)
-    cluster.address = parse_address("http://127.0.0.1:8265")
-    client: Any = SimpleNamespace(list_jobs=list, submit_job=refuses)
-    cluster._client = client
+    cluster = unasked()
+    cluster._client.submit_job = refuses  # type: ignore[method-assign]
     with pytest.raises(SpecError, match=r"a job drives a sweep named 'far' there already \(sweep-far-1\)"):
         cluster._once_it_is_up("far", {}, {})
+
+
+def unasked(*jobs: Job) -> Cluster:
+    """A cluster with these jobs that is not asked for more."""
+    found = [SimpleNamespace(**vars(job), submission_id=job.id, start_time=1000 * job.started) for job in jobs]
+    cluster = Cluster.__new__(Cluster)
+    cluster.address = parse_address("http://127.0.0.1:8265")
+    client: Any = SimpleNamespace(list_jobs=lambda: found)
+    cluster._client = client
+    return cluster
+
+
+def test_a_sweep_that_is_named_like_the_job_of_another_is_the_one_that_is_meant() -> None:
+    cluster = unasked(
+        Job("sweep-far-1", "far", "RUNNING", "", {"sweep": "far"}, 2.0),
+        Job("sweep-sweep-far-1-1", "sweep-far-1", "SUCCEEDED", "", {"sweep": "sweep-far-1"}, 1.0),
+    )
+
+    assert cluster.job("sweep-far-1").sweep == "sweep-far-1"
+    assert cluster.job("far").id == "sweep-far-1"
+    assert cluster.job("sweep-sweep-far-1-1").sweep == "sweep-far-1"
+
+
+@pytest.mark.parametrize(("more", "words"), [({"concurrency": 1}, "--concurrency 1"), ({"name": "b"}, "--name b")])
+def test_what_the_spec_of_an_earlier_sweep_says_is_not_changed_by_a_resume(more: dict[str, Any], words: str) -> None:
+    with pytest.raises(
+        SpecError, match=rf"--resume goes on with 'far' by the spec that it began with: leave {words} out"
+    ):
+        unasked().submit(resume="far", results="/results", **more)
 
 
 def test_two_sweeps_share_a_cluster_by_their_concurrency(cluster: Loopback, tmp_path: Path) -> None:

@@ -114,3 +114,12 @@ def test_too_much_code_is_refused_and_names_the_largest_file(
 def test_a_folder_that_cannot_be_meant_is_refused(code: Path, tmp_path: Path) -> None:
     with pytest.raises(SpecError):
         pack(REQUEST, code, tmp_path / "to")
+
+
+def test_links_that_lead_nowhere_are_refused(code: Path, tmp_path: Path) -> None:
+    (code / "one").symlink_to(code / "two")
+    with pytest.raises(SpecError, match=r"one is a link that leads nowhere: remove it"):
+        pack(REQUEST, code, tmp_path / "to")
+    (code / "two").symlink_to(code / "one")
+    with pytest.raises(SpecError, match=r"one is a link that leads nowhere: remove it"):
+        pack(REQUEST, code, tmp_path / "again")

@@ -2,10 +2,12 @@
 
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
-from sweeps.execution.session import Session, set_environment
+from sweeps.errors import ResourceError
+from sweeps.execution.session import Session, make_private, set_environment
 
 
 def test_a_users_own_setting_of_rays_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,3 +37,19 @@ def test_where_ray_asks_for_a_token_the_command_that_shows_it_is_told() -> None:
     assert Session(1, url, ()).where == f"dashboard {url}"
     assert "`ray get-auth-token`" in Session(1, url, (), needs_token=True).where
     assert Session(1, None, (), needs_token=True).where == "no Ray dashboard"
+
+
+def test_the_folder_of_a_ray_is_entered_by_its_user_alone(tmp_path: Path) -> None:
+    place = tmp_path / "above" / "ray"
+    for _ in range(2):  # one that is there and open is closed
+        assert make_private(place) == place
+        assert place.parent.stat().st_mode & 0o777 == 0o700
+        place.parent.chmod(0o777)
+
+
+def test_a_folder_that_another_prepared_for_a_ray_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "above").symlink_to(tmp_path / "theirs")
+
+    with pytest.raises(ResourceError, match=r"above belongs to another user, or is no folder: .* TMPDIR"):
+        make_private(tmp_path / "above" / "ray")

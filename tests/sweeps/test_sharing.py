@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import ray
+from ray.exceptions import NodeDiedError, RayTaskError
 
 from sweeps.execution import sharing
-from sweeps.execution.sharing import make_mark
+from sweeps.execution.sharing import _answer, make_mark
 from sweeps.store.folders import SweepFolder
 
 
@@ -41,3 +43,21 @@ def test_a_node_without_the_folder_says_so_at_once_and_makes_none(
 
     assert "does not see" in str(mark.missing())
     assert not folder.path.exists()
+
+
+def test_a_node_that_cannot_run_our_code_takes_no_part_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object) -> None:
+        raise RayTaskError("look", "Traceback\nModuleNotFoundError: No module named 'pyarrow'", ValueError())
+
+    monkeypatch.setattr(ray, "get", fails)
+    assert _answer(None, "worker-3") == (
+        "the node worker-3 can't run what this sweep needs (ModuleNotFoundError: No module named 'pyarrow')"
+    )
+
+
+def test_a_node_that_died_meanwhile_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object) -> None:
+        raise NodeDiedError("gone")
+
+    monkeypatch.setattr(ray, "get", fails)
+    assert _answer(None, "worker-3") is None

@@ -153,7 +153,9 @@ def _drive(
     data_dir = data_dir or recorded_data_dir(driver.history)
     notes = [read_warm_start(spec, place, Path(folder.home)) for place in _unread(spec, driver.history)]
     said = {note.body["text"] for note in driver.history.noted("warning")}
-    notes += [Noted("warning", {"text": caution}) for caution in spec.cautions if caution not in said]
+    notes += [
+        Noted("warning", {"text": caution}) for caution in (*spec.cautions, *ledger.cautions) if caution not in said
+    ]
     stop = Stop(progress.say)
     try:
         # What Ray prints goes to standard error: standard output is the sweep's alone, and may be read by a program.

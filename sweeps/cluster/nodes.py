@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import psutil
 from sweeps.cluster.addresses import DEFAULT_ADDRESS, is_loopback
 from sweeps.cluster.tokens import MODE, has_token, make_token, token_path
 from sweeps.errors import ResourceError, SpecError
-from sweeps.execution.session import ENVIRONMENT, make_private
+from sweeps.execution.session import ENVIRONMENT, make_private, user_folder
 
 GCS_PORT = 6379
 # Its usual port may be taken by the Ray of a local sweep, and then no job is taken.
@@ -27,8 +26,8 @@ _FOLDER = "SWEEPS_CLUSTER_FOLDER"  # in the environment of a node's processes, b
 
 
 def cluster_folder() -> Path:
-    """Where this machine's node keeps sockets and logs; short, since a socket's path may have 107 bytes."""
-    return Path(tempfile.gettempdir()) / f"sweeps-cluster-{os.getuid()}" / "ray"
+    """Where this machine's node keeps sockets and logs."""
+    return user_folder() / "node"
 
 
 def start_head(

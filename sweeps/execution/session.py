@@ -54,9 +54,14 @@ class Session:
         return f"dashboard {self.dashboard}{asks}"
 
 
+def user_folder() -> Path:
+    """Where this user's Rays are on this machine; short, since the paths of sockets below it may have 107 bytes."""
+    return Path(tempfile.gettempdir()) / f"sweeps-{os.getuid()}"
+
+
 def ray_folder() -> Path:
-    """Where the Rays that sweeps start keep sockets and logs; short, since a socket's path may have 107 bytes."""
-    return Path(tempfile.gettempdir()) / f"sweeps-ray-{os.getuid()}" / "ray"
+    """Where the Rays that sweeps start keep sockets and logs."""
+    return user_folder() / "ray"
 
 
 def make_private(folder: Path) -> Path:

@@ -34,6 +34,10 @@ class Place(Protocol):
     def advice(self) -> str:
         """What mends a write that failed."""
 
+    @property
+    def cautions(self) -> list[str]:
+        """What a person should know before a sweep relies on it."""
+
     def exists(self) -> bool: ...
 
     def require(self) -> None: ...
@@ -65,6 +69,11 @@ class Ledger:
         self._chain = ""
         self._outages: list[str] = []
         self.say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)
+
+    @property
+    def cautions(self) -> list[str]:
+        """What a person should know of where it lies."""
+        return self._place.cautions
 
     @classmethod
     def create(cls, place: Path | Place, spec: SweepSpec) -> "Ledger":

@@ -134,6 +134,11 @@ class Database:
 
         return engine.connect()
 
+    @property
+    def cautions(self) -> list[str]:
+        """None: a server lets one driver at a time write, wherever that runs."""
+        return []
+
     def exists(self) -> bool:
         """Whether the sweep is in the database; LedgerError if it can't be told."""
         try:

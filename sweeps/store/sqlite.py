@@ -7,11 +7,33 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psutil
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from study.files import replacing
 from sweeps.errors import LedgerError
+
+_OF_SEVERAL_MACHINES = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "ceph",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "glusterfs",
+    "sshfs",
+    "9p",
+    "afs",
+}
+
+
+def _file_system(path: Path) -> str:
+    """The kind of file system that a path lies on, without what FUSE puts before it; empty where that can't be told."""
+    places = [part for part in psutil.disk_partitions(all=True) if path.is_relative_to(part.mountpoint)]
+    return max(places, key=lambda part: len(part.mountpoint)).fstype.removeprefix("fuse.") if places else ""
 
 
 @dataclass(frozen=True)
@@ -23,6 +45,17 @@ class File:
 
     def __str__(self) -> str:
         return str(self.path)
+
+    @property
+    def cautions(self) -> list[str]:
+        """What may go wrong where the file lies. Source: sqlite.org/wal.html, "does not work over a network"."""
+        kind = _file_system(self.path.resolve())
+        if kind not in _OF_SEVERAL_MACHINES:
+            return []
+        return [
+            f"the ledger {self.path} is on a network file system ({kind}), where SQLite can't keep other machines from "
+            "damaging it: open this sweep on one machine at a time, or give new ones --ledger postgresql://…"
+        ]
 
     def exists(self) -> bool:
         return self.path.exists()

@@ -26,7 +26,7 @@ from sweeps.terminal.metrics import COUNTERS, GAUGES
 DEPLOY = Path(sweeps.__file__).parent / "deploy"
 STARTING = 503  # what a Prometheus says that is not ready
 ABSENT = ("device_hours_left", "seconds_left", "rung_trials")  # of a sweep without budgets and pruning
-PLACE = "/tmp/sweeps-cluster-0/ray/prom_metrics_service_discovery.json"
+PLACE = "/tmp/sweeps-0/node/prom_metrics_service_discovery.json"
 
 
 def expressions() -> list[str]:
@@ -112,9 +112,7 @@ def answers(server: str, query: str) -> list[dict[str, Any]]:
 def test_a_real_prometheus_scrapes_a_sweep_and_gives_its_best_value(cluster: Loopback, tmp_path: Path) -> None:
     spec, results = project(tmp_path, "scraped", "steady", 100), tmp_path / "results"
     where = ("--results", str(results), "--code", str(tmp_path))
-    discovery = next(
-        Path(cluster.environment["TMPDIR"]).glob("sweeps-cluster-*/ray/prom_metrics_service_discovery.json")
-    )
+    discovery = next(Path(cluster.environment["TMPDIR"]).glob("sweeps-*/node/prom_metrics_service_discovery.json"))
     with prometheus(tmp_path, discovery) as server:
         assert cluster.sweeps("submit", str(spec), *where).returncode == 0
         loaded = sweeps.load_spec(spec)

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
@@ -287,3 +289,17 @@ def test_whatever_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
 
     assert found[: len(acknowledged)] == acknowledged
     assert len(found) <= len(acknowledged) + 1
+
+
+@pytest.mark.parametrize(("kind", "said"), [("nfs4", 1), ("fuse.sshfs", 1), ("ext4", 0), ("overlay", 0)])
+def test_a_file_that_several_machines_may_open_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, said: int
+) -> None:
+    mounts = [SimpleNamespace(mountpoint="/", fstype="ext4"), SimpleNamespace(mountpoint=str(tmp_path), fstype=kind)]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: mounts)
+    with closing(Ledger.create(tmp_path / "ledger.sqlite", small_spec())) as ledger:
+        cautions = ledger.cautions
+
+    assert len(cautions) == said
+    assert all("on a network file system (" in caution for caution in cautions)
+    assert File(Path("/elsewhere/ledger.sqlite")).cautions == []

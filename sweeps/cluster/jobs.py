@@ -215,8 +215,8 @@ class Cluster:
         from ray.util.state import list_nodes
 
         with _worded(self.address), _no_other_address():
-            alive = list_nodes(address=self.address.url, filters=[("state", "=", "ALIVE")], limit=_MOST_NODES)
-        return [dict(node.resources_total) for node in alive]
+            found = list_nodes(address=self.address.url, limit=_MOST_NODES)  # with a filter it fails where one is dead
+        return [dict(node.resources_total) for node in found if node.state == "ALIVE"]
 
     def _check_place(self, request: Request) -> None:
         """ResourceError where not one trial fits on any node, or this is the Ray of one sweep, which ends with it."""

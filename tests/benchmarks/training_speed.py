@@ -161,17 +161,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     prepare_process(1)
     full, rows = load("mnist_sample"), []
     for model in given.models:
         for batch_size in BATCHES:
             rows.append(measured(model, batch_size, first(full, MODELS[model]), given.rounds))
+            table = pa.Table.from_pylist(rows).replace_schema_metadata(provenance() | {"rounds": str(given.rounds)})
+            pq.write_table(table, given.out / "training_speed.parquet")
             print(
                 ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{v}" for k, v in rows[-1].items()), flush=True
             )
-    given.out.mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pylist(rows).replace_schema_metadata(provenance() | {"rounds": str(given.rounds)})
-    pq.write_table(table, given.out / "training_speed.parquet")
 
 
 if __name__ == "__main__":

@@ -98,11 +98,13 @@ def submit(
         data_dir=data_dir,
         ledger=ledger,
     )
+    there = _there(address, insecure=insecure)
     typer.echo(f"submitted: {job.sweep}, as job {job.id}")
     if not follow:
-        typer.echo(
-            f"watch it: `sweeps logs {job.sweep} -f`, `sweeps status {job.sweep}`; end it: `sweeps stop {job.sweep}`"
+        watch, look, end = (
+            f"`sweeps {words}{there}`" for words in (f"logs {job.sweep} -f", f"status {job.sweep}", f"stop {job.sweep}")
         )
+        typer.echo(f"watch it: {watch}, {look}; end it: {end}")
         return
     _follow(cluster, job)
 
@@ -137,11 +139,16 @@ def logs(
 def stop(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = False) -> None:
     """Stop a sweep's job: trials in training save, the ledger is closed, the tables are written."""
     job = _cluster(address, insecure=insecure).stop(name)
-    there = ("" if address == DEFAULT_ADDRESS else f" --address {address}") + (" --insecure" if insecure else "")
-    again = f"`sweeps submit --resume {job.sweep} --results {job.metadata.get('results', 'FOLDER')}{there}`"
+    results = job.metadata.get("results", "FOLDER")
+    again = f"`sweeps submit --resume {job.sweep} --results {results}{_there(address, insecure=insecure)}`"
     if "target" in job.metadata:
         again += ", from the folder of its function"
     typer.echo(f"{job.sweep}: {job.status.lower()}" + (f"; go on with {again}" if job.status == "STOPPED" else ""))
+
+
+def _there(address: str, *, insecure: bool) -> str:
+    """The options of a further command to the same cluster."""
+    return ("" if address == DEFAULT_ADDRESS else f" --address {address}") + (" --insecure" if insecure else "")
 
 
 def _cluster(address: str, *, insecure: bool) -> "Cluster":

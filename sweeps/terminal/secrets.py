@@ -11,7 +11,12 @@ OPTION = "--ledger"
 
 
 def hide_password() -> None:
-    """Start this process anew where --ledger has a password, with the URL in SWEEPS_LEDGER and without it in sight."""
+    """Start this process anew where --ledger has a password, with the URL in SWEEPS_LEDGER and without it in sight.
+
+    Not where it is to travel: `submit` refuses a password, which it would not see any more.
+    """
+    if sys.argv[1:2] == ["submit"]:
+        return
     command = list(sys.orig_argv)
     for place, word in enumerate(command):
         option, _, url = word.partition("=")

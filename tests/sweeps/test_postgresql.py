@@ -150,6 +150,15 @@ def test_a_password_on_the_command_line_is_moved_out_of_sight(monkeypatch: pytes
     assert sa.make_url(environment[VARIABLE]).password == "sec@ret"
 
 
+def test_a_password_that_would_travel_is_not_dropped_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["sweeps", "submit", "x.toml", "--results", "/r", "--ledger", "postgresql://me:secret@host/db"]
+    monkeypatch.setattr(sys, "orig_argv", ["python", *words])
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr("os.execve", lambda *_: pytest.fail("started anew"))
+
+    hide_password()  # the command refuses it, see test_requests.py
+
+
 def test_a_colleague_who_may_read_can_look_but_not_drive(
     server: Server, database: str, folder: SweepFolder, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ class _Bridge:
         self.actors: dict[Any, Any] = {}  # each actor, and its method `train` as it was made
         self.holders: dict[TrialKey | RangeKey, Any] = {}  # which actor has a leg now
         self._given: dict[TrialKey | RangeKey, float] = {}  # when Tune was given what it has no actor for yet, s
+        self._started = 0.0  # when an actor had its first leg last, s
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """Tune pickles its plugins for a restore that never comes; a driver and its ledger can't be copied."""
@@ -78,12 +79,17 @@ class _Bridge:
 
     @property
     def _is_short(self) -> bool:
-        """Whether a leg waits for an actor for longer than one takes to start, as where another job took its place."""
+        """Whether a leg waits for an actor for longer than one takes to start, as where another job took its place.
+
+        Not while other actors come: many start one after another, and one that Tune gives away, because its leg gets
+        another's, has to start again.
+        """
         return bool(self._waiting)
 
     @property
     def _waiting(self) -> int:
-        return sum(time.monotonic() - given > _START for given in self._given.values())
+        now = time.monotonic()
+        return sum(now - max(given, self._started) > _START for given in self._given.values())
 
     def tell_of_waiting(self) -> None:
         """Say, once a wait, that other work has the places, lest a sweep that waits for its turn seem to hang."""
@@ -100,6 +106,8 @@ class _Bridge:
         A reused actor's own name is fixed at its start.
         """
         self.holders[leg.key] = actor
+        if actor not in self.actors:
+            self._started = time.monotonic()
         self._given.pop(leg.key, None)
         self.driver.began(leg.key)
         return self.actors.setdefault(actor, actor.train).options(name=leg.title)

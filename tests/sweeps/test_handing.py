@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -135,6 +136,20 @@ def test_a_leg_that_waits_for_an_actor_that_cannot_start_gets_one_whose_leg_is_o
     assert bridge.suggested() == "wait"
     bridge.hold(Actor(), waiting)
     assert bridge.suggested() == a_leg(3)
+
+
+def test_an_actor_that_is_starting_is_not_given_away_while_others_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(tune, "time", SimpleNamespace(monotonic=lambda: now))
+    bridge = a_bridge(9, slots=3)
+    stay = TuneTrial(bridge.suggested())
+    bridge.suggested()  # whose actor starts for longer, since many do
+    now += tune._START - 1
+    bridge.hold(Actor(), stay.config["leg"])
+    for is_handed_on in (True, False):
+        now += tune._START - 1
+        bridge.driver.live.discard(stay.config["leg"].key)
+        assert bridge.hand_on(stay) is is_handed_on  # on a reused actor: that none came is not hidden by it
 
 
 def test_a_sweep_that_waits_for_its_turn_says_so_once_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,18 +86,20 @@ def submit(
     insecure: Insecure = False,
 ) -> None:
     """Run a sweep as a job of a cluster, or go on with one there."""
-    cluster = _cluster(address, insecure=insecure)
-    job = cluster.submit(
+    from sweeps.cluster.requests import new_request
+
+    request = new_request(
         spec,
         resume=resume,
         results=results,
         name=name,
         trials=trials,
         concurrency=concurrency,
-        code=code,
         data_dir=data_dir,
         ledger=ledger,
     )
+    cluster = _cluster(address, insecure=insecure)
+    job = cluster.send(request, code)
     there = _there(address, insecure=insecure)
     typer.echo(f"submitted: {job.sweep}, as job {job.id}")
     if not follow:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.cluster.addresses import DEFAULT_ADDRESS, Address, check_token, parse_address
 from sweeps.cluster.package import check_target, pack
-from sweeps.cluster.requests import Request, parse_request
+from sweeps.cluster.requests import Request, new_request
 from sweeps.cluster.tokens import TOKEN_FILE, has_token, use_token
 from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
 from sweeps.execution.session import ENVIRONMENT, LOCAL, set_environment
-from sweeps.spec import SweepSpec, load_spec
+from sweeps.spec import SweepSpec
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -84,25 +84,24 @@ class Cluster:
         results, data_dir: absolute folders or URLs, as the cluster's nodes see them. code: the folder that holds the
         spec's function, which travels with it without results/, notebooks/, tests/ and hidden files.
         """
-        if (spec is None) == (resume is None):
-            got = "neither" if spec is None else "both"
-            raise SpecError(f"give a spec, or with --resume the name of a sweep to go on with, but got {got}")
-        if resume is not None and (name is not None or concurrency is not None):
-            option, value = ("--name", name) if name is not None else ("--concurrency", concurrency)
-            raise SpecError(
-                f"--resume goes on with {resume!r} by the spec that it began with: leave {option} {value} out"
-            )
-        where = {"results": str(results), "data_dir": data_dir and str(data_dir), "ledger": ledger}
-        if spec is not None:
-            loaded = load_spec(spec, name=name, trials=trials, concurrency=concurrency)
-            table: dict[str, Any] = {"kind": "run", "name": loaded.name, "spec": loaded.to_table(), **where}
-        else:
-            table = {"kind": "resume", "name": resume, "trials": trials, **where}
-        request = parse_request(table, "request")
+        request = new_request(
+            spec,
+            resume=resume,
+            results=results,
+            name=name,
+            trials=trials,
+            concurrency=concurrency,
+            data_dir=data_dir,
+            ledger=ledger,
+        )
+        return self.send(request, code)
+
+    def send(self, request: Request, code: str | Path | None = None) -> Job:
+        """Start a job that does what is asked for."""
         if (there := self._driving(request.name)) is not None:
             raise _taken(request.name, there.id)
         self._check_place(request)
-        target = loaded.target if spec is not None else self._known_target(request.name)
+        target = request.sweep().target if request.kind == "run" else self._known_target(request.name)
         if target:
             code = Path.cwd() if code is None else Path(code)
             check_target(target, code)
@@ -287,4 +286,6 @@ def _worded(address: Address) -> Iterator[None]:
             "address? `sweeps cluster start` starts one"
         ) from None
     except RuntimeError as error:
+        if "Version check returned" in str(error):
+            raise ResourceError(f"what answers at {address.url} is no Ray dashboard: look after the address") from None
         raise ResourceError(f"the cluster at {address.url} refused: {' '.join(str(error).split())[:500]}") from None

@@ -201,9 +201,18 @@ def _ray(arguments: list[str], folder: Path | None, *, token: bool) -> None:
         )
     except subprocess.TimeoutExpired:
         stop(folder)
-        raise ResourceError(f"`ray start` came to no end in {_PATIENCE:g} s (logs are in {place})") from None
+        raise ResourceError(
+            f"`ray start` came to no end in {_PATIENCE:g} s: try again when this machine is less busy, or look into "
+            f"{_logs(place)}"
+        ) from None
     if done.returncode:
         stop(folder)  # what has come up so far
         said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
         why = next((line for line in reversed(said) if "Error" in line), said[-1] if said else "no word")
-        raise ResourceError(f"`ray start` failed: {why} (code {done.returncode}; logs are in {place})")
+        raise ResourceError(
+            f"`ray start` failed ({why}): try again when this machine is less busy, or look into {_logs(place)}"
+        )
+
+
+def _logs(place: Path) -> Path:
+    return place / "session_latest" / "logs"

@@ -14,6 +14,8 @@ from loopback import Loopback, history_of, hurry, project
 from waiting import until
 
 import sweeps
+from sweeps.cli_cluster import submit
+from sweeps.cluster import jobs
 from sweeps.cluster.addresses import parse_address
 from sweeps.cluster.jobs import Cluster, Job
 from sweeps.cluster.showing import tell_job
@@ -131,6 +133,20 @@ def test_what_the_spec_of_an_earlier_sweep_says_is_not_changed_by_a_resume(more:
         SpecError, match=rf"--resume goes on with 'far' by the spec that it began with: leave {words} out"
     ):
         unasked().submit(resume="far", results="/results", **more)
+
+
+def test_a_wrong_request_is_told_before_any_cluster_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "connect", lambda *_, **__: pytest.fail("it was asked"))
+    with pytest.raises(SpecError, match="give a name like that, not a path"):
+        submit(results="/results", spec="quickstart", name="../../evil")
+    with pytest.raises(SpecError, match=r"nothere\.toml can't be read"):
+        submit(results="/results", spec="nothere.toml")
+
+
+def test_what_answers_and_is_no_ray_is_told_so() -> None:
+    address = parse_address("http://h:8265")
+    with pytest.raises(ResourceError, match="what answers at http://h:8265 is no Ray dashboard"), jobs._worded(address):
+        raise RuntimeError("Version check returned 404. Jobs API is not supported on the Ray cluster.")
 
 
 def test_two_sweeps_share_a_cluster_by_their_concurrency(cluster: Loopback, tmp_path: Path) -> None:

@@ -86,27 +86,25 @@ def submit(
     insecure: Insecure = False,
 ) -> None:
     """Run a sweep as a job of a cluster, or go on with one there."""
-    from sweeps.cluster.requests import new_request
+    from sweeps.cluster.jobs import Cluster
 
-    request = new_request(
+    cluster = Cluster(address, insecure=insecure)  # not asked before what is wanted of it is known to be right
+    job = cluster.submit(
         spec,
         resume=resume,
         results=results,
         name=name,
         trials=trials,
         concurrency=concurrency,
+        code=code,
         data_dir=data_dir,
         ledger=ledger,
     )
-    cluster = _cluster(address, insecure=insecure)
-    job = cluster.send(request, code)
-    there = _there(address, insecure=insecure)
-    typer.echo(f"submitted: {job.sweep}, as job {job.id}")
+    sweep, there = job.sweep, _there(address, insecure=insecure)
+    typer.echo(f"submitted: {sweep}, as job {job.id}")
     if not follow:
-        watch, look, end = (
-            f"`sweeps {words}{there}`" for words in (f"logs {job.sweep} -f", f"status {job.sweep}", f"stop {job.sweep}")
-        )
-        typer.echo(f"watch it: {watch}, {look}; end it: {end}")
+        watch = f"`sweeps logs {sweep} -f{there}`, `sweeps status {sweep}{there}`"
+        typer.echo(f"watch it: {watch}; end it: `sweeps stop {sweep}{there}`")
         return
     _follow(cluster, job)
 
@@ -161,7 +159,7 @@ def _cluster(address: str, *, insecure: bool) -> "Cluster":
 
 def _follow(cluster: "Cluster", job: "Job") -> None:
     """Show a job's log to its end, and end as it did."""
-    for piece in cluster.logs(job.sweep, follow=True):
+    for piece in cluster.logs(job, follow=True):
         typer.echo(piece, nl=False)
-    ended = cluster.job(job.sweep)
+    ended = cluster.now(job)
     raise typer.Exit({"SUCCEEDED": 0, "STOPPED": STOPPED}.get(ended.status, ended.exit_code or 1))

@@ -12,7 +12,6 @@ from typing import Any
 from sweeps.cluster.requests import FILE, Request, read_request
 from sweeps.errors import InterruptedSweepError, ResourceError
 from sweeps.execution.session import set_environment
-from sweeps.spec import SweepSpec
 from sweeps.terminal.wording import worded
 
 
@@ -34,17 +33,11 @@ def drive(request: Request) -> int:
 
 def _tell_if_unbounded(request: Request) -> None:
     """A sweep that was begun on a machine of its own may say nothing of how much it takes of a shared cluster."""
-    if _spec(request).at_a_time is None:
-        print(f"warning: the spec of {request.name} has no `concurrency`: it takes every free place of the cluster")
-
-
-def _spec(request: Request) -> SweepSpec:
-    """The spec of a new sweep, or of the one that this job goes on with."""
     from sweeps.api import load
 
-    if request.kind == "run":
-        return request.sweep()
-    return load(request.name, results=request.results, ledger=request.ledger).spec
+    spec = load(request.name, results=request.results, ledger=request.ledger).spec
+    if spec.at_a_time is None:
+        print(f"warning: the spec of {request.name} has no `concurrency`: it takes every free place of the cluster")
 
 
 def drive_or_say_how_to_go_on(request: Request) -> int:
@@ -52,10 +45,9 @@ def drive_or_say_how_to_go_on(request: Request) -> int:
     try:
         return drive(request)
     except InterruptedSweepError:
-        where = ", from the folder of its function" if _spec(request).target else ""
         raise InterruptedSweepError(
             f"stopped; everything reported is kept: go on with `sweeps submit --resume {request.name} "
-            f"--results {request.results}`{where}"
+            f"--results {request.results}`, from the folder of its function if it has one"
         ) from None
 
 

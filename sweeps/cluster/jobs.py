@@ -8,16 +8,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.cluster.addresses import DEFAULT_ADDRESS, Address, check_token, parse_address
 from sweeps.cluster.package import check_target, pack
-from sweeps.cluster.requests import Request, new_request
+from sweeps.cluster.requests import Request, parse_request
 from sweeps.cluster.tokens import TOKEN_FILE, has_token, use_token
 from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
 from sweeps.execution.session import ENVIRONMENT, LOCAL, set_environment
-from sweeps.spec import SweepSpec
+from sweeps.spec import SweepSpec, load_spec
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -54,17 +55,28 @@ def connect(address: str = DEFAULT_ADDRESS, *, insecure: bool = False) -> "Clust
 
     insecure: talk to another machine even where no token is asked for.
     """
-    parsed = parse_address(address)
-    check_token(parsed, insecure=insecure)
-    return Cluster(parsed, insecure=insecure)
+    cluster = Cluster(address, insecure=insecure)
+    cluster.reach()
+    return cluster
 
 
 class Cluster:
-    """A Ray cluster that takes sweeps as jobs."""
+    """A Ray cluster that takes sweeps as jobs; it is asked when something is wanted of it, and not before."""
 
-    def __init__(self, address: Address, *, insecure: bool = False) -> None:
-        self.address = address
-        self._client = _client(address, insecure=insecure)
+    def __init__(self, address: str = DEFAULT_ADDRESS, *, insecure: bool = False) -> None:
+        self.address = parse_address(address)
+        check_token(self.address, insecure=insecure)
+        set_environment()
+        if not insecure:
+            use_token()  # before anything imports Ray, which reads it once
+
+    @cached_property
+    def _client(self) -> "JobSubmissionClient":
+        return _client(self.address)
+
+    def reach(self) -> None:
+        """ResourceError where no cluster answers, or the token is refused."""
+        _ = self._client
 
     def submit(
         self,
@@ -84,35 +96,35 @@ class Cluster:
         results, data_dir: absolute folders or URLs, as the cluster's nodes see them. code: the folder that holds the
         spec's function, which travels with it without results/, notebooks/, tests/ and hidden files.
         """
-        request = new_request(
-            spec,
-            resume=resume,
-            results=results,
-            name=name,
-            trials=trials,
-            concurrency=concurrency,
-            data_dir=data_dir,
-            ledger=ledger,
-        )
-        return self.send(request, code)
-
-    def send(self, request: Request, code: str | Path | None = None) -> Job:
-        """Start a job that does what is asked for."""
-        if (there := self._driving(request.name)) is not None:
-            raise _taken(request.name, there.id)
+        if (spec is None) == (resume is None):
+            got = "neither" if spec is None else "both"
+            raise SpecError(f"give a spec, or with --resume the name of a sweep to go on with, but got {got}")
+        if resume is not None and (name is not None or concurrency is not None):
+            option, value = ("--name", name) if name is not None else ("--concurrency", concurrency)
+            raise SpecError(
+                f"--resume goes on with {resume!r} by the spec that it began with: leave {option} {value} out"
+            )
+        where = {"results": str(results), "data_dir": data_dir and str(data_dir), "ledger": ledger}
+        if spec is not None:
+            loaded = load_spec(spec, name=name, trials=trials, concurrency=concurrency)
+            table: dict[str, Any] = {"kind": "run", "name": loaded.name, "spec": loaded.to_table(), **where}
+        else:
+            table = {"kind": "resume", "name": resume, "trials": trials, **where}
+        request = parse_request(table, "request")
+        mine = [job for job in self.jobs() if job.sweep == request.name]
+        if (driving := next((job for job in mine if not job.is_over), None)) is not None:
+            raise _taken(request.name, driving.id)
+        id_ = _next_id(request.name, mine)  # by the same look: whoever is not seen in it has the same number
         self._check_place(request)
-        target = request.sweep().target if request.kind == "run" else self._known_target(request.name)
+        target = (
+            loaded.target if spec is not None else next(filter(None, (job.metadata.get(_TARGET) for job in mine)), None)
+        )
         if target:
             code = Path.cwd() if code is None else Path(code)
             check_target(target, code)
-        return self._submit(request, None if code is None else Path(code), target)
+        return self._submit(id_, request, None if code is None else Path(code), target)
 
-    def _known_target(self, sweep: str) -> str | None:
-        """The function of a sweep that was submitted here before, None where it has none or that is not known."""
-        known = (job.metadata.get(_TARGET) for job in self.jobs() if job.sweep == sweep)
-        return next((target for target in known if target), None)
-
-    def _submit(self, request: Request, code: Path | None, target: str | None) -> Job:
+    def _submit(self, id_: str, request: Request, code: Path | None, target: str | None) -> Job:
         metadata = {_MARK: request.name, "kind": request.kind, "results": request.results}
         if request.kind == "run":
             metadata["spec_hash"] = request.sweep().hash
@@ -123,31 +135,31 @@ class Cluster:
             travels = pack(request, code, Path(folder))
             environment = {"working_dir": str(travels), "env_vars": {**ENVIRONMENT, **stopping}}
             with _worded(self.address):
-                id_ = self._once_it_is_up(request.name, environment, metadata)
+                self._once_it_is_up(id_, environment, metadata)
         return self._by_id(id_)
 
-    def _once_it_is_up(self, name: str, environment: dict[str, Any], metadata: dict[str, str]) -> str:
+    def now(self, job: Job) -> Job:
+        """The same job as it is by now."""
+        return self._by_id(job.id)
+
+    def _once_it_is_up(self, id_: str, environment: dict[str, Any], metadata: dict[str, str]) -> None:
         """Submit, and again for a while where a cluster that has just started is not ready for jobs."""
-        last, id_ = time.monotonic() + _READY, self._next_id(name)
+        last = time.monotonic() + _READY
         while True:
             try:
-                return self._client.submit_job(
+                self._client.submit_job(
                     entrypoint=ENTRYPOINT,
                     submission_id=id_,
                     runtime_env=environment,
                     metadata=metadata,
                 )
+                return
             except RuntimeError as error:
                 if f"{id_} already exists" in str(error):  # another submitted it since we looked
-                    raise _taken(name, id_) from None
+                    raise _taken(metadata[_MARK], id_) from None
                 if "No available agent" not in str(error) or time.monotonic() > last:
                     raise
                 time.sleep(_PAUSE)
-
-    def _next_id(self, name: str) -> str:
-        """By number, so that of two who submit a sweep at the same moment Ray takes one."""
-        found = (re.fullmatch(rf"sweep-{re.escape(name)}-(\d+)", job.id) for job in self.jobs())
-        return f"sweep-{name}-{max((int(number[1]) for number in found if number), default=0) + 1}"
 
     def jobs(self) -> list[Job]:
         """The jobs that drive sweeps, those that are not over first, then the latest first.
@@ -182,16 +194,13 @@ class Cluster:
             )
         return found
 
-    def _driving(self, name: str) -> Job | None:
-        return next((job for job in self.jobs() if job.sweep == name and not job.is_over), None)
-
-    def logs(self, name: str, *, follow: bool = False) -> Iterator[str]:
-        """What a sweep's job has said, in pieces; with `follow` also what it says until its end."""
-        id_, told = self.job(name).id, 0
+    def logs(self, job: str | Job, *, follow: bool = False) -> Iterator[str]:
+        """What a job, or a sweep's by name, has said, in pieces; with `follow` also what it says until its end."""
+        told, job = 0, job if isinstance(job, Job) else self.job(job)
         while True:
-            is_over = self._by_id(id_).is_over
+            is_over = self.now(job).is_over
             with _worded(self.address):
-                text = self._client.get_job_logs(id_)
+                text = self._client.get_job_logs(job.id)
             if len(text) > told:
                 yield text[told:]
                 told = len(text)
@@ -205,7 +214,7 @@ class Cluster:
         if not job.is_over:
             with _worded(self.address):
                 self._client.stop_job(job.id)
-            while not (job := self._by_id(job.id)).is_over:
+            while not (job := self.now(job)).is_over:
                 time.sleep(_PAUSE)
         return job
 
@@ -231,6 +240,12 @@ class Cluster:
             slots_of(request.sweep().resources, nodes)
 
 
+def _next_id(sweep: str, jobs: list[Job]) -> str:
+    """Of a sweep with these jobs; by number, so that of two who submit it at the same moment Ray takes one."""
+    found = (re.fullmatch(rf"sweep-{re.escape(sweep)}-(\d+)", job.id) for job in jobs)
+    return f"sweep-{sweep}-{max((int(number[1]) for number in found if number), default=0) + 1}"
+
+
 def _taken(name: str, job: str) -> SpecError:
     return SpecError(
         f"a job drives a sweep named {name!r} there already ({job}): `sweeps stop {name}` first, or give another --name"
@@ -245,10 +260,7 @@ def _job(details: Any) -> Job:
     return Job(details.submission_id, metadata[_MARK], status, details.message or "", metadata, started, exit_code)
 
 
-def _client(address: Address, *, insecure: bool) -> "JobSubmissionClient":
-    set_environment()
-    if not insecure:
-        use_token()
+def _client(address: Address) -> "JobSubmissionClient":
     with _worded(address), _no_other_address():
         from ray.job_submission import JobSubmissionClient
 

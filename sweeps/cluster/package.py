@@ -29,7 +29,8 @@ def pack(request: Request, code: Path | None, to: Path) -> Path:
 
 
 def check_target(target: str, code: Path) -> None:
-    """SpecError where the module of a function is neither in the folder that travels nor installed."""
+    """SpecError where the module of a function is neither installed nor in the folder that travels, if that is one."""
+    _require_folder(code)
     top = target.partition(":")[0].partition(".")[0]
     if not ((code / f"{top}.py").exists() or (code / top).is_dir() or importlib.util.find_spec(top)):
         raise SpecError(
@@ -38,10 +39,14 @@ def check_target(target: str, code: Path) -> None:
         )
 
 
-def _copy(code: Path, to: Path) -> None:
-    """A user's files, links inside the folder as what they lead to."""
+def _require_folder(code: Path) -> None:
     if not code.is_dir():
         raise SpecError(f"the folder {code}, whose code is to travel, is not there")
+
+
+def _copy(code: Path, to: Path) -> None:
+    """A user's files, links inside the folder as what they lead to."""
+    _require_folder(code)
     if code == Path(code.anchor) or code == Path.home():
         raise SpecError(f"{code} is too much to travel: name the folder of your function with --code")
     size, largest = 0, (0, code)

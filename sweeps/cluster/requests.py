@@ -1,7 +1,6 @@
 """What a job is asked to do: a validated spec or the name of a sweep to go on with, and where its results lie."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -10,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from sweeps.errors import SpecError
 from sweeps.names import check_name
 from sweeps.sections import Section
-from sweeps.spec import SweepSpec, explain, load_spec, parse_spec
+from sweeps.spec import SweepSpec, explain, parse_spec
 from sweeps.store.objects import object_store
 from sweeps.store.postgresql import Database
 
@@ -93,31 +92,6 @@ def _check_place(key: str, text: str) -> None:
         raise ValueError(f"{key}: a job's own folder is a copy that goes with it: give {what}, but got {text!r}")
     if ".." in Path(text).parts:
         raise ValueError(f"{key}: an absolute path without '..' is needed, but got {text!r}")
-
-
-def new_request(
-    spec: str | Path | Mapping[str, Any] | SweepSpec | None = None,
-    *,
-    resume: str | None = None,
-    results: str | Path,
-    name: str | None = None,
-    trials: int | None = None,
-    concurrency: int | None = None,
-    data_dir: str | Path | None = None,
-    ledger: str | None = None,
-) -> Request:
-    """What `submit` is asked for; SpecError before any cluster is."""
-    if (spec is None) == (resume is None):
-        got = "neither" if spec is None else "both"
-        raise SpecError(f"give a spec, or with --resume the name of a sweep to go on with, but got {got}")
-    if resume is not None and (name is not None or concurrency is not None):
-        option, value = ("--name", name) if name is not None else ("--concurrency", concurrency)
-        raise SpecError(f"--resume goes on with {resume!r} by the spec that it began with: leave {option} {value} out")
-    where = {"results": str(results), "data_dir": data_dir and str(data_dir), "ledger": ledger}
-    if spec is None:
-        return parse_request({"kind": "resume", "name": resume, "trials": trials, **where}, "request")
-    loaded = load_spec(spec, name=name, trials=trials, concurrency=concurrency)
-    return parse_request({"kind": "run", "name": loaded.name, "spec": loaded.to_table(), **where}, "request")
 
 
 def parse_request(fields: dict[str, Any], source: str) -> Request:

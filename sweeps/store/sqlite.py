@@ -1,5 +1,6 @@
 """A ledger in a SQLite file: the default place, which needs no server."""
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -14,20 +15,7 @@ from sqlalchemy.engine import Connection
 from study.files import replacing
 from sweeps.errors import LedgerError
 
-_OF_SEVERAL_MACHINES = {
-    "nfs",
-    "nfs4",
-    "cifs",
-    "smb3",
-    "ceph",
-    "lustre",
-    "gpfs",
-    "beegfs",
-    "glusterfs",
-    "sshfs",
-    "9p",
-    "afs",
-}
+_OF_SEVERAL_MACHINES = re.compile(r"9p|afs|beegfs|ceph|cifs|glusterfs|gpfs|lustre|nfs\d?|smb\d?|sshfs")
 
 
 def _file_system(path: Path) -> str:
@@ -50,7 +38,7 @@ class File:
     def cautions(self) -> list[str]:
         """What may go wrong where the file lies. Source: sqlite.org/wal.html, "does not work over a network"."""
         kind = _file_system(self.path.resolve())
-        if kind not in _OF_SEVERAL_MACHINES:
+        if not _OF_SEVERAL_MACHINES.fullmatch(kind):
             return []
         return [
             f"the ledger {self.path} is on a network file system ({kind}), where SQLite can't keep other machines from "

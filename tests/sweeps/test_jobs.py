@@ -103,14 +103,35 @@ def test_a_number_that_another_took_since_the_look_is_a_job_that_drives_the_swee
     cluster = unasked()
     cluster._client.submit_job = refuses  # type: ignore[method-assign]
     with pytest.raises(SpecError, match=r"a job drives a sweep named 'far' there already \(sweep-far-1\)"):
-        cluster._once_it_is_up("far", {}, {})
+        cluster._once_it_is_up("sweep-far-1", {}, {"sweep": "far"})
+
+
+def test_a_job_that_comes_between_the_look_and_the_submit_has_the_number() -> None:
+    came: list[SimpleNamespace] = []
+    numbers: list[str] = []
+    client: Any = SimpleNamespace(list_jobs=lambda: list(came))
+
+    def meanwhile(_: object) -> None:
+        about = {"metadata": {"sweep": "far"}, "message": "", "start_time": 1000}
+        came.append(SimpleNamespace(submission_id="sweep-far-1", status="RUNNING", **about))
+
+    class Looks(Cluster):
+        _check_place = staticmethod(meanwhile)  # type: ignore[assignment]
+
+        def _once_it_is_up(self, id_: str, *_: object) -> None:
+            numbers.append(id_)
+
+    cluster = Looks()
+    cluster._client = client
+    cluster.submit("quickstart", name="far", results="/results", concurrency=1)
+
+    assert numbers == ["sweep-far-1"]  # which Ray refuses, as there is one
 
 
 def unasked(*jobs: Job) -> Cluster:
     """A cluster with these jobs that is not asked for more."""
     found = [SimpleNamespace(**vars(job), submission_id=job.id, start_time=1000 * job.started) for job in jobs]
-    cluster = Cluster.__new__(Cluster)
-    cluster.address = parse_address("http://127.0.0.1:8265")
+    cluster = Cluster()
     client: Any = SimpleNamespace(list_jobs=lambda: found)
     cluster._client = client
     return cluster
@@ -136,7 +157,7 @@ def test_what_the_spec_of_an_earlier_sweep_says_is_not_changed_by_a_resume(more:
 
 
 def test_a_wrong_request_is_told_before_any_cluster_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "connect", lambda *_, **__: pytest.fail("it was asked"))
+    monkeypatch.setattr(jobs, "_client", lambda *_, **__: pytest.fail("it was asked"))
     with pytest.raises(SpecError, match="give a name like that, not a path"):
         submit(results="/results", spec="quickstart", name="../../evil")
     with pytest.raises(SpecError, match=r"nothere\.toml can't be read"):
@@ -268,8 +289,7 @@ def test_of_two_jobs_of_a_sweep_the_one_that_runs_is_meant() -> None:
         about = {"submission_id": f"sweep-far-{number}", "metadata": {"sweep": "far"}, "message": ""}
         return SimpleNamespace(**about, status=status, start_time=1000 * number)
 
-    cluster = Cluster.__new__(Cluster)
-    cluster.address = parse_address("http://127.0.0.1:8265")
+    cluster = Cluster()
     client: Any = SimpleNamespace(list_jobs=lambda: [told(1, "RUNNING"), told(3, "FAILED"), told(2, "SUCCEEDED")])
     cluster._client = client
 

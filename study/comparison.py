@@ -1,7 +1,7 @@
 """Whether two runs of one trial are the same run: measurement by measurement, bit by bit."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from study.measurement import Measurement
 
@@ -18,7 +18,7 @@ class Replay:
     compared: int
     difference: str | None
     environment: tuple[str, ...]
-    noun: str = "measurement{} and the weights"
+    noun: str = field(default="measurement{} and the weights", repr=False)
 
     @property
     def what(self) -> str:

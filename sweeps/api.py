@@ -17,7 +17,7 @@ from sweeps.search.comparing import check_named
 from sweeps.search.verification import Verification
 from sweeps.search.verification import verify as search_verification
 from sweeps.spec import SweepSpec, load_spec
-from sweeps.store.folders import SweepFolder
+from sweeps.store.folders import SweepFolder, results_option
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import place_of
 from sweeps.terminal.progress import Form
@@ -147,8 +147,9 @@ def ablation_path(
     table = path_table(found.spec, found.history, seeds)
     if (there := found.walked) is not None:
         raise SpecError(
-            f"the path of {name!r} is there already, as the sweep {there.name!r}: `sweeps resume {there.name}` goes on "
-            f"with it and `sweeps explain {name}` tells it; to walk it anew remove {there.folder.shown}"
+            f"the path of {name!r} is there already, as the sweep {there.name!r}: "
+            f"`sweeps resume {there.name}{results_option(there.folder.home)}` goes on with it and `sweeps explain {name}` "
+            f"tells it; to walk it anew remove {there.folder.shown}"
         )
     options["data_dir"] = options.get("data_dir") or recorded_data_dir(found.history)
     return run(table, name=table["name"], target=target, results=results, **options)

@@ -1,5 +1,6 @@
 """The command line: each command is a few lines over the Python face, and words every error in one line."""
 
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -248,4 +249,6 @@ def main() -> None:
         sys.argv.append("--help")
     hide_password()
     run_app = partial(app, standalone_mode=False)
-    sys.exit(run_app() if "--debug" in sys.argv else worded(run_app))
+    code = run_app() if "--debug" in sys.argv else worded(run_app)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said: a second Ctrl-C would only draw a traceback
+    sys.exit(code)

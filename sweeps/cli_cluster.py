@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeps.cluster.addresses import DEFAULT_ADDRESS
+from sweeps.errors import InterruptedSweepError
 from sweeps.options import Insecure, LedgerUrl, Name
 from sweeps.terminal.wording import STOPPED
 
@@ -21,14 +22,16 @@ Where = Annotated[
 ]
 Cpus = Annotated[int | None, typer.Option(min=0, help="CPUs that trials may occupy here; all without.")]
 Gpus = Annotated[int | None, typer.Option(min=0, help="GPUs that trials may occupy here; all without.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Where other nodes join.")]
+DashboardPort = Annotated[int, typer.Option(min=1, max=65535, help="Its port.")]
 
 
 @nodes.command("start")
 def start_cluster(
     host: Annotated[str, typer.Option(help="This machine's address as other nodes reach it.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Where other nodes join.")] = 6379,
+    port: Port = 6379,
     dashboard_host: Annotated[str, typer.Option(help="Where the dashboard takes jobs.")] = "127.0.0.1",
-    dashboard_port: Annotated[int, typer.Option(help="Its port.")] = 8265,
+    dashboard_port: DashboardPort = 8265,
     cpus: Cpus = None,
     gpus: Gpus = None,
     token: Annotated[bool, typer.Option(help="Ask everybody for the token.")] = True,
@@ -86,9 +89,7 @@ def submit(
     insecure: Insecure = False,
 ) -> None:
     """Run a sweep as a job of a cluster, or go on with one there."""
-    from sweeps.cluster.jobs import Cluster
-
-    cluster = Cluster(address, insecure=insecure)  # not asked before what is wanted of it is known to be right
+    cluster = cluster_at(address, insecure=insecure)  # not asked before what is wanted of it is known to be right
     job = cluster.submit(
         spec,
         resume=resume,
@@ -106,7 +107,7 @@ def submit(
         watch = f"`sweeps logs {sweep} -f{there}`, `sweeps status {sweep}{there}`"
         typer.echo(f"watch it: {watch}; end it: `sweeps stop {sweep}{there}`")
         return
-    _follow(cluster, job)
+    _follow(cluster, job, there)
 
 
 @commands.command()
@@ -114,7 +115,7 @@ def status(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = Fa
     """Say what becomes of a sweep's job; exit 1 if it failed."""
     from sweeps.cluster.showing import tell_job
 
-    cluster = _cluster(address, insecure=insecure)
+    cluster = cluster_at(address, insecure=insecure)
     job = cluster.job(name)
     tell_job(cluster, job)
     raise typer.Exit(1 if job.status == "FAILED" else 0)
@@ -128,9 +129,9 @@ def logs(
     insecure: Insecure = False,
 ) -> None:
     """Show what a sweep's job says."""
-    cluster = _cluster(address, insecure=insecure)
+    cluster = cluster_at(address, insecure=insecure)
     if follow:
-        _follow(cluster, cluster.job(name))
+        _follow(cluster, cluster.job(name), _there(address, insecure=insecure))
     for piece in cluster.logs(name):
         typer.echo(piece, nl=False)
 
@@ -138,7 +139,11 @@ def logs(
 @commands.command()
 def stop(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = False) -> None:
     """Stop a sweep's job: trials in training save, the ledger is closed, the tables are written."""
-    job = _cluster(address, insecure=insecure).stop(name)
+    cluster = cluster_at(address, insecure=insecure)
+    if (job := cluster.job(name)).is_over:
+        typer.echo(f"{job.sweep}: nothing to stop, its job {job.id} is over ({job.status.lower()})")
+        return
+    job = cluster.stop(name)
     results = job.metadata.get("results", "FOLDER")
     again = f"`sweeps submit --resume {job.sweep} --results {results}{_there(address, insecure=insecure)}`"
     if "target" in job.metadata:
@@ -151,15 +156,25 @@ def _there(address: str, *, insecure: bool) -> str:
     return ("" if address == DEFAULT_ADDRESS else f" --address {address}") + (" --insecure" if insecure else "")
 
 
-def _cluster(address: str, *, insecure: bool) -> "Cluster":
-    from sweeps.cluster.jobs import connect
+def cluster_at(address: str, *, insecure: bool) -> "Cluster":
+    """A cluster that is not asked yet, with a warning where others may read what is sent there."""
+    from sweeps.cluster.jobs import Cluster
 
-    return connect(address, insecure=insecure)
+    cluster = Cluster(address, insecure=insecure)
+    if cluster.caution:
+        typer.echo(cluster.caution, err=True)
+    return cluster
 
 
-def _follow(cluster: "Cluster", job: "Job") -> None:
-    """Show a job's log to its end, and end as it did."""
-    for piece in cluster.logs(job, follow=True):
-        typer.echo(piece, nl=False)
+def _follow(cluster: "Cluster", job: "Job", there: str) -> None:
+    """Show a job's log to its end, and end as it did. there: the options of a further command."""
+    try:
+        for piece in cluster.logs(job, follow=True):
+            typer.echo(piece, nl=False)
+    except KeyboardInterrupt:
+        raise InterruptedSweepError(
+            f"not followed any more; the job goes on: `sweeps logs {job.sweep} -f{there}` shows it again, "
+            f"`sweeps stop {job.sweep}{there}` ends it"
+        ) from None
     ended = cluster.now(job)
     raise typer.Exit({"SUCCEEDED": 0, "STOPPED": STOPPED}.get(ended.status, ended.exit_code or 1))

@@ -26,10 +26,10 @@ def list_sweeps(
     else:
         if results != RESULTS:
             raise SpecError("--results and --address are two lists, of a folder and of a cluster's jobs: give one")
-        from sweeps.cluster.jobs import connect
+        from sweeps.cli_cluster import cluster_at
         from sweeps.cluster.showing import tell_jobs
 
-        tell_jobs(connect(address, insecure=insecure), as_json=as_json)
+        tell_jobs(cluster_at(address, insecure=insecure), as_json=as_json)
 
 
 @commands.command()

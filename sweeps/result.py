@@ -15,7 +15,7 @@ from sweeps.search.ranges import RangeKey, measured_ranges, range_keys
 from sweeps.search.selection import final_key
 from sweeps.search.standing import State, is_over
 from sweeps.spec import SweepSpec
-from sweeps.store.folders import SweepFolder
+from sweeps.store.folders import SweepFolder, results_option
 from sweeps.store.lease import is_held
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import place_of
@@ -147,22 +147,19 @@ class Result:
 
     def trial(self, trial: int | str = "best") -> Trial:
         """A trial by number, by label ("3-seed1"), or the final model's ("best"); SpecError if there is none."""
+        again = f"`sweeps resume {self.name}{results_option(self.folder.home)}`"
         if trial == "best":
             key = final_key(self.history)
             if key is None:
                 is_over = self.history.outcome is not None
-                what = (
-                    "name a trial by its number with --trial"
-                    if is_over
-                    else f"finish it with `sweeps resume {self.name}`"
-                )
+                what = "name a trial by its number with --trial" if is_over else f"finish it with {again}"
                 raise SpecError(f"the sweep {self.name!r} has no winner: {what}")
             return self.history.trials[key]
         key = parse_label(str(trial))
         if key is not None and key in self.history.trials:
             return self.history.trials[key]
         if not self.history.search:
-            raise SpecError(f"the sweep {self.name!r} has no trial yet: go on with `sweeps resume {self.name}`")
+            raise SpecError(f"the sweep {self.name!r} has no trial yet: go on with {again}")
         last = len(self.history.search) - 1
         raise SpecError(
             f"the sweep {self.name!r} has no trial {trial!r}: give best, 0 … {last}, "

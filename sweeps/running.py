@@ -21,7 +21,7 @@ from sweeps.search.history import History, Noted, Row, Stamp
 from sweeps.search.standing import State, is_over
 from sweeps.signals import Stop, stop_signals
 from sweeps.spec import SweepSpec
-from sweeps.store.folders import SweepFolder
+from sweeps.store.folders import SweepFolder, results_option
 from sweeps.store.lease import is_held, lease
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import new_place, place_of, remember
@@ -204,10 +204,10 @@ def _draw(driver: Driver, state: State, say: Callable[[str], None], ledger_url: 
     from sweeps.report.writing import write_report
     from sweeps.store.figures import write_figures
 
-    seen = (driver.folder, driver.spec, driver.history)
+    seen, option = (driver.folder, driver.spec, driver.history), results_option(driver.folder.home)
     for what, write, again in (
-        ("figures", partial(write_figures, *seen), f"sweeps resume {driver.spec.name}"),
-        ("report", partial(write_report, *seen, state, ledger=ledger_url), f"sweeps report {driver.spec.name}"),
+        ("figures", partial(write_figures, *seen), f"sweeps resume {driver.spec.name}{option}"),
+        ("report", partial(write_report, *seen, state, ledger=ledger_url), f"sweeps report {driver.spec.name}{option}"),
     ):
         _attempt(what, write, f"`{again}`", say)
     driver.folder.send()

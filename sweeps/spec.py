@@ -24,6 +24,7 @@ from sweeps.sections import Duration, Pruning, Resources, Retries, Sampler, Sect
 
 LEARNING_RATE = "learning_rate"
 LARGEST_GRID = 100_000
+LARGEST_FILE = 1_000_000  # bytes of a spec, by file or by request
 FIRST_RUNG, FIRST_REPORT = 1 / 3, 1.0  # epochs of a model, reports of a function
 TIMED_COSTS = ("epoch_seconds", "latency")
 COSTS = ("parameters", *TIMED_COSTS)  # of the study's models
@@ -335,11 +336,20 @@ def load_spec(spec: "str | Path | Mapping[str, Any] | SweepSpec", **overrides: A
     return parse_spec({**table, **given}, source)
 
 
+def _limited(path: Path) -> str:
+    """The text of a spec's file; SpecError for one so large that a list in it must be a mistake."""
+    if (size := path.stat().st_size) > LARGEST_FILE:
+        raise SpecError(f"{path} has {size:,} bytes, of {LARGEST_FILE:,} at most: shorten the longest list in it")
+    return path.read_text("utf-8")
+
+
 def _read_table(spec: "str | Path | Mapping[str, Any] | SweepSpec") -> tuple[dict[str, Any], str]:
     if isinstance(spec, SweepSpec):
         return spec.to_table(), spec.name
     if isinstance(spec, Mapping):
         return dict(spec), "spec"
+    if not isinstance(spec, str | Path):
+        raise SpecError(f"a spec is a preset's name, a .toml file, a table or a SweepSpec, but got {spec!r}")
     path = Path(spec)
     looks_like_a_path = path.suffix == ".toml" or len(path.parts) > 1
     if not looks_like_a_path and str(spec) not in preset_names():
@@ -348,7 +358,7 @@ def _read_table(spec: "str | Path | Mapping[str, Any] | SweepSpec") -> tuple[dic
         )
     try:
         if looks_like_a_path:
-            text = path.read_text("utf-8")
+            text = _limited(path)
         else:
             text = resources.files("sweeps").joinpath("presets", f"{spec}.toml").read_text("utf-8")
         table = tomllib.loads(text)

@@ -25,6 +25,11 @@ class Address:
         return f"{self.scheme}://{host}:{self.port}"
 
     @property
+    def is_overheard(self) -> bool:
+        """Whether others may read what is sent there, the token too."""
+        return self.scheme == "http" and not self.is_loopback
+
+    @property
     def is_loopback(self) -> bool:
         """Whether it can be reached from this machine alone."""
         return is_loopback(self.host)
@@ -43,6 +48,8 @@ def is_loopback(host: str) -> bool:
 def parse_address(text: str) -> Address:
     """An Address from http://HOST:PORT, https://HOST:PORT or HOST:PORT; SpecError for anything else."""
     rule = f"an address is written like {DEFAULT_ADDRESS}"
+    if not isinstance(text, str):
+        raise SpecError(f"{rule}, but got {text!r}")
     try:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         host, port = parts.hostname, parts.port or _PORT

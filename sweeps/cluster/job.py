@@ -5,14 +5,17 @@ Run by Ray as `python -m sweeps.cluster.job`, in a folder with the request and t
 
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from sweeps.cluster.requests import FILE, Request, read_request
-from sweeps.errors import InterruptedSweepError, ResourceError
+from sweeps.errors import ResourceError, SweepError
 from sweeps.execution.session import set_environment
 from sweeps.terminal.wording import worded
+
+_RESUME = re.compile("`sweeps resume[^`]*`")
 
 
 def drive(request: Request) -> int:
@@ -41,14 +44,13 @@ def _tell_if_unbounded(request: Request) -> None:
 
 
 def drive_or_say_how_to_go_on(request: Request) -> int:
-    """The same; where the job is stopped, what goes on with the sweep is another job."""
+    """The same; what goes on with a sweep of a job is another job, whatever an error advises."""
     try:
         return drive(request)
-    except InterruptedSweepError:
-        raise InterruptedSweepError(
-            f"stopped; everything reported is kept: go on with `sweeps submit --resume {request.name} "
-            f"--results {request.results}`, from the folder of its function if it has one"
-        ) from None
+    except SweepError as error:
+        again = f"`sweeps submit --resume {request.name} --results {request.results}`"
+        text = _RESUME.sub(f"{again}, from the folder of its function if it has one", str(error))
+        raise type(error)(text) from None
 
 
 def _join() -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.cluster.addresses import DEFAULT_ADDRESS, Address, check_token, parse_address
-from sweeps.cluster.package import check_target, pack
+from sweeps.cluster.package import check_target, pack, require_folder
 from sweeps.cluster.requests import Request, parse_request
 from sweeps.cluster.tokens import TOKEN_FILE, has_token, use_token
 from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
@@ -49,6 +49,11 @@ class Job:
     def is_over(self) -> bool:
         return self.status in _OVER
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether what it was asked for broke a rule, such as a name that is taken: it has driven nothing."""
+        return self.status == "FAILED" and self.exit_code == SpecError.exit_code
+
 
 def connect(address: str = DEFAULT_ADDRESS, *, insecure: bool = False) -> "Cluster":
     """The cluster whose dashboard is at an address; ResourceError where none answers or the token is refused.
@@ -69,6 +74,16 @@ class Cluster:
         set_environment()
         if not insecure:
             use_token()  # before anything imports Ray, which reads it once
+
+    @property
+    def caution(self) -> str | None:
+        """What a person should know before the token is sent."""
+        if not (self.address.is_overheard and has_token()):
+            return None
+        return (
+            f"warning: the token goes to {self.address.url} in clear text: prefer https, or a tunnel "
+            f"(`ssh -L {self.address.port}:127.0.0.1:{self.address.port} {self.address.host}`)"
+        )
 
     @cached_property
     def _client(self) -> "JobSubmissionClient":
@@ -104,6 +119,12 @@ class Cluster:
             raise SpecError(
                 f"--resume goes on with {resume!r} by the spec that it began with: leave {option} {value} out"
             )
+        places = {"results": results, "data_dir": data_dir, "code": code}
+        for key, given in places.items():
+            if not isinstance(given, str | Path) and (given is not None or key == "results"):
+                raise SpecError(f"{key}: a path is needed, but got {given!r}")
+        if code is not None:
+            require_folder(Path(code))
         where = {"results": str(results), "data_dir": data_dir and str(data_dir), "ledger": ledger}
         if spec is not None:
             loaded = load_spec(spec, name=name, trials=trials, concurrency=concurrency)
@@ -172,19 +193,19 @@ class Cluster:
         return sorted(jobs, key=lambda job: (not job.is_over, job.started), reverse=True)
 
     def job(self, name: str) -> Job:
-        """The job that drives a sweep, else its latest, else the one with that id; SweepNotFoundError if there is none.
+        """The job that drives a sweep, else the last that did, else that id's; SweepNotFoundError if there is none.
 
         A sweep's name comes first, since it may look like the id of another's job.
         """
         jobs = self.jobs()
-        found = next((job for key in ("sweep", "id") for job in jobs if getattr(job, key) == name), None)
-        if found is None:
+        mine = [job for job in jobs if job.sweep == name] or [job for job in jobs if job.id == name]
+        if not mine:
             known = ", ".join(sorted({job.sweep for job in jobs})) or "none"
             raise SweepNotFoundError(
                 f"no job for a sweep named {name!r} at {self.address.url} (there: {known}): a head that was restarted "
                 "has forgotten its jobs, `sweeps submit --resume` goes on with their sweeps"
             )
-        return found
+        return latest(mine)
 
     def _by_id(self, id_: str) -> Job:
         found = next((job for job in self.jobs() if job.id == id_), None)
@@ -238,6 +259,11 @@ class Cluster:
             from sweeps.execution.placing import slots_of
 
             slots_of(request.sweep().resources, nodes)
+
+
+def latest(jobs: Sequence[Job]) -> Job:
+    """What became of a sweep with these jobs, the latest first: one that was refused says nothing of that."""
+    return next((job for job in jobs if not job.is_refused), jobs[0])
 
 
 def _next_id(sweep: str, jobs: list[Job]) -> str:

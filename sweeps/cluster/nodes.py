@@ -17,6 +17,7 @@ from sweeps.errors import ResourceError, SpecError
 from sweeps.execution.session import ENVIRONMENT, make_private, user_folder
 
 GCS_PORT = 6379
+_LAST_PORT = 65535
 # Its usual port may be taken by the Ray of a local sweep, and then no job is taken.
 _ANY_PORT = ("--dashboard-agent-listen-port", "0")
 _GRACE = 10.0  # s that processes have for ending, before they are killed
@@ -51,6 +52,8 @@ def start_head(
             "a cluster that other machines reach asks for a token: leave --no-token out, or stay on loopback"
         )
     _check_free(folder)
+    if port == dashboard_port:
+        raise SpecError(f"nodes join at one port and the dashboard has another, but both are {port}: change one")
     _check_port(host, port, "--host", "--port")
     _check_port(dashboard_host, dashboard_port, "--dashboard-host", "--dashboard-port")
     made = make_token() if token else None
@@ -91,7 +94,7 @@ def join(
 ) -> str:
     """Start a further node, of the cluster at HOST:PORT. host: this machine's address as the others reach it."""
     name, _, port = address.rpartition(":")
-    if not name or not port.isdigit():
+    if not name or not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
         raise SpecError(
             f"the address of a cluster's head is HOST:PORT, such as 10.0.0.1:{GCS_PORT}, but got {address!r}"
         )
@@ -101,7 +104,7 @@ def join(
     _check_free(folder)
     try:  # Ray would wait for minutes
         socket.create_connection((name, int(port)), timeout=_REACHED).close()
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ResourceError(f"no head answers at {address} ({error}): is it up, and started with --host?") from None
     mine = ["--node-ip-address", host] if host else []
     _ray(["start", "--address", address, *mine, *_resources(cpus, gpus)], folder, token=token)
@@ -149,13 +152,15 @@ def _check_free(folder: Path | None) -> None:
 
 def _check_port(host: str, port: int, host_option: str, port_option: str) -> None:
     """ResourceError where nothing can listen there: an address of another machine, or a port that is taken."""
+    if not 0 < port <= _LAST_PORT:  # what asks for an address would take 70000 for 4464
+        raise SpecError(f"{port_option} is a number from 1 to {_LAST_PORT}, but got {port}")
     try:
         family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
-    except (OSError, OverflowError) as error:
-        if getattr(error, "errno", None) == errno.EADDRINUSE:
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
             by = ", as by the Ray of a sweep that runs here" if port_option == "--dashboard-port" else ""
             raise ResourceError(f"port {port} of {host} is taken{by}: give another {port_option}") from None
         raise ResourceError(

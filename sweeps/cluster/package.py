@@ -2,10 +2,12 @@
 
 import importlib.util
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from search_spaces.space import hint
 from sweeps.cluster.requests import FILE, Request
 from sweeps.errors import SpecError
 
@@ -29,24 +31,37 @@ def pack(request: Request, code: Path | None, to: Path) -> Path:
 
 
 def check_target(target: str, code: Path) -> None:
-    """SpecError where the module of a function is neither installed nor in the folder that travels, if that is one."""
-    _require_folder(code)
-    top = target.partition(":")[0].partition(".")[0]
-    if not ((code / f"{top}.py").exists() or (code / top).is_dir() or importlib.util.find_spec(top)):
+    """SpecError where a function is neither installed nor in the folder that travels, as far as its source says."""
+    require_folder(code)
+    module, _, name = target.partition(":")
+    top = module.partition(".")[0]
+    source = code.joinpath(*module.split(".")).with_suffix(".py")
+    if source.is_file():
+        _check_named(name, source)
+    elif not ((code / f"{top}.py").exists() or (code / top).is_dir() or importlib.util.find_spec(top)):
         raise SpecError(
             f"the target's module {top!r} is not in {code.absolute()}, the folder that travels: name the one that has "
             "it with --code"
         )
 
 
-def _require_folder(code: Path) -> None:
+def _check_named(name: str, source: Path) -> None:
+    """SpecError where a module's text has no such word: it is not imported here, which its imports may not allow."""
+    text = source.read_text("utf-8", errors="replace")
+    if not re.search(rf"\b{re.escape(name)}\b|import \*", text):
+        known = re.findall(r"^(?:async )?def (\w+)", text, re.MULTILINE)
+        raise SpecError(f"no function {name!r} in {source}{hint(name, known)}")
+
+
+def require_folder(code: Path) -> None:
+    """SpecError where there is no folder to travel."""
     if not code.is_dir():
         raise SpecError(f"the folder {code}, whose code is to travel, is not there")
 
 
 def _copy(code: Path, to: Path) -> None:
     """A user's files, links inside the folder as what they lead to."""
-    _require_folder(code)
+    require_folder(code)
     if code == Path(code.anchor) or code == Path.home():
         raise SpecError(f"{code} is too much to travel: name the folder of your function with --code")
     size, largest = 0, (0, code)

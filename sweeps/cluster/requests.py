@@ -13,7 +13,7 @@ from sweeps.spec import SweepSpec, explain, parse_spec
 from sweeps.store.objects import object_store
 from sweeps.store.postgresql import Database
 
-LARGEST = 1_000_000  # bytes of a request
+LARGEST = 1_000_000  # bytes of a request, which holds a spec
 FILE = "sweep-request.json"
 _LONGEST_PATH = 1000
 

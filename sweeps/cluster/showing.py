@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from rich.table import Table
 
-from sweeps.cluster.jobs import Cluster, Job
+from sweeps.cluster.jobs import Cluster, Job, latest
 from sweeps.errors import ResourceError
 from sweeps.store.rows import dump_json
 from sweeps.terminal.tables import add_row, console
@@ -15,19 +15,20 @@ _COMMAND_FAILED = "Job entrypoint command failed"
 
 def tell_jobs(cluster: Cluster, *, as_json: bool) -> None:
     """The latest job of every sweep, on a line."""
-    latest: dict[str, Job] = {}
+    by_sweep: dict[str, list[Job]] = {}
     for job in cluster.jobs():
-        latest.setdefault(job.sweep, job)
+        by_sweep.setdefault(job.sweep, []).append(job)
+    found = [latest(jobs) for jobs in by_sweep.values()]
     if as_json:
-        print(dump_json([asdict(job) for job in latest.values()]))
+        print(dump_json([asdict(job) for job in found]))
         return
-    if not latest:
+    if not found:
         print(f"no sweeps at {cluster.address.url}: start one with `sweeps submit`")
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for title in ("sweep", "job is", "since", "results", "job"):
         table.add_column(title, overflow="fold")
-    for job in latest.values():
+    for job in found:
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.started))
         add_row(table, job.sweep, job.status.lower(), since, job.metadata.get("results", ""), job.id)
     console().print(table)
@@ -45,3 +46,6 @@ def tell_job(cluster: Cluster, job: Job) -> None:
     # Where its command failed, the reason is the last line it wrote; of a lost node or driver only Ray tells.
     if job.status == "FAILED" and said != job.message and not job.message.startswith(_COMMAND_FAILED):
         print(f"Ray says: {job.message.splitlines()[0] if job.message else 'nothing'}")
+    for later in cluster.jobs():
+        if later.is_refused and (later.sweep, later.started > job.started) == (job.sweep, True):
+            print(f"a later request was refused: `sweeps logs {later.id}` says why")

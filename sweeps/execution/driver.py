@@ -246,6 +246,10 @@ class Driver:
         fault = self._fault(trial, measurement)
         if fault:
             self.record(Moved(trial.key, "failed", fault))
+            is_unknown = self.spec.metric not in measurement.values
+            if is_unknown and not any(known.measurements for known in self.history.trials.values()):
+                # No trial would do better, and each might take hours to its first report.
+                raise SweepError(f"{fault}: yield it, or name one of these as `metric`, in a sweep of its own")
         elif measurement.report > len(trial.measurements):
             self.record(Measured(trial.key, measurement, environment))
             self._settle(trial)

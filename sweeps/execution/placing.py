@@ -49,7 +49,7 @@ def slots_of(resources: Resources, nodes: list[dict[str, float]]) -> int:
         most = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
         asked = f"{resources.cpus_per_trial:g} CPUs and {resources.gpus_per_trial:g} GPUs"
         there = f"at most {most['CPU']:g} CPUs, {most['GPU']:g} GPUs"
-        advice = "lower --cpus-per-trial or --gpus-per-trial"
+        advice = "lower cpus_per_trial or gpus_per_trial, under [resources] or as an option"
         if resources.accelerator_type:
             models = {name.removeprefix(_MODEL) for node in nodes for name in node if name.startswith(_MODEL)}
             asked += f" of the model {resources.accelerator_type}"

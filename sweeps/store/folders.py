@@ -41,6 +41,11 @@ def check_writable(results: Path) -> None:
         probe.unlink()
 
 
+def results_option(results: Path | str) -> str:
+    """The option with which a command finds a sweep again, "" for the default folder."""
+    return "" if Path(results).absolute() == Path("results").absolute() else f" --results {results}"
+
+
 def size_of(folder: Path) -> int:
     """Of all files below a folder, bytes."""
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

@@ -6,8 +6,9 @@ from rich.table import Table
 
 from sweeps.result import Result
 from sweeps.search.importance import Importance
+from sweeps.store.folders import results_option
 from sweeps.store.rows import dump_json
-from sweeps.terminal.outcome import difference, estimate, results_option
+from sweeps.terminal.outcome import difference, estimate
 from sweeps.terminal.tables import add_row, console
 
 

@@ -1,13 +1,14 @@
 """The outcome of a sweep in words, with the commands that come next."""
 
-from pathlib import Path
-
 from sweeps.result import Result
 from sweeps.search.intervals import Interval, of_accuracy
 from sweeps.search.ranges import FAILURE_NOTE
 from sweeps.search.selection import BASELINE, Candidate, Selection, selection_of
 from sweeps.spec import SweepSpec
+from sweeps.store.folders import results_option
 from sweeps.terminal.progress import params_in_brief
+
+_ROUNDING = 1e-12  # of a value: less is what a mean of equal numbers may differ from them
 
 
 def outcome_lines(result: Result) -> list[str]:
@@ -89,8 +90,9 @@ def _luck(spec: SweepSpec, selection: Selection) -> list[str]:
     """By how much the winner's last value in the search was better than what is published of it."""
     if selection.optimism is None:
         return []
-    searched = searched_in_brief(spec, selection.candidates[0])
-    if selection.optimism == 0:
+    winner = selection.candidates[0]
+    searched = searched_in_brief(spec, winner)
+    if abs(selection.optimism) <= _ROUNDING * abs(winner.searched or 0.0):
         return [f"in the search it had {searched}, as it is"]
     side = "better" if selection.optimism > 0 else "worse"
     return [f"in the search it had {searched}, {number(abs(selection.optimism))} {side} than it is"]
@@ -134,18 +136,18 @@ MORE = {"time": "+10m", "device_hours": "+1", "trial_time": "+1m"}  # what an ex
 def _time_was_over(result: Result) -> list[str]:
     """Said where a budget ended the search before its trials were all there."""
     cut = [trial for trial in result.history.search if trial.state == "cut"]
-    begun = len(result.history.search)
+    begun, option = len(result.history.search), results_option(result.folder.home)
     if begun == result.spec.trials and not cut:
         return []
     if result.history.is_closed:
         ended = f"the search was ended by hand after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
-        return [f"{ended}: `sweeps resume {result.name} --trials +10` opens it again"]
+        return [f"{ended}: `sweeps resume {result.name} --trials +10{option}` opens it again"]
     names = sorted({trial.reason for trial in cut} or {name for name in ("time", "device_hours") if _has(result, name)})
     if not names:
         return []
     more = " ".join(f"--{name.replace('_', '-')} {MORE[name]}" for name in names)
     ended = f"{' and '.join(names)} ended after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
-    return [f"{ended}: `sweeps resume {result.name} {more}` goes on"]
+    return [f"{ended}: `sweeps resume {result.name} {more}{option}` goes on"]
 
 
 def _has(result: Result, budget: str) -> bool:
@@ -154,8 +156,3 @@ def _has(result: Result, budget: str) -> bool:
 
 def _s(count: int) -> str:
     return "" if count == 1 else "s"
-
-
-def results_option(results: Path | str) -> str:
-    """The option with which a command finds a sweep again, "" for the default folder."""
-    return "" if Path(results).absolute() == Path("results").absolute() else f" --results {results}"

@@ -12,9 +12,9 @@ from sweeps.errors import SpecError, SweepError
 from sweeps.result import Result
 from sweeps.search.ranges import measured_ranges
 from sweeps.search.selection import Selection, selection_of
-from sweeps.store.folders import list_folders
+from sweeps.store.folders import list_folders, results_option
 from sweeps.store.rows import dump_json
-from sweeps.terminal.outcome import difference, estimate, number, outcome_lines, results_option, searched_in_brief
+from sweeps.terminal.outcome import difference, estimate, number, outcome_lines, searched_in_brief
 from sweeps.terminal.progress import params_in_brief, range_in_brief
 from sweeps.terminal.tables import add_row, cell, console, records
 

@@ -59,6 +59,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise SpecError(f"{path} can't be read ({getattr(error, 'strerror', error)})") from error
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"{path} is not valid TOML: {error}") from error
+    if not table:
+        raise SpecError(f"{path} is empty: name a knob in it, such as model; without a file the baseline is trained")
     if {"space", "design", "trials"} & table.keys():
         raise SpecError(f"{path} describes a sweep, not one training run: `sweeps run {path}`")
     if "target" in table:

@@ -2,11 +2,13 @@
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loopback import free_port
 
 from sweeps.cluster.addresses import check_token, parse_address
+from sweeps.cluster.jobs import Cluster
 from sweeps.cluster.nodes import join, start_head
 from sweeps.cluster.tokens import has_token, make_token, token_path
 from sweeps.errors import ResourceError, SpecError
@@ -37,10 +39,32 @@ def test_an_address_says_where_and_whether_others_reach_it(text: str, url: str, 
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "ray://10.0.0.1:10001", "ftp://host", "http://", "http://host:port", "http://host/path", "http://h?x=1"],
+    ("address", "is_told"),
+    [("http://10.0.0.1:8265", True), ("https://10.0.0.1:8265", False), ("http://127.0.0.1:8265", False)],
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_a_token_that_others_may_read_on_its_way_is_told_before_it_is_sent(address: str, is_told: bool) -> None:
+    make_token()
+    caution = Cluster(address).caution
+
+    assert (caution is not None) == is_told
+    assert caution is None or "clear text: prefer https, or a tunnel (`ssh -L 8265:127.0.0.1:8265 10.0.0.1`)" in caution
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        5,
+        None,
+        "ray://10.0.0.1:10001",
+        "ftp://host",
+        "http://",
+        "http://host:port",
+        "http://host/path",
+        "http://h?x=1",
+    ],
+)
+def test_what_is_no_address_is_refused(text: Any) -> None:
     with pytest.raises(SpecError, match="an address is written like http"):
         parse_address(text)
 
@@ -99,6 +123,17 @@ def test_a_token_that_a_local_sweep_left_readable_is_made_private() -> None:
 
     assert make_token() is None
     assert token_path().stat().st_mode & 0o777 == 0o600
+
+
+def test_a_port_that_is_none_is_refused_and_not_taken_for_another(tmp_path: Path) -> None:
+    make_token()
+    for port in (-5, 0, 70000):
+        with pytest.raises(SpecError, match=f"--port is a number from 1 to 65535, but got {port}"):
+            start_head(folder=tmp_path / "node", port=port)
+    with pytest.raises(SpecError, match=r"HOST:PORT, such as 10\.0\.0\.1:6379, but got '10\.0\.0\.1:99999'"):
+        join("10.0.0.1:99999", folder=tmp_path / "node")
+    with pytest.raises(SpecError, match="nodes join at one port and the dashboard has another, but both are 7777"):
+        start_head(folder=tmp_path / "node", port=7777, dashboard_port=7777)
 
 
 def test_an_address_where_nobody_is_is_told_at_once() -> None:

@@ -10,6 +10,7 @@ from simulation import Simulation, open_driver, small_spec
 
 from study.comparison import first_difference
 from study.measurement import Measurement
+from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Leg, Message
 from sweeps.search.history import PUBLISHED, Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
@@ -131,10 +132,21 @@ def test_a_missing_metric_is_named_with_what_was_reported(folder: SweepFolder) -
     driver.start({})
     leg = driver.next_leg()
     assert isinstance(leg, Leg)
-    driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 0.5}, None), {}))
+    with pytest.raises(SweepError, match="the metric 'accuracy' was not reported, only: loss: yield it, or name one"):
+        driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 0.5}, None), {}))
 
     trial = driver.history.trials[leg.key]
     assert (trial.state, trial.reason) == ("failed", "the metric 'accuracy' was not reported, only: loss")
+
+
+def test_a_missing_metric_fails_one_trial_where_others_report_it(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec())
+    driver.start({})
+    for values, state in (({"loss": 0.5}, "running"), ({"other": 0.5}, "failed")):
+        leg = driver.next_leg()
+        assert isinstance(leg, Leg)
+        driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, values, None), {}))
+        assert driver.history.trials[leg.key].state == state
 
 
 def test_a_skipped_report_is_a_fault(folder: SweepFolder) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +15,12 @@ from loopback import Loopback, history_of, hurry, project
 from waiting import until
 
 import sweeps
-from sweeps.cli_cluster import submit
+from sweeps.cli_cluster import _follow, submit
 from sweeps.cluster import jobs
 from sweeps.cluster.addresses import parse_address
 from sweeps.cluster.jobs import Cluster, Job
 from sweeps.cluster.showing import tell_job
-from sweeps.errors import ResourceError, SpecError
+from sweeps.errors import InterruptedSweepError, ResourceError, SpecError
 
 
 def test_a_submitted_sweep_runs_there_and_its_results_replay_here(
@@ -42,10 +43,16 @@ def test_a_submitted_sweep_runs_there_and_its_results_replay_here(
     assert sweeps.load("far", results=results).reproduce().identical
 
     again = cluster.sweeps("submit", str(spec), *where, "--follow")
-    status = cluster.sweeps("status", "far")
-    assert (again.returncode, status.returncode) == (2, 1)  # followed, a job ends as the command would here
+    assert again.returncode == 2  # followed, a job ends as the command would here
     assert "there is a sweep named 'far'" in again.stdout
-    assert "there is a sweep named 'far'" in status.stdout.splitlines()[-1]
+    assert f"continue it with `sweeps submit --resume far --results {results}`" in again.stdout
+    refused = json.loads(cluster.sweeps("list", "--address", cluster.url, "--json").stdout)
+    status = cluster.sweeps("status", "far")
+    assert [job["status"] for job in refused if job["sweep"] == "far"] == ["SUCCEEDED"]
+    assert (status.returncode, "far: succeeded" in status.stdout) == (0, True)
+    assert status.stdout.splitlines()[-1] == "a later request was refused: `sweeps logs sweep-far-2` says why"
+    assert "there is a sweep named 'far'" in cluster.sweeps("logs", "sweep-far-2").stdout
+    assert "nothing to stop, its job sweep-far-1 is over (succeeded)" in cluster.sweeps("stop", "far").stdout
 
 
 def test_a_stopped_job_has_saved_and_is_gone_on_with(cluster: Loopback, tmp_path: Path) -> None:
@@ -162,6 +169,43 @@ def test_a_wrong_request_is_told_before_any_cluster_is_asked(monkeypatch: pytest
         submit(results="/results", spec="quickstart", name="../../evil")
     with pytest.raises(SpecError, match=r"nothere\.toml can't be read"):
         submit(results="/results", spec="nothere.toml")
+    with pytest.raises(SpecError, match="the folder /nowhere, whose code is to travel, is not there"):
+        submit(results="/results", spec="quickstart", concurrency=1, code=Path("/nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"spec": 7}, "a spec is a preset's name, a .toml file, a table or a SweepSpec, but got 7"),
+        ({"results": None}, "results: a path is needed, but got None"),
+        ({"code": 3}, "code: a path is needed, but got 3"),
+    ],
+)
+def test_what_python_gives_that_is_no_path_and_no_spec_is_told_so(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        unasked().submit(**{"spec": "quickstart", "results": "/results", "concurrency": 1, **given})
+
+
+def test_who_stops_looking_on_stops_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Looking:
+        def logs(self, job: Job, *, follow: bool) -> Iterator[str]:
+            yield "a line\n"
+            raise KeyboardInterrupt
+
+    job = Job("sweep-far-1", "far", "RUNNING", "", {}, 0.0)
+    with pytest.raises(
+        InterruptedSweepError, match=r"the job goes on: `sweeps logs far -f --address http://h:1`.*stop"
+    ):
+        _follow(Looking(), job, " --address http://h:1")  # type: ignore[arg-type]
+
+
+def test_a_request_that_was_refused_says_nothing_of_its_sweep() -> None:
+    about = ("far", "FAILED", "", {"sweep": "far"})
+    refused, failed = Job("sweep-far-3", *about, 3.0, 2), Job("sweep-far-2", *about, 2.0, 1)
+
+    assert unasked(refused, failed).job("far") == failed
+    assert unasked(refused).job("far") == refused
+    assert unasked(refused, failed).job("sweep-far-3") == refused
 
 
 def test_what_answers_and_is_no_ray_is_told_so() -> None:
@@ -299,6 +343,8 @@ def test_of_two_jobs_of_a_sweep_the_one_that_runs_is_meant() -> None:
 
 def test_a_job_whose_log_is_gone_is_told_with_what_ray_says_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     class Gone:
+        jobs = staticmethod(list)
+
         def logs(self, name: str) -> Any:
             raise ResourceError("the cluster refused: status code 500")
 
@@ -323,6 +369,8 @@ def test_a_job_that_failed_is_told_with_what_it_said_last_and_what_only_ray_know
     message: str, told: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Cluster:
+        jobs = staticmethod(list)
+
         def logs(self, name: str) -> Any:
             return iter(["#12 0.93\n", "error: the disk is full\n"])
 

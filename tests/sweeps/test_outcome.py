@@ -1,5 +1,6 @@
 """How sweeps end, and what is said: the winner and what is published of it or, in clear words, why there is none."""
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,7 @@ from sweeps.search.history import PUBLISHED, History, Noted, TrialKey
 from sweeps.search.selection import BASELINE, selection_of
 from sweeps.store.folders import SweepFolder
 from sweeps.terminal.cleaning import clean_sweep
-from sweeps.terminal.outcome import outcome_lines
+from sweeps.terminal.outcome import _luck, outcome_lines
 
 SELECTION = {"candidates": 3, "seeds": 3, "published_seeds": 3}
 
@@ -242,6 +243,17 @@ def test_what_the_search_saw_last_is_told_with_how_far_it_had_come(folder: Sweep
     told = f"in the search it had {winner.value('loss'):.4f} after {driver.spec.told(winner.last.fidelity)}, "
 
     assert told in " ".join(lines(folder))
+
+
+def test_a_mean_that_differs_by_rounding_alone_is_what_the_search_saw(folder: SweepFolder) -> None:
+    history = concluded(folder, target="functions:flat", pruning="none").history
+    selection = selection_of(small_spec(selection=SELECTION), history)
+    assert selection is not None
+
+    same, better = (_luck(small_spec(), replace(selection, optimism=optimism))[0] for optimism in (1e-16, 1e-6))
+    assert same.startswith("in the search it had 0.2500 after")
+    assert same.endswith("as it is")
+    assert better.endswith("better than it is")
 
 
 def test_the_pareto_front_is_shown(folder: SweepFolder, call) -> None:

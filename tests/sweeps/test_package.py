@@ -20,8 +20,9 @@ REQUEST = Request(**fields())
 def code(tmp_path: Path) -> Path:
     folder = tmp_path / "mine"
     (folder / "inner").mkdir(parents=True)
-    (folder / "bowl.py").write_text("from inner.part import VALUE\n")
+    (folder / "bowl.py").write_text("from inner.part import VALUE\ndef distance(params, seed): yield {}\n")
     (folder / "inner" / "part.py").write_text("VALUE = 1\n")
+    (folder / "all.py").write_text("from bowl import *\n")
     return folder
 
 
@@ -33,7 +34,7 @@ def sent(to: Path) -> set[str]:
 def test_the_function_the_packages_and_the_request_travel(code: Path, tmp_path: Path) -> None:
     to = pack(REQUEST, code, tmp_path / "to")
 
-    assert sent(to) == {"bowl.py", "inner/part.py", FILE}
+    assert sent(to) == {"all.py", "bowl.py", "inner/part.py", FILE}
     assert json.loads((to / FILE).read_text())["name"] == "bowl"
     seen = subprocess.run(
         [sys.executable, "-c", "import bowl, sweeps, study; print(sweeps.__file__, study.__file__)"],
@@ -50,7 +51,7 @@ def test_results_notebooks_and_hidden_files_stay(code: Path, tmp_path: Path) -> 
         (code / name).parent.mkdir(exist_ok=True)
         (code / name).write_text("secret")
 
-    assert sent(pack(REQUEST, code, tmp_path / "to")) == {"bowl.py", "inner/part.py", FILE}
+    assert sent(pack(REQUEST, code, tmp_path / "to")) == {"all.py", "bowl.py", "inner/part.py", FILE}
 
 
 def test_without_a_function_no_folder_travels(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_a_link_within_the_folder_travels_as_what_it_leads_to(code: Path, tmp_pa
     (code / "linked").symlink_to(code / "inner")
     to = pack(REQUEST, code, tmp_path / "to")
 
-    assert sent(to) == {"bowl.py", "other.py", "inner/part.py", "linked/part.py", FILE}
+    assert sent(to) == {"all.py", "bowl.py", "other.py", "inner/part.py", "linked/part.py", FILE}
     assert not (to / "other.py").is_symlink()
 
 
@@ -94,8 +95,10 @@ def test_a_link_to_a_folder_that_it_is_in_is_refused(code: Path, tmp_path: Path)
 
 
 def test_a_function_that_does_not_travel_is_refused(code: Path) -> None:
-    for target in ("bowl:distance", "inner.part:f", "optuna.samplers:f"):
+    for target in ("bowl:distance", "inner.part:VALUE", "all:distance", "optuna.samplers:f"):
         check_target(target, code)
+    with pytest.raises(SpecError, match=r"no function 'distanse' in /.*/bowl.py, did you mean 'distance'\?"):
+        check_target("bowl:distanse", code)
     with pytest.raises(SpecError, match=r"module 'bawl' is not in /.*, the folder that travels: name .* --code"):
         check_target("bawl:distance", code)
 

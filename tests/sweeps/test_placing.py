@@ -33,7 +33,7 @@ def test_as_many_trials_run_at_a_time_as_fit_on_the_nodes(
 
 @pytest.mark.parametrize(("cpus", "gpus"), [(9.0, 0.0), (1.0, 3.0)])
 def test_what_fits_on_no_node_is_refused_with_what_there_is(cpus: float, gpus: float) -> None:
-    with pytest.raises(ResourceError, match=r"at most 8 CPUs, 2 GPUs.*lower --cpus-per-trial"):
+    with pytest.raises(ResourceError, match=r"at most 8 CPUs, 2 GPUs.*lower cpus_per_trial or gpus_per_trial"):
         slots_of(Resources(cpus_per_trial=cpus, gpus_per_trial=gpus), [TWO_GPUS, {"CPU": 4.0}])
 
 

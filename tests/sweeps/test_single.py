@@ -40,6 +40,7 @@ def test_a_config_is_trained_shown_and_stored(tmp_path: Path, capsys: pytest.Cap
         ("trials = 3\n", "describes a sweep"),
         ("epochs = 0\n", "epochs"),
         ("x =", "not valid TOML"),
+        ("# nothing\n", "is empty: name a knob in it"),
     ],
 )
 def test_a_file_that_is_no_config_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:

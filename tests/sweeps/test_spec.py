@@ -8,7 +8,7 @@ from simulation import TABLE, small_spec
 
 from sweeps.errors import SpecError
 from sweeps.sections import parse_duration
-from sweeps.spec import load_spec, preset_names
+from sweeps.spec import LARGEST_FILE, load_spec, preset_names
 
 TRAINING = {"name": "t", "trials": 4, "training": {"epochs": 3}, "space": {"preset": "custom_cnn"}}
 
@@ -115,6 +115,14 @@ def test_a_missing_file_and_a_missing_preset_are_told_apart(tmp_path: Path) -> N
         load_spec(tmp_path / "none.toml")
     with pytest.raises(SpecError, match=r"no preset sweep has that name, did you mean 'quickstart'\?"):
         load_spec("quickstrat")
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "large.toml"
+    file.write_text("#" * (LARGEST_FILE + 1))
+
+    with pytest.raises(SpecError, match=r"large\.toml has 1,000,001 bytes, of 1,000,000 at most: shorten the longest"):
+        load_spec(file)
 
 
 def test_a_file_that_is_not_toml_says_where(tmp_path: Path) -> None:

@@ -148,8 +148,8 @@ def ablation_path(
     if (there := found.walked) is not None:
         raise SpecError(
             f"the path of {name!r} is there already, as the sweep {there.name!r}: "
-            f"`sweeps resume {there.name}{results_option(there.folder.home)}` goes on with it and `sweeps explain {name}` "
-            f"tells it; to walk it anew remove {there.folder.shown}"
+            f"`sweeps resume {there.name}{results_option(there.folder.home)}` goes on with it and "
+            f"`sweeps explain {name}` tells it; to walk it anew remove {there.folder.shown}"
         )
     options["data_dir"] = options.get("data_dir") or recorded_data_dir(found.history)
     return run(table, name=table["name"], target=target, results=results, **options)

@@ -163,7 +163,7 @@ def _drive(
         with (
             redirect_stdout(sys.stderr),
             stop_signals(stop),
-            session(spec.resources, verbose=verbose) as ready,
+            session(*spec.every_resources, verbose=verbose) as ready,
             stop_signals(stop),
         ):
             if note:
@@ -253,9 +253,10 @@ def _run(
     driver.start(facts, *notes)
     with progress.shown():
         source = InOrder(driver) if spec.deterministic else driver
-        word = StopWord()
-        slots = Slots(spec.resources, spec.at_a_time, progress.say)
-        execute(source, worker_class(spec, function, data, word, mark), slots, stop, word, profile, progress.say)
+        for stages in spec.parts:
+            driver.stages, own, word = stages, spec.for_stage(stages[0]), StopWord()
+            slots = Slots(own.resources, spec.at_a_time, progress.say)
+            execute(source, worker_class(own, function, data, word, mark), slots, stop, word, profile, progress.say)
         conclude(driver, data, data_dir)
 
 

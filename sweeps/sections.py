@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Stage = Literal["search", "choice", "publication"]
+STAGES: tuple[Stage, ...] = get_args(Stage)  # in their order
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
@@ -104,6 +107,7 @@ class SelectionRule(Section):
     rule: Literal["best", "within_one_se"] = "best"  # or the cheapest within one standard error of the best
     cost: str | None = None  # parameters, epoch_seconds or latency; a function: one of its metrics
     time_share: Annotated[float, Field(ge=0, lt=1)] = 0.4  # of `time` and `device_hours`, held back from the search
+    resources: Resources | None = None  # what a run on a fresh seed occupies, where that is not what the search's does
 
     @property
     def races(self) -> bool:

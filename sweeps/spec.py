@@ -11,16 +11,28 @@ from typing import Annotated, Any, Literal, Self
 
 import tomli_w
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from search_spaces import Choice, RangeTest, Scalar, SearchSpace, SpaceError, extend, parse, preset, to_table
 from search_spaces.space import hint
 from study.config import ConfigError, TrialConfig
 from study.measurement import METRICS
-from sweeps.design import Cell, Design
+from sweeps.design import Design
 from sweeps.errors import SpecError
 from sweeps.names import check_name
-from sweeps.sections import Duration, Pruning, Resources, Retries, Sampler, Section, SelectionRule, by_name, listed
+from sweeps.rules import explain
+from sweeps.sections import (
+    STAGES,
+    Duration,
+    Pruning,
+    Resources,
+    Retries,
+    Sampler,
+    Section,
+    SelectionRule,
+    Stage,
+    by_name,
+    listed,
+)
 
 LEARNING_RATE = "learning_rate"
 LARGEST_GRID = 100_000
@@ -68,6 +80,10 @@ class SweepSpec(Section):
         check_name(self.name)
         self._check_range_tests()
         self._check_determinism()
+        if self.selection.resources is not None and self.device_hours is not None:
+            raise ValueError(
+                "selection.resources: device_hours counts trials of one kind alone: give `time` in its place"
+            )
         if self.pruning.name == "hyperband" and self.max_fidelity is None:
             raise ValueError("hyperband plans its brackets from the full fidelity: give pruning.max_fidelity")
         if self.target is None:
@@ -204,7 +220,7 @@ class SweepSpec(Section):
         """So much fidelity in words: "1 report", "0.336 epochs"."""
         return f"{fidelity:.3g} {self.fidelity_unit.removesuffix('s') if fidelity == 1 else self.fidelity_unit}"
 
-    def share(self, stage: Literal["search", "choice", "publication"]) -> float:
+    def share(self, stage: Stage) -> float:
         """The share of `time` and `device_hours` that may be used up to the end of a stage.
 
         What the stages to come need is held back: the choice's part of it, and that of the published runs.
@@ -219,10 +235,25 @@ class SweepSpec(Section):
         """How many trials are under way at most; None for as many as fit. A deterministic sweep needs a number."""
         return self.concurrency or (IMAGINED_WORKERS if self.deterministic else None)
 
+    def for_stage(self, stage: Stage) -> "SweepSpec":
+        """The spec by which a stage's trials train: those on fresh seeds may have resources of their own."""
+        own = self.selection.resources
+        return self if stage == "search" or own is None else self.model_copy(update={"resources": own})
+
     @property
-    def devices(self) -> float:
-        """What a trial occupies of the devices that are counted: GPUs where it has a share of one, else CPUs."""
-        return self.resources.gpus_per_trial or self.resources.cpus_per_trial
+    def parts(self) -> tuple[tuple[Stage, ...], ...]:
+        """The stages that share workers, one part after another."""
+        return (STAGES,) if self.selection.resources is None else (STAGES[:1], STAGES[1:])
+
+    @property
+    def every_resources(self) -> tuple[Resources, ...]:
+        """What trials occupy, part by part."""
+        return tuple(self.for_stage(stages[0]).resources for stages in self.parts)
+
+    def devices(self, stage: Stage) -> float:
+        """What a trial occupies of the devices that are counted: GPUs where the search's have a share, else CPUs."""
+        own = self.for_stage(stage).resources
+        return own.gpus_per_trial if self.resources.gpus_per_trial else own.cpus_per_trial
 
     def to_table(self) -> dict[str, Any]:
         """The spec as a TOML table; `parse_spec` reads it back to an equal spec."""
@@ -246,34 +277,6 @@ class SweepSpec(Section):
         return parse_spec({**self.to_table(), **grown}, "extension")
 
 
-def _first(error: ValidationError) -> ErrorDetails:
-    """The error to tell: a misspelt key before the gap that it leaves."""
-    return min(error.errors(), key=lambda details: details["type"] != "extra_forbidden")
-
-
-def explain(error: ValidationError, source: str, keys: list[str]) -> str:
-    """The first broken rule in one line: source, key, rule, value."""
-    first = _first(error)
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"{source}: unknown key {place!r}{hint(place.split('.')[-1], keys)}"
-    if first["type"] == "missing":
-        return f"{source}: the key {place!r} is missing"
-    rule = first["msg"].removeprefix("Value error, ")
-    if not place:
-        return f"{source}: {rule}"
-    got = "" if isinstance(first["input"], Mapping) else f", but got {first['input']!r}"
-    return f"{source}: {place}: {rule[0].lower()}{rule[1:]}{got}"
-
-
-def _keys_at(place: tuple[Any, ...]) -> list[str]:
-    """The keys that a table of the spec knows, for hints."""
-    model: Any = SweepSpec
-    for part in place[:-1]:
-        model = model.model_fields[part].annotation
-    return list(model.model_fields)
-
-
 def parse_spec(table: Mapping[str, Any], source: str) -> SweepSpec:
     """A SweepSpec from a TOML table; SpecError names source, key, rule and value."""
     fields = dict(table)
@@ -287,9 +290,7 @@ def parse_spec(table: Mapping[str, Any], source: str) -> SweepSpec:
     except SpaceError as error:
         raise SpecError(str(error)) from error
     except ValidationError as error:
-        first = _first(error)
-        keys = _keys_at(first["loc"]) if first["type"] == "extra_forbidden" else []
-        raise SpecError(explain(error, source, keys)) from error
+        raise SpecError(explain(error, source, SweepSpec)) from error
 
 
 def _fields_of_design(fields: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -300,8 +301,7 @@ def _fields_of_design(fields: Mapping[str, Any], source: str) -> dict[str, Any]:
     try:
         design = Design.model_validate(fields["design"])
     except ValidationError as error:
-        keys = [*Design.model_fields, *Cell.model_fields]
-        raise SpecError(explain(error, f"{source}: design", keys)) from error
+        raise SpecError(explain(error, f"{source}: design", Design)) from error
     pruning = Pruning(name="none", max_fidelity=design.max_fidelity)
     return {"design": design, "space": design.space(), "trials": design.trials, "pruning": pruning}
 

@@ -258,7 +258,8 @@ class Cluster:
         if request.kind == "run":
             from sweeps.execution.placing import slots_of
 
-            slots_of(request.sweep().resources, nodes)
+            for resources in request.sweep().every_resources:
+                slots_of(resources, nodes)
 
 
 def latest(jobs: Sequence[Job]) -> Job:

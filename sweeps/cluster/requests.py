@@ -8,8 +8,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from sweeps.errors import SpecError
 from sweeps.names import check_name
+from sweeps.rules import explain
 from sweeps.sections import Section
-from sweeps.spec import SweepSpec, explain, parse_spec
+from sweeps.spec import SweepSpec, parse_spec
 from sweeps.store.objects import object_store
 from sweeps.store.postgresql import Database
 
@@ -99,7 +100,7 @@ def parse_request(fields: dict[str, Any], source: str) -> Request:
     try:
         request = Request(**fields)
     except ValidationError as error:
-        raise SpecError(explain(error, source, list(Request.model_fields))) from None
+        raise SpecError(explain(error, source, Request)) from None
     if request.kind == "run":
         request.sweep()
     return request

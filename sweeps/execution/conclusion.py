@@ -88,7 +88,7 @@ def final_config(spec: SweepSpec, trial: Trial) -> dict[str, Any]:
     """The trial as a table that `sweeps train` takes: every knob and the seed, None left out."""
     if spec.target is not None:
         return {"target": spec.target, "seed": trial.seed, "params": dict(trial.params)}
-    return spec.trial_config(trial.params, trial.seed).model_dump(exclude_none=True)
+    return spec.for_stage(trial.key.stage).trial_config(trial.params, trial.seed).model_dump(exclude_none=True)
 
 
 def write_best(folder: SweepFolder, spec: SweepSpec, trial: Trial) -> None:
@@ -118,7 +118,6 @@ def _score(
     import ray
 
     spec, folder, history = driver.spec, driver.folder, driver.history
-    resources = options_of(spec.resources)
     # Without types: Ray's know no task that is given a reference in the place of a value.
     score: Any = ray.remote(_score_in_worker)
     pending: dict[Any, Trial] = {}
@@ -132,8 +131,9 @@ def _score(
         plan = history.plan(trial.key)
         place = _claim(driver, final_config(spec, trial)["model"])
         written = folder.written_checkpoints(trial.key.label, trial.breaks)
-        final = _Final(spec, trial, written, plan, folder.results, data_dir, folder.store, place)
-        options = {**resources, "name": f"{spec.name} test of #{trial.key.label}"}
+        own = spec.for_stage(trial.key.stage)
+        final = _Final(own, trial, written, plan, folder.results, data_dir, folder.store, place)
+        options = {**options_of(own.resources), "name": f"{spec.name} test of #{trial.key.label}"}
         pending[score.options(**options).remote(final, data)] = trial
     while pending:
         (done,), _ = ray.wait(list(pending), num_returns=1)

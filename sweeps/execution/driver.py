@@ -16,7 +16,7 @@ from study.measurement import Measurement
 from sweeps.errors import LedgerError, SweepError
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.execution.spending import Spending
-from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, next_work
+from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, next_work, stage_of
 from sweeps.search.budgets import Limit, ended, limit, resting
 from sweeps.search.costs import NOTE as COSTS_NOTE
 from sweeps.search.history import (
@@ -38,6 +38,7 @@ from sweeps.search.pruning import decide, is_full
 from sweeps.search.ranges import FAILURE_NOTE, LOSS_NOTE, NOTE, OPTIMIZER, RangeKey
 from sweeps.search.selection import may_be_stored, selection_seed
 from sweeps.search.suggestion import suggest, trial_seed
+from sweeps.sections import STAGES, Stage
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
@@ -75,6 +76,7 @@ class Driver:
         self._looked: float | None = None  # when `overdue` was last called
         self._killed: dict[TrialKey | RangeKey, str] = {}  # why a worker that will be lost was killed
         self.is_stopping = False  # then no leg is handed out any more
+        self.stages: Collection[Stage] = STAGES  # whose legs are handed out now
         self.spent = Spending()
 
     def record(self, row: Row) -> None:
@@ -118,7 +120,10 @@ class Driver:
     def next_key(self, held: Collection[TrialKey | RangeKey]) -> TrialKey | RangeKey | Literal["wait", "finished"]:
         """The trial or range test that is next where some are held already; what it needs is committed."""
         while True:
-            match next_work(self.spec, self.history, held, ended(self.spec, self.history, self.clock())):
+            work = next_work(self.spec, self.history, held, ended(self.spec, self.history, self.clock()))
+            if stage_of(work) not in (None, *self.stages):
+                return "wait" if held else "finished"  # other workers will do it, once this part of the sweep is over
+            match work:
                 case Measure(test):
                     return test
                 case Ask(key):

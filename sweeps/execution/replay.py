@@ -45,7 +45,7 @@ def replay(spec: SweepSpec, history: History, trial: Trial, function: Function |
     if not stored:
         raise SweepError(f"trial {label} of {spec.name!r} has no measurement to compare ({trial.state} {trial.reason})")
     request = _Request(
-        spec=spec.to_table(),
+        spec=spec.for_stage(trial.key.stage).to_table(),
         params=trial.params,
         seed=trial.seed,
         plan=_by_steps(history.plan(trial.key), stored[-1]),

@@ -95,8 +95,11 @@ def set_environment() -> tuple[str, ...]:
 
 
 @contextmanager
-def session(resources: Resources, *, verbose: bool = False) -> Iterator[Session]:
-    """A Ray for one sweep. One that this process has started already is used and left running."""
+def session(resources: Resources, *more: Resources, verbose: bool = False) -> Iterator[Session]:
+    """A Ray for one sweep. One that this process has started already is used and left running.
+
+    resources: of its first trials, whose slots are told. more: of later ones, which must fit too.
+    """
     notes = set_environment()
     import ray
 
@@ -105,8 +108,7 @@ def session(resources: Resources, *, verbose: bool = False) -> Iterator[Session]
     try:
         if is_ours:
             _start(verbose)
-        slots = slots_of(resources, resources_of_nodes())
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
+        slots, *_ = [slots_of(each, resources_of_nodes()) for each in (resources, *more)]
         # Ray sets this where it asks for a token, which is its default on one machine since 2.59.
         yield Session(slots, _dashboard(), notes, needs_token=os.environ.get("RAY_AUTH_MODE") == "token")
     finally:

@@ -50,11 +50,11 @@ class Profile:
         self._workers: defaultdict[str, float] = defaultdict(float)  # all of them, s
         self._starts: list[float] = []  # when each slot had its first trial
         self._begun = self._searched = perf_counter()
-        self._driven: dict[str, float] = {}  # while trials ran, s
+        self._driven: defaultdict[str, float] = defaultdict(float)  # while trials ran, s
 
     def opened(self, slots: int) -> None:
         """Trials may run from now on, so many at a time."""
-        self._slots = slots
+        self._slots = max(self._slots, slots)
         self.driver.told()
 
     def started(self, slots: int) -> None:
@@ -71,7 +71,8 @@ class Profile:
     def closed(self) -> None:
         """No trial runs any more."""
         self._searched = perf_counter()
-        self._driven = self.driver.told()
+        for part, seconds in self.driver.told().items():
+            self._driven[part] += seconds
 
     def parts(self) -> dict[str, float]:
         """Seconds of all slots until now by PARTS, which add up to slots times wall-clock."""
@@ -79,7 +80,7 @@ class Profile:
         found = {part: self._workers[part] for part in ("training", "validation", "preparing", "checkpoint")}
         waited = self._workers["waiting"]
         for part in ("ledger", "deciding"):
-            found[part] = min(self._driven.get(part, 0.0), waited)
+            found[part] = min(self._driven[part], waited)
             waited -= found[part]
         found["Ray"] = waited
         unused = self._slots - len(self._starts)

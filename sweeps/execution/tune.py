@@ -5,6 +5,7 @@ for each leg would cost its set-up every time, and memory for good. Promotion, r
 Tune neither pauses nor restores anything; it places stays on free resources, reuses actors and says when one died.
 """
 
+import os
 import re
 import tempfile
 import time
@@ -312,6 +313,7 @@ def execute(
     KeyboardInterrupt where `stop` was asked for: the workers then had `word` of it, and time to save.
     """
     bridge = _Bridge(driver, slots, stop, word, profile, say)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots())
     with tempfile.TemporaryDirectory(prefix="sweeps-tune-") as scratch:
         tuner = Tuner(
             worker,

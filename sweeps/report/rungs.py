@@ -49,8 +49,9 @@ def saved_hours(spec: SweepSpec, history: History) -> tuple[float, float, int] |
         return None
     stopped = [t for t in history.search if t.state in ("paused", "pruned") and not t.diverged]
     saved = [cost for trial in stopped if (cost := _lacking(trial, full)) is not None]
+    devices = spec.devices("search")
     spent = math.fsum(trial.last.seconds for trial in history.search if trial.last)
-    return math.fsum(saved) * spec.devices / 3600, spent * spec.devices / 3600, len(saved)
+    return math.fsum(saved) * devices / 3600, spent * devices / 3600, len(saved)
 
 
 def _lacking(trial: Trial, full: float) -> float | None:

@@ -8,14 +8,14 @@ one thing: a trial goes on under its own number, from its checkpoint.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import get_args
 
 from sweeps.search.budgets import Ended, may_go_on
-from sweeps.search.history import RESUMED, Decided, History, Moved, Stage, TrialKey
+from sweeps.search.history import RESUMED, Decided, History, Moved, TrialKey
 from sweeps.search.pruning import promotion
 from sweeps.search.race import Race, next_runs, race
 from sweeps.search.ranges import RangeKey, due
 from sweeps.search.selection import BASELINE, candidates, publication, select
+from sweeps.sections import STAGES, Stage
 from sweeps.spec import SweepSpec
 
 NOT_NEEDED = "its configuration is no candidate any more"  # the reason with which a fresh run is left as it is
@@ -70,6 +70,16 @@ class Finished:
 Work = Measure | Ask | Replicate | GoOn | Record | Wait | Finished
 
 
+def stage_of(work: Work) -> Stage | None:
+    """The stage whose workers do it, None where none has to."""
+    match work:
+        case Replicate(key) | GoOn(key):
+            return key.stage
+        case Measure() | Ask():
+            return "search"
+    return None
+
+
 def next_work(spec: SweepSpec, history: History, live: Collection[TrialKey | RangeKey], ended: Ended) -> Work:
     """What a free slot does next; `live` are the trials and range tests that workers hold now, or may not yet."""
     if tests := due(spec, history):
@@ -84,7 +94,7 @@ def _next_trial(spec: SweepSpec, history: History, live: Collection[TrialKey], e
         if work is not None:
             return work
     idle = [trial for trial in history.running if trial.key not in live]
-    for stage in get_args(Stage):
+    for stage in STAGES:
         over = ended.of(stage)
         if over and (uncut := next((t for t in idle if t.key.stage == stage), None)):
             return Record(Moved(uncut.key, "cut", over))

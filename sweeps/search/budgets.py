@@ -9,11 +9,12 @@ Of `time` and `device_hours` a share is held back from the search for the choice
 that for the published runs; of what a sweep is given later, a share of all that is left then.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import get_args
 
-from sweeps.search.history import History, Stage, Trial, TrialKey
+from sweeps.search.history import History, Trial, TrialKey
+from sweeps.sections import STAGES, Stage
 from sweeps.spec import SweepSpec
 
 TIME, DEVICE_HOURS, TRIAL_TIME = "time", "device_hours", "trial_time"
@@ -51,12 +52,21 @@ class Ended:
         return found
 
 
+def device_seconds(spec: SweepSpec, history: History, now: float) -> float:
+    """For how long all trials occupied devices of the kind that is counted, s."""
+    seconds = history.occupied(now) * spec.devices("search")
+    if spec.selection.resources is None:
+        return seconds
+    fresh = math.fsum(history.occupied(now, run) for run in history.selection)
+    return seconds + fresh * (spec.devices("choice") - spec.devices("search"))
+
+
 def _limits(spec: SweepSpec, history: History, now: float, share: float, workers: int) -> Iterator[Limit]:
     spent, occupied = history.extended_at
     if spec.time is not None:
         yield Limit(TIME, spent + (spec.time - spent) * share - history.elapsed(now), spec.time)
     if spec.device_hours is not None:
-        seconds = spec.device_hours * 3600 / spec.devices  # for which trials may hold workers
+        seconds = spec.device_hours * 3600 / spec.devices("search")  # for which trials may hold workers
         left = occupied + (seconds - occupied) * share - history.occupied(now)
         yield Limit(DEVICE_HOURS, left / workers, seconds / workers)
 
@@ -67,7 +77,7 @@ def ended(spec: SweepSpec, history: History, now: float) -> Ended:
     def first(share: float) -> str | None:
         return next((limit.name for limit in _limits(spec, history, now, share, 1) if limit.left <= 0), None)
 
-    search, *rest = (first(spec.share(stage)) for stage in get_args(Stage))
+    search, *rest = (first(spec.share(stage)) for stage in STAGES)
     return Ended(search or (BY_HAND if history.is_closed else None), *rest)
 
 

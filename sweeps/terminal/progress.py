@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.execution.session import Session
+from sweeps.search.budgets import device_seconds
 from sweeps.search.earlier import NOTE as WARM_START
 from sweeps.search.history import (
     HUNG,
@@ -176,7 +177,7 @@ class Progress:
             best_trial=best.key.label if best else "",
             elapsed=self.history.elapsed(now),
             time=self._spec.time,
-            hours=self.history.occupied(now) * self._spec.devices / 3600,
+            hours=device_seconds(self._spec, self.history, now) / 3600,
             device_hours=self._spec.device_hours,
             rate=sum(gained for _, gained in self._recent) / span,
         )

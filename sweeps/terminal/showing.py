@@ -71,6 +71,8 @@ def tell_list(results: Path, *, as_json: bool) -> None:
     if as_json:
         print(dump_json(found))
         return
+    if not found and Path(results).is_file():
+        raise SpecError(f"{results} is a file: give the folder that holds sweeps with --results")
     if not found:
         print(f"no sweeps in {Path(results).absolute()}: start one with `sweeps run quickstart`")
         return

@@ -110,6 +110,15 @@ def dies_once(params, seed):
         yield {"loss": params["x"]}
 
 
+def says_its_devices(params, seed):
+    """Says how many GPUs and CPUs it was given."""
+    import ray
+
+    for _ in range(9):
+        cpus = ray.get_runtime_context().get_assigned_resources().get("CPU", 0.0)
+        yield {"loss": params["x"], "gpus": len(ray.get_gpu_ids()), "cpus": cpus}
+
+
 def hangs_once(params, seed):
     """Never comes back from the second report, the first time."""
     mark = Path(os.environ["SWEEPS_TEST_FOLDER"]) / f"hung-{seed}"

@@ -8,7 +8,7 @@ from simulation import open_driver, small_spec
 from study.measurement import Measurement
 from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Leg, Message
-from sweeps.search.budgets import Ended, ended, limit, may_go_on, resting
+from sweeps.search.budgets import Ended, device_seconds, ended, limit, may_go_on, resting
 from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Noted, Row, Stamp, TrialKey
 from sweeps.store.folders import SweepFolder
 
@@ -61,6 +61,24 @@ def test_device_hours_count_the_time_for_which_trials_hold_workers() -> None:
     assert history.occupied(50) == 40 + 40
     assert history.occupied(50, history.trials[A]) == 40
     assert history.occupied(50, history.trials[B]) == 40
+
+
+def test_device_seconds_are_those_of_the_search_where_fresh_seeds_run_on_other_devices() -> None:
+    fresh = TrialKey(0, 1)
+    history = history_of(
+        (0, START),
+        (0, asked(A)),
+        (40, Moved(A, "complete", "")),
+        (40, asked(fresh)),
+        (70, Moved(fresh, "complete", "")),
+    )
+    gpus = {"gpus_per_trial": 0.5}
+
+    assert device_seconds(small_spec(resources=gpus), history, 70) == (40 + 30) * 0.5
+    apart = small_spec(resources=gpus, selection={"resources": {"cpus_per_trial": 4}})
+    assert device_seconds(apart, history, 70) == 40 * 0.5
+    on_cpus = small_spec(selection={"resources": {"cpus_per_trial": 4}})
+    assert device_seconds(on_cpus, history, 70) == 40 + 30 * 4
 
 
 def test_the_time_between_sessions_is_nobodys() -> None:

@@ -101,6 +101,13 @@ def test_a_results_folder_that_cannot_be_written_is_code_4(call, tmp_path: Path)
     assert "can't be written" in one_line(err)
 
 
+def test_a_file_in_the_place_of_results_is_told_by_the_list(call, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, _, err = call("list", "--results", "file")
+
+    assert (code, "file is a file: give the folder that holds sweeps" in one_line(err)) == (2, True)
+
+
 def test_a_damaged_ledger_is_code_4_and_stays_as_it_is(call, tmp_path: Path) -> None:
     folder = SweepFolder(tmp_path / "results", "bowl")
     open_driver(folder, small_spec())

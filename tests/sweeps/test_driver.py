@@ -140,7 +140,7 @@ def test_a_missing_metric_is_named_with_what_was_reported(folder: SweepFolder) -
 
 
 def test_a_missing_metric_fails_one_trial_where_others_report_it(folder: SweepFolder) -> None:
-    driver = open_driver(folder, small_spec())
+    driver = open_driver(folder, small_spec(pruning="none"))
     driver.start({})
     for values, state in (({"loss": 0.5}, "running"), ({"other": 0.5}, "failed")):
         leg = driver.next_leg()

@@ -116,7 +116,7 @@ def test_a_budget_too_small_for_one_fresh_seed_is_said_and_more_of_it_goes_on(fo
     conclude(driver, None, None)
     assert driver.history.outcome["winner"] is None
     assert "the share that is held back for them is too small" in lines(folder)[0]
-    assert "`sweeps resume bowl --time +10m` goes on" in lines(folder)[1]
+    assert f"`sweeps resume bowl --time +10m --results {folder.results}` goes on" in lines(folder)[1]
 
     more = extension(driver.spec, {"time": "10m"})
     assert more is not None

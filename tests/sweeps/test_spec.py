@@ -7,7 +7,7 @@ import pytest
 from simulation import TABLE, small_spec
 
 from sweeps.errors import SpecError
-from sweeps.sections import parse_duration
+from sweeps.sections import STAGES, parse_duration
 from sweeps.spec import LARGEST_FILE, load_spec, preset_names
 
 TRAINING = {"name": "t", "trials": 4, "training": {"epochs": 3}, "space": {"preset": "custom_cnn"}}
@@ -78,6 +78,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"space": {"x": {"float": [0.0, 1.0], "log": True}}}, r"spec: space: x: log needs low > 0, but got low=0.0"),
     ({"space": {"preset": "custom_cnm"}}, r"no preset space named 'custom_cnm', did you mean 'custom_cnn'\?"),
     ({"space": 3}, r"spec: space: must be a table, but got 3"),
+    (
+        {"device_hours": 1, "selection": {"resources": {"cpus_per_trial": 2}}},
+        r"selection.resources: device_hours counts trials of one kind alone: give `time`",
+    ),
+    ({"selection": {"resources": {"cpu_per_trial": 2}}}, r"'selection.resources.cpu_per_trial', did you mean 'cpus"),
     ({"training": {"epochs": 3}}, r"\[training\] belongs to the study's models"),
 ]
 
@@ -108,6 +113,17 @@ def test_a_sweep_over_models_checks_its_knobs_before_anything_runs(change: dict[
         load_spec({**TRAINING, **change})
 
     assert "\n" not in str(caught.value)
+
+
+def test_runs_on_fresh_seeds_may_have_resources_of_their_own_and_are_a_part_of_the_sweep_then() -> None:
+    alike = small_spec(resources={"gpus_per_trial": 0.5})
+    apart = small_spec(resources={"gpus_per_trial": 0.5}, selection={"resources": {"cpus_per_trial": 2}})
+
+    assert (alike.parts, alike.for_stage("choice")) == ((STAGES,), alike)
+    assert apart.parts == (("search",), ("choice", "publication"))
+    assert [own.gpus_per_trial for own in apart.every_resources] == [0.5, 0.0]
+    assert apart.for_stage("publication").resources.cpus_per_trial == 2
+    assert (apart.devices("search"), apart.devices("choice")) == (0.5, 0.0)
 
 
 def test_a_missing_file_and_a_missing_preset_are_told_apart(tmp_path: Path) -> None:

@@ -91,6 +91,23 @@ def test_the_parts_add_up_to_the_time_of_all_slots(
     on_a_clock(act)
 
 
+def test_what_the_driver_does_in_each_part_of_a_sweep_counts() -> None:
+    def act(clock: Clock) -> None:
+        profile = Profile(driver := Spending())
+        for _ in range(2):
+            profile.opened(1)
+            profile.started(1)
+            clock.now += 3
+            driver.book("ledger")
+            profile.add({"waiting": 3})
+            profile.closed()
+
+        assert (profile.parts()["ledger"], profile.parts()["Ray"]) == pytest.approx((6, 0))
+        assert sum(profile.parts().values()) == pytest.approx(6)
+
+    on_a_clock(act)
+
+
 def test_a_worker_books_what_a_trial_does(folder: SweepFolder) -> None:
     def act(clock: Clock) -> None:
         def trial(params: object, seed: int, checkpoint: object) -> Iterator[dict[str, object]]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,48 @@ def test_half_gpu_trials_pack_two_a_device_and_what_does_not_fit_waits(ray_with_
     most = {device: max(look["beside"].count(device) for look in looks) for device in ("0", "1")}
     assert most == {"0": 2, "1": 2}
     assert max(len(look["beside"]) for look in looks) == 4
+
+
+def test_runs_on_fresh_seeds_have_the_resources_that_the_selection_says(ray_with_gpus: Path, tmp_path: Path) -> None:
+    once = {"candidates": 2, "seeds": 2, "published_seeds": 2}
+    result = run(
+        tmp_path,
+        target="functions:says_its_devices",
+        trials=6,
+        resources={"gpus_per_trial": 1},
+        selection={**once, "resources": {"cpus_per_trial": 2}},
+    )
+    given = result.measurements.assign(is_fresh=result.measurements["replicate"] > 0).groupby("is_fresh")
+
+    assert given["gpus"].agg(["min", "max"]).to_numpy().tolist() == [[1, 1], [0, 0]]
+    assert given["cpus"].agg(["min", "max"]).to_numpy().tolist() == [[1, 1], [2, 2]]
+    assert result.best is not None
+    assert sweeps.verify("bowl", results=tmp_path).holds
+
+
+def test_a_model_of_other_resources_is_made_by_them_and_replays(ray_with_gpus: Path, tmp_path: Path) -> None:
+    once = {"candidates": 1, "seeds": 1, "published_seeds": 1}
+    table = {
+        "name": "one",
+        "trials": 1,
+        "training": {"batch_size": 512, "epochs": 1},
+        "space": {"learning_rate": {"float": [0.01, 0.1], "default": 0.05}},
+        "resources": {"gpus_per_trial": 1},
+        "selection": {**once, "resources": {"cpus_per_trial": 2}},
+    }
+    result = sweeps.run(table, results=tmp_path, progress="none")
+
+    assert tomllib.loads(result.folder.best.read_text())["threads"] == 2
+    assert result.reproduce().identical
+    assert result.reproduce(0).identical
+
+
+def test_what_the_selection_asks_for_and_no_node_has_is_refused_before_the_search(
+    ray_with_gpus: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ResourceError, match="a trial asks for 64 CPUs"):
+        run(tmp_path, selection={"resources": {"cpus_per_trial": 64}})
+    assert list(tmp_path.rglob("ledger*")) == []
 
 
 def test_actors_are_reused_and_no_more_than_slots_are_made(ray_with_gpus: Path, tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""What does a checkpoint cost beside an epoch of training, and how large is it?
+
+    uv run python tests/benchmarks/checkpoints.py --out checkpoints
+
+The three models, each with SGD and with Adam, whose state is twice as large as the weights: the time of writing one,
+with the digest of the weights and the flush to the disk, medians of five; beside it the time of an epoch of 8,000
+digits on one thread, in float32. A trial writes one at each report.
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from machine import provenance
+from training_speed import MODELS, first
+
+from study import TrialConfig
+from study.data import Dataset, load
+from study.reproducibility import prepare_process
+from study.training import Training
+
+EPOCH = 8000  # images
+
+
+def measured(model: str, optimizer: str, data: Dataset, file: Path, rounds: int) -> dict[str, Any]:
+    """One row; data: as many training images as the clock needs."""
+    training = Training(TrialConfig(model=model, optimizer=optimizer, epochs=1, precision="float32"), data)
+    (report,) = training.run()
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        training.save(file)
+        seconds.append(time.perf_counter() - start)
+    save, epoch = statistics.median(seconds), report.seconds * EPOCH / len(data.train)
+    size = file.stat().st_size / 2**20
+    return {"model": model, "optimizer": optimizer, "mib": size, "save": save, "epoch": epoch, "share": save / epoch}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    prepare_process(1)
+    full, rows, file = load("mnist_sample"), [], given.out / "checkpoint"
+    for model, images in MODELS.items():
+        for optimizer in ("sgd", "adam"):
+            rows.append(measured(model, optimizer, first(full, images), file, given.rounds))
+            print(", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{v}" for k, v in rows[-1].items()))
+    file.unlink()
+    table = pa.Table.from_pylist(rows).replace_schema_metadata(provenance() | {"rounds": str(given.rounds)})
+    pq.write_table(table, given.out / "checkpoints.parquet")
+
+
+if __name__ == "__main__":
+    main()

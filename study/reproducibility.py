@@ -26,7 +26,9 @@ def prepare_process(threads: int) -> None:
     use of CUDA: cuBLAS reads its workspace's size once. Affects the whole process.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
+    # As torch.use_deterministic_algorithms does, which also tells torch's compiler and imports it for that: a second
+    # and 100 MiB of every process, which compiles nothing.
+    torch._C._set_deterministic_algorithms(True, warn_only=False)
     # Filling new tensors with NaN finds bugs in operations; it costs time and changes no result of ours.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False

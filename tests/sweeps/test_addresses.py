@@ -42,7 +42,10 @@ def test_an_address_says_where_and_whether_others_reach_it(text: str, url: str, 
     ("address", "is_told"),
     [("http://10.0.0.1:8265", True), ("https://10.0.0.1:8265", False), ("http://127.0.0.1:8265", False)],
 )
-def test_a_token_that_others_may_read_on_its_way_is_told_before_it_is_sent(address: str, is_told: bool) -> None:
+def test_a_token_that_others_may_read_on_its_way_is_told_before_it_is_sent(
+    address: str, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")  # as a Cluster would, and leave it so for all tests to come
     make_token()
     caution = Cluster(address).caution
 

@@ -137,7 +137,12 @@ def test_a_job_that_comes_between_the_look_and_the_submit_has_the_number() -> No
 
 def unasked(*jobs: Job) -> Cluster:
     """A cluster with these jobs that is not asked for more."""
-    found = [SimpleNamespace(**vars(job), submission_id=job.id, start_time=1000 * job.started) for job in jobs]
+    found = [
+        SimpleNamespace(
+            **vars(job), submission_id=job.id, start_time=1000 * job.started, driver_exit_code=job.exit_code
+        )
+        for job in jobs
+    ]
     cluster = Cluster()
     client: Any = SimpleNamespace(list_jobs=lambda: found)
     cluster._client = client

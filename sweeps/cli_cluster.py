@@ -22,16 +22,14 @@ Where = Annotated[
 ]
 Cpus = Annotated[int | None, typer.Option(min=0, help="CPUs that trials may occupy here; all without.")]
 Gpus = Annotated[int | None, typer.Option(min=0, help="GPUs that trials may occupy here; all without.")]
-Port = Annotated[int, typer.Option(min=1, max=65535, help="Where other nodes join.")]
-DashboardPort = Annotated[int, typer.Option(min=1, max=65535, help="Its port.")]
 
 
 @nodes.command("start")
 def start_cluster(
     host: Annotated[str, typer.Option(help="This machine's address as other nodes reach it.")] = "127.0.0.1",
-    port: Port = 6379,
+    port: Annotated[int, typer.Option(help="Where other nodes join.")] = 6379,
     dashboard_host: Annotated[str, typer.Option(help="Where the dashboard takes jobs.")] = "127.0.0.1",
-    dashboard_port: DashboardPort = 8265,
+    dashboard_port: Annotated[int, typer.Option(help="Its port.")] = 8265,
     cpus: Cpus = None,
     gpus: Gpus = None,
     token: Annotated[bool, typer.Option(help="Ask everybody for the token.")] = True,

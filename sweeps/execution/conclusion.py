@@ -133,7 +133,8 @@ def _score(
         written = folder.written_checkpoints(trial.key.label, trial.breaks)
         own = spec.for_stage(trial.key.stage)
         final = _Final(own, trial, written, plan, folder.results, data_dir, folder.store, place)
-        options = {**options_of(own.resources), "name": f"{spec.name} test of #{trial.key.label}"}
+        # Ray would run it again where its worker dies, and read the test set without a record: `resume` records it.
+        options = {**options_of(own.resources), "max_retries": 0, "name": f"{spec.name} test of #{trial.key.label}"}
         pending[score.options(**options).remote(final, data)] = trial
     while pending:
         (done,), _ = ray.wait(list(pending), num_returns=1)

@@ -119,6 +119,13 @@ def says_its_devices(params, seed):
         yield {"loss": params["x"], "gpus": len(ray.get_gpu_ids()), "cpus": cpus}
 
 
+def dies_at_the_test(final, data):
+    """In the place of the task that scores a final model: leaves a line, and kills its process."""
+    with (Path(os.environ["SWEEPS_TEST_FOLDER"]) / "tests").open("a") as file:
+        file.write("read\n")
+    os._exit(1)
+
+
 def hangs_once(params, seed):
     """Never comes back from the second report, the first time."""
     mark = Path(os.environ["SWEEPS_TEST_FOLDER"]) / f"hung-{seed}"

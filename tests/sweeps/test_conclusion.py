@@ -3,6 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
+import functions
 import pandas as pd
 import pytest
 from simulation import open_driver
@@ -11,6 +12,7 @@ import sweeps
 from study.data import EMBEDDED, load
 from study.experiments import load_experiment
 from study.exporting import ExportError
+from sweeps.errors import SweepError
 from sweeps.execution.conclusion import _Final, _score_in_worker, conclude
 from sweeps.running import go_on
 from sweeps.search.history import Noted, TrialKey
@@ -119,6 +121,20 @@ def test_a_read_of_the_test_set_that_a_kill_left_without_a_model_is_counted_besi
     assert (result.history.outcome["test_reads"], again["test_reads"]) == (1, 2)
     assert again["test_accuracy"] == result.history.outcome["test_accuracy"]
     assert again["note"].startswith("trained again, since")
+
+
+def test_a_worker_that_dies_at_the_test_is_not_replaced_without_a_record(
+    ray_with_gpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeps.execution.conclusion._score_in_worker", functions.dies_at_the_test)
+    once = {"candidates": 1, "seeds": 1, "published_seeds": 1}
+    table = {"name": "dies", "trials": 1, "training": {"batch_size": 512, "epochs": 1}, "selection": once}
+    space = {"learning_rate": {"float": [0.01, 0.1], "default": 0.05}}
+    with pytest.raises(SweepError, match=r"could not be scored.*; mend the cause, then `sweeps resume dies`"):
+        sweeps.run({**table, "space": space}, results=tmp_path, progress="none")
+
+    assert (ray_with_gpus / "tests").read_text() == "read\n"
+    assert len(list(sweeps.load("dies", results=tmp_path).history.noted("test_read"))) == 1
 
 
 def test_a_model_that_cannot_be_exported_is_stored_without_that_file_and_the_test_set_is_read_once(

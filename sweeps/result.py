@@ -96,7 +96,7 @@ class Result:
         """Warnings about the search, a line each."""
         from sweeps.search.advice import advice
 
-        return advice(self.spec, self.history)
+        return advice(self.spec, self.history, results_option(self.folder.home))
 
     @property
     def path(self) -> "list[Step]":

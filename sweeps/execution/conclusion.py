@@ -17,7 +17,7 @@ from sweeps.execution.driver import Driver
 from sweeps.execution.placing import options_of
 from sweeps.search.history import History, Noted, Trial, fate
 from sweeps.search.outcome import outcome
-from sweeps.search.selection import candidates, select
+from sweeps.search.selection import TEST_READ, candidates, select
 from sweeps.spec import SweepSpec
 from sweeps.store.export import write_tables
 from sweeps.store.folders import SweepFolder, first_there
@@ -48,7 +48,7 @@ def _conclude_search(driver: Driver, data: Any, data_dir: Path | None) -> dict[s
     if final is not None:
         if spec.target is None:
             body |= next(iter(_score(driver, [history.trials[final]], data, data_dir)))[1]
-            body["test_reads"] = sum(1 for _ in history.noted("test_read"))
+            body["test_reads"] = sum(1 for _ in history.noted(TEST_READ))
         write_best(folder, spec, history.trials[final])
     else:
         folder.discard(folder.best)  # an earlier choice's
@@ -122,12 +122,12 @@ def _score(
     score: Any = ray.remote(_score_in_worker)
     pending: dict[Any, Trial] = {}
     for trial in trials:
-        if any(note.key == trial.key for note in history.noted("test_read")) and (found := _stored(driver, trial)):
+        if any(note.key == trial.key for note in history.noted(TEST_READ)) and (found := _stored(driver, trial)):
             yield trial, found
             continue
         # The intention is recorded before the read, so that no read of the test set can go unseen.
         dataset = final_config(spec, trial)["dataset"]
-        driver.record(Noted("test_read", {"dataset": dataset}, trial.key))
+        driver.record(Noted(TEST_READ, {"dataset": dataset}, trial.key))
         plan = history.plan(trial.key)
         place = _claim(driver, final_config(spec, trial)["model"])
         written = folder.written_checkpoints(trial.key.label, trial.breaks)

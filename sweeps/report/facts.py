@@ -4,22 +4,23 @@ from importlib.metadata import version
 
 from sweeps.report.parts import Listing, Part, Section, Table
 from sweeps.search.advice import advice
+from sweeps.search.extension import searching_on
 from sweeps.search.history import History
 from sweeps.search.ranges import measured_ranges
 from sweeps.search.standing import State
 from sweeps.spec import SweepSpec
 
 
-def advice_section(spec: SweepSpec, history: History) -> Section | None:
-    """What to do next, and what was warned of; None where there is nothing."""
+def advice_section(spec: SweepSpec, history: History, option: str) -> Section | None:
+    """What to do next, and what was warned of; None where there is nothing. option: as of `commands`."""
     warned = [
         (f"Trial {note.key.label}: " if note.key else "") + str(note.body["text"]) for note in history.noted("warning")
     ]
-    points = (*map(str, advice(spec, history)), *dict.fromkeys(warned))
+    points = (*map(str, advice(spec, history, option)), *dict.fromkeys(warned))
     return Section("advice", "Advice and warnings", points=points) if points else None
 
 
-def commands(spec: SweepSpec, option: str, state: State) -> str:
+def commands(spec: SweepSpec, history: History, option: str, state: State) -> str:
     """What to type to check the sweep, and to go on with it. option: where its results are, "" for the default."""
     known = [
         (f"sweeps verify {spec.name}{option}", "computes every suggestion and decision again"),
@@ -31,7 +32,7 @@ def commands(spec: SweepSpec, option: str, state: State) -> str:
     if state != "running":
         known.append((f"sweeps resume {spec.name}{option}", "goes on, if there is anything left to do"))
     if state == "over" and not spec.design:
-        known.append((f"sweeps resume {spec.name} --trials +20{option}", "searches on"))
+        known.append((f"sweeps resume {spec.name} {searching_on(spec, history)}{option}", "searches on"))
     return "\n".join(f"{command}  # {what}" for command, what in known)
 
 
@@ -51,7 +52,10 @@ def facts_section(spec: SweepSpec, history: History, option: str, state: State) 
         rows.append(
             (f"range test of {found['optimizer']}", f"learning_rate from {found['low']:.2g} to {found['high']:.2g}")
         )
-    parts: list[Part] = [Table(("what", "value"), tuple(rows), "This sweep"), Listing(commands(spec, option, state))]
+    parts: list[Part] = [
+        Table(("what", "value"), tuple(rows), "This sweep"),
+        Listing(commands(spec, history, option, state)),
+    ]
     environments = [note.body["values"] for note in history.noted("environment")]
     for place, values in enumerate(environments, start=1):
         name = "Environment" if len(environments) == 1 else f"Environment {place} of {len(environments)}"

@@ -16,9 +16,9 @@ _SHARE = 50  # times as long as one took until the next begins: at most 2 % of o
 
 
 class Follower:
-    """Writes the report now and then, one process at a time; `say` gets one line if that fails, once.
+    """Writes the report now and then, one process at a time; `say` gets one line where that fails for the first time.
 
-    command: what writes it, for tests. clock: seconds.
+    What failed is tried again, after twice as long each time. command: what writes it, for tests. clock: seconds.
     """
 
     def __init__(
@@ -38,6 +38,8 @@ class Follower:
         self._process: subprocess.Popen[str] | None = None
         self._began = 0.0
         self._next = clock() + FIRST
+        self._failures = 0  # since one was written
+        self._is_told = False
 
     def look(self) -> None:
         """Begin the next report where it is due, and see what became of the last."""
@@ -59,7 +61,7 @@ class Follower:
                 env=self._environment,
             )
         except OSError as error:  # as where the machine has no process or memory to give
-            self._give_up(str(error))
+            self._failed(str(error), self._began)
 
     def _ended(self, process: "subprocess.Popen[str]", now: float) -> None:
         _, error = process.communicate()
@@ -67,11 +69,16 @@ class Follower:
         self._next = now + max(FIRST, _SHARE * (now - self._began))
         if process.returncode:
             last = (error.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
-            self._give_up(last)
+            self._failed(last, now)
+        else:
+            self._failures = 0
 
-    def _give_up(self, why: str) -> None:
-        self._say(f"warning: the report could not be written ({why}): the sweep goes on without")
-        self._next = float("inf")
+    def _failed(self, why: str, now: float) -> None:
+        self._failures += 1
+        self._next = max(self._next, now + FIRST * 2**self._failures)
+        if not self._is_told:
+            self._say(f"warning: the report could not be written ({why}): the sweep goes on, and it is tried again")
+            self._is_told = True
 
     def close(self) -> None:
         """Stop what is at work: the sweep writes its last report itself."""

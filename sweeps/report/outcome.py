@@ -53,7 +53,12 @@ def _winner(spec: SweepSpec, selection: Selection) -> str:
     published = selection.published[0]
     assert published.interval is not None  # there is a final model
     who = f"The baseline, trial {BASELINE}," if selection.winner == BASELINE else f"Trial {selection.winner}"
-    return f"{who} won: {_published(spec, published, published.interval)}{_against_baseline(spec, selection)}."
+    found = f"{_published(spec, published, published.interval)}{_against_baseline(spec, selection)}"
+    return f"{who} won: {found}.{_model(selection)}"
+
+
+def _model(selection: Selection) -> str:
+    return f" {selection.instead[0].upper()}{selection.instead[1:]}." if selection.instead else ""
 
 
 def _published(spec: SweepSpec, published: Published, found: Interval) -> str:

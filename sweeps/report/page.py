@@ -65,7 +65,7 @@ def sections(subject: Subject) -> list[Section]:
         *([] if spec.design else _of_search(subject, winner)),
         choice.choice_section(spec, selection, subject.state),
         choice.confusion_section(subject.confusion),
-        facts.advice_section(spec, history),
+        facts.advice_section(spec, history, subject.option),
         cells.path_section(*subject.walked) if subject.walked else None,
         facts.facts_section(spec, history, subject.option, subject.state),
     ]

@@ -36,10 +36,16 @@ def _mean(values: list[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def pareto_front(losses: Mapping[int, tuple[float, float]]) -> set[int]:
-    """Those than which nobody is better in one and as good in the other of two values; smaller is better."""
+def pareto_front(candidates: Mapping[int, tuple[Mapping[int, float], float]]) -> set[int]:
+    """Those than which nobody is better in one and as good in the other; of each its losses by seed and its cost.
 
-    def beats(a: tuple[float, float], b: tuple[float, float]) -> bool:
-        return a != b and a[0] <= b[0] and a[1] <= b[1]
+    Two are compared on the seeds of the one that has fewer; who was raced out beats nobody who ran on.
+    """
 
-    return {number for number, own in losses.items() if not any(beats(other, own) for other in losses.values())}
+    def beats(a: tuple[Mapping[int, float], float], b: tuple[Mapping[int, float], float]) -> bool:
+        if not b[0].keys() <= a[0].keys():
+            return False
+        mine, others = _mean([a[0][seed] for seed in b[0]]), _mean(list(b[0].values()))
+        return mine <= others and a[1] <= b[1] and (mine, a[1]) != (others, b[1])
+
+    return {n for n, own in candidates.items() if not any(beats(other, own) for other in candidates.values())}

@@ -1,7 +1,7 @@
 """A sweep that was enlarged, or whose choice was set anew: the spec as it stands, from the one it was started with."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sweeps.errors import SpecError
@@ -10,6 +10,7 @@ from sweeps.sections import parse_duration
 from sweeps.spec import SweepSpec, parse_spec
 
 BUDGETS = ("trials", "time", "device_hours", "trial_time")  # what can be enlarged
+_MORE = {"time": "+10m", "device_hours": "+1", "trial_time": "+1m"}  # what that may look like
 
 
 def extension(spec: SweepSpec, more: Mapping[str, str | float | None]) -> Noted | None:
@@ -38,6 +39,27 @@ def _amount(key: str, given: str | float) -> float:
     if not isinstance(amount, int | float) or not 0 < amount < math.inf:
         raise SpecError(f"{key}: must be more than 0, but got {given!r}")
     return float(amount) if key != "trials" else amount
+
+
+def ended_by(spec: SweepSpec, history: History) -> list[str]:
+    """The budgets that ended a search before its trials had all come to their end; [] also where that was by hand."""
+    cut = {trial.reason for trial in history.search if trial.state == "cut"}
+    if history.is_closed or (len(history.search) == spec.trials and not cut):
+        return []
+    return sorted(cut or {name for name in ("time", "device_hours") if getattr(spec, name) is not None})
+
+
+def more_of(budgets: Sequence[str]) -> str:
+    """The options of `sweeps resume` that enlarge these budgets."""
+    return " ".join(f"--{name.replace('_', '-')} {_MORE[name]}" for name in budgets)
+
+
+def searching_on(spec: SweepSpec, history: History) -> str:
+    """The options with which a search that is over goes on with further trials."""
+    by = [name for name in ended_by(spec, history) if name != "trial_time"]  # which ends trials, and no search
+    has_trials = len(history.search) < spec.trials and not history.is_closed
+    trials = "" if by and has_trials else f"--trials +{max(spec.trials // 2, 1)}"
+    return " ".join(filter(None, (more_of(by), trials)))
 
 
 def selecting(spec: SweepSpec, history: History, rule: Mapping[str, Any]) -> Noted:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sweeps.search.history import History, fate
-from sweeps.search.selection import BASELINE, Published, Selection, failed_in_choice
+from sweeps.search.selection import BASELINE, Candidate, Published, Selection, failed_in_choice
 from sweeps.spec import SweepSpec
 
 _TOLD = 3  # trials whose fate is told where there is no winner
@@ -29,7 +29,7 @@ def outcome(spec: SweepSpec, history: History, selection: Selection) -> dict[str
         "optimism": selection.optimism,
         "seeds": selection.seeds,
         "trials": len(history.search),
-        "reason": winner.reason if winner else _why_none(spec, history, selection),
+        "reason": _why(winner, selection) if winner else _why_none(spec, history, selection),
     }
 
 
@@ -38,6 +38,10 @@ def _estimate(prefix: str, found: Published | None) -> dict[str, Any]:
     known = found.interval if found else None
     names = ("mean", "low", "high", "n")
     return {f"{prefix}{name}": getattr(known, name) if known else None for name in names}
+
+
+def _why(winner: Candidate, selection: Selection) -> str:
+    return "; ".join(filter(None, (winner.reason, selection.instead)))
 
 
 def _why_none(spec: SweepSpec, history: History, selection: Selection) -> str:

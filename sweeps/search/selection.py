@@ -23,6 +23,7 @@ from sweeps.spec import SweepSpec
 
 Decision = Literal["winner", "beaten", "raced out", "out"]
 
+TEST_READ = "test_read"  # the kind of note that says that the test set is about to be read for a trial's model
 BASELINE = 0  # the number of the trial in which every parameter has its default
 
 
@@ -79,7 +80,7 @@ class Selection:
     baseline where that is another. difference: winner minus baseline, paired on the further seeds. optimism: by how
     much better the winner's last value in the search was than its published mean; where the search stopped it early,
     what more training brought is in it with the other sign. final: the trial whose model is the result, once one has
-    come to its end.
+    come to its end. instead: why that is not the winner's on the first further seed, "" where it is.
     """
 
     candidates: tuple[Candidate, ...]
@@ -89,6 +90,7 @@ class Selection:
     difference: Interval | None
     optimism: float | None
     final: TrialKey | None
+    instead: str = ""
 
 
 def selection_seed(spec: SweepSpec, replicate: int) -> int:
@@ -260,8 +262,13 @@ def _with_front(spec: SweepSpec, ranked: Sequence[Candidate]) -> tuple[Candidate
     cost = spec.selection.cost
     if cost is None:
         return tuple(ranked)
-    losses = {c.number: (_order(spec, c.mean), c.costs[cost]) for c in ranked if c.mean is not None and cost in c.costs}
-    front = pareto_front(losses)
+    front = pareto_front(
+        {
+            c.number: ({seed: _order(spec, value) for seed, value in c.counted.items()}, c.costs[cost])
+            for c in ranked
+            if c.mean is not None and cost in c.costs
+        }
+    )
     return tuple(replace(c, on_front=c.number in front) for c in ranked)
 
 
@@ -275,12 +282,26 @@ def _published(spec: SweepSpec, history: History, ranked: tuple[Candidate, ...],
     published = tuple(_publish(spec, history, number) for number in both)
     own = published[0]
     difference = paired(own.values, published[1].values) if len(published) > 1 else None
-    final = next((TrialKey(winner, PUBLISHED + seed) for seed in own.values), None)
+    final, instead = _final(history, winner, list(own.values))
     searched = ranked[0].searched
     optimism = None
     if searched is not None and own.interval is not None:
         optimism = _order(spec, own.interval.mean) - _order(spec, searched)
-    return Selection(ranked, winner, rounds, published, difference, optimism, final)
+    return Selection(ranked, winner, rounds, published, difference, optimism, final, instead)
+
+
+def _final(history: History, winner: int, seeds: Sequence[int]) -> tuple[TrialKey | None, str]:
+    """The winner's model on the first further seed; the next one's that came to its end only where that did not.
+
+    Which the test set has scored stays it, lest the set be read for another.
+    """
+    if not seeds:
+        return None, ""
+    scored = {note.key for note in history.noted(TEST_READ)}
+    kept = next((seed for seed in seeds if TrialKey(winner, PUBLISHED + seed) in scored), None)
+    seed = kept or seeds[0]
+    why = "the first that came to its end" if seed == seeds[0] else "which the test set had scored before others ended"
+    return TrialKey(winner, PUBLISHED + seed), "" if seed == 1 else f"the model is that of further seed {seed}, {why}"
 
 
 def _publish(spec: SweepSpec, history: History, number: int) -> Published:

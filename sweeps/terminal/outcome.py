@@ -1,6 +1,7 @@
 """The outcome of a sweep in words, with the commands that come next."""
 
 from sweeps.result import Result
+from sweeps.search.extension import ended_by, more_of
 from sweeps.search.intervals import Interval, of_accuracy
 from sweeps.search.ranges import FAILURE_NOTE
 from sweeps.search.selection import BASELINE, Candidate, Selection, selection_of
@@ -73,6 +74,8 @@ def _winner_lines(result: Result, selection: Selection) -> list[str]:
         lines.append(f"        on the Pareto front of {result.spec.metric} and {cost}: {', '.join(front)}")
     if winner.missing:
         lines.append(f"        of the further seeds: {winner.missing}")
+    if selection.instead:
+        lines.append(f"        {selection.instead}")
     return lines
 
 
@@ -130,9 +133,6 @@ def _signed(value: float) -> str:
     return f"{'+' if value >= 0 else ''}{number(value)}"
 
 
-MORE = {"time": "+10m", "device_hours": "+1", "trial_time": "+1m"}  # what an extension of each may look like
-
-
 def _time_was_over(result: Result) -> list[str]:
     """Said where a budget ended the search before its trials were all there."""
     cut = [trial for trial in result.history.search if trial.state == "cut"]
@@ -142,16 +142,11 @@ def _time_was_over(result: Result) -> list[str]:
     if result.history.is_closed:
         ended = f"the search was ended by hand after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
         return [f"{ended}: `sweeps resume {result.name} --trials +10{option}` opens it again"]
-    names = sorted({trial.reason for trial in cut} or {name for name in ("time", "device_hours") if _has(result, name)})
+    names = ended_by(result.spec, result.history)
     if not names:
         return []
-    more = " ".join(f"--{name.replace('_', '-')} {MORE[name]}" for name in names)
     ended = f"{' and '.join(names)} ended after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
-    return [f"{ended}: `sweeps resume {result.name} {more}{option}` goes on"]
-
-
-def _has(result: Result, budget: str) -> bool:
-    return getattr(result.spec, budget) is not None
+    return [f"{ended}: `sweeps resume {result.name} {more_of(names)}{option}` goes on"]
 
 
 def _s(count: int) -> str:

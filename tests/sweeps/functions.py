@@ -175,11 +175,15 @@ def learns(params, seed):
 
 def mad_on_fresh_seeds(params, seed):
     """Yields NaN for the seeds of a selection over this sweep's seed 0; sound in the search."""
+    yield from _mad_on(range(1, 20), params, seed)
+
+
+def _mad_on(replicates, params, seed):
     from sweeps.search.selection import selection_seed
     from sweeps.spec import load_spec
 
     spec = load_spec({"name": "x", "trials": 1, "metric": "loss", "target": "functions:bowl", "space": {"x": 1.0}})
-    fresh = {selection_seed(spec, replicate) for replicate in range(1, 20)}
+    fresh = {selection_seed(spec, replicate) for replicate in replicates}
     for _ in range(9):
         yield {"loss": math.nan if seed in fresh else params["x"]}
 
@@ -193,13 +197,15 @@ def flat(params, seed):
 def mad_on_fresh_published(params, seed):
     """Yields NaN for the seeds from which a sweep of seed 0 is published."""
     from sweeps.search.history import PUBLISHED
-    from sweeps.search.selection import selection_seed
-    from sweeps.spec import load_spec
 
-    spec = load_spec({"name": "x", "trials": 1, "metric": "loss", "target": "functions:bowl", "space": {"x": 1.0}})
-    fresh = {selection_seed(spec, PUBLISHED + seed) for seed in range(1, 20)}
-    for _ in range(9):
-        yield {"loss": math.nan if seed in fresh else params["x"]}
+    yield from _mad_on(range(PUBLISHED + 1, PUBLISHED + 20), params, seed)
+
+
+def mad_on_the_first_published(params, seed):
+    """The same, for the first of them alone."""
+    from sweeps.search.history import PUBLISHED
+
+    yield from _mad_on([PUBLISHED + 1], params, seed)
 
 
 def priced(params, seed):

@@ -5,12 +5,13 @@ import random
 from typing import Any
 
 import pytest
-from fresh import add
+from fresh import add, cut
 from searched import Given, searched, spec_over
 
 from study.measurement import Measurement
 from sweeps.search.advice import advice
-from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Noted, Stamp, TrialKey
+from sweeps.search.extension import searching_on
+from sweeps.search.history import PUBLISHED, SELECTED, Asked, History, Measured, Moved, Noted, Stamp, TrialKey
 from sweeps.spec import SweepSpec, load_spec
 
 SPACE = {"x": {"float": [1e-4, 1.0], "log": True}, "kind": {"choice": ["a", "b"]}}
@@ -206,6 +207,39 @@ def test_a_rise_beyond_the_noise_between_seeds_is_told(late: float, end: float, 
 
     assert len(lines) == len(words)
     assert all(word in line for word, line in zip(words, lines, strict=True))
+
+
+def advised(**changes: Any) -> str:
+    """What to type where the search was still rising, of ten trials of which the last was cut by `time` if that is."""
+    spec = spec_over(SPACE, selection={"candidates": 1, "seeds": 2, "published_seeds": 3}, **changes)
+    (line,) = [line for line in advice(spec, concluded(spec, 0.2, 0.0, 0.01), " --results R") if "search was" in line]
+    return line.rpartition(": ")[2]
+
+
+def test_a_search_that_its_trials_ended_is_given_more_of_them() -> None:
+    assert advised(trials=10) == "`sweeps resume searched --trials +5 --results R`"
+    assert advised(trials=10, time="1h") == "`sweeps resume searched --trials +5 --results R`"
+
+
+def test_a_search_that_a_budget_ended_is_given_more_of_that() -> None:
+    assert advised(trials=40, time="1h") == "`sweeps resume searched --time +10m --results R`"
+    assert advised(trials=40, device_hours=2) == "`sweeps resume searched --device-hours +1 --results R`"
+
+
+def test_a_search_whose_last_trial_a_budget_cut_wants_trials_too() -> None:
+    spec = spec_over(SPACE, trials=10, time="1h")
+    history = searched([({"x": 0.1, "kind": "a"}, 1.0, 9.0)] * 9)
+    cut(history, TrialKey(9))
+
+    assert searching_on(spec, history) == "--time +10m --trials +5"
+
+
+def test_a_search_that_was_ended_by_hand_is_opened_by_further_trials() -> None:
+    spec = spec_over(SPACE, trials=10, time="1h")
+    history = searched([({"x": 0.1, "kind": "a"}, 1.0, 9.0)] * 4)
+    history.apply(Stamp(history.last.seq + 1, 0.0), Noted(SELECTED, {}))
+
+    assert searching_on(spec, history) == "--trials +5"
 
 
 def test_nothing_is_said_of_nothing() -> None:

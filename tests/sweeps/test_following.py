@@ -44,17 +44,25 @@ def test_the_first_report_comes_after_half_a_minute_and_the_next_after_fifty_tim
     assert said == []
 
 
-def test_a_failure_is_told_once_and_ends_it(tmp_path: Path) -> None:
-    clock, said = Clock(), list[str]()
-    at_work = follower(tmp_path, said, clock, "-c", "import sys; sys.exit('no fonts')")
-    clock.now = FIRST
-    at_work.look()
-    until(lambda: at_work._process.poll() is not None)
-    for _ in range(3):
-        at_work.look()
-        clock.now += 1e6
+FAILING = "import pathlib, sys; p = pathlib.Path(sys.argv[1]); sys.exit(0 if (p / 'fonts').exists() else 'no fonts')"
 
-    assert said == ["warning: the report could not be written (no fonts): the sweep goes on without"]
+
+def test_a_failure_is_told_once_and_tried_again_after_twice_as_long_each_time(tmp_path: Path) -> None:
+    clock, said, tries = Clock(), list[str](), list[float]()
+    at_work = follower(tmp_path, said, clock, "-c", FAILING)
+    for second in range(20 * int(FIRST)):
+        clock.now = second
+        if second == 12 * FIRST:  # it is mended between the second failure and the third try
+            (tmp_path / "fonts").touch()
+        at_work.look()
+        if at_work._process is not None:
+            tries.append(second / FIRST)
+            until(lambda: at_work._process.poll() is not None)
+            at_work.look()
+
+    assert tries[:4] == [1, 3, 7, 15]
+    assert tries[4] == 16  # which wrote it, so that the next comes as soon as ever
+    assert said == ["warning: the report could not be written (no fonts): the sweep goes on, and it is tried again"]
 
 
 def test_a_process_that_cannot_begin_stops_no_sweep(tmp_path: Path) -> None:

@@ -101,6 +101,18 @@ def test_where_the_only_candidate_diverges_on_the_further_seeds_that_is_said(fol
     )
 
 
+def test_where_the_model_fixed_beforehand_failed_the_one_in_its_place_is_named(folder: SweepFolder) -> None:
+    driver = concluded(folder, target="functions:mad_on_the_first_published", pruning="none")
+    history = driver.history
+    page = write_report(folder, driver.spec, history).read_text("utf-8")
+    told = "he model is that of further seed 2, the first that came to its end"
+
+    assert history.outcome["final"] == f"{history.outcome['winner']}-published2"
+    assert history.outcome["reason"].endswith(f"; t{told}")
+    assert f"        t{told}" in lines(folder)
+    assert f"T{told}." in page
+
+
 def test_a_budget_too_small_for_one_fresh_seed_is_said_and_more_of_it_goes_on(folder: SweepFolder) -> None:
     now = [1000.0]
     driver = open_driver(folder, small_spec(time="10s", selection=SELECTION), clock=lambda: now[0])

@@ -311,9 +311,18 @@ CHROMIUM = next(
 )
 
 
-@pytest.mark.skipif(
+in_a_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium is installed here: `apt-get install chromium`, as .ci/run does"
 )
+VIEWS = [  # width in pixels, colours, medium; 718 is a page of A4 within its margins
+    (360, "light", "screen"),
+    (768, "dark", "screen"),
+    (1280, "light", "screen"),
+    (718, "dark", "print"),
+]
+
+
+@in_a_browser
 def test_in_a_browser_nothing_is_wider_than_the_screen_and_text_can_be_read(folder: SweepFolder) -> None:
     from playwright.sync_api import sync_playwright
 
@@ -321,23 +330,36 @@ def test_in_a_browser_nothing_is_wider_than_the_screen_and_text_can_be_read(fold
     path = write_report(folder, spec, history)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for width, scheme in ((360, "light"), (768, "dark"), (1280, "light")):
-            page = browser.new_page(
-                viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=width != 360
-            )
+        for width, scheme, medium in VIEWS:
+            page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+            page.emulate_media(media=medium)
             page.goto(path.as_uri())
-            box = page.locator("main").bounding_box()
-            assert box is not None
-            assert box["width"] <= width
-            widest = (
-                page.locator("section").evaluate_all("all => Math.max(...all.map(s => s.scrollWidth))")
-                if width != 360
-                else 0
-            )
-            assert widest <= width
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
             for drawing in page.locator("section svg").all():
                 box, units = drawing.bounding_box(), (drawing.get_attribute("viewBox") or "").split()
                 assert box is not None
                 assert SIZE * box["width"] / float(units[2]) >= 9  # pixels of its text
             page.close()
         browser.close()
+
+
+@in_a_browser
+def test_with_scripts_off_everything_is_there_and_on_paper_ink_is_dark(folder: SweepFolder) -> None:
+    from playwright.sync_api import sync_playwright
+
+    spec, history = run(folder)
+    path = write_report(folder, spec, history)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        plain, scripted = (browser.new_page(java_script_enabled=is_on) for is_on in (False, True))
+        for page in (plain, scripted):
+            page.goto(path.as_uri())
+        assert plain.locator("main").inner_text() == scripted.locator("main").inner_text()
+        scripted.emulate_media(media="print", color_scheme="dark")
+        ink, paper = (
+            scripted.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor")
+        )
+        browser.close()
+
+    assert sum(map(int, re.findall(r"\d+", ink)[:3])) < 200
+    assert sum(map(int, re.findall(r"\d+", paper)[:3])) > 700

@@ -9,8 +9,8 @@ from simulation import small_spec
 from study.measurement import Measurement
 from sweeps.errors import SpecError
 from sweeps.search.costs import pareto_front
-from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Stamp, TrialKey, parse_label
-from sweeps.search.selection import BASELINE, Selection, candidates, publication, select, selection_seed
+from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Noted, Stamp, TrialKey, parse_label
+from sweeps.search.selection import BASELINE, TEST_READ, Selection, candidates, publication, select, selection_seed
 
 SPEC = small_spec(selection={"candidates": 2, "seeds": 2, "published_seeds": 2})
 SEARCH: dict[TrialKey, float | None] = {TrialKey(0): 0.9, TrialKey(1): 0.1, TrialKey(2): 0.2, TrialKey(3): 0.3}
@@ -112,6 +112,24 @@ def test_a_winner_that_failed_where_nothing_was_decided_any_more_says_so() -> No
 
     assert found.winner == 1
     assert found.candidates[0].reason.endswith("it failed on a further seed, on which nothing was decided any more")
+
+
+def test_the_final_model_is_the_first_published_one_or_else_the_next_and_that_is_said() -> None:
+    first, second = (chosen([3], published_on(3, value, 0.4)) for value in (0.2, None))
+
+    assert (first.final, first.instead) == (TrialKey(3, PUBLISHED + 1), "")
+    assert second.final == TrialKey(3, PUBLISHED + 2)
+    assert second.instead == "the model is that of further seed 2, the first that came to its end"
+
+
+def test_a_model_that_the_test_set_has_scored_stays_the_final_one() -> None:
+    """A budget had cut the first published run; more of it brought that to its end."""
+    history = history_of(SEARCH | published_on(3, 0.2, 0.4))
+    history.apply(Stamp(history.last.seq + 1, 0.0), Noted(TEST_READ, {}, TrialKey(3, PUBLISHED + 2)))
+    found = select(SPEC, history, [3])
+
+    assert found.final == TrialKey(3, PUBLISHED + 2)
+    assert found.instead.endswith("further seed 2, which the test set had scored before others ended")
 
 
 def test_the_only_candidate_wins_without_a_choice() -> None:
@@ -326,7 +344,35 @@ def test_where_a_budget_left_one_seed_costs_decide_nothing_and_that_is_said() ->
 
 
 def test_the_front_leaves_out_who_is_beaten_in_both() -> None:
-    assert pareto_front({1: (0.1, 9.0), 2: (0.2, 5.0), 3: (0.3, 6.0), 4: (0.1, 9.0)}) == {1, 2, 4}
+    means = {1: (0.1, 9.0), 2: (0.2, 5.0), 3: (0.3, 6.0), 4: (0.1, 9.0)}
+
+    assert pareto_front({number: ({1: loss}, cost) for number, (loss, cost) in means.items()}) == {1, 2, 4}
+
+
+def test_who_was_raced_out_is_on_the_front_by_the_seeds_it_has() -> None:
+    """The later seeds are harder: a mean over fewer of them is no merit, and beats nobody who ran on."""
+    lasting = {1: 0.1, 2: 0.2, 3: 0.9, 4: 0.9}
+
+    assert pareto_front({1: (lasting, 5.0), 2: ({1: 0.3, 2: 0.3}, 6.0)}) == {1}
+    assert pareto_front({1: (lasting, 5.0), 2: ({1: 0.3, 2: 0.3}, 4.0)}) == {1, 2}
+    assert pareto_front({1: (lasting, 5.0), 2: ({1: 0.05, 2: 0.1}, 5.0)}) == {1, 2}
+
+
+def test_in_a_race_the_front_compares_on_common_seeds() -> None:
+    """Trial 0 is raced out after two seeds, with a mean that is better than the winner's over four."""
+    spec = small_spec(selection={"candidates": 2, "seeds": 4, "published_seeds": 2, "cost": "size"})
+    history = history_of(SEARCH)
+    for number, values, size in (
+        (1, (0.10, 0.12, 0.9, 0.9), 5.0),
+        (2, (0.12, 0.10, 0.9, 0.9), 9.0),
+        (0, (0.4, 0.4), 6.0),
+    ):
+        for seed, value in enumerate(values, start=1):
+            add(history, TrialKey(number, seed), value, size=size)
+    found = {c.number: c for c in select(spec, history, [1, 2, 0]).candidates}
+
+    assert (found[0].decision, found[0].n) == ("raced out", 2)
+    assert {number: c.on_front for number, c in found.items()} == {1: True, 2: False, 0: False}
 
 
 @pytest.mark.parametrize(

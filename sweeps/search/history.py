@@ -340,6 +340,10 @@ class History:
         """The trials that are neither halted nor ended, in the order they were asked."""
         return self.in_state("running")
 
+    def counts(self) -> dict[State, int]:
+        """How many trials are in each state, the runs on fresh seeds too."""
+        return {state: len(trials) for state, trials in self._by_state.items()}
+
     def in_state(self, state: State) -> list[Trial]:
         """The trials in a state, in the order they were asked."""
         return sorted(self._by_state[state].values(), key=lambda trial: trial.asked.seq)

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,16 +29,17 @@ from sweeps.search.history import (
     Noted,
     Row,
     Stamp,
+    State,
     Trial,
 )
 from sweeps.search.ranges import NOTE, due
-from sweeps.search.standing import best_of
+from sweeps.search.standing import Leader
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.rows import dump_json
 
 Form = Literal["auto", "json", "none"]
-STATES = ("running", "paused", "cut", "pruned", "complete", "failed")
+STATES: tuple[State, ...] = ("running", "paused", "cut", "pruned", "complete", "failed")
 _REFRESH = 0.25  # s
 _RATE_WINDOW = 30.0  # s, over which epochs per second are counted
 
@@ -48,7 +49,7 @@ class Summary:
     """A sweep at a glance."""
 
     phase: str
-    states: Mapping[str, int]
+    states: Mapping[State, int]
     asked: int
     trials: int
     best: float | None
@@ -88,7 +89,9 @@ class Progress:
         self._live: Live | None = None
         self._shown = 0.0
         self._phase = "range tests" if due(spec, history) else "search"
+        self._leader = Leader(spec, history)
         self._recent: deque[tuple[float, float]] = deque()  # (time, fidelity gained)
+        self._gained = 0.0  # the sum of those
 
     @contextmanager
     def shown(self) -> Iterator[None]:
@@ -137,8 +140,9 @@ class Progress:
 
     def _count(self, stamp: Stamp, row: Measured) -> None:
         self._recent.append((stamp.time, self.history.trials[row.key].gained))
+        self._gained += self._recent[-1][1]
         while self._recent[0][0] <= stamp.time - _RATE_WINDOW:
-            self._recent.popleft()
+            self._gained -= self._recent.popleft()[1]
 
     def _observe_for_person(self, stamp: Stamp, row: Row) -> None:
         if isinstance(row, Noted):
@@ -166,11 +170,11 @@ class Progress:
 
     def summary(self, now: float) -> Summary:
         """The sweep at a glance, at a time (seconds since the epoch)."""
-        best = best_of(self._spec, self.history)
+        best = self._leader.now()
         span = max(now - self._recent[0][0], 1.0) if self._recent else 1.0
         return Summary(
             phase=self._phase,
-            states=Counter(trial.state for trial in self.history.trials.values()),
+            states=self.history.counts(),
             asked=len(self.history.search),
             trials=self._spec.trials,
             best=best.value(self._spec.metric) if best else None,
@@ -179,7 +183,7 @@ class Progress:
             time=self._spec.time,
             hours=device_seconds(self._spec, self.history, now) / 3600,
             device_hours=self._spec.device_hours,
-            rate=sum(gained for _, gained in self._recent) / span,
+            rate=self._gained / span,
         )
 
     def _plain(self, stamp: Stamp, row: Measured | Decided | Moved | Asked) -> str:
@@ -219,12 +223,11 @@ class Progress:
         for title in ("trial", self._spec.fidelity_unit, self._spec.metric):
             running.add_column(title, no_wrap=True, min_width=len(title))
         running.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)  # what is too long is cut here
-        for trial in self.history.trials.values():
-            if trial.state == "running":
-                now = trial.value(self._spec.metric)
-                done = f"{trial.last.fidelity:g}" if trial.last else "-"
-                shown = "-" if now is None else f"{now:.4f}"
-                running.add_row(trial.key.label, done, shown, params_in_brief(self._spec.space.in_order(trial.params)))
+        for trial in self.history.running:
+            now = trial.value(self._spec.metric)
+            done = f"{trial.last.fidelity:g}" if trial.last else "-"
+            shown = "-" if now is None else f"{now:.4f}"
+            running.add_row(trial.key.label, done, shown, params_in_brief(self._spec.space.in_order(trial.params)))
         return Group(grid, running)
 
     def _line(self, value: Mapping[str, Any]) -> None:

@@ -13,10 +13,11 @@ from study.measurement import Measurement
 from sweeps.execution.driver import Driver
 from sweeps.execution.session import Session
 from sweeps.search.history import Asked, Measured, Stamp, TrialKey
+from sweeps.search.standing import best_of
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 from sweeps.store.rows import load_json
-from sweeps.terminal.progress import Form, Progress, best_of, row_as_dict
+from sweeps.terminal.progress import Form, Progress, row_as_dict
 
 
 def shown(folder: SweepFolder, form: Form, *, verbose: bool = False, **changes: Any) -> tuple[Driver, Progress]:

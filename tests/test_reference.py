@@ -1,13 +1,20 @@
 """What is published: the numbers that a page tells are those of the tables beside it."""
 
+import json
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
-from sweeps.search.intervals import interval
+from sweeps.search.history import History
+from sweeps.search.intervals import interval, of_accuracy
+from sweeps.spec import load_spec
+from sweeps.store.export import tables
 
 REFERENCE = Path(__file__).parents[1] / "results/reference"
 
@@ -156,6 +163,97 @@ def test_the_selections_told_are_those_of_the_table() -> None:
         assert line["regret, of the best single run's"] == regret
         assert float(line["single run looks too good by"]) == pytest.approx(row["optimism_single"], abs=0.00006)
         assert float(line["trainings"]) == pytest.approx(row["runs"], abs=0.06)
+
+
+def words(path: Path) -> str:
+    return " ".join(path.read_text("utf-8").split())
+
+
+def outcome_of(sweep: str) -> dict[str, Any]:
+    """What the ledger of a published sweep recorded last, as its tables have it."""
+    found: dict[str, Any] = json.loads(pq.read_schema(REFERENCE / sweep / "selection.parquet").metadata[b"outcome"])
+    return found
+
+
+@pytest.mark.parametrize("sweep", ["quickstart", "mnist"])
+def test_the_tables_of_a_published_sweep_have_the_columns_of_today(sweep: str) -> None:
+    spec = load_spec(REFERENCE / sweep / "sweep.toml")
+
+    for name, table in tables(spec, History()).items():
+        assert pq.read_schema(REFERENCE / sweep / f"{name}.parquet").equals(table.schema), name
+
+
+def test_the_sweep_on_full_mnist_is_told_as_its_tables_say() -> None:
+    found, page = outcome_of("mnist"), words(REFERENCE / "README.md")
+    low, high = (f"{found[f'difference_{side}']:+.4f}".replace("-", "−") for side in ("low", "high"))
+    test = of_accuracy(found["test_accuracy"], found["test_images"])
+    reports = pd.read_parquet(REFERENCE / "mnist/measurements.parquet")
+    searched = reports[reports["replicate"] == 0].groupby("trial")["fidelity"].max()
+    candidates = pd.read_parquet(REFERENCE / "mnist/selection.parquet").query("row == 'candidate'")
+
+    assert (
+        f"({searched.sum():.0f} epochs in all, where {len(searched)} whole trainings are {10 * len(searched)})" in page
+    )
+    assert f"of which {(candidates['decision'] == 'raced out').sum()} candidates were raced out" in page
+    assert f"from {found['n']} further seeds: validation accuracy {mean_of(found)}, the baseline's" in page
+    assert f"the baseline's {mean_of(found, 'baseline_')}, in pairs {found['difference']:+.4f} [{low}, {high}]" in page
+    assert f"read once, its model has {with_interval(test.mean, test.low, test.high)} (10,000 images)" in page
+    assert f"had seen the winner at {found['searched']:.4f} after" in page
+    assert found["test_reads"] == 1
+
+
+def mean_of(found: Mapping[str, Any], prefix: str = "") -> str:
+    return with_interval(*(found[f"{prefix}{name}"] for name in ("mean", "low", "high")))
+
+
+def test_the_report_and_the_readme_tell_the_same_of_it() -> None:
+    found = outcome_of("mnist")
+    mean, test = f"{100 * found['mean']:.2f} %", f"{100 * found['test_accuracy']:.2f} %"
+    report, readme = words(REFERENCE / "mnist/report.html"), words(REFERENCE.parents[1] / "README.md")
+
+    assert f"Trial {found['winner']} won: {mean} validation accuracy on {found['n']} fresh seeds" in report
+    assert f"its model has {test} (95 % interval" in report
+    assert f"{mean.removesuffix(' %')} % validation and {test} test accuracy](results/reference/README.md)" in readme
+
+
+def test_the_outcome_that_the_readme_shows_is_that_of_the_published_quickstart() -> None:
+    found, readme = outcome_of("quickstart"), words(REFERENCE.parents[1] / "README.md")
+    low, high = (f"{found[f'difference_{side}']:+.4f}" for side in ("low", "high"))
+    test = of_accuracy(found["test_accuracy"], found["test_images"])
+
+    assert f"winner: trial {found['winner']}, validation_accuracy {mean_of(found)} on {found['n']} further" in readme
+    assert f"(the baseline has {mean_of(found, 'baseline_')}: {found['difference']:+.4f} [{low}, {high}]" in readme
+    assert (
+        f"read once: accuracy {with_interval(test.mean, test.low, test.high)}, loss {found['test_loss']:.4f}" in readme
+    )
+
+
+def test_what_both_pages_say_of_the_pick_is_what_the_lines_of_the_default_say() -> None:
+    found = pd.read_parquet(REFERENCE / "selection/coverage.parquet")
+    usual = found[found["arm"] == "as it comes"]
+    is_rare = (usual["task"] == "few") & (usual["metric"] == "validation_accuracy")  # of collapses on a seed in twenty
+    (rare,) = usual[is_rare].to_dict("records")
+    low, high = (f"{bound:.2f}" for bound in (usual[~is_rare]["ratio"].min(), usual[~is_rare]["ratio"].max()))
+    covered = [
+        f"{bound:.0%}".rstrip("%") for bound in (usual[~is_rare]["coverage"].min(), usual[~is_rare]["coverage"].max())
+    ]
+    readme, page = words(REFERENCE.parents[1] / "README.md"), words(REFERENCE / "README.md")
+
+    assert f"covers the truth in {covered[0]} to {covered[1]} %" in readme
+    assert f"the pick's regret is {low} to {high} of the best single run's" in readme
+    assert (
+        f"{rare['coverage']:.0%}".replace("%", " %") + f" and {rare['ratio']:.2f} where a configuration collapses"
+        in readme
+    )
+    assert f"The interval covers the truth in {covered[0]} to {covered[1]} %** as it comes" in page
+    assert f"The pick costs {low} to {high} of the regret** of the best single run, and {rare['ratio']:.2f} on" in page
+
+
+def test_the_intervals_of_the_live_sweeps_cover_the_truth() -> None:
+    live = pd.read_parquet(REFERENCE / "selection/live.parquet")
+
+    assert len(live) == 3
+    assert live["covered"].all()
 
 
 @pytest.mark.parametrize("metric", ["validation_accuracy", "validation_loss"])

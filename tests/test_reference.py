@@ -180,7 +180,9 @@ def test_the_tables_of_a_published_sweep_have_the_columns_of_today(sweep: str) -
     spec = load_spec(REFERENCE / sweep / "sweep.toml")
 
     for name, table in tables(spec, History()).items():
-        assert pq.read_schema(REFERENCE / sweep / f"{name}.parquet").equals(table.schema), name
+        published = pq.read_schema(REFERENCE / sweep / f"{name}.parquet")
+        # That of measurements has a column for each metric too, which a sweep without any report has not.
+        assert [field for field in published if field.name in table.schema.names] == list(table.schema)
 
 
 def test_the_sweep_on_full_mnist_is_told_as_its_tables_say() -> None:

@@ -3,7 +3,9 @@
 import math
 
 import pandas as pd
-from test_reference import REFERENCE, rows
+from test_reference import REFERENCE, rows, words
+
+from sweeps.search.intervals import interval
 
 
 def spread(values: pd.Series, form: str = ".2f") -> str:
@@ -49,3 +51,60 @@ def test_how_fast_a_trial_trains_is_told_as_it_was_measured() -> None:
         assert row.pop("model, batch") == f"{measured['model']}, {measured['batch']}"
         assert row.pop("images/s") == f"{measured['ours, float32']:,.0f}"
         assert row == {name: f"{measured[name]:.2f}" for name in row}
+
+
+def test_how_long_a_person_waits_is_told_as_it_was_measured() -> None:
+    runs = speed_of("latency").groupby("what")["seconds"]
+    told = rows("what a person waits for")
+
+    assert [row["what a person waits for"] for row in told] == list(dict.fromkeys(speed_of("latency")["what"]))
+    for row in told:
+        seconds = runs.get_group(row["what a person waits for"])
+        assert row["s"] == spread(seconds, ".1f")
+        assert row["runs"] == str(len(seconds))
+
+
+def test_what_a_trial_costs_beside_its_work_is_told_as_it_was_measured() -> None:
+    found = speed_of("overhead")
+    told = rows("sampler, trials of no work")
+
+    assert len(told) == found[["sampler", "trials"]].drop_duplicates().shape[0]
+    for row in told:
+        sampler, _, mark = row["sampler, trials of no work"].partition(", to ")
+        own = found[(found["sampler"] == sampler) & (found["trials"] == int(mark.replace(",", "")))]
+        assert row["ms each"] == spread(own["milliseconds"], ".1f")
+        assert row["driver, MiB"] == f"{own['memory'].max():.0f}"
+
+
+def test_what_a_concurrent_trial_costs_in_memory_is_told_as_it_was_measured() -> None:
+    told = rows("memory of trials at a time, MiB")
+
+    for row, measured in zip(told, speed_of("memory").to_dict("records"), strict=True):
+        assert row["memory of trials at a time, MiB"] == measured["arm"]
+        for column, name in (("two", "few_mib"), ("four", "many_mib"), ("a further one", "further_mib")):
+            assert row[column] == f"{measured[name]:.0f}"
+
+
+def test_what_a_checkpoint_costs_is_told_as_it_was_measured() -> None:
+    for row, measured in zip(rows("model, optimizer"), speed_of("checkpoints").to_dict("records"), strict=True):
+        assert row["model, optimizer"] == f"{measured['model']}, {measured['optimizer']}"
+        assert row["MiB"] == f"{measured['mib']:.1f}"
+        assert row["ms"] == f"{1000 * measured['save']:.1f}"
+        assert row["of an epoch"] == f"{100 * measured['share']:.2f} %"
+
+
+def test_what_bfloat16_costs_in_accuracy_is_told_as_it_was_measured() -> None:
+    by = speed_of("precision").pivot_table(index="seed", columns="precision", values="validation_accuracy")
+    found = interval((by["bfloat16"] - by["float32"]).tolist())
+    assert found is not None
+    mean, low, high = (f"{value:+.4f}".replace("-", "−") for value in (found.mean, found.low, found.high))
+
+    assert f"bfloat16 minus float32, {len(by)} seeds in pairs: {mean} [{low}, {high}]" in words(REFERENCE / "README.md")
+
+
+def test_how_much_of_many_slots_is_used_is_told_as_it_was_measured() -> None:
+    (used,) = set(speed_of("concurrency")["used"])
+    most = speed_of("concurrency")["memory"].max()
+
+    assert f"{100 * used:.1f} % of what 64 slots can do" in words(REFERENCE / "README.md")
+    assert f"its driver took at most {most:.0f} MiB" in words(REFERENCE / "README.md")

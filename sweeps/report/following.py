@@ -12,13 +12,15 @@ from sweeps.store.places import VARIABLE
 from sweeps.store.postgresql import Database
 
 FIRST = 30.0  # s after which a sweep that runs has a report; shorter ones get theirs at the end
+_LONGEST = 600.0  # s, until one that failed is tried again
 _SHARE = 50  # times as long as one took until the next begins: at most 2 % of one processor
 
 
 class Follower:
     """Writes the report now and then, one process at a time; `say` gets one line where that fails for the first time.
 
-    What failed is tried again, after twice as long each time. command: what writes it, for tests. clock: seconds.
+    What failed is tried again, after twice as long each time up to ten minutes.
+    command: what writes it, for tests. clock: seconds.
     """
 
     def __init__(
@@ -71,11 +73,11 @@ class Follower:
             last = (error.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
             self._failed(last, now)
         else:
-            self._failures = 0
+            self._failures, self._is_told = 0, False
 
     def _failed(self, why: str, now: float) -> None:
         self._failures += 1
-        self._next = max(self._next, now + FIRST * 2**self._failures)
+        self._next = max(self._next, now + min(FIRST * 2**self._failures, _LONGEST))
         if not self._is_told:
             self._say(f"warning: the report could not be written ({why}): the sweep goes on, and it is tried again")
             self._is_told = True

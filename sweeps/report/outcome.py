@@ -4,7 +4,7 @@ from sweeps.report import words
 from sweeps.search.effects import Effect, effects
 from sweeps.search.history import History
 from sweeps.search.intervals import Interval, of_accuracy
-from sweeps.search.selection import BASELINE, Published, Selection
+from sweeps.search.selection import BASELINE, TEST_READ, Published, Selection, final_key
 from sweeps.search.standing import State, best_of
 from sweeps.spec import SweepSpec
 
@@ -12,13 +12,13 @@ from sweeps.spec import SweepSpec
 def headline(spec: SweepSpec, history: History, selection: Selection | None, state: State) -> tuple[str, ...]:
     """The outcome first: the winner, or a design's effects; so far, where it is not over; or why there is none."""
     if state != "over":
-        return (_so_far(spec, history, state), *_what_next(spec, state))
+        return (_so_far(spec, history, state), *_what_next(spec, history, state))
     if spec.design:
         return _design(spec, history)
     if selection is None or selection.final is None:
         reason = (history.outcome or {}).get("reason") or "no trial came to a value"
         return (f"No trial won: {reason}.", f"{_tried(spec, history)}.")
-    return (_winner(spec, selection), *_test(history))
+    return (_winner(spec, selection), *(_test(history) if final_key(history) == selection.final else ()))
 
 
 def _so_far(spec: SweepSpec, history: History, state: State) -> str:
@@ -33,9 +33,12 @@ def _so_far(spec: SweepSpec, history: History, state: State) -> str:
     return f"{where}; the best so far is trial {best.key.label} with {found}, on one seed."
 
 
-def _what_next(spec: SweepSpec, state: State) -> tuple[str, ...]:
+def _what_next(spec: SweepSpec, history: History, state: State) -> tuple[str, ...]:
     if state == "stopped":
         return (f"Nothing that was shown is lost: sweeps resume {spec.name} goes on.",)
+    if reads := sum(1 for _ in history.noted(TEST_READ) if not spec.design):
+        read = f"The test set was read {words.times(reads)} for what was chosen before"
+        return (f"{read}; the winner is chosen anew at the end, on fresh seeds.",)
     if spec.design:
         return ("The cells are compared when all have come to their end.",)
     return ("The winner is chosen at the end, on fresh seeds, and only then tested.",)
@@ -54,7 +57,13 @@ def _winner(spec: SweepSpec, selection: Selection) -> str:
     assert published.interval is not None  # there is a final model
     who = f"The baseline, trial {BASELINE}," if selection.winner == BASELINE else f"Trial {selection.winner}"
     found = f"{_published(spec, published, published.interval)}{_against_baseline(spec, selection)}"
-    return f"{who} won: {found}.{_model(selection)}"
+    cheapest = " as the cheapest of those that are as good as the best" if _is_cheapest(selection) else ""
+    return f"{who} won{cheapest}: {found}.{_model(selection)}"
+
+
+def _is_cheapest(selection: Selection) -> bool:
+    """Whether its cost made it the winner, by the rule of one standard error."""
+    return selection.candidates[0].is_cheapest
 
 
 def _model(selection: Selection) -> str:
@@ -73,7 +82,7 @@ def _published(spec: SweepSpec, published: Published, found: Interval) -> str:
 def _against_baseline(spec: SweepSpec, selection: Selection) -> str:
     found = selection.difference
     if selection.winner == BASELINE:
-        return "; nothing that was tried is better"
+        return "" if _is_cheapest(selection) else "; none of the other candidates came out better"
     if found is None:
         return ""
     if found.mean == 0:
@@ -88,7 +97,7 @@ def _test(history: History) -> tuple[str, ...]:
     if outcome.get("test_accuracy") is None:
         return ()
     accuracy = words.value("accuracy", outcome["test_accuracy"])
-    reads = "once" if outcome["test_reads"] == 1 else f"{outcome['test_reads']} times in this sweep"
+    reads = words.times(outcome["test_reads"]) + ("" if outcome["test_reads"] == 1 else " in this sweep")
     found = of_accuracy(outcome["test_accuracy"], outcome["test_images"])
     return (f"On the test set, read {reads}, its model has {accuracy} ({words.bounds('accuracy', found)}).",)
 

@@ -58,13 +58,14 @@ def sections(subject: Subject) -> list[Section]:
     """The sections that there is something to say in, in the order of the page."""
     spec, history = subject.spec, subject.history
     selection = None if spec.design else selection_of(spec, history)
-    winner = (history.outcome or {}).get("winner")
+    is_decided = subject.state == "over"  # that of an earlier choice is none of a sweep that goes on
+    winner = (history.outcome or {}).get("winner") if is_decided else None
     found = [
         cells.cells_section(spec, history),
         cells.runs_section(spec, history),
         *([] if spec.design else _of_search(subject, winner)),
         choice.choice_section(spec, selection, subject.state),
-        choice.confusion_section(subject.confusion),
+        choice.confusion_section(subject.confusion) if is_decided else None,
         facts.advice_section(spec, history, subject.option),
         cells.path_section(*subject.walked) if subject.walked else None,
         facts.facts_section(spec, history, subject.option, subject.state),

@@ -79,6 +79,11 @@ def count(how_many: int, what: str) -> str:
     return f"{how_many:,} {what}{'' if how_many == 1 else 's'}"
 
 
+def times(how_often: int) -> str:
+    """Once, or how many times."""
+    return "once" if how_often == 1 else f"{how_often:,} times"
+
+
 def quantity(found: float) -> str:
     """A number of anything that can be divided: "29.6", "1,430"."""
     return f"{found:,.0f}" if found >= 100 else f"{found:.3g}"

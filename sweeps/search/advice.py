@@ -185,11 +185,18 @@ def _rate_for_another_batch(spec: SweepSpec, history: History, judged: Sequence[
     if not best or baseline is None or _BATCH not in best[0].params:
         return
     size = best[0].params[_BATCH]
-    rates = {trial.params.get(rate) for trial in judged if trial.params.get(_BATCH) == size}
-    if size != baseline.params.get(_BATCH) and len(rates) < _ENOUGH:
+
+    def is_like_it(trial: Trial) -> bool:
+        """Of a range hardly two trials have the same size: one that is less than half as large again is like it."""
+        other = trial.params.get(_BATCH)
+        return other == size or (other is not None and not isinstance(batch, Choice) and 2 / 3 < other / size < 3 / 2)
+
+    rates = {trial.params[rate] for trial in judged if rate in trial.params and is_like_it(trial)}
+    if not is_like_it(baseline) and len(rates) < _ENOUGH:
+        tried = f"{len(rates)} value of {rate} was" if len(rates) == 1 else f"{len(rates)} values of {rate} were"
         yield (
-            f"the best trial has {_BATCH} = {size}, the baseline {baseline.params.get(_BATCH)}, but only {len(rates)} "
-            f"value{'' if len(rates) == 1 else 's'} of {rate} were tried with it: tune the rate for this size"
+            f"the best trial has {_BATCH} = {size}, the baseline {baseline.params.get(_BATCH)}, but only {tried} tried "
+            f"with such a size: tune the rate for it"
         )
 
 

@@ -71,13 +71,14 @@ def _limits(spec: SweepSpec, history: History, now: float, share: float, workers
         yield Limit(DEVICE_HOURS, left / workers, seconds / workers)
 
 
+def spent(spec: SweepSpec, history: History, now: float, stage: Stage) -> list[str]:
+    """The budgets of which nothing is left for a stage."""
+    return [limit.name for limit in _limits(spec, history, now, spec.share(stage), 1) if limit.left <= 0]
+
+
 def ended(spec: SweepSpec, history: History, now: float) -> Ended:
     """Which stages are at their end."""
-
-    def first(share: float) -> str | None:
-        return next((limit.name for limit in _limits(spec, history, now, share, 1) if limit.left <= 0), None)
-
-    search, *rest = (first(spec.share(stage)) for stage in STAGES)
+    search, *rest = (next(iter(spent(spec, history, now, stage)), None) for stage in STAGES)
     return Ended(search or (BY_HAND if history.is_closed else None), *rest)
 
 

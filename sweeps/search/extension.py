@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sweeps.errors import SpecError
+from sweeps.search.budgets import DEVICE_HOURS, TIME, TRIAL_TIME, may_go_on, spent
 from sweeps.search.history import EXTENDED, SELECTED, History, Noted
 from sweeps.sections import parse_duration
 from sweeps.spec import SweepSpec, parse_spec
 
-BUDGETS = ("trials", "time", "device_hours", "trial_time")  # what can be enlarged
-_MORE = {"time": "+10m", "device_hours": "+1", "trial_time": "+1m"}  # what that may look like
+BUDGETS = ("trials", TIME, DEVICE_HOURS, TRIAL_TIME)  # what can be enlarged
+_MORE = {TIME: "+10m", DEVICE_HOURS: "+1", TRIAL_TIME: "+1m"}  # what that may look like
 
 
 def extension(spec: SweepSpec, more: Mapping[str, str | float | None]) -> Noted | None:
@@ -43,10 +44,11 @@ def _amount(key: str, given: str | float) -> float:
 
 def ended_by(spec: SweepSpec, history: History) -> list[str]:
     """The budgets that ended a search before its trials had all come to their end; [] also where that was by hand."""
-    cut = {trial.reason for trial in history.search if trial.state == "cut"}
+    cut = [trial for trial in history.in_state("cut") if trial.key.stage == "search"]
     if history.is_closed or (len(history.search) == spec.trials and not cut):
         return []
-    return sorted(cut or {name for name in ("time", "device_hours") if getattr(spec, name) is not None})
+    of_trials = [TRIAL_TIME] if any(not may_go_on(spec, trial) for trial in cut) else []
+    return [*spent(spec, history, history.until, "search"), *of_trials]
 
 
 def more_of(budgets: Sequence[str]) -> str:
@@ -56,10 +58,10 @@ def more_of(budgets: Sequence[str]) -> str:
 
 def searching_on(spec: SweepSpec, history: History) -> str:
     """The options with which a search that is over goes on with further trials."""
-    by = [name for name in ended_by(spec, history) if name != "trial_time"]  # which ends trials, and no search
-    has_trials = len(history.search) < spec.trials and not history.is_closed
-    trials = "" if by and has_trials else f"--trials +{max(spec.trials // 2, 1)}"
-    return " ".join(filter(None, (more_of(by), trials)))
+    budgets = spent(spec, history, history.until, "search")  # which the selection may have used up
+    is_enough = budgets and len(history.search) < spec.trials  # any of them opens what was ended by hand
+    trials = "" if is_enough else f"--trials +{max(spec.trials // 2, 1)}"
+    return " ".join(filter(None, (more_of(budgets), trials)))
 
 
 def selecting(spec: SweepSpec, history: History, rule: Mapping[str, Any]) -> Noted:

@@ -222,6 +222,7 @@ class History:
         self._occupied = 0.0  # by all trials, s
         self.extended_at = (0.0, 0.0)  # `elapsed` and `occupied` when the budgets were last enlarged, s
         self.is_closed = False  # whether the search was ended by hand
+        self.is_concluded = False  # whether the last outcome is of all rows that could change it
         self.turn = 0  # how far a deterministic sweep has come, in reports
         for stamp, row in rows:
             self.apply(stamp, row)
@@ -257,6 +258,7 @@ class History:
             case Noted():
                 self._note(stamp, row)
         if not isinstance(row, Noted):
+            self.is_concluded = False
             self.trials[row.key].rows += 1
             self._hold(self.trials[row.key], stamp.time)
         self.last = stamp
@@ -318,6 +320,7 @@ class History:
                 trial.breaks += 1
             self._held.clear()  # each trial has to be handed out again
         self.is_closed = row.kind == SELECTED or (self.is_closed and row.kind != EXTENDED)
+        self.is_concluded = row.kind == "outcome" or (self.is_concluded and row.kind not in (EXTENDED, SELECTED))
         if row.kind == EXTENDED:
             self.extended_at = self.worked, self.occupied(self._worked)
 

@@ -35,7 +35,7 @@ class Candidate:
     fresh seeds that choose, by seed.
     mean: over the first `seeds` of them, None where it failed on one or was not run. difference: paired, from the
     winner. rank: 1 is best; None without a mean. costs: see sweeps.search.costs. on_front: whether no candidate is both
-    better and cheaper; None where the spec names no cost.
+    better and cheaper; None where the spec names no cost. is_cheapest: whether its cost made it the winner.
     """
 
     number: int
@@ -50,6 +50,7 @@ class Candidate:
     reason: str
     costs: Mapping[str, float]
     on_front: bool | None = None
+    is_cheapest: bool = False
 
     @property
     def n(self) -> int | None:
@@ -150,7 +151,7 @@ def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selecti
     run = _with_a_round(spec, history, numbers)
     judged = [_judge(spec, history, run, number) for number in numbers]
     left = [candidate for candidate in judged if candidate.number in run.left]
-    winner, by = _winner(spec, left)
+    winner, by, is_cheapest = _winner(spec, left)
     ordered = sorted(judged, key=lambda c: (c is not winner, _standing(spec, run, c)))
     against = winner.counted if winner else {}
     ranked = []
@@ -161,7 +162,12 @@ def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selecti
         rank = None if candidate.mean is None and candidate is not winner else place
         is_compared = candidate is not winner and candidate.mean is not None
         difference = paired(candidate.counted, against) if is_compared else None
-        ranked.append(replace(candidate, rank=rank, difference=difference, decision=decision, reason=reason))
+        is_by_cost = is_cheapest and candidate is winner
+        ranked.append(
+            replace(
+                candidate, rank=rank, difference=difference, decision=decision, reason=reason, is_cheapest=is_by_cost
+            )
+        )
     return _published(spec, history, _with_front(spec, ranked), run.rounds)
 
 
@@ -197,28 +203,28 @@ def _judge(spec: SweepSpec, history: History, run: Race, number: int) -> Candida
     )
 
 
-def _winner(spec: SweepSpec, left: Sequence[Candidate]) -> tuple[Candidate | None, str]:
-    """The best mean of those that are left, or the cheapest that is as good, and by what it won.
+def _winner(spec: SweepSpec, left: Sequence[Candidate]) -> tuple[Candidate | None, str, bool]:
+    """The best mean of those that are left, or the cheapest that is as good; by what it won, and whether by its cost.
 
-    The only one that is left needs no mean.
+    Of equal means the cheaper wins, then the earlier. The only one that is left needs no mean.
     """
-    by = f"best mean {spec.metric} on fresh seeds"
+    by, cost = f"best mean {spec.metric} on fresh seeds", spec.selection.cost
     if len(left) == 1:
-        return left[0], by
+        return left[0], by, False
     able = [(_order(spec, candidate.mean), candidate) for candidate in left if candidate.mean is not None]
     if not able:
-        return None, by
-    best, leader = min(able, key=lambda item: (item[0], item[1].number))
-    cost = spec.selection.cost
+        return None, by, False
+    best, leader = min(able, key=lambda item: (item[0], item[1].costs.get(cost or "", math.inf), item[1].number))
     if spec.selection.rule != "within_one_se" or cost is None:
-        return leader, by
+        return leader, by, False
     if leader.seeds < 2:
-        return leader, f"{by}; {cost} decided nothing, since one seed has no standard error"
+        return leader, f"{by}; {cost} decided nothing, since one seed has no standard error", False
     within = best + _standard_error([leader.values[seed] for seed in range(1, leader.seeds + 1)])
     cheap = [(c.costs[cost], loss, c.number, c) for loss, c in able if cost in c.costs and loss <= within]
     if not cheap:
-        return leader, f"{by}; {cost} decided nothing, since no candidate that is as good has it"
-    return min(cheap)[-1], f"least {cost} within one standard error of the {by}"
+        return leader, f"{by}; {cost} decided nothing, since no candidate that is as good has it", False
+    cheapest = min(cheap)[-1]
+    return cheapest, f"least {cost} within one standard error of the {by}", cheapest is not leader
 
 
 def _standard_error(values: Sequence[float]) -> float:
@@ -247,8 +253,18 @@ def _verdict(
     if winner is None or winner.mean is None or candidate.mean is None:
         return "out", "no fresh seed came to its end"
     behind = _order(spec, candidate.mean) - _order(spec, winner.mean)
-    where = f"{behind:.6g} behind the winner's" if behind >= 0 else f"{-behind:.6g} better, but it costs more"
+    if behind == 0:
+        return (
+            "beaten",
+            f"mean is the winner's, which {'costs less' if _is_dearer(spec, candidate, winner) else 'came first'}",
+        )
+    where = f"{behind:.6g} behind the winner's" if behind > 0 else f"{-behind:.6g} better, but it costs more"
     return "beaten", f"mean is {where}"
+
+
+def _is_dearer(spec: SweepSpec, candidate: Candidate, winner: Candidate) -> bool:
+    costs = [one.costs.get(spec.selection.cost or "", math.inf) for one in (winner, candidate)]
+    return costs[0] < costs[1]
 
 
 def _why(spec: SweepSpec, run: Race, candidate: Candidate, by: str) -> str:
@@ -293,14 +309,15 @@ def _published(spec: SweepSpec, history: History, ranked: tuple[Candidate, ...],
 def _final(history: History, winner: int, seeds: Sequence[int]) -> tuple[TrialKey | None, str]:
     """The winner's model on the first further seed; the next one's that came to its end only where that did not.
 
-    Which the test set has scored stays it, lest the set be read for another.
+    For which the test set may have been read stays it, lest the set be read for another.
     """
     if not seeds:
         return None, ""
     scored = {note.key for note in history.noted(TEST_READ)}
     kept = next((seed for seed in seeds if TrialKey(winner, PUBLISHED + seed) in scored), None)
     seed = kept or seeds[0]
-    why = "the first that came to its end" if seed == seeds[0] else "which the test set had scored before others ended"
+    lowest, read = "the lowest one that came to its end", "for which the test set may have been read already"
+    why = lowest if seed == seeds[0] else read
     return TrialKey(winner, PUBLISHED + seed), "" if seed == 1 else f"the model is that of further seed {seed}, {why}"
 
 

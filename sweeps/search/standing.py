@@ -44,6 +44,6 @@ def best_of(spec: SweepSpec, history: History) -> Trial | None:
 
 def is_over(spec: SweepSpec, history: History) -> bool:
     """Whether nothing is left to do, so that not even Ray is needed to find out."""
-    if history.outcome is None:
+    if not history.is_concluded:  # a kill may have come between the last run and the outcome that follows from it
         return False
     return isinstance(next_work(spec, history, (), ended(spec, history, history.until)), Finished)

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from sweeps.search.history import History, Trial
-from sweeps.search.intervals import CONFIDENCE, Interval
+from sweeps.search.intervals import CONFIDENCE, Interval, interval
 from sweeps.search.selection import BASELINE, Candidate, Selection
 from sweeps.spec import COSTS, SweepSpec
 from sweeps.store.columns import SWEEP, Column
@@ -47,7 +47,7 @@ def selection_columns(spec: SweepSpec) -> list[Column]:
         Column("replicate", pa.int64(), "", "which fresh seed of its purpose", _of_run(lambda run: run.key.fresh)),
         Column("trial_seed", pa.int64(), "", "the fresh seed, common to all", _of_run(lambda run: run.seed)),
         Column("value", pa.float64(), "", f"{spec.metric} on this seed", _of_run(lambda run: run.value(spec.metric))),
-        Column("mean", pa.float64(), "", "over the seeds that chose", _of_candidate(lambda r: r.candidate.mean)),
+        *_interval("mean", "over the seeds that chose", _mean)[:3],
         Column("n", pa.int64(), "seeds", "of the mean", _of_candidate(lambda r: r.candidate.n)),
         *_interval("difference", "from the winner, paired by the seeds that chose", lambda r: r.candidate.difference),
         Column(
@@ -110,6 +110,10 @@ def _interval(name: str, meaning: str, of: Callable[[Judged], Interval | None]) 
     meanings = {"mean": meaning, "low": f"lower {bound}", "high": f"upper {bound}"}
     known = [Column(f"{name}{_SHORT[field]}", pa.float64(), "", meanings[field], part(field)) for field in meanings]
     return [*known, Column(f"{name}_n", pa.int64(), "seeds", f"of {name}", part("n"))]
+
+
+def _mean(row: Judged) -> Interval | None:
+    return None if row.candidate.mean is None else interval(list(row.candidate.counted.values()))
 
 
 def _published(row: Judged) -> Interval | None:

@@ -1,7 +1,7 @@
 """The outcome of a sweep in words, with the commands that come next."""
 
 from sweeps.result import Result
-from sweeps.search.extension import ended_by, more_of
+from sweeps.search.extension import ended_by, more_of, searching_on
 from sweeps.search.intervals import Interval, of_accuracy
 from sweeps.search.ranges import FAILURE_NOTE
 from sweeps.search.selection import BASELINE, Candidate, Selection, selection_of
@@ -140,8 +140,9 @@ def _time_was_over(result: Result) -> list[str]:
     if begun == result.spec.trials and not cut:
         return []
     if result.history.is_closed:
+        more = searching_on(result.spec, result.history)
         ended = f"the search was ended by hand after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
-        return [f"{ended}: `sweeps resume {result.name} --trials +10{option}` opens it again"]
+        return [f"{ended}: `sweeps resume {result.name} {more}{option}` opens it again"]
     names = ended_by(result.spec, result.history)
     if not names:
         return []

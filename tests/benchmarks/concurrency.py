@@ -110,10 +110,11 @@ def main() -> None:
     if given.work:
         share, seconds = used(result.history, given.slots, given.work)
         print(f"used: {share:.1%} of {given.slots} slots over {seconds:.0f} s")
+        rows = [{**row, "used": share} for row in rows]
     given.out.mkdir(parents=True, exist_ok=True)
     about = {name: str(value) for name, value in vars(given).items() if name != "out"}
     written = pa.Table.from_pylist(rows).replace_schema_metadata(provenance() | about)
-    pq.write_table(written, given.out / f"{result.name}.parquet")
+    pq.write_table(written, given.out / "concurrency.parquet")
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ import random
 from typing import Any
 
 import pytest
-from fresh import add, cut
+from fresh import add
 from searched import Given, searched, spec_over
 
 from study.measurement import Measurement
 from sweeps.search.advice import advice
-from sweeps.search.extension import searching_on
+from sweeps.search.extension import ended_by, searching_on
 from sweeps.search.history import PUBLISHED, SELECTED, Asked, History, Measured, Moved, Noted, Stamp, TrialKey
 from sweeps.spec import SweepSpec, load_spec
 
@@ -146,9 +146,26 @@ def with_batches(rates: int, size: int, space: dict[str, Any] | None = None) -> 
 def test_a_batch_size_whose_rate_was_not_tuned_is_told() -> None:
     (line,) = with_batches(1, 512)
 
-    assert "batch_size = 512, the baseline 32, but only 1 value of lr were tried" in line
+    assert "batch_size = 512, the baseline 32, but only 1 value of lr was tried" in line
     assert not with_batches(5, 512)
     assert not with_batches(1, 32)
+
+
+def test_in_a_range_of_batch_sizes_those_that_are_near_count() -> None:
+    space = {
+        "batch_size": {"int": [16, 1024], "log": True, "default": 128},
+        "lr": {"float": [0.001, 1.0], "default": 0.1},
+    }
+    spec = spec_over(space)
+
+    def told_of(sizes: list[int]) -> list[str]:
+        trials: list[Given] = [({"batch_size": 128, "lr": 0.1}, 0.9, 9.0)]
+        trials += [({"batch_size": size, "lr": 0.01 * (i + 1)}, 0.1 + 0.1 * i, 9.0) for i, size in enumerate(sizes)]
+        return [line for line in advice(spec, searched(trials)) if "batch_size" in line]
+
+    assert told_of([90]) == []  # which is like the baseline's
+    assert told_of([500, 450, 600]) == []
+    assert len(told_of([500, 200, 30])) == 1
 
 
 def test_a_batch_size_that_varies_beside_a_fixed_rate_is_told() -> None:
@@ -209,10 +226,21 @@ def test_a_rise_beyond_the_noise_between_seeds_is_told(late: float, end: float, 
     assert all(word in line for word, line in zip(words, lines, strict=True))
 
 
-def advised(**changes: Any) -> str:
-    """What to type where the search was still rising, of ten trials of which the last was cut by `time` if that is."""
+def cut_after(history: History, seconds: float, reason: str) -> History:
+    """The same history with a session in which one more trial held a worker for so long, until a budget cut it."""
+    key, start = TrialKey(len(history.search)), history.last.time
+    rows = [Noted("session", {}), Asked(key, {"x": 0.1, "kind": "a"}, 0, 0), Moved(key, "cut", reason)]
+    for row, moment in zip(rows, (start, start, start + seconds), strict=True):
+        history.apply(Stamp(history.last.seq + 1, moment), row)
+    return history
+
+
+def advised(cut: tuple[float, str] | None = None, **changes: Any) -> str:
+    """What to type where the search was still rising: of ten trials, and one more that was cut."""
     spec = spec_over(SPACE, selection={"candidates": 1, "seeds": 2, "published_seeds": 3}, **changes)
-    (line,) = [line for line in advice(spec, concluded(spec, 0.2, 0.0, 0.01), " --results R") if "search was" in line]
+    history = concluded(spec, 0.2, 0.0, 0.01)
+    history = cut_after(history, *cut) if cut else history
+    (line,) = [line for line in advice(spec, history, " --results R") if "search was" in line]
     return line.rpartition(": ")[2]
 
 
@@ -222,16 +250,27 @@ def test_a_search_that_its_trials_ended_is_given_more_of_them() -> None:
 
 
 def test_a_search_that_a_budget_ended_is_given_more_of_that() -> None:
-    assert advised(trials=40, time="1h") == "`sweeps resume searched --time +10m --results R`"
-    assert advised(trials=40, device_hours=2) == "`sweeps resume searched --device-hours +1 --results R`"
+    hours = (7200, "time"), (7200, "device_hours")
+    assert advised(hours[0], trials=40, time="1h") == "`sweeps resume searched --time +10m --results R`"
+    assert advised(hours[1], trials=40, device_hours=1) == "`sweeps resume searched --device-hours +1 --results R`"
+    both = advised(hours[0], trials=40, time="1h", device_hours=1)
+    assert both == "`sweeps resume searched --time +10m --device-hours +1 --results R`"
 
 
 def test_a_search_whose_last_trial_a_budget_cut_wants_trials_too() -> None:
-    spec = spec_over(SPACE, trials=10, time="1h")
-    history = searched([({"x": 0.1, "kind": "a"}, 1.0, 9.0)] * 9)
-    cut(history, TrialKey(9))
+    """So it does where the selection alone used the budget up: a trial could not begin."""
+    assert (
+        advised((7200, "time"), trials=11, time="1h") == "`sweeps resume searched --time +10m --trials +5 --results R`"
+    )
 
-    assert searching_on(spec, history) == "--time +10m --trials +5"
+
+def test_a_budget_of_one_trial_ends_no_search() -> None:
+    spec = spec_over(SPACE, trials=4, time="1h", trial_time="1m")
+    history = cut_after(searched([({"x": 0.1, "kind": "a"}, 1.0, 9.0)] * 3), 90, "trial_time")
+
+    assert ended_by(spec, history) == ["trial_time"]
+    assert searching_on(spec, history) == "--trials +2"
+    assert ended_by(spec, cut_after(history, 4000, "time")) == ["time", "trial_time"]
 
 
 def test_a_search_that_was_ended_by_hand_is_opened_by_further_trials() -> None:

@@ -114,12 +114,28 @@ def test_a_winner_that_failed_where_nothing_was_decided_any_more_says_so() -> No
     assert found.candidates[0].reason.endswith("it failed on a further seed, on which nothing was decided any more")
 
 
+def test_of_equal_means_the_cheaper_wins_and_is_on_the_front() -> None:
+    spec = small_spec(selection={"candidates": 2, "seeds": 2, "cost": "size"})
+    history = history_of(SEARCH)
+    for number, size in ((1, 9.0), (2, 1.0), (3, 1.0)):
+        for seed in (1, 2):
+            add(history, TrialKey(number, seed), 0.2, size=size)
+    found = select(spec, history, [1, 2, 3])
+
+    assert [c.number for c in found.candidates] == [2, 1, 3]
+    assert {c.number: c.on_front for c in found.candidates} == {2: True, 3: True, 1: False}
+    assert [c.reason for c in found.candidates[1:]] == [
+        "mean is the winner's, which costs less",
+        "mean is the winner's, which came first",
+    ]
+
+
 def test_the_final_model_is_the_first_published_one_or_else_the_next_and_that_is_said() -> None:
     first, second = (chosen([3], published_on(3, value, 0.4)) for value in (0.2, None))
 
     assert (first.final, first.instead) == (TrialKey(3, PUBLISHED + 1), "")
     assert second.final == TrialKey(3, PUBLISHED + 2)
-    assert second.instead == "the model is that of further seed 2, the first that came to its end"
+    assert second.instead == "the model is that of further seed 2, the lowest one that came to its end"
 
 
 def test_a_model_that_the_test_set_has_scored_stays_the_final_one() -> None:
@@ -129,7 +145,7 @@ def test_a_model_that_the_test_set_has_scored_stays_the_final_one() -> None:
     found = select(SPEC, history, [3])
 
     assert found.final == TrialKey(3, PUBLISHED + 2)
-    assert found.instead.endswith("further seed 2, which the test set had scored before others ended")
+    assert found.instead.endswith("further seed 2, for which the test set may have been read already")
 
 
 def test_the_only_candidate_wins_without_a_choice() -> None:
@@ -307,6 +323,7 @@ def test_the_cheapest_within_one_standard_error_of_the_best_wins_where_that_is_t
 
     assert found.winner == 2
     assert found.candidates[0].reason.startswith("least size within one standard error")
+    assert [c.is_cheapest for c in found.candidates] == [True, False, False]
     assert [c.number for c in found.candidates] == [2, 1, 0]
     assert found.candidates[1].reason == "mean is 0.02 better, but it costs more"
 

@@ -172,6 +172,7 @@ def resume(
     time: str | float | None = None,
     device_hours: float | None = None,
     trial_time: str | float | None = None,
+    concurrency: int | None = None,
     data_dir: str | Path | None = None,
     ledger: str | None = None,
     progress: Form = "auto",
@@ -180,13 +181,14 @@ def resume(
     """Go on with an interrupted sweep; every trial that is not ended continues under its own number.
 
     trials, time, device_hours, trial_time: what the sweep gets on top of the budgets it had (times in seconds or like
-    "10m"), whether it is over or not; what it left paused or cut may then go on. target: the function of a sweep whose
+    "10m"), whether it is over or not; what it left paused or cut may then go on. concurrency: how many trials at a
+    time, at most, until it stops again. target: the function of a sweep whose
     function was defined in a script. ledger: the URL of a ledger in PostgreSQL, which the sweep's folder remembers
     without its password.
     """
     folder = SweepFolder(Path(results), name)
     more = {"trials": trials, "time": time, "device_hours": device_hours, "trial_time": trial_time}
-    go_on(folder, target, _path(data_dir), progress, verbose=verbose, more=more, ledger_url=ledger)
+    go_on(folder, target, _path(data_dir), progress, verbose=verbose, more=more, at_most=concurrency, ledger_url=ledger)
     return Result(folder, target, ledger)
 
 

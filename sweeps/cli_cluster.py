@@ -1,5 +1,6 @@
 """The commands of a cluster: its nodes, and the sweeps that go there as jobs."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,7 +66,7 @@ def join_cluster(
 
 @nodes.command("stop")
 def stop_cluster() -> None:
-    """End this machine's node; sweeps that run here by themselves are left alone."""
+    """End this machine's node at once, and the sweeps of its cluster if it is the head: `sweeps stop` them before."""
     from sweeps.cluster.nodes import stop
 
     typer.echo(stop())
@@ -79,7 +80,7 @@ def submit(
     resume: Annotated[str | None, typer.Option(help="Go on with the sweep of this name instead.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the sweep; the spec's by default.")] = None,
     trials: Annotated[int | None, typer.Option(help="How many trials to search; with --resume, how many more.")] = None,
-    concurrency: Annotated[int | None, typer.Option(help="How many trials at a time.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="How many trials at a time, at most.")] = None,
     code: Annotated[Path | None, typer.Option(help="Folder of the spec's function; this one by default.")] = None,
     data_dir: Annotated[str | None, typer.Option(help="Where full data sets lie, as the nodes see it.")] = None,
     ledger: LedgerUrl = None,
@@ -115,7 +116,7 @@ def status(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = Fa
 
     cluster = cluster_at(address, insecure=insecure)
     job = cluster.job(name)
-    tell_job(cluster, job)
+    tell_job(cluster, job, _there(address, insecure=insecure))
     raise typer.Exit(1 if job.status == "FAILED" else 0)
 
 
@@ -130,23 +131,28 @@ def logs(
     cluster = cluster_at(address, insecure=insecure)
     if follow:
         _follow(cluster, cluster.job(name), _there(address, insecure=insecure))
-    for piece in cluster.logs(name):
-        typer.echo(piece, nl=False)
+    _tell(cluster.logs(name))
+
+
+def _tell(pieces: Iterable[str]) -> None:
+    from sweeps.cluster.showing import plain
+
+    for piece in pieces:
+        typer.echo(plain(piece), nl=False)
 
 
 @commands.command()
 def stop(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = False) -> None:
     """Stop a sweep's job: trials in training save, the ledger is closed, the tables are written."""
+    from sweeps.cluster.showing import again
+
     cluster = cluster_at(address, insecure=insecure)
     if (job := cluster.job(name)).is_over:
         typer.echo(f"{job.sweep}: nothing to stop, its job {job.id} is over ({job.status.lower()})")
         return
     job = cluster.stop(name)
-    results = job.metadata.get("results", "FOLDER")
-    again = f"`sweeps submit --resume {job.sweep} --results {results}{_there(address, insecure=insecure)}`"
-    if "target" in job.metadata:
-        again += ", from the folder of its function"
-    typer.echo(f"{job.sweep}: {job.status.lower()}" + (f"; go on with {again}" if job.status == "STOPPED" else ""))
+    onwards = f"; go on with {again(job, _there(address, insecure=insecure))}" if job.status == "STOPPED" else ""
+    typer.echo(f"{job.sweep}: {job.status.lower()}{onwards}")
 
 
 def _there(address: str, *, insecure: bool) -> str:
@@ -167,8 +173,7 @@ def cluster_at(address: str, *, insecure: bool) -> "Cluster":
 def _follow(cluster: "Cluster", job: "Job", there: str) -> None:
     """Show a job's log to its end, and end as it did. there: the options of a further command."""
     try:
-        for piece in cluster.logs(job, follow=True):
-            typer.echo(piece, nl=False)
+        _tell(cluster.logs(job, follow=True))
     except KeyboardInterrupt:
         raise InterruptedSweepError(
             f"not followed any more; the job goes on: `sweeps logs {job.sweep} -f{there}` shows it again, "

@@ -1,4 +1,4 @@
-"""The check that a name stays inside the results folder: names become paths."""
+"""The checks of names: that of a sweep becomes a path inside the results folder, and a target is a function's."""
 
 import re
 
@@ -10,6 +10,17 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 def is_name(text: str) -> bool:
     """Whether a text can be a folder's name."""
     return _NAME.fullmatch(text) is not None
+
+
+# A function within another has <locals> in its name.
+_TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_<][\w.<>]*")
+
+
+def check_target_name(target: str) -> str:
+    """Give a target back if it names a function of a module; ValueError if it does not."""
+    if not _TARGET.fullmatch(target):
+        raise ValueError(f"a target is written 'module:function', but got {target!r}")
+    return target
 
 
 def check_name(name: str) -> str:

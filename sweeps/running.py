@@ -96,11 +96,13 @@ def go_on(
     verbose: bool,
     more: Mapping[str, str | float | None] | None = None,
     rule: Mapping[str, Any] | None = None,
+    at_most: int | None = None,
     ledger_url: str | None = None,
 ) -> None:
     """Run an interrupted sweep to its end, or one that gets more of its budgets to its new end.
 
-    rule: end the search in any case, and choose the winner by these keys of [selection].
+    rule: end the search in any case, and choose the winner by these keys of [selection]. at_most: trials at a time,
+    where the spec allows more.
     """
     place = place_of(folder, ledger_url)
     folder.create()
@@ -110,6 +112,7 @@ def go_on(
         if (changed := ledger.first_changed()) is not None:
             raise LedgerError(f"the ledger of {folder.name!r} is damaged ({changed}): `sweeps export` saves the rest")
         spec = as_extended(ledger.spec(), ledger.history())
+        _check_bound(spec, at_most)
         function = function or (resolve(spec.target) if spec.target else None)
         if (extended := extension(spec, more or {})) is not None:
             longer = spec.extended(extended.body)  # whatever is wrong with it is said before it is recorded
@@ -120,7 +123,13 @@ def go_on(
             spec = as_extended(ledger.spec(), ledger.history())
         _write_spec(folder, spec)  # in any case: a kill may have come between an earlier row and this
         folder.send()
-        _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose, ledger_url=ledger_url)
+        _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose, at_most=at_most, ledger_url=ledger_url)
+
+
+def _check_bound(spec: SweepSpec, at_most: int | None) -> None:
+    if at_most is not None and (at_most < 1 or spec.deterministic):
+        rule = "give 1 or more" if at_most < 1 else "a deterministic sweep has the one in its spec: leave it out"
+        raise SpecError(f"concurrency: {rule}, but got {at_most}")
 
 
 def _drive(
@@ -133,6 +142,7 @@ def _drive(
     *,
     verbose: bool,
     note: str = "",
+    at_most: int | None = None,
     ledger_url: str | None = None,
     profiled: bool = False,
 ) -> None:
@@ -153,6 +163,8 @@ def _drive(
     data_dir = data_dir or recorded_data_dir(driver.history)
     notes = [read_warm_start(spec, place, Path(folder.home)) for place in _unread(spec, driver.history)]
     said = {note.body["text"] for note in driver.history.noted("warning")}
+    if (changed := _changed_source(function, driver.history)) is not None:
+        notes.append(Noted("warning", {"text": changed}))
     notes += [
         Noted("warning", {"text": caution}) for caution in (*spec.cautions, *ledger.cautions) if caution not in said
     ]
@@ -168,14 +180,15 @@ def _drive(
         ):
             if note:
                 progress.say(f"note: {note}")
-            slots = min(ready.slots, spec.at_a_time or ready.slots)
+            bound = min(filter(None, (spec.at_a_time, at_most)), default=None)
+            slots = min(ready.slots, bound or ready.slots)
             progress.opened(ready, slots)
             facts = _session_facts(function, data_dir, slots, ready.dashboard)
             follower = Follower(folder.shown, progress.say, ledger_url)
             meter = Meter(spec, driver.history, progress.summary)
             driver.observe = _each(progress.observe, meter.observe, lambda *_: follower.look())
             with closing(follower):
-                _run(driver, function, data_dir, facts, progress, notes, stop, profile)
+                _run(driver, function, data_dir, facts, progress, notes, stop, profile, bound)
             meter.settle(driver.clock())
             _draw(driver, "over", progress.say, ledger_url)
         if profiled:
@@ -183,6 +196,7 @@ def _drive(
             _attempt("profile", tell, "the same sweep with --profile", progress.say)
     except KeyboardInterrupt:
         write_tables(folder.path, spec, driver.history)
+        folder.send()  # before what is drawn: who stops a job has little patience
         _draw(driver, "stopped", progress.say, ledger_url)
         raise InterruptedSweepError(
             f"stopped; everything reported is kept: go on with `sweeps resume {spec.name} --results {folder.home}`"
@@ -236,6 +250,7 @@ def _run(
     notes: list[Noted],
     stop: Stop,
     profile: Profile,
+    bound: int | None,
 ) -> None:
     from sweeps.execution.conclusion import conclude
     from sweeps.execution.ordering import InOrder
@@ -255,9 +270,25 @@ def _run(
         source = InOrder(driver) if spec.deterministic else driver
         for stages in spec.parts:
             driver.stages, own, word = stages, spec.for_stage(stages[0]), StopWord()
-            slots = Slots(own.resources, spec.at_a_time, progress.say)
+            slots = Slots(own.resources, bound, progress.say, spares_gpus=own.resources.spares(spec.resources))
             execute(source, worker_class(own, function, data, word, mark), slots, stop, word, profile, progress.say)
-        conclude(driver, data, data_dir)
+        conclude(driver, data, data_dir, slots())
+
+
+def _source_hash(function: Function | None) -> str | None:
+    try:
+        return source_hash(function) if function is not None else None
+    except (OSError, TypeError):
+        return None  # typed into an interpreter: there is no source to hash
+
+
+def _changed_source(function: Function | None, history: History) -> str | None:
+    """What to say where a function's source is not what the last session trained with."""
+    before = next((note.body.get("source_hash") for note in reversed([*history.noted("session")])), None)
+    now = _source_hash(function)
+    if before is None or now is None or before == now:
+        return None
+    return "the function's source was changed since the last session: trials before and after may not compare"
 
 
 def _session_facts(
@@ -265,10 +296,7 @@ def _session_facts(
 ) -> Mapping[str, Any]:
     facts: dict[str, Any] = {"slots": slots, "data_dir": str(data_dir) if data_dir else None, "dashboard": dashboard}
     if function is not None:
-        try:
-            facts["source_hash"] = source_hash(function)
-        except (OSError, TypeError):
-            facts["source_hash"] = None  # typed into an interpreter: there is no source to hash
+        facts["source_hash"] = _source_hash(function)
     return facts
 
 

@@ -87,6 +87,10 @@ class Resources(Section):
             raise ValueError("accelerator_type is a GPU's model: give gpus_per_trial too")
         return self
 
+    def spares(self, others: "Resources") -> bool:
+        """Whether this asks for no GPU where others do, to which nodes with one are then left."""
+        return not self.gpus_per_trial and others.gpus_per_trial > 0
+
 
 class Retries(Section):
     """What happens to a trial whose worker died or hung, or that raised an exception."""

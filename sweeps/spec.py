@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from search_spaces import Choice, RangeTest, Scalar, SearchSpace, SpaceError, extend, parse, preset, to_table
 from search_spaces.space import hint
@@ -18,7 +18,7 @@ from study.config import ConfigError, TrialConfig
 from study.measurement import METRICS
 from sweeps.design import Design
 from sweeps.errors import SpecError
-from sweeps.names import check_name
+from sweeps.names import check_name, check_target_name
 from sweeps.rules import explain
 from sweeps.sections import (
     STAGES,
@@ -51,17 +51,17 @@ class SweepSpec(Section):
 
     name: str
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    trials: Annotated[int, Field(ge=1)]
+    trials: Annotated[int, Field(ge=1, le=1_000_000)]
     time: Duration | None = None  # wall-clock of the whole sweep, s
     device_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = (
         None  # of GPUs where a trial has one, else of CPUs
     )
     trial_time: Duration | None = None  # wall-clock of one trial of the search, s
-    concurrency: Annotated[int, Field(ge=1)] | None = None  # trials at a time; without it as many as fit
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None  # trials at a time; without it as many as fit
     deterministic: bool = False  # the same trials, decisions and winner at any timing
     metric: str = "validation_accuracy"
     direction: Literal["maximize", "minimize"] = "maximize"
-    target: str | None = None  # "module:function"; None trains the study's models
+    target: Annotated[str, AfterValidator(check_target_name)] | None = None  # None trains the study's models
     training: dict[str, Any] = Field(default_factory=dict)  # knobs of a TrialConfig that don't vary
     space: SearchSpace
     design: Design | None = None  # planned cells instead of a search; it says what [space] and `trials` would

@@ -8,10 +8,12 @@ import os
 import re
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
-from sweeps.cluster.requests import FILE, Request, read_request
+from sweeps.cluster.requests import FILE, STOP_WAIT, Request, read_request
 from sweeps.errors import ResourceError, SweepError
+from sweeps.execution import stopping
 from sweeps.execution.session import set_environment
 from sweeps.terminal.wording import worded
 
@@ -20,7 +22,7 @@ _RESUME = re.compile("`sweeps resume[^`]*`")
 
 def drive(request: Request) -> int:
     """Run or go on with the sweep on the cluster that this job belongs to; gives the exit code."""
-    from sweeps.api import resume, run
+    from sweeps.api import load, resume, run
     from sweeps.terminal.showing import tell_end
 
     _join()
@@ -28,19 +30,11 @@ def drive(request: Request) -> int:
     if request.kind == "run":
         result = run(request.sweep(), name=request.name, progress="auto", **where)
     else:
-        _tell_if_unbounded(request)
-        result = resume(request.name, progress="auto", trials=request.trials, **where)
+        request.check_bound(load(request.name, results=request.results, ledger=request.ledger).spec)
+        more: dict[str, Any] = {"trials": request.trials, "concurrency": request.concurrency}
+        result = resume(request.name, progress="auto", **more, **where)
     tell_end(result, as_json=False)
     return 0
-
-
-def _tell_if_unbounded(request: Request) -> None:
-    """A sweep that was begun on a machine of its own may say nothing of how much it takes of a shared cluster."""
-    from sweeps.api import load
-
-    spec = load(request.name, results=request.results, ledger=request.ledger).spec
-    if spec.at_a_time is None:
-        print(f"warning: the spec of {request.name} has no `concurrency`: it takes every free place of the cluster")
 
 
 def drive_or_say_how_to_go_on(request: Request) -> int:
@@ -48,7 +42,7 @@ def drive_or_say_how_to_go_on(request: Request) -> int:
     try:
         return drive(request)
     except SweepError as error:
-        again = f"`sweeps submit --resume {request.name} --results {request.results}`"
+        again = f"`sweeps submit --resume {request.name} --results {quote(request.results)}`"
         text = _RESUME.sub(f"{again}, from the folder of its function if it has one", str(error))
         raise type(error)(text) from None
 
@@ -58,6 +52,7 @@ def _join() -> None:
     set_environment()
     import ray
 
+    stopping.patience = STOP_WAIT / 2  # the rest is for the ledger, the tables and what is drawn of them
     address = os.environ.get("RAY_ADDRESS")
     if not address:
         raise ResourceError("this is the process of a cluster's job: start it with `sweeps submit`")

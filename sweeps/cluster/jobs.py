@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.cluster.addresses import DEFAULT_ADDRESS, Address, check_token, parse_address
 from sweeps.cluster.package import check_target, pack, require_folder
-from sweeps.cluster.requests import Request, parse_request
+from sweeps.cluster.requests import STOP_WAIT, Request, parse_request
 from sweeps.cluster.tokens import TOKEN_FILE, has_token, use_token
 from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
 from sweeps.execution.session import ENVIRONMENT, LOCAL, set_environment
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 ENTRYPOINT = "python -m sweeps.cluster.job"
-STOP_WAIT = 60  # s that a job has for saving, before Ray kills it
 _MARK = "sweep"  # the key of a job's metadata that says which sweep it drives
 _TARGET = "target"  # the key that says which function it trains with
 _MOST_NODES = 10_000  # that Ray is asked for; it would tell of a hundred
@@ -108,17 +107,15 @@ class Cluster:
     ) -> Job:
         """Start a job that runs a new sweep, or that goes on with the one named `resume`.
 
-        results, data_dir: absolute folders or URLs, as the cluster's nodes see them. code: the folder that holds the
+        results, data_dir: absolute folders or URLs, as the cluster's nodes see them. concurrency: of a sweep to go on
+        with a further bound, until it stops again. code: the folder that holds the
         spec's function, which travels with it without results/, notebooks/, tests/ and hidden files.
         """
         if (spec is None) == (resume is None):
             got = "neither" if spec is None else "both"
             raise SpecError(f"give a spec, or with --resume the name of a sweep to go on with, but got {got}")
-        if resume is not None and (name is not None or concurrency is not None):
-            option, value = ("--name", name) if name is not None else ("--concurrency", concurrency)
-            raise SpecError(
-                f"--resume goes on with {resume!r} by the spec that it began with: leave {option} {value} out"
-            )
+        if resume is not None and name is not None:
+            raise SpecError(f"--resume goes on with {resume!r} under the name that it has: leave --name {name} out")
         places = {"results": results, "data_dir": data_dir, "code": code}
         for key, given in places.items():
             if not isinstance(given, str | Path) and (given is not None or key == "results"):
@@ -130,7 +127,7 @@ class Cluster:
             loaded = load_spec(spec, name=name, trials=trials, concurrency=concurrency)
             table: dict[str, Any] = {"kind": "run", "name": loaded.name, "spec": loaded.to_table(), **where}
         else:
-            table = {"kind": "resume", "name": resume, "trials": trials, **where}
+            table = {"kind": "resume", "name": resume, "trials": trials, "concurrency": concurrency, **where}
         request = parse_request(table, "request")
         mine = [job for job in self.jobs() if job.sweep == request.name]
         if (driving := next((job for job in mine if not job.is_over), None)) is not None:

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import re
 import shutil
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sweeps.errors import SpecError
 
 OURS = ("search_spaces", "study", "sweeps")
 LARGEST = 200 * 2**20  # bytes of all files
+MOST = 10_000  # files
 _LEFT_OUT = {"results", "notebooks", "tests", "node_modules", "venv", "__pycache__", *OURS}
 
 
@@ -38,11 +40,19 @@ def check_target(target: str, code: Path) -> None:
     source = code.joinpath(*module.split(".")).with_suffix(".py")
     if source.is_file():
         _check_named(name, source)
-    elif not ((code / f"{top}.py").exists() or (code / top).is_dir() or importlib.util.find_spec(top)):
+    elif not ((code / f"{top}.py").exists() or (code / top).is_dir() or _is_installed(top)):
         raise SpecError(
             f"the target's module {top!r} is not in {code.absolute()}, the folder that travels: name the one that has "
             "it with --code"
         )
+
+
+def _is_installed(top: str) -> bool:
+    """Whether a module is of a package that nodes may have too, and not one that a folder of this machine has."""
+    found = importlib.util.find_spec(top)
+    places = [*(found.submodule_search_locations or ()), found.origin or ""] if found else []
+    roots = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib")]
+    return any(place and Path(place).is_relative_to(root) for place in places for root in roots)
 
 
 def _check_named(name: str, source: Path) -> None:
@@ -65,7 +75,9 @@ def _copy(code: Path, to: Path) -> None:
     if code == Path(code.anchor) or code == Path.home():
         raise SpecError(f"{code} is too much to travel: name the folder of your function with --code")
     size, largest = 0, (0, code)
-    for file in _files(code, code.resolve()):
+    for count, file in enumerate(_files(code, code.resolve()), start=1):
+        if count > MOST:
+            raise SpecError(f"the code in {code} has more than {MOST:,} files: name a smaller folder with --code")
         size += file.stat().st_size
         largest = max(largest, (file.stat().st_size, file))
         if size > LARGEST:
@@ -85,8 +97,9 @@ def _resolved(link: Path) -> Path:
         raise SpecError(f"{link} is a link that leads nowhere: remove it") from None
 
 
-def _files(folder: Path, root: Path) -> Iterator[Path]:
-    """All files to send below a folder; SpecError for a link that leads out of `root`."""
+def _files(folder: Path, root: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """All files to send below a folder; SpecError for a link that leads out of `root`, or back to a folder above."""
+    above = (*above, folder.resolve())
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path = Path(entry.path)
         if entry.name.startswith(".") or (folder.resolve() == root and entry.name in _LEFT_OUT):
@@ -95,13 +108,13 @@ def _files(folder: Path, root: Path) -> Iterator[Path]:
             leads_to = _resolved(path)
             if not leads_to.is_relative_to(root):
                 raise SpecError(f"{path} is a link out of the folder that travels, to {leads_to}: remove it")
-            if folder.resolve().is_relative_to(leads_to):
+            if any(one.is_relative_to(leads_to) for one in above):
                 raise SpecError(f"{path} is a link to a folder that it is in, {leads_to}: remove it")
             inside = leads_to.relative_to(root).parts
             if inside[0] in _LEFT_OUT or any(part.startswith(".") for part in inside):
                 raise SpecError(f"{path} is a link to {leads_to}, which does not travel: remove it")
         if path.is_dir():
             if entry.name != "__pycache__":
-                yield from _files(path, root)
+                yield from _files(path, root, above)
         elif path.is_file():
             yield path

@@ -1,6 +1,7 @@
 """What a job is asked to do: a validated spec or the name of a sweep to go on with, and where its results lie."""
 
 import json
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -16,7 +17,9 @@ from sweeps.store.postgresql import Database
 
 LARGEST = 1_000_000  # bytes of a request, which holds a spec
 FILE = "sweep-request.json"
+STOP_WAIT = 60  # s that a job has for saving, before Ray kills it
 _LONGEST_PATH = 1000
+_SHARED = "a sweep on a shared cluster says how many trials it has at a time"
 
 
 class Request(Section):
@@ -29,6 +32,7 @@ class Request(Section):
     data_dir: Annotated[str, Field(max_length=_LONGEST_PATH)] | None = None
     ledger: str | None = None
     trials: Annotated[int, Field(ge=1)] | None = None  # how many more, of a sweep to go on with
+    concurrency: Annotated[int, Field(ge=1)] | None = None  # trials at a time, of a sweep to go on with
 
     @model_validator(mode="before")
     @classmethod
@@ -45,8 +49,8 @@ class Request(Section):
         check_name(self.name)
         if (self.kind == "run") != (self.spec is not None):
             raise ValueError("a new sweep has a spec, and one to go on with has none")
-        if self.kind == "run" and self.trials is not None:
-            raise ValueError("trials: a new sweep has them in its spec")
+        if self.kind == "run" and (self.trials is not None or self.concurrency is not None):
+            raise ValueError("trials and concurrency: a new sweep has them in its spec")
         _check_place("results", self.results)
         if self.data_dir is not None:
             _check_place("data_dir", self.data_dir)
@@ -66,11 +70,19 @@ class Request(Section):
                 "module beside it"
             )
         if spec.concurrency is None:
-            raise SpecError(
-                "a sweep on a shared cluster says how many trials it has at a time: give `concurrency` in the spec, "
-                "or --concurrency"
-            )
+            raise SpecError(f"{_SHARED}: give `concurrency` in the spec, or --concurrency")
+        for place in spec.warm_start:
+            if "/" in place:  # else it is the name of another sweep of these results
+                try:
+                    _check_place("warm_start", place)
+                except ValueError as error:
+                    raise SpecError(str(error)) from None
         return spec
+
+    def check_bound(self, spec: SweepSpec) -> None:
+        """SpecError where a sweep to go on with would take every place: it was begun on a machine of its own."""
+        if self.kind == "resume" and spec.at_a_time is None and self.concurrency is None:
+            raise SpecError(f"{_SHARED}, but {self.name!r} was begun without: give --concurrency")
 
     def to_json(self) -> str:
         """As it travels; SpecError where it is too large."""
@@ -82,15 +94,15 @@ class Request(Section):
 
 def _check_place(key: str, text: str) -> None:
     """A place that means the same for every process of a cluster, and holds no secret."""
-    if "\0" in text or "\n" in text:
-        raise ValueError(f"{key}: a path has no line breaks")
+    if any(unicodedata.category(sign) == "Cc" for sign in text):  # which others' terminals would act on
+        raise ValueError(f"{key}: a path has no line breaks or other control characters, but got {text!r}")
     if "://" in text and key != "results":
         raise ValueError(f"{key}: an absolute path is needed, as the cluster's nodes see it")
     if key == "results" and object_store(text) is not None:
         return
     if not Path(text).is_absolute():
         what = "an absolute path or a URL" if key == "results" else "an absolute path"
-        raise ValueError(f"{key}: a job's own folder is a copy that goes with it: give {what}, but got {text!r}")
+        raise ValueError(f"{key}: must be {what}, since a job runs in a copy of its folder, but got {text!r}")
     if ".." in Path(text).parts:
         raise ValueError(f"{key}: an absolute path without '..' is needed, but got {text!r}")
 

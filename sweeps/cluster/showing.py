@@ -1,7 +1,9 @@
 """The jobs of a cluster in the terminal, or as JSON."""
 
 import time
+import unicodedata
 from dataclasses import asdict
+from shlex import quote
 
 from rich.table import Table
 
@@ -11,6 +13,8 @@ from sweeps.store.rows import dump_json
 from sweeps.terminal.tables import add_row, console
 
 _COMMAND_FAILED = "Job entrypoint command failed"
+_OUTCOMES = ("winner: ", "no winner: ")  # how the first line of an outcome begins
+_OWN_CODES = range(1, 7)  # with which a sweep's process ends by itself where something is wrong
 
 
 def tell_jobs(cluster: Cluster, *, as_json: bool) -> None:
@@ -30,22 +34,42 @@ def tell_jobs(cluster: Cluster, *, as_json: bool) -> None:
         table.add_column(title, overflow="fold")
     for job in found:
         since = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.started))
-        add_row(table, job.sweep, job.status.lower(), since, job.metadata.get("results", ""), job.id)
+        add_row(table, job.sweep, job.status.lower(), since, plain(job.metadata.get("results", "")), job.id)
     console().print(table)
 
 
-def tell_job(cluster: Cluster, job: Job) -> None:
-    """What becomes of a sweep's job, and what it said last: while it runs, trials and the best of them."""
-    print(f"{job.sweep}: {job.status.lower()} (job {job.id}, results in {job.metadata.get('results', '?')})")
+def again(job: Job, there: str) -> str:
+    """The command that goes on with a sweep, ready to be typed into a shell. there: as of `tell_job`."""
+    results = quote(plain(job.metadata.get("results", "FOLDER")))
+    place = ", from the folder of its function" if "target" in job.metadata else ""
+    return f"`sweeps submit --resume {job.sweep} --results {results}{there}`{place}"
+
+
+def plain(text: str) -> str:
+    """Without what a terminal would act on: a log, and a job's metadata, are another user's words."""
+    return "".join(sign for sign in text if sign in "\n\t" or unicodedata.category(sign) != "Cc")
+
+
+def tell_job(cluster: Cluster, job: Job, there: str) -> None:
+    """What becomes of a sweep's job: while it runs, trials and the best of them, and at its end the outcome.
+
+    there: the options with which a command finds the cluster.
+    """
+    results = job.metadata.get("results", "?")
+    print(f"{job.sweep}: {job.status.lower()} (job {job.id}, results in {plain(results)})")
     try:
-        said = "".join(cluster.logs(job.id)) or job.message
+        said = plain("".join(cluster.logs(job.id))) or job.message
     except ResourceError:  # its node is gone, and the log with it
         said = job.message
-    if lines := [line for line in said.splitlines() if line.strip()]:
-        print(lines[-1])
+    lines = [line for line in said.splitlines() if line.strip()]
+    outcome = next((at for at, line in enumerate(lines) if line.startswith(_OUTCOMES)), None)
+    told = lines[outcome:] if outcome is not None and job.status == "SUCCEEDED" else lines[-1:]
+    print("\n".join(told))
     # Where its command failed, the reason is the last line it wrote; of a lost node or driver only Ray tells.
     if job.status == "FAILED" and said != job.message and not job.message.startswith(_COMMAND_FAILED):
         print(f"Ray says: {job.message.splitlines()[0] if job.message else 'nothing'}")
+    if job.status == "FAILED" and job.exit_code not in _OWN_CODES:
+        print(f"its process was ended from outside; what was reported is kept: go on with {again(job, there)}")
     for later in cluster.jobs():
         if later.is_refused and (later.sweep, later.started > job.started) == (job.sweep, True):
             print(f"a later request was refused: `sweeps logs {later.id}` says why")

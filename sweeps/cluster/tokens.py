@@ -3,12 +3,13 @@
 import os
 import secrets
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from sweeps.errors import SpecError
 
 TOKEN_FILE = "~/.ray/auth_token"
 MODE = "RAY_AUTH_MODE"
-_SHORTEST = 16
+_SHORTEST, _DISTINCT = 16, 8  # characters
 
 
 def token_path() -> Path:
@@ -39,20 +40,23 @@ def make_token() -> Path | None:
     One that Ray made for a local sweep is taken, and made private. SpecError where it can be guessed.
     """
     if given := os.environ.get("RAY_AUTH_TOKEN", "").strip():
-        _check_length(given, "RAY_AUTH_TOKEN")
+        _check_token(given, "RAY_AUTH_TOKEN")
         return None
     path = token_path()
-    if path.exists():
+    if path.exists() and (kept := path.read_text("utf-8").strip()):  # an empty one is what a kill left
         path.chmod(0o600)
-        _check_length(path.read_text("utf-8").strip(), str(path))
+        _check_token(kept, str(path))
         return None
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(file, "w") as opened:
-        opened.write(secrets.token_hex(32))
+    with NamedTemporaryFile("w", dir=path.parent, prefix=".auth_token-", delete=False) as file:  # for this user alone
+        file.write(secrets.token_hex(32))
+    os.replace(file.name, path)
     return path
 
 
-def _check_length(token: str, where: str) -> None:
-    if len(token) < _SHORTEST:
-        raise SpecError(f"the token in {where} has {len(token)} characters: take {_SHORTEST} or more")
+def _check_token(token: str, where: str) -> None:
+    if len(token) < _SHORTEST or len(set(token)) < _DISTINCT:
+        raise SpecError(
+            f"the token in {where} can be guessed (of its {len(token)} characters {len(set(token))} differ): take "
+            f"{_SHORTEST} or more at random, or remove it to have one made"
+        )

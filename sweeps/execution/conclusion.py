@@ -1,7 +1,7 @@
 """The end of a sweep: models to be kept are scored once on the test set and stored, and the outcome is recorded."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,26 +28,31 @@ if TYPE_CHECKING:
     from study.experiments import Experiment
 
 
-def conclude(driver: Driver, data: Any, data_dir: Path | None) -> None:
+_Score = Callable[[Sequence[Trial]], Iterator[tuple[Trial, dict[str, Any]]]]
+
+
+def conclude(driver: Driver, data: Any, data_dir: Path | None, at_a_time: int = 1) -> None:
     """Bring a sweep to its end: score and store what is to be, record the outcome, write the tables.
 
     A search names its winner and stores its final model; a design compares its cells. `data` refers to the staged
-    Dataset, None for a user's function, which has no test set and no weights of ours.
+    Dataset, None for a user's function, which has no test set and no weights of ours. at_a_time: how many models may
+    be scored.
     """
     spec, folder, history = driver.spec, driver.folder, driver.history
-    body = _conclude_search(driver, data, data_dir) if spec.design is None else _conclude_design(driver, data, data_dir)
+    score = partial(_score, driver, data=data, data_dir=data_dir, at_a_time=at_a_time)
+    body = _conclude_search(driver, score) if spec.design is None else _conclude_design(driver, score)
     driver.record(Noted("outcome", body))
     write_tables(folder.path, spec, history)
 
 
-def _conclude_search(driver: Driver, data: Any, data_dir: Path | None) -> dict[str, Any]:
+def _conclude_search(driver: Driver, score: _Score) -> dict[str, Any]:
     spec, folder, history = driver.spec, driver.folder, driver.history
     selection = select(spec, history, candidates(spec, history))
     final = selection.final
     body = outcome(spec, history, selection)
     if final is not None:
         if spec.target is None:
-            body |= next(iter(_score(driver, [history.trials[final]], data, data_dir)))[1]
+            body |= next(iter(score([history.trials[final]])))[1]
             body["test_reads"] = sum(1 for _ in history.noted(TEST_READ))
         write_best(folder, spec, history.trials[final])
     else:
@@ -58,14 +63,14 @@ def _conclude_search(driver: Driver, data: Any, data_dir: Path | None) -> dict[s
     return body
 
 
-def _conclude_design(driver: Driver, data: Any, data_dir: Path | None) -> dict[str, Any]:
+def _conclude_design(driver: Driver, score: _Score) -> dict[str, Any]:
     spec, history = driver.spec, driver.history
     if spec.design and spec.design.test and spec.target is None:
         done = {note.key for note in history.noted("scored") if note.key is not None}
         for key in done:
             driver.drop_checkpoint(key)  # a kill may have come between the record and this
         todo = [trial for trial in history.search if trial.state == "complete" and trial.key not in done]
-        for trial, scores in _score(driver, todo, data, data_dir):
+        for trial, scores in score(todo):
             driver.record(Noted("scored", scores, trial.key))
             driver.drop_checkpoint(trial.key)
     complete = sum(trial.state == "complete" for trial in history.search)
@@ -112,9 +117,12 @@ class _Final:
 
 
 def _score(
-    driver: Driver, trials: Sequence[Trial], data: Any, data_dir: Path | None
+    driver: Driver, trials: Sequence[Trial], *, data: Any, data_dir: Path | None, at_a_time: int
 ) -> Iterator[tuple[Trial, dict[str, Any]]]:
-    """Read the test set once for each trial's model, and store it as an experiment; gives each as it is done."""
+    """Read the test set once for each trial's model, and store it as an experiment; gives each as it is done.
+
+    No more than so many at a time: a read is recorded before it begins, and a kill must not leave many that never did.
+    """
     import ray
 
     spec, folder, history = driver.spec, driver.folder, driver.history
@@ -136,16 +144,25 @@ def _score(
         # Ray would run it again where its worker dies, and read the test set without a record: `resume` records it.
         options = {**options_of(own.resources), "max_retries": 0, "name": f"{spec.name} test of #{trial.key.label}"}
         pending[score.options(**options).remote(final, data)] = trial
+        while len(pending) >= at_a_time:
+            yield _scored(spec, pending)
     while pending:
-        (done,), _ = ray.wait(list(pending), num_returns=1)
-        trial = pending.pop(done)
-        try:
-            yield trial, ray.get(done)
-        except ray.exceptions.RayError as error:
-            raise SweepError(
-                f"the model of trial {trial.key.label} of {spec.name!r} could not be scored "
-                f"({getattr(error, 'cause', error)}): all is kept; mend the cause, then `sweeps resume {spec.name}`"
-            ) from error
+        yield _scored(spec, pending)
+
+
+def _scored(spec: SweepSpec, pending: dict[Any, Trial]) -> tuple[Trial, dict[str, Any]]:
+    """Wait for the next of the models that are being scored; SweepError where its task failed."""
+    import ray
+
+    (done,), _ = ray.wait(list(pending), num_returns=1)
+    trial = pending.pop(done)
+    try:
+        return trial, ray.get(done)
+    except ray.exceptions.RayError as error:
+        raise SweepError(
+            f"the model of trial {trial.key.label} of {spec.name!r} could not be scored "
+            f"({getattr(error, 'cause', error)}): all is kept; mend the cause, then `sweeps resume {spec.name}`"
+        ) from error
 
 
 def _claim(driver: Driver, model: str) -> Path | None:

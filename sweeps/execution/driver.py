@@ -326,6 +326,10 @@ class Driver:
         """Whether a kill must not make time uncounted that has passed since the last row."""
         return any(limit is not None for limit in (self.spec.time, self.spec.device_hours, self.spec.trial_time))
 
+    def can_save(self) -> bool:
+        """Whether this machine can write to the sweep's folder, so that only a worker's own node may be at fault."""
+        return self.folder.takes_files()
+
     def lost(self, key: TrialKey | RangeKey, reason: str) -> None:
         """The worker of a live trial died: the trial goes on elsewhere, or fails if that happens too often."""
         self.let_go(key)

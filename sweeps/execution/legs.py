@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from study.data import Dataset
 
 
+_BY_RAY = "ray_terminate_msg"  # what SystemExit has where not the trial raised it, but Ray on a SIGTERM
+
+
 def run_leg(
     leg: Leg,
     begin: Callable[[Leg, Path | None], Run],
@@ -63,6 +66,8 @@ def run_leg(
     except _UnsavedError as error:
         yield Message("unsaved", reason=f"the checkpoint of trial {leg.key.label} {error}")
     except (Exception, SystemExit) as error:  # whatever a trial raises is a record, and the actor stays warm
+        if hasattr(error, _BY_RAY):
+            raise
         yield _failed(error)
 
 

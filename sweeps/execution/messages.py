@@ -12,7 +12,7 @@ from sweeps.search.budgets import TRIAL_TIME, Limit
 from sweeps.search.history import TrialKey
 from sweeps.search.ranges import RangeKey
 from sweeps.spec import SweepSpec
-from sweeps.store.objects import ObjectStore
+from sweeps.store.objects import PATIENCE, ObjectStore
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ class Message:
 
     measured: one measurement (with the environment that made it); ended: the trial is at its end; cut: the budget is
     used up and the state is saved; stopped: the sweep is stopping and the state is saved; failed: the trial raised;
-    ranged: what a range test found; unsaved: a file of the sweep could not be written, so that no trial can go on.
+    ranged: what a range test found; unsaved: a file of the sweep could not be written, so that no trial can go on on
+    this node.
     """
 
     kind: Literal["measured", "ended", "cut", "stopped", "failed", "ranged", "unsaved"]
@@ -96,6 +97,7 @@ class Message:
     range: Mapping[str, Any] | None = None  # the fields of an LrRange
     costs: Mapping[str, float] | None = None  # of the model of an ended run on a fresh seed
     notes: tuple[str, ...] = ()  # what a person should know, such as a checkpoint that could not be used
+    node: str = ""  # Ray's name of the worker's
     spent: Mapping[str, float] = field(default_factory=dict)  # by its worker since the last word, on what, s
 
 
@@ -104,7 +106,7 @@ _Leg = TypeVar("_Leg", bound=Leg | RangeLeg)
 
 def in_copy(leg: _Leg, store: ObjectStore, copy: Path) -> _Leg:
     """A leg of a sweep in an object store with its files in another copy of that."""
-    there = replace(leg, store=replace(store, copy=copy), log=copy / leg.log.relative_to(store.copy))
+    there = replace(leg, store=replace(store, copy=copy, patience=PATIENCE), log=copy / leg.log.relative_to(store.copy))
     if isinstance(there, RangeLeg):
         return there
     checkpoint, *earlier = (copy / path.relative_to(store.copy) for path in (there.checkpoint, *there.earlier))
@@ -128,6 +130,10 @@ class LegSource(Protocol):
 
     def stop(self) -> None:
         """Hand out no leg any more."""
+
+    def can_save(self) -> bool:
+        """Whether the driver's own machine can write to the sweep's folder."""
+        ...
 
     def receive(self, key: TrialKey | RangeKey, message: Message) -> bool:
         """Take a worker's message; True if its leg goes on, False if it is over."""

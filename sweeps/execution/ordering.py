@@ -44,6 +44,9 @@ class InOrder:
     def stop(self) -> None:
         self._driver.stop()
 
+    def can_save(self) -> bool:
+        return self._driver.can_save()
+
     def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
         """What a free slot does now: the trial that is due first and that no worker holds."""
         driver = self._driver

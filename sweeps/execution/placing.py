@@ -1,8 +1,8 @@
-"""What a trial asks of Ray's nodes, and how many trials fit on them at a time, as nodes come and go."""
+"""What a trial asks of Ray's nodes, on which of them it may be, and how many fit at a time, as nodes come and go."""
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sweeps.errors import ResourceError
@@ -10,6 +10,7 @@ from sweeps.sections import Resources
 
 _PERIOD = 2.0  # s between two counts of the nodes
 _MODEL = "accelerator_type:"  # what stands before a GPU model's name among a node's resources
+_ID = "ray.io/node-id"  # the label that each of Ray's nodes has of its own
 _SHARE = 0.001  # of a GPU model's name, which Ray counts like a resource; Ray's own share of it
 
 
@@ -26,6 +27,11 @@ def options_of(resources: Resources) -> dict[str, Any]:
     return {"num_cpus": asked.pop("CPU", 0), "num_gpus": asked.pop("GPU", 0), "resources": asked}
 
 
+def keeping_off(nodes: Sequence[str]) -> dict[str, Any]:
+    """The options of a placement group of one bundle that is on none of these nodes."""
+    return {"bundle_label_selector": [{_ID: f"!in({','.join(nodes)})"}]} if nodes else {}
+
+
 def _named(resources: Resources) -> str:
     return f"{_MODEL}{resources.accelerator_type}"
 
@@ -37,13 +43,14 @@ def alive_nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
-def resources_of_nodes() -> list[dict[str, float]]:
-    """What each living node has, by Ray's names."""
-    return [node["Resources"] for node in alive_nodes()]
+def resources_of_nodes() -> dict[str, Mapping[str, float]]:
+    """What each living node has, by Ray's names; by node."""
+    return {node["NodeID"]: node["Resources"] for node in alive_nodes()}
 
 
-def slots_of(resources: Resources, nodes: list[dict[str, float]]) -> int:
+def slots_of(resources: Resources, nodes: Iterable[Mapping[str, float]]) -> int:
     """How many trials fit at a time on nodes with these resources; ResourceError if not one does."""
+    nodes = list(nodes)
     slots = sum(_on_node(resources, node) for node in nodes)
     if not slots:
         most = {kind: max((node.get(kind, 0) for node in nodes), default=0) for kind in ("CPU", "GPU")}
@@ -74,9 +81,10 @@ def _on_node(resources: Resources, node: Mapping[str, float]) -> int:
 
 
 class Slots:
-    """How many trials a sweep may have at a time now: what fits on the nodes there are, and at most `most`.
+    """How many trials a sweep may have at a time now, and on which nodes none may be.
 
-    say: told where that changes, since a node joined or left.
+    As many as fit on the nodes there are, and at most `most`. say: told where that changes, since a node joined or
+    left. spares_gpus: nodes that have a GPU are left to others, as long as there is one without on which a trial fits.
     """
 
     def __init__(
@@ -84,21 +92,51 @@ class Slots:
         resources: Resources,
         most: int | None,
         say: Callable[[str], None],
-        nodes: Callable[[], list[dict[str, float]]] = resources_of_nodes,
+        nodes: Callable[[], Mapping[str, Mapping[str, float]]] = resources_of_nodes,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        spares_gpus: bool = False,
     ) -> None:
         self._resources, self._most, self._say, self._nodes, self._clock = resources, most, say, nodes, clock
-        self._looked = clock()
-        self._fits = slots_of(resources, nodes())
+        self._spares_gpus = spares_gpus
+        self._bad: set[str] = set()
+        self.away: tuple[str, ...] = ()  # the nodes on which no trial may be
+        slots_of(resources, nodes().values())
+        self._fits = self._look()
 
     def __call__(self) -> int:
         if self._clock() - self._looked >= _PERIOD:
-            before = self._bounded
-            self._fits = sum(_on_node(self._resources, node) for node in self._nodes()) or self._fits
-            self._looked = self._clock()
-            if self._bounded != before:
-                self._say(f"note: {self._bounded} trials fit at a time now, {before} did before")
+            self._update(self._look() or self._fits)
         return self._bounded
+
+    def exclude(self, node: str) -> bool:
+        """Have no trial on a node any more; False, and nothing changes, where none would fit on another."""
+        self._bad.add(node)
+        if fits := self._look():
+            self._update(fits)
+            return True
+        self._bad.discard(node)
+        self._look()
+        return False
+
+    def _look(self) -> int:
+        """How many trials fit on the nodes that may be used now."""
+        self._looked = self._clock()
+        nodes = self._nodes()
+        able = {name: node for name, node in nodes.items() if name not in self._bad}
+        plain = {name: node for name, node in able.items() if not node.get("GPU")}
+        if self._spares_gpus and self._count(plain):
+            able = plain
+        self.away = tuple(sorted(self._bad | (nodes.keys() - able.keys())))
+        return self._count(able)
+
+    def _count(self, nodes: Mapping[str, Mapping[str, float]]) -> int:
+        return sum(_on_node(self._resources, node) for node in nodes.values())
+
+    def _update(self, fits: int) -> None:
+        before, self._fits = self._bounded, fits
+        if self._bounded != before:
+            self._say(f"note: {self._bounded} trials fit at a time now, {before} did before")
 
     @property
     def _bounded(self) -> int:

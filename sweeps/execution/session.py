@@ -108,7 +108,7 @@ def session(resources: Resources, *more: Resources, verbose: bool = False) -> It
     try:
         if is_ours:
             _start(verbose)
-        slots, *_ = [slots_of(each, resources_of_nodes()) for each in (resources, *more)]
+        slots, *_ = [slots_of(each, resources_of_nodes().values()) for each in (resources, *more)]
         # Ray sets this where it asks for a token, which is its default on one machine since 2.59.
         yield Session(slots, _dashboard(), notes, needs_token=os.environ.get("RAY_AUTH_MODE") == "token")
     finally:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 _NAMESPACE = "sweeps"
 _PERIOD = 0.5  # s between two looks
-PATIENCE = 10.0  # s that workers have for saving; a function between two reports can't hear
+patience = 10.0  # s that workers have for saving; a function between two reports can't hear. A job sets more.
 
 
 @dataclass(frozen=True)

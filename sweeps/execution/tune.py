@@ -9,6 +9,7 @@ import os
 import re
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +23,11 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from sweeps.execution.messages import Leg, LegSource, RangeLeg
+from sweeps.execution import stopping
+from sweeps.execution.messages import Leg, LegSource, Message, RangeLeg
+from sweeps.execution.placing import Slots
 from sweeps.execution.spending import Profile
-from sweeps.execution.stopping import PATIENCE, StopWord
+from sweeps.execution.stopping import StopWord
 from sweeps.execution.worker import MESSAGE
 from sweeps.search.history import TrialKey
 from sweeps.search.ranges import RangeKey
@@ -40,7 +43,7 @@ class _Bridge:
     def __init__(
         self,
         driver: LegSource,
-        slots: Callable[[], int],
+        slots: Slots,
         stop: Stop,
         word: StopWord,
         profile: Profile,
@@ -57,6 +60,7 @@ class _Bridge:
         self.error: BaseException | None = None
         self.actors: dict[Any, Any] = {}  # each actor, and its method `train` as it was made
         self.holders: dict[TrialKey | RangeKey, Any] = {}  # which actor has a leg now
+        self._faults: dict[TrialKey | RangeKey, str] = {}  # why the actor of a leg was killed
         self._given: dict[TrialKey | RangeKey, float] = {}  # when Tune was given what it has no actor for yet, s
         self._started = 0.0  # when an actor had its first leg last, s
 
@@ -113,10 +117,23 @@ class _Bridge:
         self.driver.began(leg.key)
         return self.actors.setdefault(actor, actor.train).options(name=leg.title)
 
-    def gone(self, key: TrialKey | RangeKey) -> None:
-        """The actor of a leg has died, or did not start."""
+    def gone(self, key: TrialKey | RangeKey, report: str) -> None:
+        """The actor of a leg has died, or did not start; report: what Ray says of it."""
         self.holders.pop(key, None)
         self._given.pop(key, None)
+        self.driver.lost(key, self._faults.pop(key, "") or why_lost(report))
+
+    def gives_up_node(self, key: TrialKey | RangeKey, message: Message) -> bool:
+        """Whether only the node of a worker that can't save is at fault: its trial then goes on on another.
+
+        Else, as where this machine can't write either, what the driver makes of it ends the sweep.
+        """
+        if message.kind != "unsaved" or not self.driver.can_save() or not self.slots.exclude(message.node):
+            return False
+        self._say(f"note: {message.reason}: no trial of this sweep is on that node any more")
+        self._faults[key] = message.reason
+        ray.kill(self.holders.pop(key))
+        return True
 
     def hand_on(self, trial: Trial) -> bool:
         """Give the actor of a leg that is over the next one; False if there is none now, or the actor was killed.
@@ -127,7 +144,7 @@ class _Bridge:
         leg = "wait" if actor is None or self._is_short else self.free_leg()
         if isinstance(leg, str):
             return False
-        trial.config = {"leg": leg}
+        trial.config = {**trial.config, "leg": leg}
         actor.train = _Handing(actor, self.hold(actor, leg), leg)
         return True
 
@@ -151,7 +168,7 @@ class _Bridge:
             self.driver.stop()
             self._word.say()
             self._stop.tell("stopping: trials in training save what they have; once more stops at once")
-        is_late = time.monotonic() - self._stop.asked > PATIENCE
+        is_late = time.monotonic() - self._stop.asked > stopping.patience
         if is_late or not self.driver.live & self.holders.keys():  # a worker that is starting has nothing to save
             raise KeyboardInterrupt
 
@@ -180,7 +197,7 @@ class _LegSearcher(Searcher):
         leg = self._bridge.call(self._bridge.suggested)
         if leg == "finished":
             return Searcher.FINISHED
-        return None if leg == "wait" else {"leg": leg}
+        return None if leg == "wait" else {"leg": leg, "away": self._bridge.slots.away}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Nothing to do: the scheduler hears of ends first."""
@@ -197,20 +214,23 @@ class _LegScheduler(TrialScheduler):
 
     def __init__(self, bridge: _Bridge) -> None:
         self._bridge = bridge
-        self._kept = 0  # idle actors that Tune keeps more than by itself
+        self._kept = Counter[Any]()  # idle actors that Tune keeps more than by itself, by what they ask for
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         return True
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         # Tune keeps one idle actor at most; between two legs more than one slot may be idle for a moment.
-        if (more := self._bridge.slots() - self._kept) > 0:
-            tune_controller._actor_cache.increase_max(trial.placement_group_factory, by=more)
-            self._kept += more
+        asked = trial.placement_group_factory
+        if (more := self._bridge.slots() - self._kept[asked]) > 0:
+            tune_controller._actor_cache.increase_max(asked, by=more)
+            self._kept[asked] += more
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         bridge, key, message = self._bridge, trial.config["leg"].key, result[MESSAGE]
         bridge.profile.add(message.spent)
+        if bridge.call(lambda: bridge.gives_up_node(key, message)):
+            return TrialScheduler.CONTINUE  # which its dead actor can't, and that is told as an error
         goes_on = bridge.call(lambda: bridge.driver.receive(key, message) or bridge.hand_on(trial))
         # Tune would keep what every task of an actor gave until the actor's stay ends.
         tune_controller._actor_manager.clear_actor_task_futures(tune_controller._trial_to_actor[trial])
@@ -218,9 +238,8 @@ class _LegScheduler(TrialScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         key = trial.config["leg"].key
-        reason = why_lost(Path(trial.error_file).read_text("utf-8") if trial.error_file else "")
-        self._bridge.gone(key)
-        self._bridge.call(lambda: self._bridge.driver.lost(key, reason))
+        report = Path(trial.error_file).read_text("utf-8") if trial.error_file else ""
+        self._bridge.call(lambda: self._bridge.gone(key, report))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Nothing to do: a stay ends by the driver's verdict."""
@@ -301,7 +320,7 @@ def _credentials_kept() -> Iterator[None]:
 def execute(
     driver: LegSource,
     worker: type[Trainable],
-    slots: Callable[[], int],
+    slots: Slots,
     stop: Stop,
     word: StopWord,
     profile: Profile,

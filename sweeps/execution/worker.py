@@ -10,13 +10,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import ray
 from ray.tune import PlacementGroupFactory, Trainable
 
 from study.measurement import Measurement
 from sweeps.errors import LedgerError
 from sweeps.execution.legs import run_leg, run_range_leg
 from sweeps.execution.messages import Leg, Message, RangeLeg, in_copy
-from sweeps.execution.placing import bundle
+from sweeps.execution.placing import bundle, keeping_off
 from sweeps.execution.sharing import Mark
 from sweeps.execution.spending import Spending
 from sweeps.execution.stopping import StopWord
@@ -32,10 +33,11 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
     class Worker(Trainable):
         @classmethod
         def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
-            return PlacementGroupFactory([bundle(spec.resources)])
+            return PlacementGroupFactory([bundle(spec.resources)], **keeping_off(config.get("away", ())))
 
         def setup(self, config: dict[str, Any]) -> None:
             self._outside = mark.missing()  # of a node that joined later, nobody has asked
+            self._node = ray.get_runtime_context().get_node_id()
             self._data: Any = None if function else _data_of_a_prepared_process(spec, data)
             self._device_is_lost = False
             self._is_stopping = word.heard().is_set
@@ -86,7 +88,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             self._spent.book("waiting")
             message = self._next_message()
             self._spent.book("checkpoint")
-            return {MESSAGE: replace(message, spent=self._spent.told())}
+            return {MESSAGE: replace(message, spent=self._spent.told(), node=self._node)}
 
         def _next_message(self) -> Message:
             if self._outside:
@@ -125,8 +127,6 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
 
 def _data_of_a_prepared_process(spec: SweepSpec, data: Any) -> Any:
     """The staged Dataset, in a process with everything heavy loaded once."""
-    import ray
-
     from study.reproducibility import prepare_process
 
     prepare_process(spec.trial_config(spec.baseline, 0).threads)

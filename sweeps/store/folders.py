@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from sweeps.errors import LedgerError, SpecError, SweepNotFoundError
 from sweeps.names import check_name, is_name
 from sweeps.store.objects import ObjectStore, object_store
+
+_PROBE = 2**22  # bytes, about what a checkpoint of the small CNN has
 
 
 def first_there(paths: Sequence[Path], store: ObjectStore | None) -> Path | None:
@@ -114,6 +117,19 @@ class SweepFolder:
         path.unlink(missing_ok=True)
         if self.store:
             self.store.delete(path)
+
+    def takes_files(self) -> bool:
+        """Whether a file of a checkpoint's size can be written here, as it is for a moment."""
+        try:
+            if self.store:
+                self.store.check()
+            with NamedTemporaryFile(dir=self.checkpoints, prefix=".probe-") as file:
+                file.write(bytes(_PROBE))
+                file.flush()
+                os.fsync(file.fileno())
+        except (OSError, LedgerError):
+            return False
+        return True
 
     def refresh(self) -> None:
         """Bring what this machine's copy has at the top up to date: another may have gone on with the sweep since."""

@@ -11,12 +11,13 @@ import re
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from study.files import replacing
 from sweeps.errors import LedgerError, SpecError
@@ -27,17 +28,26 @@ if TYPE_CHECKING:
 SCHEMES = ("s3", "gs", "abfs", "abfss")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.*)", re.DOTALL)  # a Path makes one slash of two
 _CHUNK = 2**22  # bytes
+PATIENCE = 60.0  # s that a worker waits for a store, as a driver for its ledger's server
+_PAUSE = 1.0  # s between two tries
+# What Arrow says of a store that may be back in a moment.
+_PASSING = re.compile(
+    "NETWORK_CONNECTION|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|THROTTLING|REQUEST_TIMEOUT|HTTP status 50[0-4]"
+)
+_Given = TypeVar("_Given")
 
 
 @dataclass(frozen=True)
 class ObjectStore:
     """A results folder in an object store. LedgerError where the store does not answer or refuses.
 
-    copy: where each machine keeps its copy, the same on all that work on a sweep.
+    copy: where each machine keeps its copy, the same on all that work on a sweep. patience: for how long it may be away
+    or ask for less while a file is sent or fetched, s.
     """
 
     url: str
     copy: Path
+    patience: float = 0.0
 
     def check(self) -> None:
         """Find out whether objects can be written and removed."""
@@ -55,7 +65,18 @@ class ObjectStore:
     def _send(self, path: Path) -> None:
         # In a thread, since an interrupt between the two calls would close the stream and put half a file there.
         with self._worded("written"), ThreadPoolExecutor(1) as thread:
-            thread.submit(self._put, path).result()
+            self._patiently(lambda: thread.submit(self._put, path).result())
+
+    def _patiently(self, act: Callable[[], _Given]) -> _Given:
+        """Do it, and again until patience ends where the store does not answer, or asks for less."""
+        last = time.monotonic() + self.patience
+        while True:
+            try:
+                return act()
+            except OSError as error:
+                if error.errno is not None or not _PASSING.search(str(error)) or time.monotonic() >= last:
+                    raise
+            time.sleep(_PAUSE)
 
     def _put(self, path: Path) -> None:
         from pyarrow import memory_map
@@ -68,14 +89,17 @@ class ObjectStore:
     def fetch(self, path: Path) -> bool:
         """Bring a file of the copy up to date; False where the store has none, and then there is none here."""
         with self._worded("read"):
-            try:
-                stream = self._files.open_input_stream(self._key(path))
-            except FileNotFoundError:
-                self._require_bucket()
-                path.unlink(missing_ok=True)
-                return False
-            with stream, replacing(path) as temporary, temporary.open("wb") as file:
-                shutil.copyfileobj(stream, file, _CHUNK)
+            return self._patiently(lambda: self._get(path))
+
+    def _get(self, path: Path) -> bool:
+        try:
+            stream = self._files.open_input_stream(self._key(path))
+        except FileNotFoundError:
+            self._require_bucket()
+            path.unlink(missing_ok=True)
+            return False
+        with stream, replacing(path) as temporary, temporary.open("wb") as file:
+            shutil.copyfileobj(stream, file, _CHUNK)
         return True
 
     def _require_bucket(self) -> None:

@@ -111,7 +111,7 @@ class Progress:
         self._say(f"sweep {self._spec.name}: {self._spec.trials} trials, {slots} at a time, in {self._folder.shown}")
         self._say(session.where)
         if slots < session.slots:
-            self._say(f"note: {session.slots} would fit at a time: the spec's `concurrency` allows {slots}")
+            self._say(f"note: the nodes have places for {session.slots}: `concurrency` bounds it to {slots}")
         for note in session.notes:
             self._say(f"note: {note}")
 

@@ -147,6 +147,18 @@ def test_an_address_where_nobody_is_is_told_at_once() -> None:
 
 def test_a_token_that_can_be_guessed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "1234")
-    with pytest.raises(SpecError, match="has 4 characters: take 16 or more") as caught:
+    with pytest.raises(SpecError, match=r"can be guessed \(of its 4 characters 4 differ\): take 16 or more") as caught:
         make_token()
     assert "1234" not in str(caught.value)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "a" * 40)
+    with pytest.raises(SpecError, match=r"of its 40 characters 1 differ"):
+        make_token()
+
+
+def test_an_empty_file_that_a_kill_left_is_no_token() -> None:
+    token_path().parent.mkdir(parents=True, exist_ok=True)
+    token_path().write_text("")
+
+    assert make_token() == token_path()
+    assert len(token_path().read_text()) == 64
+    assert token_path().stat().st_mode & 0o777 == 0o600

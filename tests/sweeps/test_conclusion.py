@@ -37,13 +37,23 @@ def test_each_model_is_stored_with_the_scores_of_one_read_of_the_test_set(baseli
     scored = {note.key: note.body for note in history.noted("scored")}
 
     assert set(scored) == {TrialKey(number) for number in range(8)}
-    assert [note.key for note in history.noted("test_read")] == sorted(scored)
+    assert sorted(note.key for note in history.noted("test_read")) == sorted(scored)
     for key, body in scored.items():
         experiment = load_experiment(baselines.folder.results / body["experiment"])
         assert experiment.metadata["trial"] == key.label
         assert experiment.metadata["test_accuracy"] == body["test_accuracy"]
         assert experiment.metadata["digest"] == history.trials[key].last.digest
     assert list(baselines.folder.checkpoints.iterdir()) == []
+
+
+def test_no_more_models_are_scored_at_a_time_than_trials_train(baselines: sweeps.Result) -> None:
+    """A read is recorded before it is made: a kill leaves no more that never were."""
+    history = baselines.history
+    (session,) = history.noted("session")
+    kinds = [note.kind for _, note in history.notes if note.kind in ("test_read", "scored")]
+    pending = [kinds[:at].count("test_read") - kinds[:at].count("scored") for at in range(len(kinds) + 1)]
+
+    assert max(pending) <= session.body["slots"] < len(history.search)
 
 
 def test_a_row_for_each_cell_and_protocol_with_typed_columns(baselines: sweeps.Result) -> None:

@@ -1,6 +1,6 @@
 """An actor whose leg is over gets the next at once, unless a leg waits for an actor that can't start."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -13,11 +13,13 @@ import sweeps
 from sweeps.errors import SweepError
 from sweeps.execution import tune
 from sweeps.execution.driver import Driver
-from sweeps.execution.messages import Leg
+from sweeps.execution.messages import Leg, Message
+from sweeps.execution.placing import Slots
 from sweeps.execution.spending import Profile, Spending
 from sweeps.execution.stopping import StopWord
 from sweeps.execution.tune import _Bridge
 from sweeps.search.history import Asked, Measured, TrialKey
+from sweeps.sections import Resources
 from sweeps.signals import Stop
 from sweeps.store.folders import SweepFolder
 
@@ -88,9 +90,12 @@ def a_stay(bridge: _Bridge) -> tuple[Any, Any, Any]:
     return trial, actor, train
 
 
-def a_bridge(legs: int, slots: int = 2, say: Callable[[str], None] = print) -> Any:
+def a_bridge(legs: int, slots: int = 2, say: Callable[[str], None] = print, others: Sequence[str] = ()) -> Any:
     driver: Any = Legs(legs)
-    return _Bridge(driver, lambda: slots, Stop(print), StopWord(), Profile(Spending()), say)
+    nodes = {"a": {"CPU": float(slots)}, **{name: {"CPU": 1.0} for name in others}}
+    return _Bridge(
+        driver, Slots(Resources(), None, say, lambda: nodes), Stop(print), StopWord(), Profile(Spending()), say
+    )
 
 
 def test_the_next_leg_goes_with_the_one_call_after_it_was_handed_on() -> None:
@@ -211,3 +216,31 @@ def test_a_leg_waits_no_longer_for_an_actor_than_for_a_leg_to_end(
     first = next(place for place, row in enumerate(rows) if isinstance(row, Measured) and row.key == TrialKey(1))
     later = next(place for place, row in enumerate(rows) if isinstance(row, Asked) and row.key == TrialKey(8))
     assert first < later
+
+
+@pytest.mark.parametrize(
+    ("kind", "can_save", "others", "is_given_up"),
+    [
+        ("unsaved", True, ["b"], True),
+        ("unsaved", False, ["b"], False),  # the results are gone for all: that ends the sweep
+        ("unsaved", True, [], False),  # there is no other node
+        ("failed", True, ["b"], False),
+    ],
+)
+def test_a_node_on_which_nothing_can_be_saved_is_given_up_and_its_trial_goes_on_on_another(
+    kind: Any, can_save: bool, others: list[str], is_given_up: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed, said, lost = [], [], []
+    monkeypatch.setattr("ray.kill", killed.append)
+    bridge = a_bridge(2, say=said.append, others=others)
+    bridge.driver.can_save = lambda: can_save
+    bridge.driver.lost = lambda key, reason: lost.append(reason)
+    trial, actor, _ = a_stay(bridge)
+    key = trial.config["leg"].key
+
+    assert bridge.gives_up_node(key, Message(kind, reason="no space on a", node="a")) is is_given_up
+    assert killed == ([actor] if is_given_up else [])
+    assert bridge.slots.away == (("a",) if is_given_up else ())
+    assert any("no space on a: no trial of this sweep is on that node any more" in line for line in said) is is_given_up
+    bridge.gone(key, "its actor died of what Ray says")
+    assert lost == ["no space on a" if is_given_up else "its actor died"]

@@ -160,12 +160,9 @@ def test_a_sweep_that_is_named_like_the_job_of_another_is_the_one_that_is_meant(
     assert cluster.job("sweep-sweep-far-1-1").sweep == "sweep-far-1"
 
 
-@pytest.mark.parametrize(("more", "words"), [({"concurrency": 1}, "--concurrency 1"), ({"name": "b"}, "--name b")])
-def test_what_the_spec_of_an_earlier_sweep_says_is_not_changed_by_a_resume(more: dict[str, Any], words: str) -> None:
-    with pytest.raises(
-        SpecError, match=rf"--resume goes on with 'far' by the spec that it began with: leave {words} out"
-    ):
-        unasked().submit(resume="far", results="/results", **more)
+def test_a_sweep_keeps_its_name_when_it_goes_on() -> None:
+    with pytest.raises(SpecError, match=r"--resume goes on with 'far' under the name that it has: leave --name b out"):
+        unasked().submit(resume="far", results="/results", name="b")
 
 
 def test_a_wrong_request_is_told_before_any_cluster_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +231,7 @@ def test_two_sweeps_share_a_cluster_by_their_concurrency(cluster: Loopback, tmp_
         assert {trial.state for trial in history_of(name, results).search} == {"complete"}
 
 
-def test_a_sweep_that_was_begun_without_a_bound_says_so_on_a_cluster(cluster: Loopback, tmp_path: Path) -> None:
+def test_a_sweep_that_was_begun_without_a_bound_is_given_one_on_a_cluster(cluster: Loopback, tmp_path: Path) -> None:
     spec, results = project(tmp_path, "unbounded", "distance", 2), tmp_path / "results"
     spec.write_text(spec.read_text().replace("concurrency = 2\n", ""))
     where = ("--results", str(results))
@@ -243,9 +240,13 @@ def test_a_sweep_that_was_begun_without_a_bound_says_so_on_a_cluster(cluster: Lo
 
     assert cluster.sweeps("run", str(spec), *where, PYTHONPATH=str(tmp_path)).returncode == 0
     code = ("--code", str(tmp_path))
-    done = cluster.sweeps("submit", "--resume", "unbounded", "--trials", "+1", *where, *code, "--follow")
+    onwards = ("submit", "--resume", "unbounded", "--trials", "+1", *where, *code, "--follow")
+    done = cluster.sweeps(*onwards)
+    assert done.returncode == 2
+    assert "but 'unbounded' was begun without: give --concurrency" in done.stdout
+    done = cluster.sweeps(*onwards, "--concurrency", "1")
     assert done.returncode == 0, done.stdout
-    assert "warning: the spec of unbounded has no `concurrency`: it takes every free place" in done.stdout
+    assert "`concurrency` bounds it to 1" in done.stdout
 
 
 def test_a_second_node_on_this_machine_is_refused(cluster: Loopback) -> None:
@@ -353,10 +354,12 @@ def test_a_job_whose_log_is_gone_is_told_with_what_ray_says_of_it(capsys: pytest
         def logs(self, name: str) -> Any:
             raise ResourceError("the cluster refused: status code 500")
 
-    tell_job(Gone(), Job("sweep-far-1", "far", "FAILED", "its node died", {"results": "/shared"}, 0.0))  # type: ignore[arg-type]
+    tell_job(Gone(), Job("sweep-far-1", "far", "FAILED", "its node died", {"results": "/r"}, 0.0), "")  # type: ignore[arg-type]
     assert capsys.readouterr().out.splitlines() == [
-        "far: failed (job sweep-far-1, results in /shared)",
+        "far: failed (job sweep-far-1, results in /r)",
         "its node died",
+        "its process was ended from outside; what was reported is kept: go on with "
+        "`sweeps submit --resume far --results /r`",
     ]
 
 
@@ -379,5 +382,40 @@ def test_a_job_that_failed_is_told_with_what_it_said_last_and_what_only_ray_know
         def logs(self, name: str) -> Any:
             return iter(["#12 0.93\n", "error: the disk is full\n"])
 
-    tell_job(Cluster(), Job("sweep-far-1", "far", "FAILED", message, {"results": "/shared"}, 0.0))  # type: ignore[arg-type]
+    job = Job("sweep-far-1", "far", "FAILED", message, {"results": "/shared"}, 0.0, exit_code=1)
+    tell_job(Cluster(), job, "")  # type: ignore[arg-type]
     assert capsys.readouterr().out.splitlines()[1:] == ["error: the disk is full", *told]
+
+
+def a_job(status: str, exit_code: int | None, **metadata: str) -> Job:
+    return Job(
+        "sweep-bowl-1", "bowl", status, "it ended", {"sweep": "bowl", "results": "/r", **metadata}, 0.0, exit_code
+    )
+
+
+def said_of(job: Job, log: str, capsys: pytest.CaptureFixture[str]) -> str:
+    cluster: Any = SimpleNamespace(logs=lambda _: [log], jobs=lambda: [job])
+    tell_job(cluster, job, " --address http://h:1")
+    return capsys.readouterr().out
+
+
+def test_a_job_that_was_killed_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    onwards = "go on with `sweeps submit --resume bowl --results '/r s' --address http://h:1`, from the folder of its"
+
+    assert onwards in said_of(a_job("FAILED", -9, results="/r s", target="m:f"), "0:30 trial 4 paused", capsys)
+    assert "go on with" not in said_of(a_job("FAILED", 4), "error: the disk is full", capsys)
+
+
+def test_the_status_of_a_job_that_is_over_is_its_outcome(capsys: pytest.CaptureFixture[str]) -> None:
+    log = "0:30 trial 4 paused\nwinner: trial 4, loss 0.1\n        x=0.3\ncheck:  sweeps reproduce bowl\n"
+
+    assert said_of(a_job("SUCCEEDED", 0), log, capsys).splitlines()[1:] == log.splitlines()[1:]
+    assert said_of(a_job("RUNNING", None), log[:20], capsys).splitlines()[1:] == ["0:30 trial 4 paused"]
+
+
+def test_what_others_wrote_does_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    said = said_of(a_job("RUNNING", None, results="/r\x1b[31m"), "\x1b]0;title\x07 0:30 trial 4 paused", capsys)
+
+    assert "\x1b" not in said
+    assert "\x07" not in said
+    assert "trial 4 paused" in said

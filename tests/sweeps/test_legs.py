@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from functions import bowl_with_checkpoint
+from ray._private.worker import raise_sys_exit_with_custom_error_message
 from simulation import open_driver, small_spec
 from test_worker import a_leg
 
@@ -92,6 +93,20 @@ def test_a_trial_that_ends_leaves_no_checkpoint_of_any_of_its_workers(folder: Sw
     while driver.history.trials[second.key].state == "running":
         driver.receive(taken(driver).key, Message("failed", reason="RuntimeError: enough"))
     assert not list(folder.checkpoints.rglob("*"))
+
+
+def test_rays_sigterm_ends_the_worker_and_is_no_fault_of_its_trial(tmp_path: Path) -> None:
+    """So `ray stop` ends the workers of a node: the trial goes on elsewhere, as after a kill."""
+
+    def told_to_end(params: Any, seed: int) -> Iterator[dict[str, Any]]:
+        yield {"loss": 1.0}
+        raise_sys_exit_with_custom_error_message("The process receives a SIGTERM.", exit_code=1)
+
+    messages = run(a_leg(tmp_path, 3), told_to_end)
+
+    assert next(messages).kind == "measured"
+    with pytest.raises(SystemExit):
+        next(messages)
 
 
 def test_what_a_worker_that_was_given_up_wrote_once_more_is_no_gap(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import shutil
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -184,3 +185,47 @@ def test_a_key_that_leaves_its_folder_is_refused(bucket: str, monkeypatch: pytes
         store.complete(store.copy / "custom_cnn")
     with pytest.raises(LedgerError, match="names a model outside its results"):
         SweepFolder(Path(bucket), "one").experiment("../../elsewhere")
+
+
+def broken(monkeypatch: pytest.MonkeyPatch, times: int, error: str) -> list[int]:
+    """A store whose next writes fail so often; gives a list that grows by each try."""
+    put, tries = ObjectStore._put, list[int]()
+
+    def fail(store: ObjectStore, path: Path) -> None:
+        tries.append(1)
+        if len(tries) <= times:
+            raise OSError(error)
+        put(store, path)
+
+    monkeypatch.setattr(ObjectStore, "_put", fail)
+    monkeypatch.setattr("sweeps.store.objects._PAUSE", 0.0)
+    return tries
+
+
+def test_a_worker_waits_for_a_store_that_is_away_for_a_moment(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = replace(store_at(bucket), patience=60.0)
+    path = store.copy / "a"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("a")
+    for said in ("AWS Error NETWORK_CONNECTION during PutObject", "AWS Error SLOW_DOWN (HTTP status 503)"):
+        with monkeypatch.context() as away:
+            tries = broken(away, 3, said)
+            store.send(path)
+        assert len(tries) == 4
+    path.unlink()
+    assert store.fetch(path)
+
+
+def test_a_store_that_refuses_is_not_asked_again_and_one_that_stays_away_is_given_up(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = store_at(bucket)
+    path = store.copy / "a"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("a")
+    for patience, said in ((60.0, "AWS Error ACCESS_DENIED"), (0.0, "AWS Error NETWORK_CONNECTION")):
+        with monkeypatch.context() as away:
+            tries = broken(away, 3, said)
+            with pytest.raises(LedgerError, match=f"can't be written .{said}"):
+                replace(store, patience=patience).send(path)
+        assert len(tries) == 1

@@ -126,3 +126,32 @@ def test_links_that_lead_nowhere_are_refused(code: Path, tmp_path: Path) -> None
     (code / "two").symlink_to(code / "one")
     with pytest.raises(SpecError, match=r"one is a link that leads nowhere: remove it"):
         pack(REQUEST, code, tmp_path / "again")
+
+
+def test_links_that_lead_to_each_other_are_not_walked_without_end(code: Path, tmp_path: Path) -> None:
+    (code / "outer").mkdir()
+    (code / "inner" / "out").symlink_to(code / "outer")
+    (code / "outer" / "in").symlink_to(code / "inner")
+
+    with pytest.raises(SpecError, match="is a link to a folder that it is in"):
+        pack(REQUEST, code, tmp_path / "to")
+
+
+def test_too_many_files_are_refused(code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(package, "MOST", 2)
+
+    with pytest.raises(SpecError, match="has more than 2 files: name a smaller folder with --code"):
+        pack(REQUEST, code, tmp_path / "to")
+
+
+def test_a_module_that_is_only_importable_here_does_not_count_as_installed(
+    code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from the folder of a package that was installed for editing: no other node has it."""
+    monkeypatch.syspath_prepend(str(code))
+    (tmp_path / "elsewhere").mkdir()
+
+    with pytest.raises(SpecError, match=f"module 'bowl' is not in {tmp_path}/elsewhere, the folder that travels"):
+        check_target("bowl:distance", tmp_path / "elsewhere")
+    check_target("json:loads", tmp_path / "elsewhere")
+    check_target("numpy.linalg:norm", tmp_path / "elsewhere")

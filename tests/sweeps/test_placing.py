@@ -3,7 +3,7 @@
 import pytest
 
 from sweeps.errors import ResourceError, SpecError
-from sweeps.execution.placing import Slots, bundle, options_of, slots_of
+from sweeps.execution.placing import Slots, bundle, keeping_off, options_of, slots_of
 from sweeps.sections import Resources
 from sweeps.spec import load_spec
 
@@ -56,14 +56,40 @@ def test_a_gpu_model_without_a_share_of_a_gpu_is_refused() -> None:
 
 
 def test_a_node_that_joins_or_leaves_changes_how_many_trials_fit_and_is_told() -> None:
-    nodes, said, now = [{"CPU": 2.0}], [], [0.0]
+    nodes, said, now = {"a": {"CPU": 2.0}}, [], [0.0]
     slots = Slots(Resources(), 5, said.append, lambda: nodes, lambda: now[0])
 
     assert (slots(), said) == (2, [])
-    nodes.append({"CPU": 8.0})
+    nodes["b"] = {"CPU": 8.0}
     assert slots() == 2  # not asked for each leg
     now[0] += 10
     assert (slots(), said) == (5, ["note: 5 trials fit at a time now, 2 did before"])
     nodes.clear()
     now[0] += 10
     assert slots() == 5  # no node for a moment: trials wait, and the sweep is not over
+
+
+def test_a_node_that_is_excluded_has_no_trial_and_the_last_one_cannot_be() -> None:
+    nodes, said = {"a": {"CPU": 2.0}, "b": {"CPU": 3.0}, "c": {"GPU": 1.0}}, []
+    slots = Slots(Resources(), None, said.append, lambda: nodes)
+
+    assert (slots(), slots.away) == (5, ())
+    assert slots.exclude("a")
+    assert (slots(), slots.away, said) == (3, ("a",), ["note: 3 trials fit at a time now, 5 did before"])
+    assert not slots.exclude("b")  # on c no trial fits
+    assert (slots(), slots.away) == (3, ("a",))
+    assert keeping_off(slots.away) == {"bundle_label_selector": [{"ray.io/node-id": "!in(a)"}]}
+    assert keeping_off(()) == {}
+
+
+def test_where_gpus_are_to_be_spared_only_nodes_without_have_trials_if_there_are_any() -> None:
+    nodes, now = {"gpu": {"CPU": 4.0, "GPU": 2.0}, "plain": {"CPU": 2.0}}, [0.0]
+    slots = Slots(Resources(), None, print, lambda: nodes, lambda: now[0], spares_gpus=True)
+
+    assert (slots(), slots.away) == (2, ("gpu",))
+    del nodes["plain"]
+    now[0] += 10
+    assert (slots(), slots.away) == (4, ())
+    assert Resources().spares(Resources(gpus_per_trial=1))
+    assert not Resources().spares(Resources())
+    assert not Resources(gpus_per_trial=1).spares(Resources(gpus_per_trial=1))

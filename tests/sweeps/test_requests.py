@@ -20,6 +20,10 @@ def fields(**changes: Any) -> dict[str, Any]:
     return {"kind": "run", "name": "bowl", "spec": SPEC.to_table(), "results": "/shared/results", **changes}
 
 
+def with_spec(**changes: Any) -> dict[str, Any]:
+    return {"spec": {**SPEC.to_table(), **changes}}
+
+
 def test_a_request_arrives_as_it_was_sent(tmp_path: Path) -> None:
     request = parse_request(fields(data_dir="/shared/data", ledger="postgresql://me@host/team"), "request")
     (tmp_path / FILE).write_text(request.to_json())
@@ -33,7 +37,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a name with a slash": ({"name": "a/b"}, "give a name like that, not a path"),
     "a kind of its own": ({"kind": "shell"}, "kind: input should be 'run' or 'resume'"),
     "a command": ({"entrypoint": "rm -rf /"}, "unknown key 'entrypoint'"),
-    "results beside the job": ({"results": "results"}, "give an absolute path or a URL, but got 'results'"),
+    "results beside the job": (
+        {"results": "results"},
+        "must be an absolute path or a URL, since a job runs in a copy of its",
+    ),
     "results by a way around": ({"results": "/shared/../etc"}, "an absolute path without '..'"),
     "results on two lines": ({"results": "/shared\n/etc"}, "no line breaks"),
     "results with a password": ({"results": "s3://me:secret@bucket/x"}, "a URL has no user, password or options"),
@@ -45,6 +52,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a password for the ledger": ({"ledger": "postgresql://me:secret@host/team"}, "does not travel in a request"),
     "a ledger of another kind": ({"ledger": "mysql://host/team"}, "postgresql://"),
     "a resume with a spec": ({"kind": "resume"}, "one to go on with has none"),
+    "an earlier sweep by a way around": (
+        with_spec(warm_start=["/a/../b"]),
+        "warm_start: an absolute path without '..'",
+    ),
+    "an earlier sweep beside the job": (with_spec(warm_start=["a/b"]), "warm_start: must be an absolute path"),
+    "results that colour a terminal": ({"results": "/shared/\x1b[31m"}, "or other control characters"),
+    "a target that is a path": (with_spec(target="../x:f"), "a target is written 'module:function'"),
+    "a bound that is none": ({"kind": "resume", "spec": None, "concurrency": 0}, "concurrency: "),
+    "a bound beside a spec": ({"concurrency": 2}, "a new sweep has them in its spec"),
     "no spec": ({"spec": None}, "a new sweep has a spec"),
     "an unknown key in the spec": ({"spec": {**SPEC.to_table(), "trails": 3}}, "unknown key 'trails'"),
     "a wrong value in the spec": ({"spec": {**SPEC.to_table(), "trials": 0}}, "trials: "),
@@ -75,7 +91,7 @@ def test_a_request_that_breaks_a_rule_is_refused_in_one_line(
 
 def test_a_store_is_one_also_where_a_path_has_made_one_slash_of_two() -> None:
     _check_place("results", str(Path("s3://team/results")))
-    with pytest.raises(ValueError, match="give an absolute path, but got 's3:/team/data'"):
+    with pytest.raises(ValueError, match=r"must be an absolute path, .*, but got 's3:/team/data'"):
         _check_place("data_dir", str(Path("s3://team/data")))
 
 
@@ -107,3 +123,18 @@ def test_no_text_becomes_a_sweeps_name_that_leaves_the_results(text: str) -> Non
     except SpecError:
         return
     assert (Path("/shared/results/sweeps") / request.name).resolve().parent == Path("/shared/results/sweeps")
+
+
+def test_an_earlier_sweep_may_be_one_of_these_results_or_lie_at_an_absolute_place() -> None:
+    for place in ("other", "/shared/old/sweeps/other"):
+        assert parse_request(fields(spec={**SPEC.to_table(), "warm_start": [place]}), "request").sweep()
+
+
+def test_a_sweep_to_go_on_with_is_bounded_by_its_spec_or_by_the_request() -> None:
+    resume = {"kind": "resume", "name": "bowl", "results": "/shared/results"}
+    unbounded = load_spec(TABLE)
+
+    with pytest.raises(SpecError, match="but 'bowl' was begun without: give --concurrency"):
+        parse_request(resume, "request").check_bound(unbounded)
+    parse_request({**resume, "concurrency": 2}, "request").check_bound(unbounded)
+    parse_request(resume, "request").check_bound(SPEC)

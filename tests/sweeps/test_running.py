@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from functions import bowl, flat
 from simulation import open_driver, small_spec
 
 from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
-from sweeps.running import new_folder, start
+from sweeps.execution.targets import source_hash
+from sweeps.running import _changed_source, _check_bound, new_folder, start
+from sweeps.search.history import History, Noted, Stamp
 from sweeps.store.folders import SweepFolder
 from sweeps.store.lease import is_held, lease
 
@@ -70,3 +73,21 @@ def test_what_was_recorded_stays_whatever_is_raised_later(folder: SweepFolder, m
 
     assert folder.ledger.exists()
     assert Path(folder.spec).exists()
+
+
+def test_a_function_that_was_changed_between_two_sessions_is_told() -> None:
+    history = History()
+    assert _changed_source(bowl, history) is None
+    history.apply(Stamp(1, 0.0), Noted("session", {"source_hash": source_hash(bowl)}))
+
+    assert _changed_source(bowl, history) is None
+    assert "source was changed since the last session" in str(_changed_source(flat, history))
+    assert _changed_source(None, history) is None
+
+
+def test_a_session_is_bounded_by_one_or_more_and_a_deterministic_sweep_by_its_spec_alone() -> None:
+    _check_bound(small_spec(), 2)
+    with pytest.raises(SpecError, match="concurrency: give 1 or more, but got 0"):
+        _check_bound(small_spec(), 0)
+    with pytest.raises(SpecError, match="a deterministic sweep has the one in its spec"):
+        _check_bound(small_spec(deterministic=True, concurrency=3), 2)

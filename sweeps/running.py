@@ -272,7 +272,7 @@ def _run(
             driver.stages, own, word = stages, spec.for_stage(stages[0]), StopWord()
             slots = Slots(own.resources, bound, progress.say, spares_gpus=own.resources.spares(spec.resources))
             execute(source, worker_class(own, function, data, word, mark), slots, stop, word, profile, progress.say)
-        conclude(driver, data, data_dir, slots())
+        conclude(driver, data, data_dir, slots(), slots.away)
 
 
 def _source_hash(function: Function | None) -> str | None:

@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 _Score = Callable[[Sequence[Trial]], Iterator[tuple[Trial, dict[str, Any]]]]
 
 
-def conclude(driver: Driver, data: Any, data_dir: Path | None, at_a_time: int = 1) -> None:
+def conclude(driver: Driver, data: Any, data_dir: Path | None, at_a_time: int = 1, away: Sequence[str] = ()) -> None:
     """Bring a sweep to its end: score and store what is to be, record the outcome, write the tables.
 
     A search names its winner and stores its final model; a design compares its cells. `data` refers to the staged
     Dataset, None for a user's function, which has no test set and no weights of ours. at_a_time: how many models may
-    be scored.
+    be scored. away: the nodes on which none may be.
     """
     spec, folder, history = driver.spec, driver.folder, driver.history
-    score = partial(_score, driver, data=data, data_dir=data_dir, at_a_time=at_a_time)
+    score = partial(_score, driver, data=data, data_dir=data_dir, at_a_time=at_a_time, away=away)
     body = _conclude_search(driver, score) if spec.design is None else _conclude_design(driver, score)
     driver.record(Noted("outcome", body))
     write_tables(folder.path, spec, history)
@@ -117,7 +117,7 @@ class _Final:
 
 
 def _score(
-    driver: Driver, trials: Sequence[Trial], *, data: Any, data_dir: Path | None, at_a_time: int
+    driver: Driver, trials: Sequence[Trial], *, data: Any, data_dir: Path | None, at_a_time: int, away: Sequence[str]
 ) -> Iterator[tuple[Trial, dict[str, Any]]]:
     """Read the test set once for each trial's model, and store it as an experiment; gives each as it is done.
 
@@ -142,7 +142,11 @@ def _score(
         own = spec.for_stage(trial.key.stage)
         final = _Final(own, trial, written, plan, folder.results, data_dir, folder.store, place)
         # Ray would run it again where its worker dies, and read the test set without a record: `resume` records it.
-        options = {**options_of(own.resources), "max_retries": 0, "name": f"{spec.name} test of #{trial.key.label}"}
+        options = {
+            **options_of(own.resources, away),
+            "max_retries": 0,
+            "name": f"{spec.name} test of #{trial.key.label}",
+        }
         pending[score.options(**options).remote(final, data)] = trial
         while len(pending) >= at_a_time:
             yield _scored(spec, pending)

@@ -21,15 +21,20 @@ def bundle(resources: Resources) -> dict[str, float]:
     return {**{kind: share for kind, share in shares.items() if share}, **model}
 
 
-def options_of(resources: Resources) -> dict[str, Any]:
-    """The same for a single task of Ray."""
+def options_of(resources: Resources, away: Sequence[str] = ()) -> dict[str, Any]:
+    """The same for a single task of Ray, that is on none of the nodes `away`."""
     asked = bundle(resources)
-    return {"num_cpus": asked.pop("CPU", 0), "num_gpus": asked.pop("GPU", 0), "resources": asked}
+    place = {"label_selector": _none_of(away)} if away else {}
+    return {"num_cpus": asked.pop("CPU", 0), "num_gpus": asked.pop("GPU", 0), "resources": asked, **place}
 
 
-def keeping_off(nodes: Sequence[str]) -> dict[str, Any]:
+def keeping_off(away: Sequence[str]) -> dict[str, Any]:
     """The options of a placement group of one bundle that is on none of these nodes."""
-    return {"bundle_label_selector": [{_ID: f"!in({','.join(nodes)})"}]} if nodes else {}
+    return {"bundle_label_selector": [_none_of(away)]} if away else {}
+
+
+def _none_of(nodes: Sequence[str]) -> dict[str, str]:
+    return {_ID: f"!in({','.join(nodes)})"}
 
 
 def _named(resources: Resources) -> str:

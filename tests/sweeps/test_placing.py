@@ -80,6 +80,8 @@ def test_a_node_that_is_excluded_has_no_trial_and_the_last_one_cannot_be() -> No
     assert (slots(), slots.away) == (3, ("a",))
     assert keeping_off(slots.away) == {"bundle_label_selector": [{"ray.io/node-id": "!in(a)"}]}
     assert keeping_off(()) == {}
+    assert options_of(Resources(), slots.away)["label_selector"] == {"ray.io/node-id": "!in(a)"}
+    assert "label_selector" not in options_of(Resources())
 
 
 def test_where_gpus_are_to_be_spared_only_nodes_without_have_trials_if_there_are_any() -> None:

@@ -299,7 +299,7 @@ except sweeps.SweepError as error:
     ("change", "words"),
     [
         ({"name": "../../elsewhere"}, "give a name like that, not a path"),
-        ({"results": "results"}, "give an absolute path or a URL"),
+        ({"results": "results"}, "must be an absolute path or a URL"),
     ],
 )
 def test_what_breaks_a_rule_is_refused_on_the_cluster_too(

@@ -83,7 +83,8 @@ def tell_list(results: Path, *, as_json: bool) -> None:
         if "error" in sweep:
             add_row(table, sweep["name"], "", "", sweep["error"])
             continue
-        states = ", ".join(f"{count} {state}" for state, count in sorted(sweep["states"].items()))
+        counts = sorted((_shown(state, sweep["state"]), count) for state, count in sweep["states"].items())
+        states = ", ".join(f"{count} {state}" for state, count in counts)
         told = _result_cell(sweep, results_option(Path(results)))
         add_row(table, sweep["name"], f"{sweep['trials']}/{sweep['asked_for']}", states, told)
     console().print(table)
@@ -100,6 +101,11 @@ def _result_cell(sweep: dict[str, Any], option: str) -> str:
     if outcome["winner"] is None:
         return "no winner"
     return f"trial {outcome['winner']}, {outcome['metric']} {number(outcome['mean'])}"
+
+
+def _shown(trial: str, sweep: str) -> str:
+    """How the state of a trial is told: it runs only where its sweep does, and goes on with it."""
+    return "halted" if (trial, sweep) == ("running", "stopped") else trial
 
 
 def tell_sweep(result: Result, *, as_json: bool) -> None:
@@ -178,7 +184,7 @@ def _trials_table(result: Result) -> Table:
     title = "trials of the design" if design else "trials of the search"
     table = Table(title=title, box=None, header_style="bold", title_justify="left")
     unit = result.spec.fidelity_unit
-    what = "cell" if design else "parameters"
+    what, state = "cell" if design else "parameters", result.state
     for title in ("trial", "state", result.spec.metric, unit, "s", what, "reason"):
         table.add_column(title, no_wrap=title != what, overflow="ellipsis")
     for trial in result.history.search:
@@ -189,5 +195,5 @@ def _trials_table(result: Result) -> Table:
         if design:
             variant, replicate = design.place(trial.key.number)
             params = ", ".join(filter(None, (variant.cell, variant.protocol, f"seed {replicate}")))
-        add_row(table, trial.key.label, trial.state, *(cell(n) for n in numbers), params, reason)
+        add_row(table, trial.key.label, _shown(trial.state, state), *(cell(n) for n in numbers), params, reason)
     return table

@@ -225,6 +225,8 @@ def test_the_list_tells_what_is_over_what_stopped_and_what_a_driver_works_on(cal
     told = {line.split()[0]: line for line in out.splitlines()}
     assert "loss" in told["done"]
     assert "stopped: `sweeps resume left` goes on" in told["left"]
+    assert "1 halted" in told["left"]
+    assert "1 running" in told["driven"]
     assert told["driven"].rstrip().endswith("running")
 
 

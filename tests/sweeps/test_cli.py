@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from simulation import Simulation, open_driver, small_spec, swept
+from simulation import open_driver, small_spec, swept
 
 from sweeps.search.history import Noted
 from sweeps.store.folders import SweepFolder
@@ -225,9 +225,19 @@ def test_the_list_tells_what_is_over_what_stopped_and_what_a_driver_works_on(cal
     told = {line.split()[0]: line for line in out.splitlines()}
     assert "loss" in told["done"]
     assert "stopped: `sweeps resume left` goes on" in told["left"]
-    assert "1 halted" in told["left"]
-    assert "1 running" in told["driven"]
     assert told["driven"].rstrip().endswith("running")
+
+
+def test_a_trial_of_a_sweep_that_stopped_is_told_as_halted(call, tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path / "results", "left")
+    driver = open_driver(folder, small_spec(name="left"))
+    driver.start({})
+    driver.next_leg()
+
+    assert "1 halted" in call("list")[1]
+    assert "halted" in call("show", "left")[1]
+    with lease(folder.lease, "left"):
+        assert "1 running" in call("list")[1]
 
 
 def test_an_empty_results_folder_lists_nothing(call) -> None:

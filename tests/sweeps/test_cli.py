@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from simulation import open_driver, small_spec, swept
+from simulation import Simulation, open_driver, small_spec, swept
 
 from sweeps.search.history import Noted
 from sweeps.store.folders import SweepFolder

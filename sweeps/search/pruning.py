@@ -22,11 +22,12 @@ import math
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 
 from study.measurement import Measurement
 from study.seeds import derive_seed
-from sweeps.search.history import DIVERGED, Decided, History, Trial, Verdict
+from sweeps.search.history import DIVERGED, Decided, History, Trial, TrialKey, Verdict
 from sweeps.spec import SweepSpec
 
 LOSSES = ("train_loss", "validation_loss")
@@ -50,7 +51,11 @@ def brackets(spec: SweepSpec) -> list[float]:
     full = spec.max_fidelity
     if spec.pruning.name != "hyperband" or full is None:
         return [1.0]
-    factor, last = spec.pruning.reduction_factor, sum(1 for _ in _ladder(spec, full))
+    return _shares(spec.pruning.reduction_factor, sum(1 for _ in _ladder(spec, full)))
+
+
+@cache
+def _shares(factor: int, last: int) -> list[float]:
     sizes = [math.ceil((last + 1) / (s + 1) * factor**s) for s in range(last, -1, -1)]
     return [size / sum(sizes) for size in sizes]
 
@@ -117,13 +122,31 @@ class _Rung:
         return self.entries
 
 
+class _Reached:
+    """The highest fidelity that the search has come to: each measurement is looked at once."""
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self.fidelity = 0.0
+
+    def follow(self, history: History) -> float:
+        for trial, measurement in history.measured[self._seen :]:
+            if not trial.key.replicate:
+                self.fidelity = max(self.fidelity, measurement.fidelity)
+        self._seen = len(history.measured)
+        return self.fidelity
+
+
 def _order(entry: Entry) -> tuple[float, int]:
     return entry.loss, entry.number
 
 
 def standings(spec: SweepSpec, history: History, number: int, level: float) -> Sequence[Entry]:
     """The trials that a trial is compared with at a rung, best first: those of its bracket that reached it."""
-    first = bracket(spec, number)
+    return _standings(spec, history, bracket(spec, number), level)
+
+
+def _standings(spec: SweepSpec, history: History, first: int, level: float) -> Sequence[Entry]:
     return history.kept(spec, (_Rung, first, level), lambda: _Rung(spec, first, level)).follow(history)
 
 
@@ -187,16 +210,19 @@ def _standing(place: int, ranked: Sequence[Entry], rung: int, level: float) -> s
 
 
 def promotion(spec: SweepSpec, history: History) -> Decided | None:
-    """The paused trial to promote now, from the highest rung that has one, or None."""
-    paused = {trial.key.number: trial for trial in history.in_state("paused")}
-    # One trial stands for all that are paused at the same rung of the same bracket.
-    peers = {(-max(trial.decided), bracket(spec, number)): trial for number, trial in paused.items()}
-    for (negative, _), peer in sorted(peers.items(), key=lambda item: item[0]):
-        rung, level = -negative, peer.decided[-negative].level
-        ranked = standings(spec, history, peer.key.number, level)
-        for place, standing in enumerate(ranked[: _places(spec, len(ranked))], start=1):
-            trial = paused.get(standing.number)
-            if trial is not None and max(trial.decided) == rung:
-                reason = _standing(place, ranked, rung, level)
-                return Decided(trial.key, rung, level, "promote", reason, history.last.seq)
+    """The paused trial to promote now, from the highest rung that has one, or None.
+
+    Asked whenever a slot is free: it looks at those who may go on past each rung, and not at all that are paused.
+    """
+    if not history.counts()["paused"]:
+        return None
+    reached, last = history.kept(spec, _Reached, _Reached).follow(history), len(brackets(spec)) - 1
+    for rung, level in reversed(list(_ladder(spec, reached))):
+        for first in range(min(rung, last) + 1):
+            ranked = _standings(spec, history, first, level)
+            for place, standing in enumerate(ranked[: _places(spec, len(ranked))], start=1):
+                trial = history.trials[TrialKey(standing.number)]
+                if trial.state == "paused" and max(trial.decided) == rung:
+                    reason = _standing(place, ranked, rung, level)
+                    return Decided(trial.key, rung, level, "promote", reason, history.last.seq)
     return None

@@ -33,7 +33,7 @@ def suggest(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scal
         case "qmc":
             return sobol_point(space, spec.seed, place)
         case "grid":
-            return grid_points(space, spec.seed, start)[place]
+            return history.kept(spec, "grid", lambda: grid_points(space, spec.seed, start))[place]
     return _learnt(spec, space, history, number)
 
 

@@ -10,7 +10,7 @@ from simulation import small_spec
 from study.measurement import Measurement
 from sweeps.errors import SpecError
 from sweeps.search.history import DIVERGED, Asked, History, Measured, Row, Stamp, TrialKey
-from sweeps.search.pruning import bracket, brackets, decide, levels, promotion
+from sweeps.search.pruning import _places, bracket, brackets, decide, levels, promotion, standings
 from sweeps.spec import SweepSpec, load_spec
 
 
@@ -246,6 +246,36 @@ def test_a_rung_may_lie_below_one_epoch() -> None:
         sweep.report(number, loss, 0.25)
 
     assert [sweep.state(number) for number in range(3)] == ["paused", "paused", "running"]
+
+
+def promotion_by_a_look_at_all(spec: SweepSpec, history: History) -> tuple[TrialKey, int] | None:
+    """The rule as it is written: of all paused trials the best at the highest rung, of those that may go on past it."""
+    found = []
+    for trial in history.in_state("paused"):
+        number, rung = trial.key.number, max(trial.decided)
+        level = trial.decided[rung].level
+        ranked = standings(spec, history, number, level)
+        may = ranked[: _places(spec, len(ranked))]
+        own = [place for place, standing in enumerate(may) if standing.number == number]
+        found += [(-rung, bracket(spec, number), own[0], trial.key)] if own else []
+    return (min(found)[3], -min(found)[0]) if found else None
+
+
+@given(
+    st.sampled_from(["asha", "hyperband", "median"]),
+    st.lists(st.tuples(st.integers(0, 11), st.sampled_from([0.1, 0.2, 0.2, 0.5, 0.9])), min_size=10, max_size=80),
+)
+def test_who_is_promoted_is_whom_a_look_at_all_paused_trials_finds(name: str, reports: list[tuple[int, float]]) -> None:
+    sweep = records("promote", name=name)
+    for number, loss in reports:
+        known = sweep.history.trials.get(TrialKey(number))
+        if known is None or known.state == "running":
+            sweep.report(number, loss, 1.0 + (known.measurements[-1].fidelity if known else 0.0))
+        expected = promotion_by_a_look_at_all(sweep.spec, sweep.history)
+        decision = promotion(sweep.spec, sweep.history)
+        assert (decision and (decision.key, decision.rung)) == expected
+        if number % 2:
+            sweep.promote()
 
 
 @given(

@@ -16,7 +16,7 @@ from sweeps.execution.driver import Driver
 from sweeps.report.writing import write_report
 from sweeps.running import go_on
 from sweeps.search.extension import as_extended, extension, selecting
-from sweeps.search.history import PUBLISHED, History, Noted, TrialKey
+from sweeps.search.history import PUBLISHED, History, Moved, Noted, TrialKey
 from sweeps.search.selection import BASELINE, selection_of
 from sweeps.search.standing import is_over
 from sweeps.store.folders import SweepFolder
@@ -221,6 +221,13 @@ def test_a_choice_that_needs_no_further_run_is_carried_out(folder: SweepFolder) 
     conclude(chosen, None, None)
     assert is_over(chosen.spec, chosen.history)
     assert chosen.history.outcome["n"] == 2
+
+
+def test_an_outcome_is_not_that_of_a_row_that_came_after_it(folder: SweepFolder) -> None:
+    driver = concluded(folder)
+    driver.record(Moved(TrialKey(0), "cut", "time"))
+
+    assert not driver.history.is_concluded
 
 
 def test_a_session_that_did_nothing_leaves_the_outcome_as_it_is(folder: SweepFolder) -> None:

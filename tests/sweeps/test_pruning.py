@@ -248,6 +248,19 @@ def test_a_rung_may_lie_below_one_epoch() -> None:
     assert [sweep.state(number) for number in range(3)] == ["paused", "paused", "running"]
 
 
+def test_the_highest_rung_that_has_someone_to_promote_comes_first() -> None:
+    sweep = records()
+    for number in range(9):
+        sweep.report(number, number / 10, 1)
+    assert [sweep.promote() for _ in range(4)] == [0, 1, 2, None]
+    for number in range(3):
+        sweep.report(number, number / 10, 3)
+    for number, loss in ((9, 0.25), (10, 0.9), (11, 0.95)):
+        sweep.report(number, loss, 1)
+
+    assert [sweep.promote() for _ in range(3)] == [0, 9, None]
+
+
 def promotion_by_a_look_at_all(spec: SweepSpec, history: History) -> tuple[TrialKey, int] | None:
     """The rule as it is written: of all paused trials the best at the highest rung, of those that may go on past it."""
     found = []

@@ -32,8 +32,15 @@ def augment(images: Tensor, config: TrialConfig, generator: torch.Generator) -> 
         images = resample(images, maps[0] if len(maps) == 1 else maps[0] @ maps[1])
     if config.color_jitter_strength is not None:
         factors = 1 + config.color_jitter_strength * _uniform(generator, 3, n)
-        images = jitter(images, factors.to(images.device))
+        images = jitter(images, _sent(factors, images.device))
     return images
+
+
+def _sent(numbers: Tensor, device: torch.device) -> Tensor:
+    """A few numbers on a device, without waiting for it: from pinned memory a copy to a GPU stops nobody."""
+    if device.type == "cuda":
+        return numbers.pin_memory().to(device, non_blocking=True)
+    return numbers.to(device)
 
 
 def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
@@ -87,15 +94,16 @@ def resample(images: Tensor, maps: Tensor) -> Tensor:
     Coordinates go from -1 to 1 across the image.
     """
     n, _, height, width = images.shape
-    y, x = torch.meshgrid(_centres(height), _centres(width), indexing="ij")
+    device = images.device
+    y, x = torch.meshgrid(_centres(height, device), _centres(width, device), indexing="ij")
     points = torch.stack([x, y, torch.ones_like(x)], dim=-1).view(1, height * width, 3)
-    mapped = (points @ maps.transpose(1, 2)).to(images.device)
+    mapped = points @ _sent(maps, device).transpose(1, 2)
     grid = (mapped[..., :2] / mapped[..., 2:]).view(n, height, width, 2)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _centres(count: int) -> Tensor:
-    return (torch.arange(count) * 2 + 1) / count - 1
+def _centres(count: int, device: torch.device) -> Tensor:
+    return (torch.arange(count, device=device) * 2 + 1) / count - 1
 
 
 def jitter(images: Tensor, factors: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
 """Augmentation: geometry and colour that are what they say, drawn for each image on its own."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from study.augmentation import augment, is_on, jitter, perspective_maps, resample, rotation_maps
 from study.config import TrialConfig
@@ -97,3 +99,25 @@ def test_a_larger_strength_changes_images_more() -> None:
             for strength in strengths
         )
         assert weak < strong
+
+
+class Copies(TorchDispatchMode):
+    """Counts the numbers that go from one device to another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._to_copy.default and (kwargs or {}).get("device") is not None:
+            self.numbers.append(args[0].numel())
+        return func(*args, **(kwargs or {}))
+
+
+def test_only_a_few_numbers_of_each_image_go_to_the_device() -> None:
+    """Seen on the meta device, which a machine without a GPU has: a grid of all pixels would be 784 times as many."""
+    images = torch.zeros(16, 1, 28, 28, device="meta")
+    with Copies() as copies:
+        augment(images, ALL, torch.Generator().manual_seed(0))
+
+    assert sorted(copies.numbers) == [3 * 16, 9 * 16]

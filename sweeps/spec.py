@@ -51,7 +51,7 @@ class SweepSpec(Section):
 
     name: str
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    trials: Annotated[int, Field(ge=1, le=1_000_000)]
+    trials: Annotated[int, Field(ge=1, le=1_000_000_000)]
     time: Duration | None = None  # wall-clock of the whole sweep, s
     device_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = (
         None  # of GPUs where a trial has one, else of CPUs

@@ -133,6 +133,7 @@ def test_a_changed_ledger_is_not_gone_on_with(call, tmp_path: Path) -> None:
     assert "in measurements, was changed after it was written): `sweeps export` saves the rest" in err
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_over_goes_on_with_more_trials(ray_with_gpus: Path, tmp_path: Path) -> None:
     sweeps.run(
         {**TABLE, "trials": 4, "selection": {"candidates": 1, "seeds": 1, "published_seeds": 1}},

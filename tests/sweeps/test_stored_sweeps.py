@@ -52,7 +52,7 @@ class Elsewhere(Driver):
         return leg
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_sweep_whose_every_leg_is_on_another_machine_is_told_like_one_on_a_single_machine(
     bucket: str, tmp_path: Path, seed: int
 ) -> None:

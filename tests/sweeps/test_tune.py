@@ -159,6 +159,7 @@ def test_runs_on_fresh_seeds_have_the_resources_that_the_selection_says(ray_with
     assert sweeps.verify("bowl", results=tmp_path).holds
 
 
+@pytest.mark.slow
 def test_a_model_of_other_resources_is_made_by_them_and_replays(ray_with_gpus: Path, tmp_path: Path) -> None:
     once = {"candidates": 1, "seeds": 1, "published_seeds": 1}
     table = {

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import re
 import shutil
+import site
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +52,8 @@ def _is_installed(top: str) -> bool:
     """Whether a module is of a package that nodes may have too, and not one that a folder of this machine has."""
     found = importlib.util.find_spec(top)
     places = [*(found.submodule_search_locations or ()), found.origin or ""] if found else []
-    roots = [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib", "stdlib")]
+    own = [sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")]
+    roots = [Path(root) for root in (*own, site.getusersitepackages())]
     return any(place and Path(place).is_relative_to(root) for place in places for root in roots)
 
 

@@ -50,7 +50,13 @@ def make_token() -> Path | None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with NamedTemporaryFile("w", dir=path.parent, prefix=".auth_token-", delete=False) as file:  # for this user alone
         file.write(secrets.token_hex(32))
-    os.replace(file.name, path)
+    try:
+        # Of two who make one at the same moment the first has made it.
+        (os.replace if path.exists() else os.link)(file.name, path)
+    except FileExistsError:
+        return None
+    finally:
+        Path(file.name).unlink(missing_ok=True)
     return path
 
 

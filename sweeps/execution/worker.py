@@ -69,7 +69,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             if not hasattr(self, "_leg") or self._leg.store is None:
                 return
             if self._leg.log.exists():
-                with contextlib.suppress(LedgerError):  # a store that is away ends the sweep at the next checkpoint
+                with contextlib.suppress(LedgerError):  # that a store is away is told at the next checkpoint
                     self._leg.store.send(self._leg.log)
             self._copy.cleanup()
 

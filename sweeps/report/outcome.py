@@ -36,7 +36,8 @@ def _so_far(spec: SweepSpec, history: History, state: State) -> str:
 def _what_next(spec: SweepSpec, history: History, state: State) -> tuple[str, ...]:
     if state == "stopped":
         return (f"Nothing that was shown is lost: sweeps resume {spec.name} goes on.",)
-    if reads := sum(1 for _ in history.noted(TEST_READ) if not spec.design):
+    # Not while the first winner is being tested: there was a choice before only where there is an outcome.
+    if history.outcome is not None and not spec.design and (reads := sum(1 for _ in history.noted(TEST_READ))):
         read = f"The test set was read {words.times(reads)} for what was chosen before"
         return (f"{read}; the winner is chosen anew at the end, on fresh seeds.",)
     if spec.design:
@@ -57,13 +58,9 @@ def _winner(spec: SweepSpec, selection: Selection) -> str:
     assert published.interval is not None  # there is a final model
     who = f"The baseline, trial {BASELINE}," if selection.winner == BASELINE else f"Trial {selection.winner}"
     found = f"{_published(spec, published, published.interval)}{_against_baseline(spec, selection)}"
-    cheapest = " as the cheapest of those that are as good as the best" if _is_cheapest(selection) else ""
+    is_cheapest = selection.candidates[0].is_cheapest
+    cheapest = " as the cheapest of those that are as good as the best" if is_cheapest else ""
     return f"{who} won{cheapest}: {found}.{_model(selection)}"
-
-
-def _is_cheapest(selection: Selection) -> bool:
-    """Whether its cost made it the winner, by the rule of one standard error."""
-    return selection.candidates[0].is_cheapest
 
 
 def _model(selection: Selection) -> str:
@@ -82,7 +79,7 @@ def _published(spec: SweepSpec, published: Published, found: Interval) -> str:
 def _against_baseline(spec: SweepSpec, selection: Selection) -> str:
     found = selection.difference
     if selection.winner == BASELINE:
-        return "" if _is_cheapest(selection) else "; none of the other candidates came out better"
+        return "" if selection.candidates[0].is_cheapest else "; none of the other candidates came out better"
     if found is None:
         return ""
     if found.mean == 0:

@@ -155,6 +155,19 @@ def test_a_token_that_can_be_guessed_is_refused(monkeypatch: pytest.MonkeyPatch)
         make_token()
 
 
+def test_of_two_who_make_a_token_at_the_same_moment_the_first_has_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def made_meanwhile(length: int) -> str:
+        token_path().write_text("of another")
+        return "b" * length
+
+    monkeypatch.setattr("sweeps.cluster.tokens.secrets.token_hex", made_meanwhile)
+    monkeypatch.setattr(Path, "exists", lambda _: False)  # as it was when both looked
+
+    assert make_token() is None
+    assert token_path().read_text() == "of another"
+    assert [path.name for path in token_path().parent.iterdir()] == [token_path().name]
+
+
 def test_an_empty_file_that_a_kill_left_is_no_token() -> None:
     token_path().parent.mkdir(parents=True, exist_ok=True)
     token_path().write_text("")

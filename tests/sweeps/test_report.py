@@ -3,11 +3,11 @@
 import random
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fresh import chosen_on, history_of, published_on
@@ -17,13 +17,18 @@ from simulation import Simulation, open_driver, small_spec
 import sweeps
 from study.figures.vector import SIZE, VARIABLES
 from sweeps.execution.conclusion import conclude
+from sweeps.report.outcome import headline
 from sweeps.report.page import Subject, render, sections
 from sweeps.report.writing import write_report
 from sweeps.search.history import Asked, History, Noted, Stamp, TrialKey
 from sweeps.search.path import path_table
+from sweeps.search.selection import TEST_READ
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.lease import lease
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SELECTION = {"candidates": 3, "seeds": 3, "published_seeds": 3}
 WRITTEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -136,6 +141,19 @@ def test_where_nobody_is_published_nobody_won_and_no_value_is_made_up(folder: Sw
 
     assert "No trial won: trial 0 would be the winner, but none of its further seeds came to its end" in page.text
     assert " won: a loss of" not in page.text
+
+
+def test_that_the_test_set_was_read_before_is_told_only_where_there_was_a_choice_before() -> None:
+    """The first winner is tested while its sweep runs, and before its outcome: that is no earlier choice."""
+    history = history_of({TrialKey(0): 0.2} | published_on(0, 0.2))
+    read, ended = Noted(TEST_READ, {}, TrialKey(0, 10_001)), Noted("outcome", {"winner": 0})
+    told = []
+    for row in (read, ended):
+        history.apply(Stamp(history.last.seq + 1, 0.0), row)
+        told.append(" ".join(headline(small_spec(), history, None, "running")))
+
+    assert "only then tested" in told[0]
+    assert "The test set was read once for what was chosen before; the winner is chosen anew" in told[1]
 
 
 def test_seeds_on_which_the_winner_failed_are_told_with_its_mean(folder: SweepFolder) -> None:
@@ -322,44 +340,42 @@ VIEWS = [  # width in pixels, colours, medium; 718 is a page of A4 within its ma
 ]
 
 
-@in_a_browser
-def test_in_a_browser_nothing_is_wider_than_the_screen_and_text_can_be_read(folder: SweepFolder) -> None:
+@pytest.fixture
+def browser() -> Iterator["Browser"]:
     from playwright.sync_api import sync_playwright
 
-    spec, history = run(folder)
-    path = write_report(folder, spec, history)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for width, scheme, medium in VIEWS:
-            page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-            page.emulate_media(media=medium)
-            page.goto(path.as_uri())
-            assert page.evaluate("document.documentElement.scrollWidth") <= width
-            for drawing in page.locator("section svg").all():
-                box, units = drawing.bounding_box(), (drawing.get_attribute("viewBox") or "").split()
-                assert box is not None
-                assert SIZE * box["width"] / float(units[2]) >= 9  # pixels of its text
-            page.close()
-        browser.close()
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 @in_a_browser
-def test_with_scripts_off_everything_is_there_and_on_paper_ink_is_dark(folder: SweepFolder) -> None:
-    from playwright.sync_api import sync_playwright
+def test_in_a_browser_nothing_is_wider_than_the_screen_and_text_can_be_read(
+    folder: SweepFolder, browser: "Browser"
+) -> None:
+    path = write_report(folder, *run(folder))
+    for width, scheme, medium in VIEWS:
+        page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        page.emulate_media(media=medium)
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for drawing in page.locator("section svg").all():
+            box, units = drawing.bounding_box(), (drawing.get_attribute("viewBox") or "").split()
+            assert box is not None
+            assert SIZE * box["width"] / float(units[2]) >= 9  # pixels of its text
+        page.close()
 
-    spec, history = run(folder)
-    path = write_report(folder, spec, history)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        plain, scripted = (browser.new_page(java_script_enabled=is_on) for is_on in (False, True))
-        for page in (plain, scripted):
-            page.goto(path.as_uri())
-        assert plain.locator("main").inner_text() == scripted.locator("main").inner_text()
-        scripted.emulate_media(media="print", color_scheme="dark")
-        ink, paper = (
-            scripted.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor")
-        )
-        browser.close()
+
+@in_a_browser
+def test_with_scripts_off_everything_is_there_and_on_paper_ink_is_dark(folder: SweepFolder, browser: "Browser") -> None:
+    path = write_report(folder, *run(folder))
+    plain, scripted = (browser.new_page(java_script_enabled=is_on) for is_on in (False, True))
+    for page in (plain, scripted):
+        page.goto(path.as_uri())
+    assert plain.locator("main").inner_text() == scripted.locator("main").inner_text()
+    scripted.emulate_media(media="print", color_scheme="dark")
+    ink, paper = (scripted.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor"))
 
     assert sum(map(int, re.findall(r"\d+", ink)[:3])) < 200
     assert sum(map(int, re.findall(r"\d+", paper)[:3])) > 700

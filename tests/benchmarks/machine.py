@@ -1,20 +1,35 @@
-"""What a benchmark's numbers hang on: hardware and versions, for the metadata of its table."""
+"""What a benchmark's numbers hang on: hardware, versions, commit and load, for the metadata of its table."""
 
 import os
 import platform
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+_LOAD = os.getloadavg()[0]  # before the benchmark did anything, over a minute
+
 
 def provenance(*more: str) -> dict[str, str]:
-    """Processor, number of CPUs and the versions that matter; more: further packages."""
+    """Processor, CPUs, their load before the start, commit, and the versions that matter; more: further packages."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     packages = ("nn-training-study", "torch", "ray", "optuna", *more)
     return {
         "processor": names[0] if names else platform.processor(),
         "cpus": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "load before": f"{_LOAD:.2f}",
+        "commit": commit(),
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }
+
+
+def commit() -> str:
+    """Of this working copy, with a + where files differ from it."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")

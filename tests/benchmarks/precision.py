@@ -2,7 +2,7 @@
 
     uv run python tests/benchmarks/precision.py --out precision
 
-Each model as it stands on the embedded digits, 9 epochs of the small CNN; differences are paired by seed. It measures
+The small CNN as it stands on the embedded digits, 9 epochs; differences are paired by seed. It measures
 results, not time; where the processor does not multiply bfloat16, that half is slow and the result the same.
 """
 

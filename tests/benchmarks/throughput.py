@@ -4,7 +4,8 @@
 
 All train the same configurations of the small CNN (drawn at random from its preset) on the same 8,000 digits for the
 same epochs: 18 for one, 6 for three, 3 for nine, as halving would, so that no luck of a search is in it. Each command
-is timed whole, start-up included, in turns; the peers' scripts are in peers/. Syne Tune starts a trial more than it is
+is timed whole, start-up included, in turns; the peers' scripts are in peers/, and train in float32, as does one arm of
+ours beside the one that chooses for itself. Syne Tune starts a trial more than it is
 told to, which is counted for it.
 """
 
@@ -25,11 +26,12 @@ from machine import provenance
 from search_spaces import preset
 
 EPOCHS = [9] * 3 + [3] * 6 + [1] * 18
-PEERS = {
-    "ours": "ours.py",
-    "Ray Tune": "ray_tune.py",
-    "Optuna, two processes": "optuna_alone.py",
-    "Syne Tune": "syne_tune_sweep.py",
+ARMS = {  # script and what it is told besides
+    "ours": ("ours.py",),
+    "ours, float32": ("ours.py", "float32"),
+    "Ray Tune": ("ray_tune.py",),
+    "Optuna, two processes": ("optuna_alone.py",),
+    "Syne Tune": ("syne_tune_sweep.py",),
 }
 
 
@@ -39,9 +41,9 @@ def configurations(seed: int) -> list[dict[str, Any]]:
     return [{**space.sample(draw), "epochs": epochs, "seed": place} for place, epochs in enumerate(EPOCHS)]
 
 
-def timed(script: str, file: Path) -> tuple[float, float]:
+def timed(file: Path, script: str, *told: str) -> tuple[float, float]:
     """Wall-clock of a script, s, and how many epochs it made; RuntimeError where these are not all."""
-    command = [sys.executable, str(Path(__file__).with_name("peers") / script), str(file)]
+    command = [sys.executable, str(Path(__file__).with_name("peers") / script), str(file), *told]
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - start
@@ -62,15 +64,15 @@ def main() -> None:
     file.write_text(json.dumps(configurations(given.seed), indent=1))
     rows = []
     for turn in range(given.rounds):
-        names = list(PEERS)
+        names = list(ARMS)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            seconds, epochs = timed(PEERS[name], file)
+            seconds, epochs = timed(file, *ARMS[name])
             rows.append({"round": turn, "arm": name, "seconds": seconds, "epochs": epochs})
             print(f"round {turn + 1}, {name}: {seconds:.0f} s, {epochs / seconds:.2f} epochs/s", flush=True)
             table = pa.Table.from_pylist(rows).replace_schema_metadata(provenance("syne-tune"))
             pq.write_table(table, given.out / "throughput.parquet")
     speeds = {(row["round"], row["arm"]): row["epochs"] / row["seconds"] for row in rows}
-    for name in PEERS:
+    for name in ARMS:
         times = [speeds[turn, "ours"] / speeds[turn, name] for turn in range(given.rounds)]
         middle = statistics.median(speeds[turn, name] for turn in range(given.rounds))
         print(

@@ -34,8 +34,9 @@ from study.optimization import build_optimizer
 from study.reproducibility import prepare_process
 from study.training import Training
 
-MODELS = {"custom_cnn": 8000, "alexnet": 2048, "vgg": 512}  # images of one measurement
-BATCHES = (32, 128, 512)
+MODELS = ("custom_cnn", "alexnet", "vgg")
+STEPS = {32: 10, 128: 10, 512: 5}  # of one measurement, by batch size; of the small model, an epoch of
+EPOCH = 8000  # images
 WARM = 3  # steps before the clock runs
 
 
@@ -98,11 +99,15 @@ def bare(config: TrialConfig, data: Dataset, *, tuned: bool) -> float:
     return loop(model, optimizer, batches, len(labels))
 
 
-def peak(precision: torch.dtype, size: int = 2048) -> float:
-    """Operations a second of a product of two square matrices on one thread."""
+def peak(precision: torch.dtype) -> float:
+    """Operations a second of a product of two square matrices on one thread, of the size that does best."""
+    return max(product(precision, size) for size in (1024, 2048, 4096))
+
+
+def product(precision: torch.dtype, size: int) -> float:
     left, right = torch.randn(size, size, dtype=precision), torch.randn(size, size, dtype=precision)
     seconds = []
-    for _ in range(6):
+    for _ in range(4):
         start = time.perf_counter()
         left @ right
         seconds.append(time.perf_counter() - start)
@@ -165,8 +170,9 @@ def main() -> None:
     prepare_process(1)
     full, rows = load("mnist_sample"), []
     for model in given.models:
-        for batch_size in BATCHES:
-            rows.append(measured(model, batch_size, first(full, MODELS[model]), given.rounds))
+        for batch_size, steps in STEPS.items():
+            images = EPOCH if model == "custom_cnn" else steps * batch_size
+            rows.append(measured(model, batch_size, first(full, images), given.rounds))
             table = pa.Table.from_pylist(rows).replace_schema_metadata(provenance() | {"rounds": str(given.rounds)})
             pq.write_table(table, given.out / "training_speed.parquet")
             print(

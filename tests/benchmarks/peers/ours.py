@@ -1,6 +1,7 @@
 """The same trainings as a sweep of this project's: a design with a cell for each, all settings as they come.
 
-Called with a file of configurations (JSON), each of which it trains once; prints how many epochs were made.
+Called with a file of configurations (JSON), each of which it trains once, and a precision, where it is not to choose
+one for itself; prints how many epochs were made.
 """
 
 import json
@@ -12,7 +13,7 @@ import sweeps
 
 
 def main() -> None:
-    configurations = json.loads(Path(sys.argv[1]).read_text())
+    configurations, precision = json.loads(Path(sys.argv[1]).read_text()), (sys.argv[2:] or ["auto"])[0]
     cells = [
         {"name": f"c{place}", "params": {name: value for name, value in params.items() if name != "seed"}}
         for place, params in enumerate(configurations)
@@ -21,6 +22,7 @@ def main() -> None:
         "name": "digits",
         "metric": "validation_accuracy",
         "direction": "maximize",
+        "training": {"precision": precision},
         "design": {"cells": cells, "seeds": 1},
     }
     result = sweeps.run(table, results=tempfile.mkdtemp(), progress="none")

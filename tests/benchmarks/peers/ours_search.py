@@ -1,6 +1,7 @@
 """The same search by this project, all settings as they come.
 
-Called with a seed; prints every report as it is acknowledged, a JSON line each.
+Called with a seed, and a precision, where it is not to choose one for itself; prints every report as it is
+acknowledged, a JSON line each.
 """
 
 import sys
@@ -16,7 +17,7 @@ def main() -> None:
         "metric": "validation_accuracy",
         "direction": "maximize",
         "seed": int(sys.argv[1]),
-        "training": {"model": "custom_cnn", "epochs": 9},
+        "training": {"model": "custom_cnn", "epochs": 9, "precision": (sys.argv[2:] or ["auto"])[0]},
         "space": {"preset": "custom_cnn"},
     }
     sweeps.run(table, results=tempfile.mkdtemp(), progress="json")

@@ -1,6 +1,7 @@
 """A search by Ray Tune as its tutorials write it: OptunaSearch, ASHA, a report after each epoch, one CPU a trial.
 
-Called with a seed; prints every validation accuracy as it is reported, a JSON line each.
+Called with a seed, and the word "default" where it is to begin with the space's; prints every validation accuracy as
+it is reported, a JSON line each.
 """
 
 import json
@@ -12,6 +13,8 @@ import optuna
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
+
+from search_spaces import preset
 
 FOLDER, EPOCHS = str(Path(__file__).parent), 9
 sys.path.insert(0, FOLDER)
@@ -39,12 +42,14 @@ class Say(tune.Callback):
 
 
 def main() -> None:
+    points = [preset("custom_cnn").defaults()] if "default" in sys.argv else None
+    search = OptunaSearch(space, metric="accuracy", mode="max", seed=int(sys.argv[1]), points_to_evaluate=points)
     tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1}),
         tune_config=tune.TuneConfig(
             metric="accuracy",
             mode="max",
-            search_alg=OptunaSearch(space, metric="accuracy", mode="max", seed=int(sys.argv[1])),
+            search_alg=search,
             scheduler=ASHAScheduler(max_t=EPOCHS),
             num_samples=1000,
         ),

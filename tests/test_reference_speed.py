@@ -94,6 +94,20 @@ def test_what_bfloat16_costs_in_accuracy_is_told_as_it_was_measured() -> None:
     assert f"bfloat16 minus float32, {len(by)} seeds in pairs: {mean} [{low}, {high}]" in words(REFERENCE / "README.md")
 
 
+def test_what_a_checkpoint_costs_is_told_as_it_was_measured() -> None:
+    found = speed_of("checkpoints").to_dict("records")
+    told = rows("model, optimizer")
+
+    assert len(told) == len(found) == 6
+    for row, measured in zip(told, found, strict=True):
+        assert row == {
+            "model, optimizer": f"{measured['model']}, {measured['optimizer']}",
+            "MiB": f"{measured['mib']:.1f}",
+            "ms": f"{1000 * measured['save']:.1f}",
+            "of an epoch, %": f"{100 * measured['share']:.2f}",
+        }
+
+
 def test_how_much_of_many_slots_is_used_is_told_as_it_was_measured() -> None:
     (used,) = set(speed_of("concurrency")["used"])
     most = speed_of("concurrency")["memory"].max()

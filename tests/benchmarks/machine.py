@@ -6,7 +6,23 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-_LOAD = os.getloadavg()[0]  # before the benchmark did anything, over a minute
+
+def _commit() -> str:
+    """Of this working copy, with a + where files differ from it."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        differs = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "--short", "HEAD") + ("+" if differs else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown: not a working copy of git"
+
+
+# Before the benchmark does anything: it may run for an hour, while files change.
+_BEFORE = {"commit": _commit(), "load before": f"{os.getloadavg()[0]:.2f}"}
 
 
 def provenance(*more: str) -> dict[str, str]:
@@ -17,19 +33,8 @@ def provenance(*more: str) -> dict[str, str]:
     return {
         "processor": names[0] if names else platform.processor(),
         "cpus": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
-        "load before": f"{_LOAD:.2f}",
-        "commit": commit(),
+        **_BEFORE,
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }
-
-
-def commit() -> str:
-    """Of this working copy, with a + where files differ from it."""
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")

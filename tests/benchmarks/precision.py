@@ -2,8 +2,8 @@
 
     uv run python tests/benchmarks/precision.py --out precision
 
-The small CNN as it stands on the embedded digits, 9 epochs; differences are paired by seed. It measures
-results, not time; where the processor does not multiply bfloat16, that half is slow and the result the same.
+The small CNN as it stands on the embedded digits, 9 epochs; differences are paired by seed. It measures results, not
+time; where the processor does not multiply bfloat16, that half is slow and the result the same.
 """
 
 import argparse

@@ -5,8 +5,7 @@
 All train the same configurations of the small CNN (drawn at random from its preset) on the same 8,000 digits for the
 same epochs: 18 for one, 6 for three, 3 for nine, as halving would, so that no luck of a search is in it. Each command
 is timed whole, start-up included, in turns; the peers' scripts are in peers/, and train in float32, as does one arm of
-ours beside the one that chooses for itself. Syne Tune starts a trial more than it is
-told to, which is counted for it.
+ours beside the one that chooses for itself. Syne Tune starts a trial more than it is told to, which is counted for it.
 """
 
 import argparse

@@ -1,7 +1,9 @@
 """The data of a run on its device, and its batches: what a step sees is a function of the step."""
 
 import warnings
+from collections.abc import MutableMapping
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -15,12 +17,21 @@ if TYPE_CHECKING:
     from study.data import Dataset, Split
 
 
-def on_device(split: "Split", device: torch.device) -> tuple[Tensor, Tensor]:
-    """Images and labels as tensors, without a copy where the device is the CPU.
+_copies: MutableMapping["Split", dict[torch.device, tuple[Tensor, Tensor]]] = WeakKeyDictionary()
 
-    The arrays may be read-only views into memory that processes share; nothing here writes to them.
+
+def on_device(split: "Split", device: torch.device) -> tuple[Tensor, Tensor]:
+    """Images and labels as tensors: on the CPU without a copy, elsewhere one copy a process, however many trainings.
+
+    The arrays may be read-only views into memory that processes share; nothing writes to them, or to the copy.
     """
-    return _tensor(split.images).to(device), _tensor(split.labels).to(device)
+    here = _tensor(split.images), _tensor(split.labels)
+    if device.type == "cpu":
+        return here
+    copies = _copies.setdefault(split, {})
+    if device not in copies:
+        copies[device] = here[0].to(device), here[1].to(device)
+    return copies[device]
 
 
 def _tensor(array: np.ndarray) -> Tensor:

@@ -177,6 +177,7 @@ def resume(
     ledger: str | None = None,
     progress: Form = "auto",
     verbose: bool = False,
+    profile: bool = False,
 ) -> Result:
     """Go on with an interrupted sweep; every trial that is not ended continues under its own number.
 
@@ -184,11 +185,21 @@ def resume(
     "10m"), whether it is over or not; what it left paused or cut may then go on. concurrency: how many trials at a
     time, at most, until it stops again. target: the function of a sweep whose
     function was defined in a script. ledger: the URL of a ledger in PostgreSQL, which the sweep's folder remembers
-    without its password.
+    without its password. profile: as of `run`, of this session.
     """
     folder = SweepFolder(Path(results), name)
     more = {"trials": trials, "time": time, "device_hours": device_hours, "trial_time": trial_time}
-    go_on(folder, target, _path(data_dir), progress, verbose=verbose, more=more, at_most=concurrency, ledger_url=ledger)
+    go_on(
+        folder,
+        target,
+        _path(data_dir),
+        progress,
+        verbose=verbose,
+        more=more,
+        at_most=concurrency,
+        ledger_url=ledger,
+        profiled=profile,
+    )
     return Result(folder, target, ledger)
 
 

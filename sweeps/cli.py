@@ -12,7 +12,18 @@ from sweeps.cli_cluster import commands as clustering
 from sweeps.cli_reading import commands as reading
 from sweeps.cli_study import commands as studying
 from sweeps.errors import SpecError
-from sweeps.options import RESULTS, CpusPerTrial, DataDir, GpusPerTrial, Json, LedgerUrl, Name, Results, Verbose
+from sweeps.options import (
+    RESULTS,
+    CpusPerTrial,
+    DataDir,
+    GpusPerTrial,
+    Json,
+    LedgerUrl,
+    Name,
+    Profiled,
+    Results,
+    Verbose,
+)
 from sweeps.terminal.secrets import hide_password
 from sweeps.terminal.wording import worded
 
@@ -49,7 +60,7 @@ def run(
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
     ledger: LedgerUrl = None,
-    profile: Annotated[bool, typer.Option(help="Say at the end where the time went, and draw profile.png.")] = False,
+    profile: Profiled = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -85,6 +96,7 @@ def resume(
     trial_time: Annotated[str | None, typer.Option(help="How much more time for each trial, like +1m.")] = None,
     data_dir: DataDir = None,
     ledger: LedgerUrl = None,
+    profile: Profiled = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -103,6 +115,7 @@ def resume(
         ledger=ledger,
         progress="json" if as_json else "auto",
         verbose=verbose,
+        profile=profile,
     )
     tell_end(result, as_json=as_json)
 

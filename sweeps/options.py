@@ -10,6 +10,7 @@ Name = Annotated[str, typer.Argument(help="Name of the sweep, as `sweeps list` s
 DataDir = Annotated[Path | None, typer.Option(help="Where full data sets lie or are downloaded to.")]
 LedgerUrl = Annotated[str | None, typer.Option(help="PostgreSQL URL of the ledger; that in SWEEPS_LEDGER by default.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for programs.")]
+Profiled = Annotated[bool, typer.Option("--profile", help="Say at the end where the time went, and draw profile.png.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="A line for every report, and Ray's own logs.")]
 Insecure = Annotated[bool, typer.Option("--insecure", help="Talk to another machine without a token.")]
 Model = Annotated[str, typer.Option(help="custom_cnn, alexnet or vgg.")]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, redirect_stdout
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from study.data import DataError
@@ -46,6 +47,7 @@ def start(
 
     profiled: say and draw at the end where the time went.
     """
+    begun = perf_counter()
     function = function or (resolve(spec.target) if spec.target else None)
     place = new_place(folder, ledger_url)
     folder.create()
@@ -65,7 +67,7 @@ def start(
                     verbose=verbose,
                     note=note,
                     ledger_url=ledger_url,
-                    profiled=profiled,
+                    profiled_from=begun if profiled else None,
                 )
             except (SweepError, DataError) as error:
                 # Refused before anything began: there is nothing to resume, and the name is free again.
@@ -98,12 +100,14 @@ def go_on(
     rule: Mapping[str, Any] | None = None,
     at_most: int | None = None,
     ledger_url: str | None = None,
+    profiled: bool = False,
 ) -> None:
     """Run an interrupted sweep to its end, or one that gets more of its budgets to its new end.
 
     rule: end the search in any case, and choose the winner by these keys of [selection]. at_most: trials at a time,
-    where the spec allows more.
+    where the spec allows more. profiled: as of `start`.
     """
+    begun = perf_counter()
     place = place_of(folder, ledger_url)
     folder.create()
     with lease(folder.lease, folder.name), closing(Ledger.open(place)) as ledger:
@@ -123,7 +127,18 @@ def go_on(
             spec = as_extended(ledger.spec(), ledger.history())
         _write_spec(folder, spec)  # in any case: a kill may have come between an earlier row and this
         folder.send()
-        _drive(spec, folder, ledger, function, data_dir, form, verbose=verbose, at_most=at_most, ledger_url=ledger_url)
+        _drive(
+            spec,
+            folder,
+            ledger,
+            function,
+            data_dir,
+            form,
+            verbose=verbose,
+            at_most=at_most,
+            ledger_url=ledger_url,
+            profiled_from=begun if profiled else None,
+        )
 
 
 def _check_bound(spec: SweepSpec, at_most: int | None) -> None:
@@ -144,13 +159,13 @@ def _drive(
     note: str = "",
     at_most: int | None = None,
     ledger_url: str | None = None,
-    profiled: bool = False,
+    profiled_from: float | None = None,
 ) -> None:
     from sweeps.store.earlier import read_warm_start
     from sweeps.store.export import write_tables
 
     driver = Driver(spec, folder, ledger)
-    profile = Profile(driver.spent)
+    profile = Profile(driver.spent, profiled_from or 0.0)
     progress = Progress(spec, folder, driver.history, form, verbose=verbose)
     driver.observe = progress.observe
     ledger.say = progress.say
@@ -191,13 +206,14 @@ def _drive(
                 _run(driver, function, data_dir, facts, progress, notes, stop, profile, bound)
             meter.settle(driver.clock())
             _draw(driver, "over", progress.say, ledger_url)
-        if profiled:
-            tell = partial(tell_profile, profile.parts(), folder, progress.say)
-            _attempt("profile", tell, "the same sweep with --profile", progress.say)
+        if profiled_from is not None:
+            _tell_profile(profile, folder, progress.say)
     except KeyboardInterrupt:
         write_tables(folder.path, spec, driver.history)
         folder.send()  # before what is drawn: who stops a job has little patience
         _draw(driver, "stopped", progress.say, ledger_url)
+        if profiled_from is not None:
+            _tell_profile(profile, folder, progress.say)
         raise InterruptedSweepError(
             f"stopped; everything reported is kept: go on with `sweeps resume {spec.name} --results {folder.home}`"
         ) from None
@@ -225,6 +241,11 @@ def _draw(driver: Driver, state: State, say: Callable[[str], None], ledger_url: 
     ):
         _attempt(what, write, f"`{again}`", say)
     driver.folder.send()
+
+
+def _tell_profile(profile: Profile, folder: SweepFolder, say: Callable[[str], None]) -> None:
+    if parts := profile.parts():
+        _attempt("profile", partial(tell_profile, parts, folder, say), "the same with --profile", say)
 
 
 def _attempt(what: str, write: Callable[[], object], again: str, say: Callable[[str], None]) -> None:

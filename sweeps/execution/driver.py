@@ -16,7 +16,7 @@ from study.measurement import Measurement
 from sweeps.errors import LedgerError, SweepError
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.execution.spending import Spending
-from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, next_work, stage_of
+from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, Work, next_work, stage_of
 from sweeps.search.budgets import Limit, ended, limit, resting
 from sweeps.search.costs import NOTE as COSTS_NOTE
 from sweeps.search.history import (
@@ -75,6 +75,7 @@ class Driver:
         self._heard: dict[TrialKey | RangeKey, float] = {}  # when each worker last said a word
         self._looked: float | None = None  # when `overdue` was last called
         self._killed: dict[TrialKey | RangeKey, str] = {}  # why a worker that will be lost was killed
+        self._answered: tuple[object, Work] | None = None  # what the agenda was asked last, and said
         self.is_stopping = False  # then no leg is handed out any more
         self.stages: Collection[Stage] = STAGES  # whose legs are handed out now
         self.spent = Spending()
@@ -120,7 +121,7 @@ class Driver:
     def next_key(self, held: Collection[TrialKey | RangeKey]) -> TrialKey | RangeKey | Literal["wait", "finished"]:
         """The trial or range test that is next where some are held already; what it needs is committed."""
         while True:
-            work = next_work(self.spec, self.history, held, ended(self.spec, self.history, self.clock()))
+            work = self._next_work(held)
             if stage_of(work) not in (None, *self.stages):
                 return "wait" if held else "finished"  # other workers will do it, once this part of the sweep is over
             match work:
@@ -147,6 +148,13 @@ class Driver:
             # A report may have passed several rungs: a promotion past one can end at the next without training.
             if self.history.trials[key].state == "running":
                 return key
+
+    def _next_work(self, held: Collection[TrialKey | RangeKey]) -> Work:
+        """The agenda's answer, which is a function of these: a slot that waits asks several times a second."""
+        asked = self.history.last.seq, frozenset(held), ended(self.spec, self.history, self.clock())
+        if self._answered is None or self._answered[0] != asked:
+            self._answered = asked, next_work(self.spec, self.history, held, asked[-1])
+        return self._answered[1]
 
     def hand_out(self, key: TrialKey | RangeKey) -> Leg | RangeLeg:
         """The leg of a trial or range test, which a worker holds from now on."""

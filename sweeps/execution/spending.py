@@ -42,49 +42,51 @@ class Spending:
 
 
 class Profile:
-    """What a session's slots did with their time, from when this is made; `driver` counts what its driver does."""
+    """What a session's slots did with their time; `driver` counts what its driver does.
 
-    def __init__(self, driver: Spending) -> None:
+    begun: when the session was called for, by perf_counter.
+    """
+
+    def __init__(self, driver: Spending, begun: float) -> None:
         self.driver = driver
-        self._slots = 0
-        self._workers: defaultdict[str, float] = defaultdict(float)  # all of them, s
-        self._starts: list[float] = []  # when each slot had its first trial
-        self._begun = self._searched = perf_counter()
-        self._driven: defaultdict[str, float] = defaultdict(float)  # while trials ran, s
+        self._told: defaultdict[str, float] = defaultdict(float)  # by all workers, and by the driver for them, s
+        self._since: list[float] = []  # from when on each slot was there
+        self._starts: list[float] = []  # when each had its first trial
+        self._begun = self._searched = begun
 
     def opened(self, slots: int) -> None:
-        """Trials may run from now on, so many at a time."""
-        self._slots = max(self._slots, slots)
-        self.driver.told()
+        """Trials may run from now on, so many at a time; the first slots are there from the sweep's start on."""
+        self._since += [self._begun] * (slots - len(self._since))
 
     def started(self, slots: int) -> None:
-        """A worker has its first trial; slots: how many there are by now."""
-        self._slots = max(self._slots, slots)
-        if len(self._starts) < self._slots:
-            self._starts.append(perf_counter())
+        """A worker has its first trial; slots: how many there are by now, as where a node joined."""
+        now = perf_counter()
+        self._since += [now] * (slots - len(self._since))
+        if len(self._starts) < len(self._since):
+            self._starts.append(now)
 
     def add(self, told: Mapping[str, float]) -> None:
-        """Take what a worker did since its last word, s."""
+        """Take what a worker did since its last word, or the driver while that waited, s."""
         for part, seconds in told.items():
-            self._workers[part] += seconds
+            self._told[part] += seconds
 
     def closed(self) -> None:
         """No trial runs any more."""
         self._searched = perf_counter()
-        for part, seconds in self.driver.told().items():
-            self._driven[part] += seconds
 
     def parts(self) -> dict[str, float]:
-        """Seconds of all slots until now by PARTS, which add up to slots times wall-clock."""
+        """Seconds of all slots until now by PARTS, which add up to the time for which each was there; {} before any."""
+        if not self._since:
+            return {}
         now = perf_counter()
-        found = {part: self._workers[part] for part in ("training", "validation", "preparing", "checkpoint")}
-        waited = self._workers["waiting"]
+        found = {part: self._told[part] for part in ("training", "validation", "preparing", "checkpoint")}
+        waited = self._told["waiting"]
         for part in ("ledger", "deciding"):
-            found[part] = min(self._driven[part], waited)
+            found[part] = min(self._told[part], waited)  # less, where a worker that was waited for had no next trial
             waited -= found[part]
         found["Ray"] = waited
-        unused = self._slots - len(self._starts)
-        found["start-up"] = sum(self._starts) - self._begun * self._slots + unused * self._searched
-        found["ending"] = self._slots * (now - self._searched)
-        found["idle"] = self._slots * (now - self._begun) - sum(found.values())
+        unused = len(self._since) - len(self._starts)
+        found["start-up"] = sum(self._starts) + unused * self._searched - sum(self._since)
+        found["ending"] = len(self._since) * (now - self._searched)
+        found["idle"] = sum(now - since for since in self._since) - sum(found.values())
         return {part: found[part] for part in PARTS}

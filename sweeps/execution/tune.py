@@ -150,14 +150,22 @@ class _Bridge:
 
     def call(self, ask: Callable[[], _Answer]) -> _Answer:
         """Tune wraps what its plugins raise in errors of its own; keep the first as it was."""
-        self.profile.driver.book("Ray")
         try:
             return ask()
         except BaseException as error:
             self.error = self.error or error
             raise
+
+    def answer(self, ask: Callable[[], _Answer]) -> _Answer:
+        """The same while a worker waits for it, which is what the driver's time is told for."""
+        driver = self.profile.driver
+        driver.book("elsewhere")
+        driver.told()
+        try:
+            return self.call(ask)
         finally:
-            self.profile.driver.book("deciding")
+            driver.book("deciding")
+            self.profile.add(driver.told())
 
     def stop_when_asked(self) -> None:
         """Let the workers know of a stop; raises KeyboardInterrupt once all have saved, or had time to."""
@@ -231,7 +239,7 @@ class _LegScheduler(TrialScheduler):
         bridge.profile.add(message.spent)
         if bridge.call(lambda: bridge.gives_up_node(key, message)):
             return TrialScheduler.CONTINUE  # which its dead actor can't, and that is told as an error
-        goes_on = bridge.call(lambda: bridge.driver.receive(key, message) or bridge.hand_on(trial))
+        goes_on = bridge.answer(lambda: bridge.driver.receive(key, message) or bridge.hand_on(trial))
         # Tune would keep what every task of an actor gave until the actor's stay ends.
         tune_controller._actor_manager.clear_actor_task_futures(tune_controller._trial_to_actor[trial])
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-MOST = 1000
-_BEST, _LATEST, _SPACED = 200, 200, 600
+MOST = 700
+_BEST, _LATEST, _SPACED = 200, 200, 300
 
 Merit = tuple[int, float, float, int]  # smaller is better; the last is the trial's place
 

@@ -4,12 +4,16 @@
 
 Medians, in turns. First measurement: from the command to the commit of the first report of the small CNN on the
 embedded digits; beside it a class trainable of Ray Tune (peers/ray_first.py), to the report of its first epoch.
-Going on: from `sweeps resume` of a sweep of 10,000 trials to the commit of the next one. Answer: the best trial of each
-of 100 sweeps from their Parquet files, by DuckDB, in a process of its own.
+Going on: from `sweeps resume` of a sweep that was killed at its 10,000th trial to the commit of the first report of a
+trial that is new. Answer: the best trial of each of 100 such sweeps from their Parquet files, by DuckDB, in a process
+of its own.
 """
 
 import argparse
+import json
+import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -17,18 +21,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from machine import provenance
+from machine import in_turn, provenance
 
-from sweeps.search.history import Asked, Measured, Row, TrialKey
+from sweeps.search.history import Measured, Row
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import place_of
 
+MORE = 50  # trials of a long sweep that are left when it is killed
 COMMAND = str(Path(sys.executable).with_name("sweeps"))
 FIRST = """
 trials = 2
@@ -81,29 +85,40 @@ def first_of_ray_tune(scratch: Path) -> float:
 
 
 def make_long(scratch: Path, trials: int) -> None:
-    """A sweep of so many instant trials, in made/."""
+    """A sweep that was killed when so many instant trials had reported, in made/."""
     (scratch / "instant.py").write_text('def trial(params, seed):\n    yield {"loss": params["x"]}\n')
-    (scratch / "long.toml").write_text(LONG.format(trials=trials))
-    ran([COMMAND, "run", "long.toml", "--results", "made"], scratch)
+    (scratch / "long.toml").write_text(LONG.format(trials=trials + MORE))
+    command = [COMMAND, "run", "long.toml", "--results", "made", "--json"]
+    run = subprocess.Popen(
+        command, cwd=scratch, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    assert run.stdout is not None
+    reported = 0
+    for line in run.stdout:
+        reported += json.loads(line).get("kind") == "measured"
+        if reported == trials:
+            break
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
 
 
 def make_many(scratch: Path, count: int) -> None:
-    """The tables of a sweep under many names, in results/."""
-    made = scratch / "results" / "sweeps" / "first"
+    """The table of a long sweep's trials under many names, in results/."""
+    made = scratch / "results" / "sweeps" / "long"
     for number in range(count):
-        shutil.copytree(made, made.with_name(f"copy-{number}"))
+        (copy := made.with_name(f"copy-{number}")).mkdir()
+        shutil.copy(made / "trials.parquet", copy)
     shutil.rmtree(made)
 
 
-def going_on(scratch: Path, trials: int) -> float:
+def going_on(scratch: Path) -> float:
     shutil.rmtree(scratch / "results", ignore_errors=True)
     shutil.copytree(scratch / "made", scratch / "results")
-    start = ran([COMMAND, "resume", "long", "--trials", "+1"], scratch)
-    new = TrialKey(trials)
-    return (
-        committed(SweepFolder(scratch / "results", "long"), lambda row: isinstance(row, Asked) and row.key == new)
-        - start
-    )
+    folder = SweepFolder(scratch / "results", "long")
+    with closing(Ledger.open(place_of(folder, None), read_only=True)) as ledger:
+        known = ledger.history().trials.keys()
+    start = ran([COMMAND, "resume", "long"], scratch)
+    return committed(folder, lambda row: isinstance(row, Measured) and row.key not in known) - start
 
 
 def answer(scratch: Path) -> float:
@@ -125,14 +140,14 @@ def main() -> None:
         arms: dict[str, Callable[[Path], float]] = {
             "first measurement": first_measurement,
             "first measurement of Ray Tune": first_of_ray_tune,
-            f"a sweep of {given.trials:,} trials goes on": partial(going_on, trials=given.trials),
+            f"a sweep of {given.trials:,} trials goes on": going_on,
         }
         rows = [
-            {"round": turn, "what": name, "seconds": measure(scratch)}
+            {"round": turn, "what": name, "seconds": arms[name](scratch)}
             for turn in range(given.rounds)
-            for name, measure in arms.items()
+            for name in in_turn(arms, turn)
         ]
-        first_measurement(scratch)
+        going_on(scratch)
         make_many(scratch, 100)
         rows += [
             {"round": turn, "what": "an answer over 100 sweeps", "seconds": answer(scratch)}

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +24,12 @@ def _commit() -> str:
 
 # Before the benchmark does anything: it may run for an hour, while files change.
 _BEFORE = {"commit": _commit(), "load before": f"{os.getloadavg()[0]:.2f}"}
+
+
+def in_turn(arms: Iterable[str], turn: int) -> list[str]:
+    """The arms of a round, another first in each, so that none always runs behind the same."""
+    arms = list(arms)
+    return arms[turn % len(arms) :] + arms[: turn % len(arms)]
 
 
 def provenance(*more: str) -> dict[str, str]:

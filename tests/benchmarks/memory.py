@@ -10,6 +10,7 @@ embedded digits, which would show a copy.
 """
 
 import argparse
+import statistics
 import threading
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from machine import provenance
+from machine import in_turn, provenance
 
 import sweeps
 
@@ -92,6 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     common = {
         "name": "memory",
@@ -111,12 +113,18 @@ def main() -> None:
         full = {**models, "training": {**models["training"], "dataset": "mnist"}}
         arms["70,000 digits"] = (full, {"data_dir": given.data_dir})
     rows = []
-    for arm, (table, more) in arms.items():
-        few, many = (most(table, slots, given.out / "results", **more) for slots in (FEW, MANY))
-        further = (many - few) / (MANY - FEW)
-        rows.append({"arm": arm, "few_mib": few, "many_mib": many, "further_mib": further})
-        print(f"{arm}: {few:.0f} MiB with {FEW}, {many:.0f} with {MANY}: {further:.0f} for a further one", flush=True)
-    pq.write_table(pa.Table.from_pylist(rows).replace_schema_metadata(provenance()), given.out / "memory.parquet")
+    for turn in range(given.rounds):
+        for arm in in_turn(arms, turn):
+            table, more = arms[arm]
+            few, many = (most(table, slots, given.out / "results", **more) for slots in (FEW, MANY))
+            further = (many - few) / (MANY - FEW)
+            rows.append({"round": turn, "arm": arm, "few_mib": few, "many_mib": many, "further_mib": further})
+            print(f"{arm}: {few:.0f} MiB with {FEW}, {many:.0f} with {MANY}: {further:.0f} more each", flush=True)
+            written = pa.Table.from_pylist(rows).replace_schema_metadata(provenance())
+            pq.write_table(written, given.out / "memory.parquet")
+    for arm in arms:
+        found = [row["further_mib"] for row in rows if row["arm"] == arm]
+        print(f"{arm}: a further one {statistics.median(found):.0f} MiB ({min(found):.0f} to {max(found):.0f})")
 
 
 if __name__ == "__main__":

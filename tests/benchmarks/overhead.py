@@ -2,26 +2,34 @@
 
     uv run python tests/benchmarks/overhead.py --out overhead
 
-Sweeps of 8,000 trials of a function that returns at once, in the whole space of the small CNN's preset, with the random
-sampler and with TPE in turns; ledger, Parquet and all else as they come, two at a time. A trial's overhead is the time
-from one ask to the next, over the trials between two marks.
+Sweeps of 8,000 trials of a function that returns at once, in the whole space of the small CNN's preset, two at a time,
+in turns: random suggestions without pruning and under ASHA (up to nine reports a trial, checkpoints too), and TPE's.
+Ledger, Parquet and all else as they come. A trial's overhead is the time from one ask to the next, over the trials
+between two marks; and that of a whole sweep's trial from the first ask to the sweep's end, with choice, tables,
+figures and report, and Ray's end.
 """
 
 import argparse
 import statistics
+import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from concurrency import Memory, rows_of
-from machine import provenance
+from machine import in_turn, provenance
 
 import sweeps
 from search_spaces import preset, to_table
 
-MARKS = (100, 400, 2000, 8000)  # trials
-SAMPLERS = ("random", "tpe")
+MARKS = (100, 400, 2000, 7500, 8000)  # trials
+FULL = 9  # reports of a trial that ASHA lets go on
+ARMS: dict[str, dict[str, Any]] = {
+    "random": {"sampler": "random", "pruning": "none"},
+    "random, ASHA": {"sampler": "random", "pruning": {"name": "asha", "max_fidelity": FULL}},
+    "TPE": {"sampler": "tpe", "pruning": "none"},
+}
 
 
 def instant(params: dict[str, Any], seed: int) -> Any:
@@ -29,43 +37,54 @@ def instant(params: dict[str, Any], seed: int) -> Any:
     yield {"loss": params["learning_rate"]}
 
 
-def overhead(sampler: str, trials: int, folder: Path) -> list[dict[str, float]]:
-    """Milliseconds for each trial from mark to mark, and the driver's memory there, MiB."""
+def instant_reports(params: dict[str, Any], seed: int, done: int | None) -> Any:
+    """No work, and as many reports as it is let make, each with a checkpoint."""
+    for report in range((done or 0) + 1, FULL + 1):
+        yield {"loss": params["learning_rate"] / report, "checkpoint": report}
+
+
+def overhead(arm: str, trials: int, folder: Path) -> list[dict[str, float]]:
+    """Milliseconds for each trial from mark to mark, and of the whole, and the driver's memory there, MiB."""
     memory = Memory()
     table = {
-        "name": sampler,
+        "name": arm.replace(", ", "-"),
         "trials": trials + 1,  # the last mark is an ask too
         "metric": "loss",
         "direction": "minimize",
-        "sampler": sampler,
-        "pruning": "none",
         "space": to_table(preset("custom_cnn")),
         "selection": {"candidates": 1, "seeds": 1, "published_seeds": 1},
+        **ARMS[arm],
     }
-    result = sweeps.run(table, target=instant, results=folder, progress="none")
-    return rows_of(result.history, memory, (mark for mark in MARKS if mark < trials))
+    target = instant if table["pruning"] == "none" else instant_reports
+    history = sweeps.run(table, target=target, results=folder, progress="none").history
+    whole = 1000 * (time.time() - history.search[0].asked.time) / trials
+    rows = rows_of(history, memory, (mark for mark in MARKS if mark < trials))
+    return [{**row, "whole_milliseconds": whole} for row in rows]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--trials", type=int, default=MARKS[-1])
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for turn in range(given.rounds):
-        for sampler in SAMPLERS:
+        for arm in in_turn(given.arms, turn):
             folder = given.out / "results" / str(turn)
-            rows += [{"round": turn, "sampler": sampler} | row for row in overhead(sampler, given.trials, folder)]
+            rows += [{"round": turn, "arm": arm} | row for row in overhead(arm, given.trials, folder)]
             pq.write_table(
                 pa.Table.from_pylist(rows).replace_schema_metadata(provenance()), given.out / "overhead.parquet"
             )
-    for sampler in SAMPLERS:
-        for mark in sorted({row["trials"] for row in rows}):
-            found = [row["milliseconds"] for row in rows if (row["sampler"], row["trials"]) == (sampler, mark)]
-            memory = max(row["memory"] for row in rows if (row["sampler"], row["trials"]) == (sampler, mark))
-            print(f"{sampler}, to trial {mark:,}: {statistics.median(found):.1f} ms each, driver {memory:.0f} MiB")
+    for arm in given.arms:
+        own = [row for row in rows if row["arm"] == arm]
+        for mark in sorted({row["trials"] for row in own}):
+            found = [row["milliseconds"] for row in own if row["trials"] == mark]
+            memory = max(row["memory"] for row in own if row["trials"] == mark)
+            print(f"{arm}, to trial {mark:,}: {statistics.median(found):.1f} ms each, driver {memory:.0f} MiB")
+        print(f"{arm}, with its end: {statistics.median(row['whole_milliseconds'] for row in own):.1f} ms each")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class Ours:
 
 
 class OursShown(Ours):
-    """The same, whose sampler is shown no more than so many trials, in the proportions in which it is shown a thousand.
+    """The same, whose sampler is shown no more than so many trials, in the proportions in which it is shown the most.
 
     shown: None for all.
     """
@@ -203,7 +203,7 @@ SETTINGS: dict[str, Make] = {
     "96 candidates": partial(Optuna, n_ei_candidates=96),
 }
 
-# Thinning as it works on four times as many trials as are shown, and none: 1,000 evaluations here, 4,000 in a sweep.
+# Thinning as it works on four times as many trials as are shown, and none: 1,000 evaluations here, 2,800 in a sweep.
 THINNING: dict[str, Make] = {
     "ours": partial(OursShown, shown=None),
     "250 shown": partial(OursShown, shown=250),

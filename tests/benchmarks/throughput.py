@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from machine import provenance
+from machine import in_turn, provenance
 
 from search_spaces import preset
 
@@ -63,8 +63,7 @@ def main() -> None:
     file.write_text(json.dumps(configurations(given.seed), indent=1))
     rows = []
     for turn in range(given.rounds):
-        names = list(ARMS)
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+        for name in in_turn(ARMS, turn):
             seconds, epochs = timed(file, *ARMS[name])
             rows.append({"round": turn, "arm": name, "seconds": seconds, "epochs": epochs})
             print(f"round {turn + 1}, {name}: {seconds:.0f} s, {epochs / seconds:.2f} epochs/s", flush=True)

@@ -25,7 +25,7 @@ from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from machine import provenance
+from machine import in_turn, provenance
 
 GOOD, LIMIT = 0.985, 200.0  # validation accuracy; s
 ARMS = {  # script and what it is told besides its seed
@@ -95,8 +95,7 @@ def main() -> None:
     path = given.out / "time_to_accuracy.parquet"
     rows = pq.read_table(path).to_pylist() if path.exists() else []
     for seed in given.seeds:
-        names = list(ARMS)
-        for name in names[seed % len(names) :] + names[: seed % len(names)]:
+        for name in in_turn(ARMS, seed):
             if any((row["seed"], row["arm"]) == (seed, name) for row in rows):
                 continue
             rows.append({"seed": seed, "arm": name, "seconds": timed(seed, *ARMS[name])})

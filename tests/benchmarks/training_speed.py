@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from machine import provenance
+from machine import in_turn, provenance
 from peers.digits import Digits, initialized, optimizer_of, transforms_of
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -136,8 +136,7 @@ def measured(model: str, batch_size: int, data: Dataset, rounds: int) -> dict[st
     speeds: dict[str, list[float]] = {name: [] for name in arms}
     peaks = []
     for turn in range(rounds):
-        names = list(arms)
-        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+        for name in in_turn(arms, turn):
             speeds[name].append(arms[name]())
         peaks.append((peak(torch.float32), peak(torch.bfloat16)))
     single, double = (statistics.median(column) for column in zip(*peaks, strict=True))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_data import small_digits
 
-from study.batches import Batches
+from study.batches import Batches, on_device
 from study.config import ConfigError, TrialConfig
 
 DATA = small_digits(100, 10)
@@ -47,6 +47,13 @@ def test_images_are_standardized_with_the_training_set_and_labels_stay_theirs() 
     back = {image.numpy().tobytes(): int(label) for image, label in zip(images, labels, strict=True)}
     for raw, label in zip(DATA.train.images, DATA.train.labels, strict=True):
         assert back[batches.normalized(torch.from_numpy(raw[None]))[0].numpy().tobytes()] == label
+
+
+def test_a_device_gets_one_copy_of_the_data_whatever_is_trained_on_it() -> None:
+    device = torch.device("meta")  # has no memory, and is none of the CPU's
+    assert on_device(DATA.train, device)[0] is on_device(DATA.train, device)[0]
+    assert on_device(DATA.train, device)[0] is not on_device(DATA.validation, device)[0]
+    assert on_device(DATA.train, CPU)[0].data_ptr() == DATA.train.images.ctypes.data
 
 
 @given(batch_size=st.integers(1, 100), data=st.data())

@@ -94,7 +94,7 @@ def a_bridge(legs: int, slots: int = 2, say: Callable[[str], None] = print, othe
     driver: Any = Legs(legs)
     nodes = {"a": {"CPU": float(slots)}, **{name: {"CPU": 1.0} for name in others}}
     return _Bridge(
-        driver, Slots(Resources(), None, say, lambda: nodes), Stop(print), StopWord(), Profile(Spending()), say
+        driver, Slots(Resources(), None, say, lambda: nodes), Stop(print), StopWord(), Profile(Spending(), 0.0), say
     )
 
 

@@ -63,7 +63,7 @@ def measured(process: subprocess.Popen[str], enough: int) -> list[int]:
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_stop_signal_keeps_what_was_reported_and_says_how_to_resume(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "slow.toml").write_text(SLOW_SWEEP)
-    process = started(tmp_path, str(COMMAND), "run", "slow.toml", "--json")
+    process = started(tmp_path, str(COMMAND), "run", "slow.toml", "--json", "--profile")
     acknowledged = measured(process, 12)
     process.send_signal(number)
     _, err = process.communicate(timeout=ENOUGH)
@@ -72,12 +72,14 @@ def test_a_stop_signal_keeps_what_was_reported_and_says_how_to_resume(tmp_path: 
     assert err.strip().splitlines()[-1] == (
         f"error: stopped; everything reported is kept: go on with `sweeps resume slow --results {tmp_path / 'results'}`"
     )
+    assert "where the time of all slots went" in err
     table = pd.read_parquet(tmp_path / "results/sweeps/slow/measurements.parquet")
     assert set(acknowledged) <= set(table["seq"])
 
-    resumed = started(tmp_path, str(COMMAND), "resume", "slow")
+    resumed = started(tmp_path, str(COMMAND), "resume", "slow", "--profile")
     out, err = resumed.communicate(timeout=ENOUGH)
     assert resumed.returncode == 0, err
+    assert "where the time of all slots went" in out
     assert "winner: trial" in out
     result = sweeps.load("slow", results=tmp_path / "results")
     assert len(result.trials) == 8

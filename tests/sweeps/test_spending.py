@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from sweeps.execution.legs import run_leg
 from sweeps.execution.messages import Leg
 from sweeps.execution.spending import PARTS, Profile, Spending
 from sweeps.execution.targets import FunctionRun
+from sweeps.execution.tune import _Bridge
 from sweeps.search.history import TrialKey
 from sweeps.store.folders import SweepFolder
 from sweeps.terminal.profile import profile_lines
@@ -59,21 +61,21 @@ def test_the_parts_add_up_to_the_time_of_all_slots(
     steps: list[tuple[float, float, float]], start: float, end: float
 ) -> None:
     def act(clock: Clock) -> None:
-        driver = Spending()
-        profile = Profile(driver)
+        profile = Profile(driver := Spending(), clock.now)
         profile.opened(2)
         for _ in range(2):
             clock.now += start
             profile.started(2)
-        driver.book("Ray")
         for training, ledger, message in steps:
             clock.now += training
-            driver.book("Ray")
+            driver.told()
+            driver.book("elsewhere")
+            driver.told()
             clock.now += ledger
             driver.book("ledger")
+            profile.add(driver.told())
             clock.now += message
             profile.add({"training": training, "waiting": ledger + message})
-        driver.book("Ray")
         profile.closed()
         clock.now += end
         parts = profile.parts()
@@ -91,19 +93,55 @@ def test_the_parts_add_up_to_the_time_of_all_slots(
     on_a_clock(act)
 
 
-def test_what_the_driver_does_in_each_part_of_a_sweep_counts() -> None:
+def test_a_slot_that_joins_later_is_there_from_then_on() -> None:
     def act(clock: Clock) -> None:
-        profile = Profile(driver := Spending())
-        for _ in range(2):
-            profile.opened(1)
-            profile.started(1)
+        profile = Profile(Spending(), clock.now)
+        profile.opened(1)
+        clock.now += 2
+        profile.started(1)
+        clock.now += 10
+        profile.started(2)
+        clock.now += 5
+        profile.add({"training": 20})
+        profile.closed()
+
+        parts = profile.parts()
+        assert {part: seconds for part, seconds in parts.items() if seconds} == {"training": 20, "start-up": 2}
+        assert sum(parts.values()) == 17 + 5
+
+    on_a_clock(act)
+
+
+def test_nothing_is_told_where_no_slot_ever_opened() -> None:
+    assert Profile(Spending(), 0.0).parts() == {}
+
+
+def test_what_the_driver_does_counts_while_a_worker_waits_for_it() -> None:
+    def act(clock: Clock) -> None:
+        profile = Profile(driver := Spending(), clock.now)
+        bridge: Any = _Bridge(*[None] * 4, profile, None)  # type: ignore[arg-type]
+
+        def commit() -> None:
+            clock.now += 1
+            driver.book("deciding")
             clock.now += 3
             driver.book("ledger")
-            profile.add({"waiting": 3})
-            profile.closed()
 
-        assert (profile.parts()["ledger"], profile.parts()["Ray"]) == pytest.approx((6, 0))
-        assert sum(profile.parts().values()) == pytest.approx(6)
+        profile.opened(1)
+        profile.started(1)
+        bridge.call(commit)  # as when it looks whom to kill
+        clock.now += 2
+        bridge.answer(commit)
+        bridge.call(commit)
+        profile.add({"training": 10, "waiting": 4})
+        profile.closed()
+
+        parts = profile.parts()
+        assert {part: seconds for part, seconds in parts.items() if seconds} == {
+            "training": 10,
+            "deciding": 1,
+            "ledger": 3,
+        }
 
     on_a_clock(act)
 

@@ -66,13 +66,13 @@ def test_a_stop_signal_keeps_what_was_reported_and_says_how_to_resume(tmp_path: 
     process = started(tmp_path, str(COMMAND), "run", "slow.toml", "--json", "--profile")
     acknowledged = measured(process, 12)
     process.send_signal(number)
-    _, err = process.communicate(timeout=ENOUGH)
+    rest, err = process.communicate(timeout=ENOUGH)
 
     assert process.returncode == 130
     assert err.strip().splitlines()[-1] == (
         f"error: stopped; everything reported is kept: go on with `sweeps resume slow --results {tmp_path / 'results'}`"
     )
-    assert "where the time of all slots went" in err
+    assert "where the time of all slots went" in rest
     table = pd.read_parquet(tmp_path / "results/sweeps/slow/measurements.parquet")
     assert set(acknowledged) <= set(table["seq"])
 

@@ -67,15 +67,18 @@ def ranks_told(mean: float, low: float, high: float, sign: str = "") -> str:
     return f"{mean:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]".replace("-", "−")
 
 
-@pytest.mark.parametrize(("name", "first_column"), [("peers", "searcher"), ("settings", "setting of TPE")])
-def test_the_ranks_of_searchers_are_told_as_they_came_out(name: str, first_column: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "first_column", "seeds"),
+    [("peers", "searcher", 20), ("settings", "setting of TPE", 20), ("thinning", "what TPE is shown", 6)],
+)
+def test_the_ranks_of_searchers_are_told_as_they_came_out(name: str, first_column: str, seeds: int) -> None:
     frame = pd.read_parquet(REFERENCE / f"search/{name}.parquet")
     over_time = frame.groupby(["arm", "task", "seed"])["rank"].mean()
     at_the_end = frame[frame["share"] == 1].set_index(["arm", "task", "seed"])["rank"]
     told = rows(first_column)
 
     assert frame["task"].nunique() == 4
-    assert frame["seed"].nunique() == 20
+    assert frame["seed"].nunique() == seeds
     assert [row[first_column] for row in told] == frame["arm"].unique().tolist()
     for row in told:
         arm = row[first_column]

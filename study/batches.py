@@ -28,10 +28,13 @@ def on_device(split: "Split", device: torch.device) -> tuple[Tensor, Tensor]:
     here = _tensor(split.images), _tensor(split.labels)
     if device.type == "cpu":
         return here
-    copies = _copies.setdefault(split, {})
-    if device not in copies:
-        copies[device] = here[0].to(device), here[1].to(device)
-    return copies[device]
+    copies, place = (
+        _copies.setdefault(split, {}),
+        torch.empty(0, device=device).device,
+    )  # "cuda" is "cuda:0", or another
+    if place not in copies:
+        copies[place] = here[0].to(place), here[1].to(place)
+    return copies[place]
 
 
 def _tensor(array: np.ndarray) -> Tensor:

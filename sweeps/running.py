@@ -174,6 +174,8 @@ def _drive(
         write_tables(folder.path, spec, driver.history)
         _draw(driver, "over", progress.say, ledger_url)
         progress.say(f"sweep {spec.name} is over: {len(driver.history.search)} trials; see `sweeps show {spec.name}`")
+        if profiled_from is not None:
+            _tell_profile(profile, folder, progress.say)
         return
     data_dir = data_dir or recorded_data_dir(driver.history)
     notes = [read_warm_start(spec, place, Path(folder.home)) for place in _unread(spec, driver.history)]
@@ -244,8 +246,10 @@ def _draw(driver: Driver, state: State, say: Callable[[str], None], ledger_url: 
 
 
 def _tell_profile(profile: Profile, folder: SweepFolder, say: Callable[[str], None]) -> None:
-    if parts := profile.parts():
-        _attempt("profile", partial(tell_profile, parts, folder, say), "the same with --profile", say)
+    if not (parts := profile.parts()):
+        say("no profile: no trial had a slot in this session")
+        return
+    _attempt("profile", partial(tell_profile, parts, folder, say), "another session with --profile", say)
 
 
 def _attempt(what: str, write: Callable[[], object], again: str, say: Callable[[str], None]) -> None:

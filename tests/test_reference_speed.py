@@ -8,6 +8,9 @@ from test_reference import REFERENCE, rows, words
 from sweeps.search.intervals import interval
 
 
+PEERS = ("Ray Tune", "Ray Tune, from the default", "Optuna, two processes", "Optuna, from the default")
+
+
 def spread(values: pd.Series, form: str = ".2f") -> str:
     return f"{values.median():{form}} ({values.min():{form}} to {values.max():{form}})"
 
@@ -18,33 +21,35 @@ def speed_of(name: str) -> pd.DataFrame:
 
 def measured() -> dict[str, tuple[float, str, float]]:
     """What was asked for: what was measured, whether that may be at least or at most, and what."""
-    runs, sooner = speed_of("throughput"), speed_of("time_to_accuracy").groupby("arm")["seconds"].median()
+    runs, waited = speed_of("throughput"), speed_of("time_to_accuracy")
+    # Where a median is censored at 200 s, it was at least so many times sooner.
+    sooner = waited.assign(seconds=waited["seconds"].clip(upper=200)).groupby("arm")["seconds"].median()
     runs["speed"] = runs["epochs"] / runs["seconds"]
     speeds = runs.pivot_table(index="round", columns="arm", values="speed")
     times = {arm: (speeds["ours"] / speeds[arm]).median() for arm in speeds}
     trains = speed_of("training_speed").set_index(["model", "batch"])
     small, large = trains.loc["custom_cnn"], trains.loc[["alexnet", "vgg"]]
     costs = speed_of("overhead").groupby(["arm", "trials"])["milliseconds"].median()
+    late = (5500 * costs["random", 7500] + 500 * costs["random", 8000]) / 6000
     waits = speed_of("latency").groupby("what")["seconds"].median()
     more = speed_of("memory").groupby("arm")["further_mib"].median()
     loops = ("float32 to DataLoader", "bfloat16 to DataLoader")
     return {
         "times the epochs/s of Ray Tune": (times["Ray Tune"], "least", 4),
         "times the epochs/s of Optuna in two processes": (times["Optuna, two processes"], "least", 2.5),
-        "times sooner at 98.5 % than Ray Tune": (sooner["Ray Tune"] / sooner["ours"], "least", 3),
-        "times sooner at 98.5 % than Optuna": (sooner["Optuna, two processes"] / sooner["ours"], "least", 3),
+        **{f"times sooner at 98.5 % than {arm}": (sooner[arm] / sooner["ours"], "least", 3) for arm in PEERS},
         "times the bare loop, float32, all models": (trains["float32 to bare"].min(), "least", 0.95),
         "times the DataLoader loop, float32, small CNN": (small[loops[0]].min(), "least", 1.6),
         "times the DataLoader loop, float32, AlexNet and VGG": (large[loops[0]].min(), "least", 1.6),
         "times the DataLoader loop, bfloat16, small CNN": (small[loops[1]].min(), "least", 2.2),
         "times the DataLoader loop, bfloat16, AlexNet and VGG": (large[loops[1]].min(), "least", 2.2),
-        "batch 512 to batch 128, small CNN": (
-            small["ours, float32"].loc[512] / small["ours, float32"].loc[128],
+        "times batch 128 at batch 512, all models": (
+            trains["float32 to batch 128"].xs(512, level="batch").min(),
             "least",
             0.95,
         ),
         "ms a trial of no work, random, from 400 to 2,000": (costs["random", 2000], "most", 30),
-        "times that, from 7,500 to 8,000": (costs["random", 8000] / costs["random", 2000], "most", 1.3),
+        "times that, from 2,000 to 8,000": (late / costs["random", 2000], "most", 1.3),
         "ms a trial of no work, TPE, from 7,500 to 8,000": (costs["TPE", 8000], "most", 60),
         "s to the first measurement": (waits["first measurement"], "most", 12),
         "s until a sweep of 10,000 trials goes on": (waits["a sweep of 10,000 trials goes on"], "most", 10),
@@ -64,7 +69,7 @@ def test_what_was_asked_for_is_told_with_what_was_reached_and_what_was_not() -> 
     for row in told:
         value, side, bound = found[row["asked for"]]
         assert row["bound"] == f"at {side} {bound:g}"
-        assert row["measured"] == f"{value:.2f}" if bound < 10 else f"{value:.1f}"
+        assert row["measured"] == (f"{value:.2f}" if bound < 10 else f"{value:.1f}")
         assert row["reached"] == ("yes" if (value >= bound) == (side == "least") else "no")
 
 
@@ -165,7 +170,8 @@ def test_what_a_checkpoint_costs_is_told_as_it_was_measured() -> None:
         assert row == {
             "model, optimizer": f"{measured['model']}, {measured['optimizer']}",
             "MiB": f"{measured['mib']:.1f}",
-            "ms": f"{1000 * measured['save']:.1f}",
+            "to write, ms": f"{1000 * measured['save']:.1f}",
+            "digest, ms": f"{1000 * measured['digest']:.1f}",
             "of an epoch, %": f"{100 * measured['share']:.2f}",
         }
 

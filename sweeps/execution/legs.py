@@ -37,13 +37,14 @@ def run_leg(
     A checkpoint and its measurements are written before these are reported: what was not recorded before the driver
     died is reported again, not trained again. Never raises what the trial raises: that is a message.
     """
-    spent = spent or Spending()
+    spent, doing = spent or Spending(), "preparing"
     try:
         run, unreported, notes = _begin(leg, begin)
         if run.resumable:
             _keep(leg, unreported)
         trained = run.last.seconds if run.last else 0.0
-        spent.book("preparing")
+        spent.book(doing)
+        doing = "training"
         for measurement in unreported:
             yield Message("measured", measurement, run.environment, run.plan, notes=notes)
             notes = ()
@@ -55,6 +56,7 @@ def run_leg(
             spent.book("checkpoint")
             yield Message("measured", measurement, run.environment, run.plan, notes=notes)
             notes = ()
+        spent.book(doing)  # since the last report
         if run.interrupted:
             _save(run, leg, [])
             if is_stopping():
@@ -62,12 +64,15 @@ def run_leg(
             else:
                 yield Message("cut", reason=leg.limit.name if leg.limit else "", notes=notes)
         else:
-            yield Message("ended", costs=run.costs() if leg.key.replicate else None, notes=notes)
+            costs = run.costs() if leg.key.replicate else None
+            spent.book("validation")
+            yield Message("ended", costs=costs, notes=notes)
     except _UnsavedError as error:
         yield Message("unsaved", reason=f"the checkpoint of trial {leg.key.label} {error}")
     except (Exception, SystemExit) as error:  # whatever a trial raises is a record, and the actor stays warm
         if hasattr(error, _BY_RAY):
             raise
+        spent.book(doing)
         yield _failed(error)
 
 
@@ -116,15 +121,18 @@ def _last_checkpoint(leg: Leg) -> Path | None:
         raise _UnsavedError(f"can't be read ({' '.join(str(error).split())})") from error
 
 
-def run_range_leg(leg: RangeLeg, spec: SweepSpec, data: "Dataset") -> Generator[Message]:
+def run_range_leg(leg: RangeLeg, spec: SweepSpec, data: "Dataset", spent: Spending) -> Generator[Message]:
     """The one message of a range test."""
     from study.range_test import lr_range
     from study.reproducibility import environment
 
     try:
         config = range_config(spec, leg.key)
-        yield Message("ranged", range=asdict(lr_range(config, data)), environment=environment(config, data))
+        found = lr_range(config, data)
+        spent.book("training")
+        yield Message("ranged", range=asdict(found), environment=environment(config, data))
     except Exception as error:  # as with a trial
+        spent.book("training")
         yield _failed(error)
 
 

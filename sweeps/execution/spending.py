@@ -50,20 +50,36 @@ class Profile:
     def __init__(self, driver: Spending, begun: float) -> None:
         self.driver = driver
         self._told: defaultdict[str, float] = defaultdict(float)  # by all workers, and by the driver for them, s
-        self._since: list[float] = []  # from when on each slot was there
-        self._starts: list[float] = []  # when each had its first trial
-        self._begun = self._searched = begun
+        self._since: list[float] = []  # from when on each slot is there
+        self._gone = 0.0  # for how long those were there that are not any more, s
+        self._starting: list[float] = []  # from when on those wait that had no trial yet
+        self._started = 0.0  # for how long those waited that had one, s
+        self._first: float | None = None  # when one of this part of the sweep had a trial
+        self._closed = begun
 
     def opened(self, slots: int) -> None:
-        """Trials may run from now on, so many at a time; the first slots are there from the sweep's start on."""
-        self._since += [self._begun] * (slots - len(self._since))
+        """Trials may run, so many at a time; what passed since the session's call, or the part before, was a start."""
+        self._fit(slots, self._closed)
+        self._starting, self._first = [self._closed] * slots, None
 
-    def started(self, slots: int) -> None:
-        """A worker has its first trial; slots: how many there are by now, as where a node joined."""
+    def there(self, slots: int) -> None:
+        """How many slots there are by now, as where a node joined or left."""
+        self._fit(slots, perf_counter())
+
+    def _fit(self, slots: int, now: float) -> None:
+        more = slots - len(self._since)
+        self._since += [now] * more
+        self._starting += [now] * more
+        for _ in range(-more):
+            self._gone += now - self._since.pop()
+        del self._starting[slots:]
+
+    def started(self) -> None:
+        """A worker has its first trial."""
         now = perf_counter()
-        self._since += [now] * (slots - len(self._since))
-        if len(self._starts) < len(self._since):
-            self._starts.append(now)
+        self._first = self._first or now
+        if self._starting:
+            self._started += now - self._starting.pop(0)
 
     def add(self, told: Mapping[str, float]) -> None:
         """Take what a worker did since its last word, or the driver while that waited, s."""
@@ -71,8 +87,12 @@ class Profile:
             self._told[part] += seconds
 
     def closed(self) -> None:
-        """No trial runs any more."""
-        self._searched = perf_counter()
+        """No trial runs any more, or none of this part of the sweep."""
+        self._closed = perf_counter()
+        # A slot that never had a trial was starting until another had one, and idle from then on.
+        until = self._first or self._closed
+        self._started += sum(max(0.0, until - since) for since in self._starting)
+        self._starting = []
 
     def parts(self) -> dict[str, float]:
         """Seconds of all slots until now by PARTS, which add up to the time for which each was there; {} before any."""
@@ -85,8 +105,7 @@ class Profile:
             found[part] = min(self._told[part], waited)  # less, where a worker that was waited for had no next trial
             waited -= found[part]
         found["Ray"] = waited
-        unused = len(self._since) - len(self._starts)
-        found["start-up"] = sum(self._starts) + unused * self._searched - sum(self._since)
-        found["ending"] = len(self._since) * (now - self._searched)
-        found["idle"] = sum(now - since for since in self._since) - sum(found.values())
+        found["start-up"] = self._started
+        found["ending"] = len(self._since) * (now - self._closed)
+        found["idle"] = self._gone + sum(now - since for since in self._since) - sum(found.values())
         return {part: found[part] for part in PARTS}

@@ -300,12 +300,13 @@ class _ActorCallback(ray.tune.Callback):
         actor: Any = trial.temporary_state.ray_actor
         if actor is not None:
             actor.train = self._bridge.call(lambda: self._bridge.hold(actor, trial.config["leg"]))
-            self._bridge.profile.started(self._bridge.slots())
+            self._bridge.profile.started()
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         # Several times a second, also when no worker reports.
         self._bridge.stop_when_asked()
         self._bridge.tell_of_waiting()
+        self._bridge.profile.there(self._bridge.slots())
         for key in self._bridge.call(self._bridge.driver.overdue):
             if key in self._bridge.holders:  # else its worker is still starting
                 ray.kill(self._bridge.holders.pop(key))

@@ -59,7 +59,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
                 self._copy = TemporaryDirectory(prefix="sweeps-copy-")
                 self._leg = in_copy(leg, leg.store, Path(self._copy.name))
             self._messages = (
-                run_range_leg(self._leg, spec, self._data)
+                run_range_leg(self._leg, spec, self._data, self._spent)
                 if isinstance(self._leg, RangeLeg)
                 else run_leg(self._leg, self._begin, self._is_stopping, self._spent)
             )

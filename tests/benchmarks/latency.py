@@ -27,12 +27,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from machine import in_turn, provenance
 
-from sweeps.search.history import Measured, Row
+from sweeps.search.history import Measured, Row, TrialKey
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import place_of
 
-MORE = 50  # trials of a long sweep that are left when it is killed
+MORE = 500  # trials of a long sweep that are left when it is killed
 COMMAND = str(Path(sys.executable).with_name("sweeps"))
 FIRST = """
 trials = 2
@@ -53,7 +53,7 @@ selection = {{ candidates = 1, seeds = 1, published_seeds = 1 }}
 QUERY = """
 import duckdb
 tables = "read_parquet('results/sweeps/*/trials.parquet', filename = true)"
-print(duckdb.sql(f"SELECT filename, max(value) FROM {tables} GROUP BY filename"))
+print(duckdb.sql(f"SELECT filename, arg_min(number, value), min(value) FROM {tables} GROUP BY filename"))
 """
 
 
@@ -100,6 +100,8 @@ def make_long(scratch: Path, trials: int) -> None:
             break
     os.killpg(run.pid, signal.SIGKILL)
     run.wait()
+    if reported < trials:
+        raise RuntimeError(f"the long sweep ended after {reported:,} of {trials:,} trials")
 
 
 def make_many(scratch: Path, count: int) -> None:
@@ -116,9 +118,13 @@ def going_on(scratch: Path) -> float:
     shutil.copytree(scratch / "made", scratch / "results")
     folder = SweepFolder(scratch / "results", "long")
     with closing(Ledger.open(place_of(folder, None), read_only=True)) as ledger:
-        known = ledger.history().trials.keys()
+        known = len(ledger.history().search)
+
+    def is_new(key: TrialKey) -> bool:
+        return key.stage == "search" and key.number >= known
+
     start = ran([COMMAND, "resume", "long"], scratch)
-    return committed(folder, lambda row: isinstance(row, Measured) and row.key not in known) - start
+    return committed(folder, lambda row: isinstance(row, Measured) and is_new(row.key)) - start
 
 
 def answer(scratch: Path) -> float:

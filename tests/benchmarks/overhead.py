@@ -6,11 +6,14 @@ Sweeps of 8,000 trials of a function that returns at once, in the whole space of
 in turns: random suggestions without pruning and under ASHA (up to nine reports a trial, checkpoints too), and TPE's.
 Ledger, Parquet and all else as they come. A trial's overhead is the time from one ask to the next, over the trials
 between two marks; and that of a whole sweep's trial from the first ask to the sweep's end, with choice, tables,
-figures and report, and Ray's end.
+figures and report, Ray's end, and the result that is read of it. Each sweep has a process of its own, whose resident set is the driver's memory.
 """
 
 import argparse
+import json
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -56,10 +59,19 @@ def overhead(arm: str, trials: int, folder: Path) -> list[dict[str, float]]:
         **ARMS[arm],
     }
     target = instant if table["pruning"] == "none" else instant_reports
-    history = sweeps.run(table, target=target, results=folder, progress="none").history
-    whole = 1000 * (time.time() - history.search[0].asked.time) / trials
+    result = sweeps.run(table, target=target, results=folder, progress="none")
+    ended, history = time.time(), result.history
+    whole = 1000 * (ended - history.search[0].asked.time) / trials
     rows = rows_of(history, memory, (mark for mark in MARKS if mark < trials))
     return [{**row, "whole_milliseconds": whole} for row in rows]
+
+
+def in_a_process(arm: str, trials: int, folder: Path) -> list[dict[str, float]]:
+    """The same, of a driver that drove nothing before."""
+    words = [sys.executable, __file__, "--out", str(folder), "--trials", str(trials), "--only", arm]
+    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+    rows: list[dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
+    return rows
 
 
 def main() -> None:
@@ -68,13 +80,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--trials", type=int, default=MARKS[-1])
+    parser.add_argument("--only", choices=ARMS, help="one sweep in this process, whose rows are printed")
     given = parser.parse_args()
+    if given.only:
+        print(json.dumps(overhead(given.only, given.trials, given.out)))
+        return
     given.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for turn in range(given.rounds):
         for arm in in_turn(given.arms, turn):
             folder = given.out / "results" / str(turn)
-            rows += [{"round": turn, "arm": arm} | row for row in overhead(arm, given.trials, folder)]
+            rows += [{"round": turn, "arm": arm} | row for row in in_a_process(arm, given.trials, folder)]
             pq.write_table(
                 pa.Table.from_pylist(rows).replace_schema_metadata(provenance()), given.out / "overhead.parquet"
             )

@@ -2,7 +2,7 @@
 
     uv run python tests/benchmarks/training_speed.py --out training_speed
 
-Images a second of one thread, for three models and three batch sizes, in turns: this project's training in float32 and,
+Images a second of one thread, for three models and three batch sizes, in turns, all sizes in each round: this project's training in float32 and,
 where the processor multiplies it, in bfloat16; the loop that tutorials write (peers/digits.py); and the shortest loop,
 which indexes images that were normalised before, in the same process and so with the same allocator; as it is written
 first, and with the memory format and the optimizer that this project uses. The share of the peak is the model's
@@ -13,7 +13,7 @@ where a convolution needs fewer multiplications than are counted.
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from study.training import Training
 
 MODELS = ("custom_cnn", "alexnet", "vgg")
 STEPS = {32: 10, 128: 10, 512: 5}  # of one measurement, by batch size; of the small model, an epoch of
+COMPARED = 128  # the batch size to whose speed the others are compared
 EPOCH = 8000  # images
 WARM = 3  # steps before the clock runs
 
@@ -122,34 +123,55 @@ def operations(config: TrialConfig) -> float:
     return float(counter.get_total_flops()) / config.batch_size
 
 
-def measured(model: str, batch_size: int, data: Dataset, rounds: int) -> dict[str, Any]:
-    """One row: medians of images a second, and what they are of the peak."""
-    config = TrialConfig(model=model, batch_size=batch_size, epochs=1, precision="float32")
+def arms_of(config: TrialConfig, data: Dataset) -> dict[str, Callable[[], float]]:
+    """What is timed of one model and batch size."""
     half = config.model_copy(update={"precision": "bfloat16"})
-    arms: dict[str, Callable[[], float]] = {
+    return {
         "ours, float32": partial(ours, config, data),
         "ours, bfloat16": partial(ours, half, data),
         "DataLoader loop": partial(data_loader, config, data),
         "bare loop": partial(bare, config, data, tuned=False),
         "bare loop, tuned": partial(bare, config, data, tuned=True),
     }
-    speeds: dict[str, list[float]] = {name: [] for name in arms}
+
+
+Speeds = dict[str, list[float]]  # images a second by arm, one for each round
+
+
+def measured(model: str, data: Mapping[int, Dataset], rounds: int) -> list[dict[str, Any]]:
+    """A row for each batch size, which all are timed in each round; data: by batch size."""
+    configs = {size: TrialConfig(model=model, batch_size=size, epochs=1, precision="float32") for size in data}
+    arms = {size: arms_of(config, data[size]) for size, config in configs.items()}
+    speeds: dict[int, Speeds] = {size: {name: [] for name in arms[size]} for size in data}
     peaks = []
     for turn in range(rounds):
-        for name in in_turn(arms, turn):
-            speeds[name].append(arms[name]())
+        for size in data:
+            for name in in_turn(arms[size], turn):
+                speeds[size][name].append(arms[size][name]())
         peaks.append((peak(torch.float32), peak(torch.bfloat16)))
     single, double = (statistics.median(column) for column in zip(*peaks, strict=True))
+    of = speeds[COMPARED]["ours, float32"]
+    return [row(configs[size], speeds[size], of, single, double) for size in data]
+
+
+def median_ratio(over: list[float], under: list[float]) -> float:
+    """Of two series that were measured in the same rounds."""
+    return statistics.median(a / b for a, b in zip(over, under, strict=True))
+
+
+def row(config: TrialConfig, speeds: Speeds, of: list[float], single: float, double: float) -> dict[str, Any]:
+    """Medians of images a second, and what they are of others and of the peak; of: ours with COMPARED."""
     each = operations(config)
     found = {name: statistics.median(values) for name, values in speeds.items()}
 
     def ratio(over: str, under: str) -> float:
-        return statistics.median(a / b for a, b in zip(speeds[over], speeds[under], strict=True))
+        return median_ratio(speeds[over], speeds[under])
 
     return {
-        "model": model,
-        "batch": batch_size,
+        "model": config.model,
+        "batch": config.batch_size,
         **found,
+        f"float32 to batch {COMPARED}": median_ratio(speeds["ours, float32"], of),
         "float32 to bare": ratio("ours, float32", "bare loop"),
         "float32 to tuned": ratio("ours, float32", "bare loop, tuned"),
         "float32 to DataLoader": ratio("ours, float32", "DataLoader loop"),
@@ -167,16 +189,15 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     prepare_process(1)
-    full, rows = load("mnist_sample"), []
+    full, rows = load("mnist_sample"), list[dict[str, Any]]()
     for model in given.models:
-        for batch_size, steps in STEPS.items():
-            images = EPOCH if model == "custom_cnn" else steps * batch_size
-            rows.append(measured(model, batch_size, first(full, images), given.rounds))
-            table = pa.Table.from_pylist(rows).replace_schema_metadata(provenance() | {"rounds": str(given.rounds)})
-            pq.write_table(table, given.out / "training_speed.parquet")
-            print(
-                ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{v}" for k, v in rows[-1].items()), flush=True
-            )
+        images = {size: EPOCH if model == "custom_cnn" else steps * size for size, steps in STEPS.items()}
+        found = measured(model, {size: first(full, count) for size, count in images.items()}, given.rounds)
+        rows += found
+        table = pa.Table.from_pylist(rows).replace_schema_metadata(provenance() | {"rounds": str(given.rounds)})
+        pq.write_table(table, given.out / "training_speed.parquet")
+        for each in found:
+            print(", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{v}" for k, v in each.items()), flush=True)
 
 
 if __name__ == "__main__":

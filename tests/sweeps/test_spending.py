@@ -1,6 +1,6 @@
 """A profile adds up: every second of every slot is told once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,14 @@ def test_each_second_of_a_process_is_spent_on_one_thing(passed: list[tuple[float
     on_a_clock(act)
 
 
+def bridge_of(profile: Profile) -> Any:
+    return _Bridge(*[None] * 4, profile, None)  # type: ignore[arg-type]
+
+
+def without_zeros(parts: Mapping[str, float]) -> dict[str, float]:
+    return {part: seconds for part, seconds in parts.items() if seconds}
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(SECONDS, SECONDS, SECONDS), min_size=1, max_size=6), SECONDS, SECONDS)
 def test_the_parts_add_up_to_the_time_of_all_slots(
@@ -62,18 +70,20 @@ def test_the_parts_add_up_to_the_time_of_all_slots(
 ) -> None:
     def act(clock: Clock) -> None:
         profile = Profile(driver := Spending(), clock.now)
+        bridge = bridge_of(profile)
+        clock.now += start
         profile.opened(2)
         for _ in range(2):
             clock.now += start
-            profile.started(2)
+            profile.started()
         for training, ledger, message in steps:
+
+            def commit(seconds: float = ledger) -> None:
+                clock.now += seconds
+                driver.book("ledger")
+
             clock.now += training
-            driver.told()
-            driver.book("elsewhere")
-            driver.told()
-            clock.now += ledger
-            driver.book("ledger")
-            profile.add(driver.told())
+            bridge.answer(commit)
             clock.now += message
             profile.add({"training": training, "waiting": ledger + message})
         profile.closed()
@@ -85,29 +95,63 @@ def test_the_parts_add_up_to_the_time_of_all_slots(
         assert parts["training"] == pytest.approx(sum(step[0] for step in steps))
         assert parts["ledger"] == pytest.approx(sum(step[1] for step in steps))
         assert parts["Ray"] == pytest.approx(sum(step[2] for step in steps), abs=1e-6)
-        assert parts["start-up"] == pytest.approx(3 * start)
+        assert parts["start-up"] == pytest.approx(5 * start)
         assert parts["ending"] == pytest.approx(2 * end)
         # One slot worked, the other had nothing; and the first waited while the second was started.
-        assert parts["idle"] == pytest.approx(sum(map(sum, steps)) + start)
+        assert parts["idle"] == pytest.approx(sum(map(sum, steps)) + start, abs=1e-6)
 
     on_a_clock(act)
 
 
-def test_a_slot_that_joins_later_is_there_from_then_on() -> None:
+def test_a_slot_is_there_from_when_it_joins_to_when_it_leaves() -> None:
     def act(clock: Clock) -> None:
         profile = Profile(Spending(), clock.now)
         profile.opened(1)
         clock.now += 2
-        profile.started(1)
+        profile.started()
         clock.now += 10
-        profile.started(2)
+        profile.there(2)
+        clock.now += 1
+        profile.started()
         clock.now += 5
-        profile.add({"training": 20})
+        profile.there(1)
+        clock.now += 4
+        profile.add({"training": 25})
         profile.closed()
 
-        parts = profile.parts()
-        assert {part: seconds for part, seconds in parts.items() if seconds} == {"training": 20, "start-up": 2}
-        assert sum(parts.values()) == 17 + 5
+        assert without_zeros(profile.parts()) == {"training": 25, "start-up": 3}
+
+    on_a_clock(act)
+
+
+def test_a_slot_without_any_trial_is_idle_once_another_has_one() -> None:
+    def act(clock: Clock) -> None:
+        profile = Profile(Spending(), clock.now)
+        profile.opened(2)
+        clock.now += 2
+        profile.started()
+        clock.now += 10
+        profile.add({"training": 10})
+        profile.closed()
+
+        assert without_zeros(profile.parts()) == {"training": 10, "start-up": 4, "idle": 10}
+
+    on_a_clock(act)
+
+
+def test_each_part_of_a_sweep_has_slots_and_a_start_of_its_own() -> None:
+    def act(clock: Clock) -> None:
+        profile = Profile(Spending(), clock.now)
+        for slots in (1, 2):
+            clock.now += 3
+            profile.opened(slots)
+            for _ in range(slots):
+                profile.started()
+            clock.now += 10
+            profile.add({"training": 10 * slots})
+            profile.closed()
+
+        assert without_zeros(profile.parts()) == {"training": 30, "start-up": 9}
 
     on_a_clock(act)
 
@@ -119,7 +163,7 @@ def test_nothing_is_told_where_no_slot_ever_opened() -> None:
 def test_what_the_driver_does_counts_while_a_worker_waits_for_it() -> None:
     def act(clock: Clock) -> None:
         profile = Profile(driver := Spending(), clock.now)
-        bridge: Any = _Bridge(*[None] * 4, profile, None)  # type: ignore[arg-type]
+        bridge = bridge_of(profile)
 
         def commit() -> None:
             clock.now += 1
@@ -128,7 +172,7 @@ def test_what_the_driver_does_counts_while_a_worker_waits_for_it() -> None:
             driver.book("ledger")
 
         profile.opened(1)
-        profile.started(1)
+        profile.started()
         bridge.call(commit)  # as when it looks whom to kill
         clock.now += 2
         bridge.answer(commit)
@@ -136,40 +180,44 @@ def test_what_the_driver_does_counts_while_a_worker_waits_for_it() -> None:
         profile.add({"training": 10, "waiting": 4})
         profile.closed()
 
-        parts = profile.parts()
-        assert {part: seconds for part, seconds in parts.items() if seconds} == {
-            "training": 10,
-            "deciding": 1,
-            "ledger": 3,
-        }
+        assert without_zeros(profile.parts()) == {"training": 10, "deciding": 1, "ledger": 3}
 
     on_a_clock(act)
 
 
-def test_a_worker_books_what_a_trial_does(folder: SweepFolder) -> None:
+@pytest.mark.parametrize(("reports", "fails"), [(3, False), (2, False), (2, True)])
+def test_a_worker_books_what_a_trial_does_also_up_to_a_stop_or_a_failure(
+    folder: SweepFolder, reports: int, fails: bool
+) -> None:
     def act(clock: Clock) -> None:
         def trial(params: object, seed: int, checkpoint: object) -> Iterator[dict[str, object]]:
-            for _ in range(3):
+            for report in range(3):
                 clock.now += 5
+                if fails and report == reports:
+                    raise RuntimeError("broken")
                 yield {"loss": 1.0, "checkpoint": {"state": 1}}
 
         def begin(leg: Leg, checkpoint: Path | None) -> FunctionRun:
             clock.now += 2
             return FunctionRun(trial, leg.params, leg.seed, checkpoint)
 
+        def is_stopping() -> bool:
+            if fails or reports == 3 or made < reports:
+                return False
+            clock.now = max(clock.now, asked + 5)  # as a step of training, after which no report comes any more
+            return True
+
         leg = Leg("bowl", TrialKey(1), {}, 1, 0, folder.checkpoint("1"), folder.log("1"))
+        made, asked = 0, clock.now
         spent = Spending()
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr("sweeps.execution.targets.time.perf_counter", clock)
-            for _ in run_leg(leg, begin, spent=spent):
+            for message in run_leg(leg, begin, is_stopping, spent):
+                made += message.kind == "measured"
                 clock.now += 1
                 spent.book("waiting")
-        told = spent.told()
-        assert {part: seconds for part, seconds in told.items() if seconds} == {
-            "preparing": 2,
-            "training": 15,
-            "waiting": 4,
-        }
+                asked = clock.now
+        assert without_zeros(spent.told()) == {"preparing": 2, "training": 15, "waiting": reports + 1}
 
     on_a_clock(act)
 
@@ -190,6 +238,7 @@ def test_a_sweep_says_and_draws_where_its_time_went(
 
     shares = {line.split()[0]: float(line.split("%")[0].split()[-1]) for line in told[: len(PARTS)]}
     assert set(shares) == set(PARTS)
+    assert min(shares.values()) >= 0  # what is told as idle is what is left, and nothing is told twice
     assert sum(shares.values()) == pytest.approx(100, abs=1)
     assert shares["ledger"] > 0
     assert shares["start-up"] > 0

@@ -7,7 +7,6 @@ from test_reference import REFERENCE, rows, words
 
 from sweeps.search.intervals import interval
 
-
 PEERS = ("Ray Tune", "Ray Tune, from the default", "Optuna, two processes", "Optuna, from the default")
 
 

@@ -6,7 +6,8 @@ Sweeps of 8,000 trials of a function that returns at once, in the whole space of
 in turns: random suggestions without pruning and under ASHA (up to nine reports a trial, checkpoints too), and TPE's.
 Ledger, Parquet and all else as they come. A trial's overhead is the time from one ask to the next, over the trials
 between two marks; and that of a whole sweep's trial from the first ask to the sweep's end, with choice, tables,
-figures and report, Ray's end, and the result that is read of it. Each sweep has a process of its own, whose resident set is the driver's memory.
+figures and report, Ray's end, and the result that is read of it. Each sweep has a process of its own, whose resident
+set is the driver's memory.
 """
 
 import argparse

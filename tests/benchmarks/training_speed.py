@@ -2,12 +2,12 @@
 
     uv run python tests/benchmarks/training_speed.py --out training_speed
 
-Images a second of one thread, for three models and three batch sizes, in turns, all sizes in each round: this project's training in float32 and,
-where the processor multiplies it, in bfloat16; the loop that tutorials write (peers/digits.py); and the shortest loop,
-which indexes images that were normalised before, in the same process and so with the same allocator; as it is written
-first, and with the memory format and the optimizer that this project uses. The share of the peak is the model's
-operations (forward and backward, as torch counts them) in the time of a product of two matrices: it may be more than 1,
-where a convolution needs fewer multiplications than are counted.
+Images a second of one thread, for three models and three batch sizes, in turns, all sizes in each round: this
+project's training in float32 and, where the processor multiplies it, in bfloat16; the loop that tutorials write
+(peers/digits.py); and the shortest loop, which indexes images that were normalised before, in the same process and so
+with the same allocator; as it is written first, and with the memory format and the optimizer that this project uses.
+The share of the peak is the model's operations (forward and backward, as torch counts them) in the time of a product
+of two matrices: it may be more than 1, where a convolution needs fewer multiplications than are counted.
 """
 
 import argparse

@@ -130,7 +130,7 @@ def test_what_a_trial_costs_beside_its_work_is_told_as_it_was_measured() -> None
         each = {
             row["trials of no work"].removeprefix(f"{arm}, "): row
             for row in told
-            if f"{arm}, " in row["trials of no work"]
+            if row["trials of no work"].startswith(f"{arm}, ")
         }
         marks = {f"to {mark:,}": at for mark, at in own.groupby("trials")}
         for place, at in marks.items():

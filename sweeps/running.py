@@ -115,16 +115,18 @@ def go_on(
         remember(folder, place)
         if (changed := ledger.first_changed()) is not None:
             raise LedgerError(f"the ledger of {folder.name!r} is damaged ({changed}): `sweeps export` saves the rest")
-        spec = as_extended(ledger.spec(), ledger.history())
+        history = ledger.history()
+        spec = as_extended(ledger.spec(), history)
         _check_bound(spec, at_most)
         function = function or (resolve(spec.target) if spec.target else None)
         if (extended := extension(spec, more or {})) is not None:
             longer = spec.extended(extended.body)  # whatever is wrong with it is said before it is recorded
-            ledger.append(extended)
+            history.apply(ledger.append(extended), extended)
             spec = longer
         if rule is not None:
-            ledger.append(selecting(spec, ledger.history(), rule))
-            spec = as_extended(ledger.spec(), ledger.history())
+            ended = selecting(spec, history, rule)
+            history.apply(ledger.append(ended), ended)
+            spec = as_extended(ledger.spec(), history)
         _write_spec(folder, spec)  # in any case: a kill may have come between an earlier row and this
         folder.send()
         _drive(
@@ -138,6 +140,7 @@ def go_on(
             at_most=at_most,
             ledger_url=ledger_url,
             profiled_from=begun if profiled else None,
+            history=history,
         )
 
 
@@ -160,11 +163,12 @@ def _drive(
     at_most: int | None = None,
     ledger_url: str | None = None,
     profiled_from: float | None = None,
+    history: History | None = None,
 ) -> None:
     from sweeps.store.earlier import read_warm_start
     from sweeps.store.export import write_tables
 
-    driver = Driver(spec, folder, ledger)
+    driver = Driver(spec, folder, ledger, history=history)
     profile = Profile(driver.spent, profiled_from or 0.0)
     progress = Progress(spec, folder, driver.history, form, verbose=verbose)
     driver.observe = progress.observe

@@ -26,6 +26,7 @@ from sweeps.search.history import (
     RETRIED,
     Asked,
     Decided,
+    History,
     Measured,
     Moved,
     Noted,
@@ -55,7 +56,7 @@ def ignore(_stamp: Stamp, _row: Row) -> None:
 
 
 class Driver:
-    """Drives one sweep from its ledger. `observe` sees each row after its commit, never before."""
+    """Drives one sweep from its ledger, whose history need not be read twice. `observe` sees a row after its commit."""
 
     def __init__(
         self,
@@ -64,10 +65,11 @@ class Driver:
         ledger: Ledger,
         observe: Observer = ignore,
         clock: Callable[[], float] = time.time,
+        history: History | None = None,
     ) -> None:
         self.spec: SweepSpec = spec
         self.folder = folder
-        self.history = ledger.history()
+        self.history = history or ledger.history()
         self.live: set[TrialKey | RangeKey] = set()
         self._ledger = ledger
         self.observe = observe

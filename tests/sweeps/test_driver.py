@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +14,10 @@ from study.measurement import Measurement
 from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Leg, Message
+from sweeps.search.agenda import Work, next_work
 from sweeps.search.history import PUBLISHED, Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
 from sweeps.search.selection import candidates, select
+from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder, first_there
 from sweeps.store.ledger import Ledger
 from sweeps.store.rows import dump_json
@@ -54,6 +57,26 @@ def test_a_sweep_ends_with_the_trials_asked_for(folder: SweepFolder) -> None:
     finish(folder)
 
     assert_one_true_story(folder, 12)
+
+
+def test_a_slot_that_waits_asks_the_agenda_anew_only_when_something_has_changed(
+    folder: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver, asked = open_driver(folder, small_spec(trials=1)), list[int]()
+    driver.start({})
+    leg = driver.next_leg()
+    assert isinstance(leg, Leg)
+
+    def counted(spec: SweepSpec, history: History, *others: Any) -> Work:
+        asked.append(history.last.seq)
+        return next_work(spec, history, *others)
+
+    monkeypatch.setattr("sweeps.execution.driver.next_work", counted)
+    assert [driver.next_leg() for _ in range(3)] == ["wait"] * 3
+    assert len(asked) == 1
+    driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 1.0})))
+    driver.next_leg()
+    assert asked[1] > asked[0]
 
 
 @settings(max_examples=25)

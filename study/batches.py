@@ -28,10 +28,8 @@ def on_device(split: "Split", device: torch.device) -> tuple[Tensor, Tensor]:
     here = _tensor(split.images), _tensor(split.labels)
     if device.type == "cpu":
         return here
-    copies, place = (
-        _copies.setdefault(split, {}),
-        torch.empty(0, device=device).device,
-    )  # "cuda" is "cuda:0", or another
+    copies = _copies.setdefault(split, {})
+    place = torch.empty(0, device=device).device  # "cuda" is "cuda:0", or another
     if place not in copies:
         copies[place] = here[0].to(place), here[1].to(place)
     return copies[place]

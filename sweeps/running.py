@@ -58,8 +58,7 @@ def start(
             folder.send()
             try:
                 _drive(
-                    spec,
-                    folder,
+                    Driver(spec, folder, ledger),
                     ledger,
                     function,
                     data_dir,
@@ -130,8 +129,7 @@ def go_on(
         _write_spec(folder, spec)  # in any case: a kill may have come between an earlier row and this
         folder.send()
         _drive(
-            spec,
-            folder,
+            Driver(spec, folder, ledger, history=history),
             ledger,
             function,
             data_dir,
@@ -140,7 +138,6 @@ def go_on(
             at_most=at_most,
             ledger_url=ledger_url,
             profiled_from=begun if profiled else None,
-            history=history,
         )
 
 
@@ -151,8 +148,7 @@ def _check_bound(spec: SweepSpec, at_most: int | None) -> None:
 
 
 def _drive(
-    spec: SweepSpec,
-    folder: SweepFolder,
+    driver: Driver,
     ledger: Ledger,
     function: Function | None,
     data_dir: Path | None,
@@ -163,12 +159,11 @@ def _drive(
     at_most: int | None = None,
     ledger_url: str | None = None,
     profiled_from: float | None = None,
-    history: History | None = None,
 ) -> None:
     from sweeps.store.earlier import read_warm_start
     from sweeps.store.export import write_tables
 
-    driver = Driver(spec, folder, ledger, history=history)
+    spec, folder = driver.spec, driver.folder
     profile = Profile(driver.spent, profiled_from or 0.0)
     progress = Progress(spec, folder, driver.history, form, verbose=verbose)
     driver.observe = progress.observe

@@ -7,6 +7,7 @@ from functions import bowl, flat
 from simulation import open_driver, small_spec
 
 from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
+from sweeps.execution.driver import Driver
 from sweeps.execution.targets import source_hash
 from sweeps.running import _changed_source, _check_bound, new_folder, start
 from sweeps.search.history import History, Noted, Stamp
@@ -62,8 +63,7 @@ def test_a_sweep_refused_before_it_began_leaves_no_folder(folder: SweepFolder, m
 
 
 def test_what_was_recorded_stays_whatever_is_raised_later(folder: SweepFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    def later(_spec: object, where: SweepFolder, *_: object, **__: object) -> None:
-        driver = open_driver(where, small_spec())
+    def later(driver: Driver, *_: object, **__: object) -> None:
         driver.start({})
         raise ResourceError("more than there is")
 

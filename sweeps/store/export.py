@@ -21,7 +21,7 @@ from sweeps.store.columns import SWEEP, Column
 from sweeps.store.rows import dump_json
 from sweeps.store.selection_table import selection_columns, selection_rows
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _PROTOCOL = "epochs or wall-clock, null where the configuration says how long it trains"
 _TIME = pa.timestamp("us", tz="UTC")

@@ -22,7 +22,7 @@ from sweeps.store.postgresql import new_token
 from sweeps.store.rows import ROWS, SWEEP, from_columns, link, metadata, to_columns
 from sweeps.store.sqlite import File
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 PATIENCE = 60.0  # s that a server may be away before the sweep ends
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # s between two attempts to reach it
 

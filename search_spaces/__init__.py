@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from search_spaces.parameters import Int as Int
     from search_spaces.parameters import Parameter as Parameter
     from search_spaces.parameters import RangeTest as RangeTest
-    from search_spaces.parameters import Scalar as Scalar
-    from search_spaces.parameters import SpaceError as SpaceError
+    from search_spaces.plain import Scalar as Scalar
+    from search_spaces.plain import SpaceError as SpaceError
     from search_spaces.space import SearchSpace as SearchSpace
     from search_spaces.toml import dumps as dumps
     from search_spaces.toml import extend as extend
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _MODULES = {
     **dict.fromkeys(("Choice", "Constant", "Float", "FloatBy", "Int"), "parameters"),
-    **dict.fromkeys(("Parameter", "RangeTest", "Scalar", "SpaceError"), "parameters"),
+    **dict.fromkeys(("Parameter", "RangeTest"), "parameters"),
+    **dict.fromkeys(("Scalar", "SpaceError"), "plain"),
     "SearchSpace": "space",
     **dict.fromkeys(("dumps", "extend", "load", "parse", "preset", "preset_names", "to_table"), "toml"),
 }

@@ -1,17 +1,19 @@
 """What may vary: parameters, numeric or chosen, and Constants, as frozen values that keep their own rules."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
 
-Scalar = bool | int | float | str
+from search_spaces.plain import LARGEST, SMALLEST, Scalar, SpaceError, check_text, plain
+
 When = Mapping[str, tuple[Scalar, ...]]
 
-_TOLERANCE = 1e-9  # of a step: how far a float may lie off its grid by rounding
-
-
-class SpaceError(ValueError):
-    """A search space breaks a rule; one line that names place, key, rule and value."""
+# Of a step: how far the end of a range may lie off a whole number of steps, and a value off its point.
+_TOLERANCE, _NEAR = Fraction(1, 10**9), Fraction(1, 10**6)
+_FINEST = 8  # a step is so many times the distance between neighbouring floats at least
 
 
 def same(a: Scalar, b: Scalar) -> bool:
@@ -29,16 +31,76 @@ def _require(holds: bool, rule: str) -> None:
         raise SpaceError(rule)
 
 
-def _check_number(name: str, value: object, kinds: tuple[type, ...]) -> None:
-    is_number = isinstance(value, kinds) and not isinstance(value, bool)
-    word = "a whole number" if kinds == (int,) else "a number"
-    _require(is_number, f"{name} must be {word}, but got {value!r}")
-    _require(math.isfinite(float(value)), f"{name} must be finite, but got {value!r}")  # type: ignore[arg-type]
+def _whole(name: str, value: object) -> int:
+    """Return a whole number of 64 bits; SpaceError for anything else."""
+    value = plain(value)
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    _require(is_whole, f"{name} must be a whole number, but got {value!r}")
+    _check_size(name, value)
+    return value  # type: ignore[return-value]
+
+
+def _check_size(name: str, value: object) -> None:
+    if isinstance(value, int) and not SMALLEST <= value <= LARGEST:
+        raise SpaceError(f"{name} must be a whole number from {SMALLEST} to {LARGEST}, but got {_in_brief(value)}")
+
+
+def _in_brief(value: int) -> str:
+    """Return a whole number, or its order of magnitude where it has very many digits."""
+    return str(value) if value.bit_length() <= 128 else f"{'-' if value < 0 else ''}2**{value.bit_length() - 1} or more"
+
+
+def _number(name: str, value: object) -> float:
+    """Return a finite number as a float, and zero without a sign; SpaceError for anything else."""
+    value = plain(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    _require(is_number, f"{name} must be a number, but got {value!r}")
+    try:
+        found = float(value) + 0.0  # type: ignore[arg-type]
+    except OverflowError:
+        raise SpaceError(f"{name} must be a number that a float can hold, but got {_in_brief(value)}") from None  # type: ignore[arg-type]
+    _require(math.isfinite(found), f"{name} must be finite, but got {value!r}")
+    return found
 
 
 def _check_range(low: float, high: float, log: bool) -> None:
     _require(low < high, f"low < high must hold, but got low={low!r} and high={high!r}")
     _require(not log or low > 0, f"log needs low > 0, but got low={low!r}")
+    _require(math.isfinite(high - low), f"high - low must be finite, but got low={low!r} and high={high!r}")
+
+
+def _plain_when(when: object) -> When:
+    """Return conditions whose values are plain, a single one as a list of one."""
+    if not isinstance(when, Mapping):
+        raise SpaceError(f'when must be a table like {{ optimizer = ["sgd"] }}, but got {when!r}')
+    table = plain(when)
+    return {parent: tuple(v) if isinstance(v, list) else (v,) for parent, v in table.items()}
+
+
+class _Steps(NamedTuple):
+    """A stepped range as the exact decimals that are written for its floats."""
+
+    low: Fraction
+    high: Fraction
+    step: Fraction
+    slack: Fraction  # how far off a whole number of steps the end may lie: step and end may have been rounded
+    last: int  # the index of the last point
+
+    def index(self, value: float) -> int:
+        """Return the index of the point that is nearest to a value."""
+        return min(max(round((_exact(value) - self.low) / self.step), 0), self.last)
+
+
+@lru_cache(maxsize=1024)
+def _steps(low: float, high: float, step: float) -> _Steps:
+    exact = _exact(low), _exact(high), _exact(step)
+    slack = exact[2] * _TOLERANCE + Fraction(math.ulp(max(abs(low), abs(high))))
+    return _Steps(*exact, slack, (exact[1] + slack - exact[0]) // exact[2])
+
+
+def _exact(value: float) -> Fraction:
+    """Return the decimal that stands for a float when it is written."""
+    return Fraction(repr(value))
 
 
 @dataclass(frozen=True)
@@ -54,54 +116,73 @@ class Float:
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step", "default"):
-            value = getattr(self, name)
-            if value is not None:
-                _check_number(name, value, (int, float))
-                object.__setattr__(self, name, float(value))
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _number(name, value))
+        object.__setattr__(self, "when", _plain_when(self.when))
         _check_range(self.low, self.high, self.log)
         if self.step is not None:
-            _require(self.step > 0, f"step > 0 must hold, but got step={self.step!r}")
-            _require(not self.log, f"log and step exclude each other, but got step={self.step!r}")
-            # The grid's last point is what can be reached, so that nothing outside is ever promised.
-            reached = self.low + math.floor((self.high - self.low) / self.step + _TOLERANCE) * self.step
-            _require(reached > self.low, f"step must fit between low and high, but got step={self.step!r}")
-            object.__setattr__(self, "high", min(reached, self.high))
-        if self.default is None:
-            object.__setattr__(self, "default", self._middle())
-        _require(self.contains(self.default), f"default must lie in the range, but got default={self.default!r}")
+            self._check_step(self.step)
+            # The last point is what can be reached, so that nothing outside is ever promised.
+            object.__setattr__(self, "high", self.point(self._steps.last))
+        default = self._middle() if self.default is None else self.snapped(self.default)
+        object.__setattr__(self, "default", default)
+        _require(self.contains(default), f"default must lie in the range, but got default={default!r}")
+
+    def _check_step(self, step: float) -> None:
+        _require(step > 0, f"step > 0 must hold, but got step={step!r}")
+        _require(not self.log, f"log and step exclude each other, but got step={step!r}")
+        _require(self._steps.last > 0, f"step must fit between low and high, but got step={step!r}")
+        is_coarse = step >= _FINEST * math.ulp(max(abs(self.low), abs(self.high)))
+        _require(is_coarse, f"step is too fine for floats from {self.low!r} to {self.high!r}: leave out step={step!r}")
+
+    @property
+    def _steps(self) -> _Steps:
+        assert self.step is not None
+        return _steps(self.low, self.high, self.step)
 
     def _middle(self) -> float:
+        if self.step is not None:
+            return self.point(round(Fraction(self._steps.last, 2)))
         if self.log:
             return min(max(math.sqrt(self.low) * math.sqrt(self.high), self.low), self.high)
-        middle = self.low / 2 + self.high / 2
-        if self.step is None:
-            return middle
-        return self.low + round((middle - self.low) / self.step) * self.step
+        return self.low / 2 + self.high / 2
+
+    @property
+    def count(self) -> int | None:
+        """How many values there are; None without a step."""
+        return None if self.step is None else self._steps.last + 1
+
+    def point(self, index: int) -> float:
+        """The value so many steps above `low`, as people write it: 3 steps of 0.1 above 0 are 0.3."""
+        steps = self._steps
+        exact = steps.low + index * steps.step
+        return self.high if abs(exact - steps.high) <= steps.slack else float(exact)
+
+    def nearest(self, value: float) -> float:
+        """The value of the range that is nearest to a finite number."""
+        return min(max(value, self.low), self.high) if self.step is None else self.point(self._steps.index(value))
+
+    def snapped(self, value: float) -> float:
+        """The point that a computed value stands for, as 0.1 * 3 does for 0.3; the value itself where it is none."""
+        if self.step is None or not math.isfinite(value):
+            return value
+        point = self.nearest(value)
+        return point if abs(_exact(value) - _exact(point)) <= self._steps.step * _NEAR else value
 
     def contains(self, value: object) -> bool:
         """Whether the value is a float of this range, on its grid."""
         if not isinstance(value, float) or not self.low <= value <= self.high:
             return False
-        if self.step is None:
-            return True
-        steps = (value - self.low) / self.step
-        return abs(steps - round(steps)) <= 1e-6
+        return self.step is None or value == self.nearest(value)
 
     def at(self, share: float) -> float:
         """The value at a share (0..1) of the range, on its scale; with a step, each point has an equal part."""
         if self.step is not None:
-            return self.grid[_index(share, len(self.grid))]
+            return self.point(_index(share, self._steps.last + 1))
         if not self.log:
             return min(max(self.low + (self.high - self.low) * share, self.low), self.high)
         low, high = math.log(self.low), math.log(self.high)
         return min(max(math.exp(low + (high - low) * share), self.low), self.high)
-
-    @property
-    def grid(self) -> tuple[float, ...]:
-        """Every value there is; SpaceError without a step."""
-        _require(self.step is not None, "a grid needs a step, or a choice in place of the float")
-        points = round((self.high - self.low) / (self.step or 1)) + 1
-        return tuple(min(self.low + index * (self.step or 1), self.high) for index in range(points))
 
     def share(self, value: float) -> float:
         """Where a value of the range lies, 0..1 on its scale."""
@@ -128,9 +209,9 @@ class Int:
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step", "default"):
-            value = getattr(self, name)
-            if value is not None:
-                _check_number(name, value, (int,))
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _whole(name, value))
+        object.__setattr__(self, "when", _plain_when(self.when))
         _check_range(self.low, self.high, self.log)
         _require(self.step > 0, f"step > 0 must hold, but got step={self.step!r}")
         _require(not self.log or self.step == 1, f"log and step exclude each other, but got step={self.step!r}")
@@ -142,6 +223,19 @@ class Int:
             object.__setattr__(self, "default", self.low + (middle - self.low) // self.step * self.step)
         _require(self.contains(self.default), f"default must lie in the range, but got default={self.default!r}")
 
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return (self.high - self.low) // self.step + 1
+
+    def point(self, index: int) -> int:
+        """The value so many steps above `low`."""
+        return self.low + index * self.step
+
+    def nearest(self, value: int) -> int:
+        """The value of the range that is nearest to a number."""
+        return self.point(min(max((value - self.low + self.step // 2) // self.step, 0), self.count - 1))
+
     def contains(self, value: object) -> bool:
         """Whether the value is a whole number of this range, on its grid; a bool is none."""
         is_whole = isinstance(value, int) and not isinstance(value, bool)
@@ -150,14 +244,16 @@ class Int:
     def at(self, share: float) -> int:
         """The value at a share (0..1) of the range, of which each value has a part, equal on the parameter's scale."""
         if not self.log:
-            return self.low + _index(share, (self.high - self.low) // self.step + 1) * self.step
+            return self.point(_index(share, self.count))
         low, high = math.log(self.low), math.log(self.high + 1)
         return min(max(math.floor(math.exp(low + (high - low) * share)), self.low), self.high)
 
-    @property
-    def grid(self) -> tuple[int, ...]:
-        """Every value there is."""
-        return tuple(range(self.low, self.high + 1, self.step))
+    def share(self, value: int) -> float:
+        """The middle of a value's part of the range, 0..1 on its scale: `at` leads back to the value."""
+        if not self.log:
+            return ((value - self.low) // self.step + 0.5) / self.count
+        low, high = math.log(self.low), math.log(self.high + 1)
+        return (math.log(value + 0.5) - low) / (high - low)
 
     @property
     def rule(self) -> str:
@@ -174,28 +270,35 @@ class Choice:
     when: When = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", tuple(self.values))
+        object.__setattr__(self, "values", tuple(plain(value) for value in self.values))
+        object.__setattr__(self, "when", _plain_when(self.when))
         _require(len(self.values) > 0, "choice must list at least one value, but got none")
-        for place, value in enumerate(self.values):
+        for value in self.values:
             _check_scalar("choice", value)
-            # Equality in Python's sense: 1, 1.0 and True can't be told apart by samplers and tables.
-            _require(value not in self.values[:place], f"choice must not repeat a value, but got {value!r} twice")
-        if self.default is None:
-            object.__setattr__(self, "default", self.values[0])
+        # Equality in Python's sense: 1, 1.0 and True can't be told apart by samplers.
+        if (twice := _first_repeated(self.values)) is not None:
+            what = f"{twice[1]!r} twice" if same(*twice) else f"{twice[0]!r} and {twice[1]!r}, which are equal"
+            raise SpaceError(f"choice must not repeat a value, but got {what}")
+        default = self.values[0] if self.default is None else plain(self.default)
+        object.__setattr__(self, "default", default)
         _require(self.contains(self.default), f"default must be one of the choices, but got default={self.default!r}")
 
     def contains(self, value: object) -> bool:
         """Whether the value is one of the choices, of the same type."""
         return any(type(value) is type(known) and value == known for known in self.values)
 
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return len(self.values)
+
+    def point(self, index: int) -> Scalar:
+        """The value at a place of the list."""
+        return self.values[index]
+
     def at(self, share: float) -> Scalar:
         """The value at a share (0..1) of the list, of which each has an equal part."""
-        return self.values[_index(share, len(self.values))]
-
-    @property
-    def grid(self) -> tuple[Scalar, ...]:
-        """Every value there is."""
-        return self.values
+        return self.point(_index(share, self.count))
 
     @property
     def rule(self) -> str:
@@ -210,6 +313,8 @@ class Constant:
     when: When = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "value", plain(self.value))
+        object.__setattr__(self, "when", _plain_when(self.when))
         _check_scalar("value", self.value)
 
     @property
@@ -238,6 +343,9 @@ class FloatBy:
     when: When = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "by", plain(self.by))
+        object.__setattr__(self, "ranges", {plain(value): known for value, known in self.ranges.items()})
+        object.__setattr__(self, "when", _plain_when(self.when))
         for value, known in self.ranges.items():
             place = f"by: {self.by} = {value!r}"
             _require(isinstance(known, Float), f"{place} must be a float, but got {known!r}")
@@ -255,12 +363,37 @@ class RangeTest:
 
     when: When = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "when", _plain_when(self.when))
+
 
 Parameter = Float | Int | Choice | Constant | FloatBy | RangeTest
 Plain = Float | Int | Choice  # what a value is chosen from, once everything above it is
+
+
+def values_of(parameter: Plain) -> Iterator[Scalar]:
+    """Give every value of a parameter that has a finite list of them, one after another."""
+    return (parameter.point(index) for index in range(count_of(parameter)))
+
+
+def count_of(parameter: Plain) -> int:
+    """Return how many values there are of a parameter that has a finite list of them."""
+    assert parameter.count is not None
+    return parameter.count
 
 
 def _check_scalar(name: str, value: object) -> None:
     _require(isinstance(value, bool | int | float | str), f"{name} must hold plain values, but got {value!r}")
     if isinstance(value, float):
         _require(math.isfinite(value), f"{name} must be finite, but got {value!r}")
+    elif isinstance(value, str):
+        check_text(name, value)
+    else:
+        _check_size(name, value)
+
+
+def _first_repeated(values: tuple[Scalar, ...]) -> tuple[Scalar, Scalar] | None:
+    """Return the first two values that are equal in Python's sense."""
+    first: dict[Scalar, int] = {}
+    repeated = ((values[first[v]], v) for place, v in enumerate(values) if first.setdefault(v, place) != place)
+    return next(repeated, None)

@@ -18,12 +18,19 @@ from search_spaces.parameters import (
     Parameter,
     Plain,
     RangeTest,
-    Scalar,
-    SpaceError,
+    count_of,
     same,
+    values_of,
 )
+from search_spaces.plain import Scalar, SpaceError, check_name, plain
 
 Choose = Callable[[str, Plain], Scalar]
+Configuration = frozenset[tuple[str, type, Scalar]]
+
+
+def configuration(params: Mapping[str, Scalar]) -> Configuration:
+    """Return what two equal sets of parameters have in common: names and values, each with its type."""
+    return frozenset((name, type(value), value) for name, value in params.items())
 
 
 @dataclass(frozen=True)
@@ -38,13 +45,16 @@ class SearchSpace:
     parameters: Mapping[str, Parameter]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+        parameters = {plain(name): parameter for name, parameter in self.parameters.items()}
+        object.__setattr__(self, "parameters", MappingProxyType(parameters))
         for name, parameter in self.parameters.items():
+            check_name(name)
             for parent, values in parameter.when.items():
                 self._check_condition(name, parent, values)
             if isinstance(parameter, FloatBy):
                 self._check_ranges(name, parameter)
         object.__setattr__(self, "_order", self._sorted())
+        object.__setattr__(self, "_above", {parent for p in self.parameters.values() for parent in _parents(p)})
         for name in self.parameters:
             self._check_reachable(name)
 
@@ -150,18 +160,90 @@ class SearchSpace:
         """One configuration, each parameter drawn uniformly (on a logarithmic scale with `log`)."""
         return self.walk(lambda _, parameter: parameter.at(rng.random()))
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether each parameter has a finite list of values."""
+        return self._endless is None
+
+    @property
+    def _endless(self) -> str | None:
+        """The first parameter that has no finite list of values."""
+
+        def is_listed(parameter: Parameter) -> bool:
+            is_plain = isinstance(parameter, Float | Int | Choice)
+            return isinstance(parameter, Constant) or (is_plain and parameter.count is not None)
+
+        return next((name for name, parameter in self.parameters.items() if not is_listed(parameter)), None)
+
+    def _check_finite(self) -> None:
+        if self._endless is not None:
+            raise SpaceError(f"{self._endless}: a grid needs a step, or a choice in place of the float")
+
+    def count(self, most: int) -> int:
+        """How many configurations there are, counted to `most` and given as `most` + 1 where there are more.
+
+        SpaceError for a parameter that has no finite list of values.
+        """
+        self._check_finite()
+        always = [p for p in self.parameters.values() if isinstance(p, Float | Int | Choice) and not p.when]
+        if math.prod(map(count_of, always)) > most:
+            return most + 1
+        return self._count(0, {}, most)
+
+    def _count(self, first: int, chosen: Mapping[str, Scalar], most: int) -> int:
+        """Count the ways to go on from the parameters that are chosen."""
+        found, known = 1, dict(chosen)
+        for place in range(first, len(self._order)):  # type: ignore[attr-defined]
+            name, parameter = self._at(place, known)
+            match parameter:
+                case Constant(value):
+                    known[name] = value
+                case Float() | Int() | Choice() if name in self._above:  # type: ignore[attr-defined]
+                    below = 0
+                    for value in values_of(parameter):
+                        below += self._count(place + 1, {**known, name: value}, most - below)
+                        if found * below > most:
+                            return most + 1
+                    return found * below
+                case Float() | Int() | Choice():
+                    found *= count_of(parameter)
+                    if found > most:
+                        return most + 1
+        return found
+
+    def _at(self, place: int, chosen: Mapping[str, Scalar]) -> tuple[str, Plain | Constant | RangeTest | None]:
+        """A parameter by its place in the order, and what its value is taken from; None where it is not active."""
+        name = self._order[place]  # type: ignore[attr-defined]
+        return name, self._given(name, chosen) if self._is_active(name, chosen) else None
+
     def grid(self) -> Iterator[dict[str, Scalar]]:
-        """Every configuration there is, once; SpaceError for a parameter that has no finite list of values."""
-        prefixes: list[list[Scalar]] = [[]]
-        while prefixes:
-            branch = _Branch(prefixes.pop())
-            yield self.walk(branch.choose)
-            prefixes += branch.others
+        """Give every configuration there is, once, without listing them first; SpaceError as of `count`."""
+        self._check_finite()
+        return self._grid(0, {})
+
+    def _grid(self, first: int, chosen: Mapping[str, Scalar]) -> Iterator[dict[str, Scalar]]:
+        known = dict(chosen)
+        for place in range(first, len(self._order)):  # type: ignore[attr-defined]
+            name, parameter = self._at(place, known)
+            match parameter:
+                case Constant(value):
+                    known[name] = value
+                case Float() | Int() | Choice():
+                    for value in values_of(parameter):
+                        yield from self._grid(place + 1, {**known, name: value})
+                    return
+        yield known
 
     def typed(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The same values with whole numbers made floats where the space has floats."""
-        floats = {name for name, p in self.parameters.items() if isinstance(p, Float | FloatBy | RangeTest)}
-        return {name: float(v) if name in floats and type(v) is int else v for name, v in params.items()}
+        """The same values as the space has them: floats for whole numbers where it has floats, points of its steps."""
+        return {name: self._typed(self.parameters.get(name), value) for name, value in plain(params).items()}
+
+    def _typed(self, parameter: Parameter | None, value: Any) -> Any:
+        if isinstance(parameter, Float | FloatBy | RangeTest) and type(value) is int:
+            value = _as_float(value)
+        if isinstance(parameter, Float) and isinstance(value, float):
+            return parameter.snapped(value)
+        return value
 
     def in_order(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The same values in the order in which the space declares them: how people see them."""
@@ -187,25 +269,11 @@ class SearchSpace:
                 raise SpaceError(f"{name}: must be {parameter.rule}, but got {params[name]!r}")
 
 
-class _Branch:
-    """One configuration of a grid: it begins as told, then takes first values, and keeps what else could be begun."""
-
-    def __init__(self, prefix: list[Scalar]) -> None:
-        self._prefix = prefix
-        self._chosen: list[Scalar] = []
-        self.others: list[list[Scalar]] = []
-
-    def choose(self, name: str, parameter: Plain) -> Scalar:
-        try:
-            values = parameter.grid
-        except SpaceError as error:
-            raise SpaceError(f"{name}: {error}") from None
-        if (place := len(self._chosen)) < len(self._prefix):
-            value = self._prefix[place]
-        else:
-            value = values[0]
-            self.others += [[*self._chosen, other] for other in values[1:]]
-        self._chosen.append(value)
+def _as_float(value: int) -> float | int:
+    """Return a whole number as a float, or as it is where no float is so large."""
+    try:
+        return float(value)
+    except OverflowError:
         return value
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import tomli_w
 
-from search_spaces.parameters import Choice, Constant, Float, FloatBy, Int, Parameter, RangeTest, Scalar, SpaceError
+from search_spaces.parameters import Choice, Constant, Float, FloatBy, Int, Parameter, RangeTest
+from search_spaces.plain import Scalar, SpaceError, plain
 from search_spaces.space import SearchSpace, hint
 
 # Which keys a parameter's table may have, by the key that says its kind.
@@ -25,7 +26,7 @@ _KEYS = {
 
 def parse(table: Mapping[str, Any], source: str) -> SearchSpace:
     """The space that a TOML table describes; `source` names it in errors."""
-    parameters = {name: _parse_parameter(value, f"{source}: {name}") for name, value in table.items()}
+    parameters = {name: _parse_parameter(value, f"{source}: {name}") for name, value in plain(table).items()}
     return _space(parameters, source)
 
 
@@ -43,7 +44,7 @@ def extend(base: SearchSpace, table: Mapping[str, Any], source: str) -> SearchSp
     momentum where the optimizer is made a constant "adam".
     """
     parameters: dict[str, Parameter] = dict(base.parameters)
-    parameters.update({name: _parse_parameter(value, f"{source}: {name}") for name, value in table.items()})
+    parameters.update({name: _parse_parameter(value, f"{source}: {name}") for name, value in plain(table).items()})
     inherited = [name for name in base.parameters if name not in table]
     _leave_out_the_unreachable(parameters, inherited)
     return _space(parameters, source)
@@ -102,7 +103,7 @@ def _presets() -> Any:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")  # an editor may have put a byte order mark first
     except (OSError, UnicodeDecodeError) as error:
         raise SpaceError(f"{path}: can't be read: {error}") from error
 
@@ -136,7 +137,6 @@ def _from_table(table: Mapping[str, Any]) -> Parameter:
     for key in rest:
         if key not in _KEYS[kind]:
             raise SpaceError(f"unknown key {key!r} of a {kind} parameter{hint(key, _KEYS[kind])}")
-    rest["when"] = _parse_when(table.get("when", {}))
     if kind == "choice":
         if not isinstance(table[kind], list | tuple):
             raise SpaceError(f"choice must be a list of values, but got {table[kind]!r}")
@@ -167,12 +167,6 @@ def _parse_ranges(by: Any) -> tuple[str, dict[str, Float]]:
         )
     ((parent, ranges),) = by.items()
     return parent, {value: _parse_parameter(table, f"by: {parent} = {value!r}") for value, table in ranges.items()}  # type: ignore[misc]
-
-
-def _parse_when(when: Any) -> dict[str, tuple[Any, ...]]:
-    if not isinstance(when, Mapping):
-        raise SpaceError(f'when must be a table like {{ optimizer = ["sgd"] }}, but got {when!r}')
-    return {parent: tuple(v) if isinstance(v, list | tuple) else (v,) for parent, v in when.items()}
 
 
 def to_table(space: SearchSpace) -> dict[str, Any]:

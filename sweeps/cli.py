@@ -239,6 +239,8 @@ def export(
 
     saved = export_sweep(name, to, results=results, ledger=ledger)
     typer.echo(f"exported: {saved.sound} of {saved.known} rows of {name} to {to}")
+    for warning in saved.warnings:
+        typer.echo(f"warning: {warning}")
     if saved.damage:
         typer.echo(f"damaged: {saved.damage}")
         raise typer.Exit(1)

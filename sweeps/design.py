@@ -101,9 +101,9 @@ class Design(Section):
         for variant in self.variants:
             for name, value in variant.params.items():
                 known = values.setdefault(name, [])
-                if value not in known:
+                if not any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in known):
                     known.append(value)
-        return SearchSpace({name: _parameter(found) for name, found in values.items()})
+        return SearchSpace({name: _parameter(name, found) for name, found in values.items()})
 
 
 def with_defaults(model: str, changes: Mapping[str, Scalar]) -> dict[str, Scalar]:
@@ -117,5 +117,8 @@ def with_defaults(model: str, changes: Mapping[str, Scalar]) -> dict[str, Scalar
     return {"model": model, **walked, **changes}
 
 
-def _parameter(values: list[Scalar]) -> Parameter:
-    return Constant(values[0]) if len(values) == 1 else Choice(tuple(values))
+def _parameter(name: str, values: list[Scalar]) -> Parameter:
+    try:
+        return Constant(values[0]) if len(values) == 1 else Choice(tuple(values))
+    except SpaceError as error:
+        raise SpaceError(f"design: cells: {name}: {error}") from None

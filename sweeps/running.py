@@ -160,8 +160,8 @@ def _drive(
     ledger_url: str | None = None,
     profiled_from: float | None = None,
 ) -> None:
+    from sweeps.execution.conclusion import save_tables
     from sweeps.store.earlier import read_warm_start
-    from sweeps.store.export import write_tables
 
     spec, folder = driver.spec, driver.folder
     profile = Profile(driver.spent, profiled_from or 0.0)
@@ -170,7 +170,7 @@ def _drive(
     ledger.say = progress.say
     if is_over(spec, driver.history):
         # Again, since a kill may have come between the outcome and these.
-        write_tables(folder.path, spec, driver.history)
+        save_tables(folder, spec, driver.history, partial(_say_warning, progress.say))
         _draw(driver, "over", progress.say, ledger_url)
         progress.say(f"sweep {spec.name} is over: {len(driver.history.search)} trials; see `sweeps show {spec.name}`")
         if profiled_from is not None:
@@ -210,7 +210,7 @@ def _drive(
         if profiled_from is not None:
             _tell_profile(profile, folder, progress.say)
     except KeyboardInterrupt:
-        write_tables(folder.path, spec, driver.history)
+        save_tables(folder, spec, driver.history, partial(_say_warning, progress.say))
         folder.send()  # before what is drawn: who stops a job has little patience
         _draw(driver, "stopped", progress.say, ledger_url)
         if profiled_from is not None:
@@ -257,6 +257,10 @@ def _attempt(what: str, write: Callable[[], object], again: str, say: Callable[[
     except Exception as error:  # whatever is wrong with a picture, the outcome is recorded and stands
         why = f"{type(error).__name__}: {' '.join(str(error).split())}"
         say(f"warning: the {what} could not be written ({why}): try {again}")
+
+
+def _say_warning(say: Callable[[str], None], text: str) -> None:
+    say(f"warning: {text}")
 
 
 def _unread(spec: SweepSpec, history: History) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ import json
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,7 +12,9 @@ import tomli_w
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from search_spaces import Choice, RangeTest, Scalar, SearchSpace, SpaceError, extend, parse, preset, to_table
-from search_spaces.space import hint
+from search_spaces.plain import check_name as check_column
+from search_spaces.plain import plain
+from search_spaces.space import configuration, hint
 from study.config import ConfigError, TrialConfig
 from study.measurement import METRICS
 from sweeps.design import Design
@@ -78,6 +79,7 @@ class SweepSpec(Section):
     @model_validator(mode="after")
     def _rules_between_keys(self) -> Self:
         check_name(self.name)
+        self._check_texts()
         self._check_range_tests()
         self._check_determinism()
         if self.selection.resources is not None and self.device_hours is not None:
@@ -98,7 +100,8 @@ class SweepSpec(Section):
     def _rules_of_the_sampler(self) -> Self:
         for number, point in enumerate(self.start, start=1):
             try:
-                self.space.check({**self.starting_points[number], **self.space.typed(point)})
+                typed = self.space.typed(point)
+                self.space.check({**self.defaults_with(typed), **typed})
             except SpaceError as error:
                 raise ValueError(f"start: point {number}: {error}") from None
         if len(self.start) >= self.trials:
@@ -111,6 +114,14 @@ class SweepSpec(Section):
         if name == "grid":
             self._check_grid()
         return self
+
+    def _check_texts(self) -> None:
+        """Refuse before anything trains what no table can hold."""
+        check_column(self.metric, "metric")
+        if self.selection.cost is not None:
+            check_column(self.selection.cost, "selection.cost")
+        for cell in self.design.cells if self.design else ():
+            check_column(cell.name, "a cell's name")
 
     def _check_determinism(self) -> None:
         clocks = {name: getattr(self, name) for name in ("time", "device_hours", "trial_time")}
@@ -127,7 +138,7 @@ class SweepSpec(Section):
 
     def _check_grid(self) -> None:
         try:
-            points = sum(1 for _ in islice(self.space.grid(), LARGEST_GRID + 1))
+            points = self.space.count(LARGEST_GRID)
         except SpaceError as error:
             raise ValueError(f"sampler grid: {error}") from None
         if points > LARGEST_GRID:
@@ -177,17 +188,30 @@ class SweepSpec(Section):
 
     @property
     def starting_points(self) -> list[Mapping[str, Scalar]]:
-        """What is tried before the sampler is asked: the baseline, then each point of `start`."""
+        """What is tried before the sampler is asked: the baseline, then each point of `start`, none of them twice."""
         if self.design:
             return [self.baseline]
-        return [self.baseline, *(self.defaults_with(self.space.typed(point)) for point in self.start)]
+        points = [self.baseline, *(self.defaults_with(self.space.typed(point)) for point in self.start)]
+        return list({configuration(point): point for point in points}.values())
 
     @property
     def cautions(self) -> list[str]:
         """What a person should know of this combination before it runs."""
+        found = []
         if self.sampler.name == "gp" and self.pruning.name != "none":
-            return ["the sampler gp learns only from trials that come to full fidelity, and pruning leaves few of them"]
-        return []
+            found.append(
+                "the sampler gp learns only from trials that come to full fidelity, and pruning leaves few of them"
+            )
+        if (repeated := len(self.start) + 1 - len(self.starting_points)) and not self.design:
+            found.append(f"start: {repeated} of its points are the baseline or stand there twice: they are tried once")
+        if not self.design and self.space.is_finite:
+            count = self.space.count(min(self.trials, LARGEST_GRID))
+            if count < self.trials and count <= LARGEST_GRID:
+                found.append(
+                    f"the space has {count:,} configurations for {self.trials:,} trials: once all were tried, "
+                    "further trials repeat them on other seeds"
+                )
+        return found
 
     def defaults_with(self, changes: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
         """The defaults of the space with some parameters at a value, and what hangs on them at its own default."""
@@ -279,7 +303,7 @@ class SweepSpec(Section):
 
 def parse_spec(table: Mapping[str, Any], source: str) -> SweepSpec:
     """A SweepSpec from a TOML table; SpecError names source, key, rule and value."""
-    fields = dict(table)
+    fields = plain(table)
     try:
         if "design" in fields:
             fields |= _fields_of_design(fields, source)
@@ -340,7 +364,7 @@ def _limited(path: Path) -> str:
     """The text of a spec's file; SpecError for one so large that a list in it must be a mistake."""
     if (size := path.stat().st_size) > LARGEST_FILE:
         raise SpecError(f"{path} has {size:,} bytes, of {LARGEST_FILE:,} at most: shorten the longest list in it")
-    return path.read_text("utf-8")
+    return path.read_text("utf-8-sig")  # an editor may have put a byte order mark first
 
 
 def _read_table(spec: "str | Path | Mapping[str, Any] | SweepSpec") -> tuple[dict[str, Any], str]:

@@ -19,8 +19,9 @@ from sweeps.search.history import History, Noted, Trial, fate
 from sweeps.search.outcome import outcome
 from sweeps.search.selection import TEST_READ, candidates, select
 from sweeps.spec import SweepSpec
+from sweeps.store.columns import in_brief
 from sweeps.store.export import write_tables
-from sweeps.store.folders import SweepFolder, first_there
+from sweeps.store.folders import SweepFolder, first_there, results_option
 from sweeps.store.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -42,7 +43,16 @@ def conclude(driver: Driver, data: Any, data_dir: Path | None, at_a_time: int = 
     score = partial(_score, driver, data=data, data_dir=data_dir, at_a_time=at_a_time, away=away)
     body = _conclude_search(driver, score) if spec.design is None else _conclude_design(driver, score)
     driver.record(Noted("outcome", body))
-    write_tables(folder.path, spec, history)
+    save_tables(folder, spec, history, lambda text: driver.record(Noted("warning", {"text": text})))
+
+
+def save_tables(folder: SweepFolder, spec: SweepSpec, history: History, warn: Callable[[str], None]) -> None:
+    """Write the tables; whatever is wrong with them, what is recorded stands, and `warn` is called with a line."""
+    try:
+        write_tables(folder.path, spec, history, warn)
+    except Exception as error:
+        again = f"sweeps resume {spec.name}{results_option(folder.home)}"
+        warn(f"the tables could not be written ({in_brief(error)}): try `{again}`")
 
 
 def _conclude_search(driver: Driver, score: _Score) -> dict[str, Any]:

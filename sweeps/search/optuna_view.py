@@ -8,14 +8,17 @@
     running                       RUNNING (TPE's constant liar counts it as a bad point)
 
 A parameter whose range hangs on another is seen by its share (0..1) of that range, so that what is good for one
-optimizer tells something about the others. Only the trial that is being suggested for can be written to; it lives in
-this object alone.
+optimizer tells something about the others; `is_by_share` says which others are. Only the trial that is being suggested
+for can be written to; it lives in this object alone.
 Source: optuna.storages.BaseStorage, Optuna's public storage interface.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from datetime import UTC, datetime
+from sys import float_info
 from typing import Any, NoReturn
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -33,20 +36,54 @@ from sweeps.spec import SweepSpec
 
 _STUDY_ID = 0
 FIDELITY_UNIT = 1000  # Optuna's steps are whole numbers: a fidelity of 1 epoch is step 1000
+_MOST_POINTS = 1_000_000  # of a range; Optuna's GP lists them
+
+
+def is_by_share(parameter: Parameter) -> bool:
+    """Whether Optuna sees a parameter by its share (0..1) of a range, and not by its value.
+
+    That is one whose range depends on another parameter, one with so many points that Optuna must not list them, and
+    whole numbers that a float can't tell apart.
+    """
+    match parameter:
+        case FloatBy():
+            return True
+        case Int():
+            return parameter.count > _MOST_POINTS or max(abs(parameter.low), abs(parameter.high)) > 2**53
+        case Float():
+            return (parameter.count or 0) > _MOST_POINTS
+    return False
 
 
 def shown_name(name: str, parameter: Parameter) -> str:
     """The name under which Optuna knows a parameter."""
-    return f"{name} (share of its range)" if isinstance(parameter, FloatBy) else name
+    return f"{name} (share of its range)" if is_by_share(parameter) else name
+
+
+def optuna_end(parameter: Float) -> float:
+    """Return the upper bound that Optuna is given: with a step it cuts it back to the last point.
+
+    That is half a step more than the last point, which Optuna loses where the bound is a rounded number of steps.
+    """
+    return parameter.high if parameter.step is None else min(parameter.high + parameter.step / 2, float_info.max)
+
+
+@contextmanager
+def without_the_cut() -> Iterator[None]:
+    """Keep Optuna from warning that it cuts a bound back."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The distribution is specified by")
+        yield
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
     """Optuna's distribution of a parameter that varies."""
+    if is_by_share(parameter):
+        return FloatDistribution(0.0, 1.0)
     match parameter:
-        case FloatBy():
-            return FloatDistribution(0.0, 1.0)
         case Float():
-            return FloatDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+            with without_the_cut():
+                return FloatDistribution(parameter.low, optuna_end(parameter), log=parameter.log, step=parameter.step)
         case Int():
             return IntDistribution(parameter.low, parameter.high, log=parameter.log, step=parameter.step)
         case Choice():
@@ -131,9 +168,10 @@ class OptunaView(BaseStorage):
 
     def _shown_value(self, name: str, params: Mapping[str, Any]) -> Any:
         parameter = self._varying[name]
-        if not isinstance(parameter, FloatBy):
+        if not is_by_share(parameter):
             return params[name]
-        return min(max(parameter.given(params).share(params[name]), 0.0), 1.0)
+        ranged: Any = parameter.given(params) if isinstance(parameter, FloatBy) else parameter
+        return min(max(ranged.share(params[name]), 0.0), 1.0)
 
     def _value(self, trial: Trial, state: TrialState) -> float | None:
         return trial.value(self._spec.metric) if state is TrialState.COMPLETE else None

@@ -9,7 +9,7 @@
     grid     every configuration once
 
 The first three are seeded by the trial's number; of the last two the sweep's seed fixes the whole sequence, of which a
-trial's number is the place.
+trial's number is the place. What one trial has is not given to another while there is something else: see `untried`.
 """
 
 import warnings
@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from search_spaces import Constant, RangeTest, Scalar, SearchSpace
+from search_spaces.space import configuration
 from study.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def sobol_point(space: SearchSpace, seed: int, index: int) -> Mapping[str, Scala
 
 def grid_points(space: SearchSpace, seed: int, known: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Scalar]]:
     """Every configuration of a space that is not known yet, in an order drawn once, so that a part is no corner."""
-    rest: list[Mapping[str, Scalar]] = [point for point in space.grid() if point not in known]
+    left_out = {configuration(params) for params in known}
+    rest: list[Mapping[str, Scalar]] = [point for point in space.grid() if configuration(point) not in left_out]
     places = sorted(range(len(rest)), key=lambda place: derive_seed(seed, "grid", place))
     return [rest[place] for place in places]

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from search_spaces import Choice, Float, FloatBy, Int, Parameter, Scalar, SearchSpace
+from search_spaces import Choice, Float, Int, Parameter, Scalar, SearchSpace
 from search_spaces.parameters import Plain
 from study.seeds import derive_seed
 from sweeps.search.history import History
 from sweeps.search.ranges import due, with_measured_space
 from sweeps.search.samplers import grid_points, optuna_sampler, sobol_point
+from sweeps.search.untried import untried
 from sweeps.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -19,22 +20,26 @@ def suggest(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scal
     """Parameters of trial `number`, given all that is recorded; trial 0 is the baseline, then come the starting points.
 
     The sampler is seeded by the sweep's seed and the trial's number alone, so that the same history gives the same
-    suggestion in any process. A design needs none.
+    suggestion in any process. What another trial has is drawn again, see `untried`. A design needs none.
     """
     if spec.design:
         return spec.design.place(number)[0].params
     if due(spec, history):
         raise ValueError("nothing can be suggested before the range tests are made")
     space, start = _measured(spec, history)
-    if number <= len(spec.start):
+    if number < len(start):
         return start[number]
-    place = number - len(start)
-    match spec.sampler.name:
-        case "qmc":
-            return sobol_point(space, spec.seed, place)
-        case "grid":
-            return history.kept(spec, "grid", lambda: grid_points(space, spec.seed, start))[place]
-    return _learnt(spec, space, history, number)
+    if spec.sampler.name == "grid":
+        return history.kept(spec, "grid", lambda: grid_points(space, spec.seed, start))[number - len(start)]
+
+    def draw(attempt: int) -> Mapping[str, Scalar]:
+        again = (attempt,) if attempt else ()
+        if spec.sampler.name == "qmc":
+            return sobol_point(space, derive_seed(spec.seed, *again) if again else spec.seed, number - len(start))
+        seed = derive_seed(spec.seed, "suggestion", number, *again)
+        return _learnt(spec, space, history, seed)
+
+    return untried(spec, space, history, number, draw)
 
 
 def _measured(spec: SweepSpec, history: History) -> tuple[SearchSpace, list[Mapping[str, Scalar]]]:
@@ -47,8 +52,8 @@ def _measured(spec: SweepSpec, history: History) -> tuple[SearchSpace, list[Mapp
     return history.kept(spec, "space", measured)
 
 
-def _learnt(spec: SweepSpec, space: SearchSpace, history: History, number: int) -> Mapping[str, Scalar]:
-    """What Optuna's sampler gives, seeded for this trial, that looks at all that is recorded."""
+def _learnt(spec: SweepSpec, space: SearchSpace, history: History, seed: int) -> Mapping[str, Scalar]:
+    """What Optuna's sampler gives by a seed, that looks at all that is recorded."""
     import optuna
 
     from sweeps.search.optuna_view import OptunaView
@@ -59,7 +64,7 @@ def _learnt(spec: SweepSpec, space: SearchSpace, history: History, number: int) 
         view = history.kept(spec, OptunaView, lambda: OptunaView(spec, history))
         view.follow(history)
         view = view.thinned()
-    sampler = optuna_sampler(spec.sampler.name, derive_seed(spec.seed, "suggestion", number) % 2**32)
+    sampler = optuna_sampler(spec.sampler.name, seed % 2**32)
     study = optuna.load_study(study_name=spec.name, storage=view, sampler=sampler)
     trial = optuna.trial.Trial(study, view.begin())
     return space.walk(lambda name, parameter: _ask(trial, name, parameter, space.parameters[name]))
@@ -73,13 +78,15 @@ def trial_seed(spec: SweepSpec, number: int) -> int:
 
 
 def _ask(trial: "optuna.Trial", name: str, parameter: Plain, declared: Parameter) -> Scalar:
-    from sweeps.search.optuna_view import shown_name
+    from sweeps.search.optuna_view import is_by_share, optuna_end, shown_name, without_the_cut
 
+    if is_by_share(declared):
+        return parameter.at(trial.suggest_float(shown_name(name, declared), 0.0, 1.0))
     match parameter:
-        case Float() if isinstance(declared, FloatBy):
-            return parameter.at(trial.suggest_float(shown_name(name, declared), 0.0, 1.0))
         case Float():
-            return trial.suggest_float(name, parameter.low, parameter.high, log=parameter.log, step=parameter.step)
+            end, step = optuna_end(parameter), parameter.step
+            with without_the_cut():
+                return parameter.nearest(trial.suggest_float(name, parameter.low, end, log=parameter.log, step=step))
         case Int():
             return trial.suggest_int(name, parameter.low, parameter.high, log=parameter.log, step=parameter.step)
         case Choice():

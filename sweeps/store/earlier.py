@@ -9,11 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from search_spaces import Choice, Parameter
+from search_spaces import Choice, Constant, Parameter
 from sweeps.errors import SpecError
 from sweeps.search.earlier import Earlier, warm_start_note
 from sweeps.search.history import Noted
 from sweeps.spec import SweepSpec, parse_spec
+from sweeps.store.columns import SOURCE
+from sweeps.store.export import is_json
 from sweeps.store.folders import SweepFolder
 
 _NOTHING = object()
@@ -49,14 +51,14 @@ def read_warm_start(spec: SweepSpec, place: str, results: Path) -> Noted:
 
 def _earlier(spec: SweepSpec, theirs: SweepSpec, trials: pa.Table, measurements: pa.Table) -> list[Earlier]:
     reports: dict[int, list[tuple[float, float]]] = {}
-    renamed = f"metric_{spec.metric}"  # where a column of another meaning has its name
-    metric = renamed if renamed in measurements.column_names else spec.metric
+    metric = _column(measurements.schema, spec.metric)
     columns = measurements.select(["trial", "replicate", "fidelity", metric]).to_pylist()
     for row in (row for row in columns if row["replicate"] == 0):
         reports.setdefault(row["trial"], []).append((row["fidelity"], row[metric]))
+    columns_of = {name: _column(trials.schema, name) for name in theirs.space.parameters}
     return [
         Earlier(
-            _params(spec, theirs, row),
+            _params(spec, theirs, {name: row[column] for name, column in columns_of.items()}),
             row["state"],
             row["state"] == "pruned" and row["reason"].startswith("diverged"),
             tuple(reports.get(row["trial"], ())),
@@ -66,17 +68,30 @@ def _earlier(spec: SweepSpec, theirs: SweepSpec, trials: pa.Table, measurements:
     ]
 
 
+def _column(schema: pa.Schema, name: str) -> str:
+    """The column of a parameter or metric, by the name that its user gave it."""
+    wanted = name.encode()
+    found = (field.name for field in schema if (field.metadata or {}).get(SOURCE.encode()) == wanted)
+    if (column := next(found, None)) is None:
+        raise SpecError(f"warm_start: a table has no column of {name!r}: `sweeps export` writes the tables again")
+    return column
+
+
 def _params(spec: SweepSpec, theirs: SweepSpec, row: Mapping[str, Any]) -> dict[str, Any]:
     """A row's parameters as this sweep names them: what one of the two holds fixed may vary in the other."""
-    varied = {name: value for name, p in theirs.space.parameters.items() if (value := _value(name, p, row)) is not None}
+    parameters = theirs.space.parameters
+    varied = {name: value for name, p in parameters.items() if (value := _value(p, row[name])) is not None}
     given = {**theirs.training, **varied}
     ours = {name: value for name, value in given.items() if name in spec.space.parameters}
     # What this sweep holds fixed at another value is kept, so that the trial is left out with this for a reason.
     return ours | {n: v for n, v in varied.items() if n not in ours and spec.training.get(n, _NOTHING) != v}
 
 
-def _value(name: str, parameter: Parameter, row: Mapping[str, Any]) -> Any:
-    value = row[f"params_{name}"] if f"params_{name}" in row else row[name]
-    if isinstance(parameter, Choice) and isinstance(value, str) and value not in parameter.values:
-        return json.loads(value)  # choices of mixed kinds are kept as JSON, but for texts
-    return value
+def _value(parameter: Parameter, value: Any) -> Any:
+    """A parameter's value as its trial had it, from that in the table."""
+    if value is None or not isinstance(parameter, Choice | Constant):
+        return value
+    read = json.loads(value) if is_json(parameter) else value
+    values = parameter.values if isinstance(parameter, Choice) else (parameter.value,)
+    # Whole numbers among floats are read as floats.
+    return next((known for known in values if known == read), read)

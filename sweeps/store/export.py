@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,48 +11,74 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter, RangeTest
+from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter, RangeTest, Scalar
 from study.files import replacing
 from sweeps.search.effects import Effect, effects
 from sweeps.search.history import History, Trial
 from sweeps.search.intervals import CONFIDENCE
 from sweeps.search.selection import selection_of
 from sweeps.spec import SweepSpec
-from sweeps.store.columns import SWEEP, Column
+from sweeps.store.columns import SWEEP, Column, in_brief, unique_names
 from sweeps.store.rows import dump_json
 from sweeps.store.selection_table import selection_columns, selection_rows
 
 SCHEMA_VERSION = 3
 
 _PROTOCOL = "epochs or wall-clock, null where the configuration says how long it trains"
+_OFF = ", null where its condition is off"
 _TIME = pa.timestamp("us", tz="UTC")
 
 
 def parameter_type(parameter: Parameter) -> pa.DataType:
-    """The Arrow type that holds every value of a parameter; text (JSON) where its choices are of several kinds."""
+    """The Arrow type that keeps a parameter's values apart; text (JSON) where its choices are of several kinds."""
     match parameter:
         case Float() | FloatBy() | RangeTest():
             return pa.float64()
         case Int():
             return pa.int64()
-    values = parameter.values if isinstance(parameter, Choice) else (parameter.value,)
+    values = (parameter.value,) if isinstance(parameter, Constant) else _values(parameter)
     kinds = {type(value) for value in values}
     for kind, arrow in ((bool, pa.bool_()), (int, pa.int64()), (str, pa.string())):
         if kinds == {kind}:
             return arrow
-    return pa.float64() if kinds <= {int, float} else pa.string()
+    return pa.string() if is_json(parameter) else pa.float64()
 
 
-def _parameter_column(name: str, parameter: Parameter, taken: Iterable[str]) -> Column:
-    arrow = parameter_type(parameter)
-    is_mixed = arrow == pa.string() and isinstance(parameter, Choice | Constant)
+def is_json(parameter: Parameter) -> bool:
+    """Whether a parameter's values are kept as JSON text: its choices are of several kinds, of which 1 and "1" may be.
 
-    def value(row: Trial | Effect) -> Any:
-        found = row.params.get(name)
-        return dump_json(found) if is_mixed and found is not None and not isinstance(found, str) else found
+    Whole numbers next to others are numbers, while floats tell them apart.
+    """
+    kinds = {type(value) for value in _values(parameter)}
+    if len(kinds) < 2:
+        return False
+    return not kinds <= {int, float} or any(abs(value) > 2**53 for value in _values(parameter))  # type: ignore[arg-type]
 
-    column = f"params_{name}" if name in (SWEEP, *taken) else name
-    return Column(column, arrow, "", "parameter, null where its condition is off", value)
+
+def _values(parameter: Parameter) -> tuple[Scalar, ...]:
+    return parameter.values if isinstance(parameter, Choice) else ()
+
+
+def _parameter_columns(spec: SweepSpec, fixed: Iterable[str]) -> list[Column]:
+    parameters = spec.space.parameters
+    names = unique_names(fixed, parameters, "params_")
+    return [_parameter_column(names[name], name, parameter) for name, parameter in parameters.items()]
+
+
+def _parameter_column(column: str, name: str, parameter: Parameter) -> Column:
+    """A parameter's column in a table of trials or of effects."""
+    if not is_json(parameter):
+        value = _parameter_value(name)
+        return Column(column, parameter_type(parameter), "", f"parameter{_OFF}", value, name)
+    plain = _parameter_value(name)
+    meaning = f"parameter as JSON text, since its choices are of several kinds{_OFF}"
+    return Column(
+        column, pa.string(), "", meaning, lambda row: None if (v := plain(row)) is None else dump_json(v), name
+    )
+
+
+def _parameter_value(name: str) -> Callable[[Trial | Effect], Any]:
+    return lambda row: row.params.get(name)
 
 
 def _moment(seconds: float | None) -> datetime | None:
@@ -78,12 +105,9 @@ def _trial_columns(spec: SweepSpec) -> list[Column]:
         Column("ended", _TIME, "UTC", "when it came into its state", lambda t: _moment(t.ended)),
         Column("error", pa.string(), "", "traceback of a failed trial", lambda t: t.detail or None),
     ]
-    taken = [column.name for column in fixed]
-    return [fixed[0], *_place_columns(spec), *fixed[1:4], *_parameter_columns(spec, taken), *fixed[4:]]
-
-
-def _parameter_columns(spec: SweepSpec, taken: Iterable[str]) -> list[Column]:
-    return [_parameter_column(name, parameter, taken) for name, parameter in spec.space.parameters.items()]
+    place = _place_columns(spec)
+    parameters = _parameter_columns(spec, [column.name for column in (*fixed, *place)])
+    return [fixed[0], *place, *fixed[1:4], *parameters, *fixed[4:]]
 
 
 def _place_columns(spec: SweepSpec) -> list[Column]:
@@ -137,11 +161,8 @@ def _measurement_columns(history: History) -> list[Column]:
         Column("state", pa.string(), "", "of its trial", lambda r: r.trial.state),
         Column("reason", pa.string(), "", "of its trial", lambda r: r.trial.reason),
     ]
-    taken = [column.name for column in fixed]
-    metrics = [
-        Column(f"metric_{n}" if n in (SWEEP, *taken) else n, pa.float64(), "", "metric as reported", metric(n))
-        for n in names
-    ]
+    columns = unique_names([column.name for column in fixed], names, "metric_")
+    metrics = [Column(columns[n], pa.float64(), "", "metric as reported", metric(n), n) for n in names]
     return [*fixed[:6], *metrics, *fixed[6:]]
 
 
@@ -209,25 +230,53 @@ def provenance(spec: SweepSpec, history: History) -> dict[str, str]:
     }
 
 
+Warn = Callable[[str], None]
+
+
 def tables(spec: SweepSpec, history: History) -> dict[str, pa.Table]:
     """The tables as they stand now, by name: trials, measurements, and selection or, of a design, cells."""
-    reports = [_Report(t, i) for t in history.trials.values() for i in range(len(t.measurements))]
+    return {name: make(lambda _: None) for name, make in _makers(spec, history).items()}
+
+
+def _makers(spec: SweepSpec, history: History) -> dict[str, Callable[[Warn], pa.Table]]:
+    """What makes each table, and warns of each column that holds text in place of its type."""
     about = provenance(spec, history)
+
+    def reports() -> list[_Report]:
+        return [_Report(t, i) for t in history.trials.values() for i in range(len(t.measurements))]
+
+    def made(name: str, columns: Callable[[], list[Column]], rows: Callable[[], list[Any]]) -> Callable[[Warn], Any]:
+        return lambda warn: _table(columns(), rows(), about, partial(_warn, warn, name))
+
     found = {
-        "trials": _table(_trial_columns(spec), history.search, about),
-        "measurements": _table(_measurement_columns(history), reports, about),
+        "trials": made("trials", lambda: _trial_columns(spec), lambda: history.search),
+        "measurements": made("measurements", lambda: _measurement_columns(history), reports),
     }
     if spec.design:
-        return {**found, "cells": _table(_cell_columns(spec), effects(spec, history), about)}
-    judged = selection_rows(history, selection_of(spec, history))
-    return {**found, "selection": _table(selection_columns(spec), judged, about)}
+        return {**found, "cells": made("cells", lambda: _cell_columns(spec), lambda: effects(spec, history))}
+
+    def judged() -> list[Any]:
+        return selection_rows(history, selection_of(spec, history))
+
+    return {**found, "selection": made("selection", lambda: selection_columns(spec), judged)}
 
 
-def _table(columns: list[Column], rows: list[Any], about: Mapping[str, str]) -> pa.Table:
+def _warn(warn: Warn, table: str, column: str, why: str) -> None:
+    warn(f"the column {column!r} of {table}.parquet holds text in place of its type ({why})")
+
+
+def _table(
+    columns: list[Column], rows: list[Any], about: Mapping[str, str], warn: Callable[[str, str], None]
+) -> pa.Table:
     columns = [Column(SWEEP, pa.string(), "", "name of the sweep", lambda _: about["sweep"]), *columns]
-    schema = pa.schema([column.field for column in columns], metadata=dict(about))
-    arrays = [pa.array([column.value(row) for row in rows], column.type) for column in columns]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    made = []
+    for column in columns:
+        field, array, why = column.array(rows)
+        made.append((field, array))
+        if why:
+            warn(column.name, why)
+    schema = pa.schema([field for field, _ in made], metadata=dict(about))
+    return pa.Table.from_arrays([array for _, array in made], schema=schema)
 
 
 def to_frame(table: pa.Table) -> Any:
@@ -238,10 +287,20 @@ def to_frame(table: pa.Table) -> Any:
     return table.to_pandas(types_mapper=nullable.get)
 
 
-def write_tables(to: Path, spec: SweepSpec, history: History) -> None:
-    """Write each table into a folder, in one rename."""
-    for name, table in tables(spec, history).items():
-        # Through pandas once, so that a reader's frame has the nullable types too.
-        typed = pa.Table.from_pandas(to_frame(table), schema=table.schema, preserve_index=False)
-        with replacing(to / f"{name}.parquet") as temporary:
-            pq.write_table(typed, temporary, compression="zstd")
+def write_tables(to: Path, spec: SweepSpec, history: History, warn: Warn) -> None:
+    """Write each table into a folder, in one rename.
+
+    warn: is called with a line for each column that holds text in place of its type, and for each table that can't be
+    made; the others are written. OSError where the folder can't be written.
+    """
+    for name, make in _makers(spec, history).items():
+        try:
+            table = make(warn)
+            # Through pandas once, so that a reader's frame has the nullable types too.
+            typed = pa.Table.from_pandas(to_frame(table), schema=table.schema, preserve_index=False)
+            with replacing(to / f"{name}.parquet") as temporary:
+                pq.write_table(typed, temporary, compression="zstd")
+        except OSError:
+            raise
+        except Exception as error:  # whatever is wrong with one table, the rest is written
+            warn(f"{name}.parquet could not be written ({in_brief(error)})")

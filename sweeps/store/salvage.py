@@ -28,6 +28,7 @@ class Saved:
     sound: int
     known: int
     damage: str  # "" where there is none
+    warnings: tuple[str, ...] = ()  # of columns and tables that could not be written as they are meant to be
 
 
 def export(folder: SweepFolder, place: Place, to: Path) -> Saved:
@@ -41,14 +42,15 @@ def export(folder: SweepFolder, place: Place, to: Path) -> Saved:
     spec, first = _spec(place, folder)
     rows, damage = _sound(sorted(records, key=lambda record: record[1]["seq"]), first)
     history = History(rows)
+    warnings: list[str] = []
     try:
-        write_tables(to, as_extended(spec, history), history)
+        write_tables(to, as_extended(spec, history), history, warnings.append)
         with replacing(to / "rows.jsonl") as temporary:
             temporary.write_text("".join(_line(table, values, len(rows)) for table, values in records), "utf-8")
     except OSError as error:
         raise LedgerError(f"the folder {to} can't be written ({error.strerror}): choose another with --to") from error
     known = max((values["seq"] for _, values in records), default=0)
-    return Saved(len(rows), known, "; ".join(filter(None, (damage, *unreadable))))
+    return Saved(len(rows), known, "; ".join(filter(None, (damage, *unreadable))), tuple(warnings))
 
 
 def _records(place: Place) -> tuple[list[Record], list[str]]:

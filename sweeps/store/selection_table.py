@@ -10,7 +10,7 @@ from sweeps.search.history import History, Trial
 from sweeps.search.intervals import CONFIDENCE, Interval, interval
 from sweeps.search.selection import BASELINE, Candidate, Selection
 from sweeps.spec import COSTS, SweepSpec
-from sweeps.store.columns import SWEEP, Column
+from sweeps.store.columns import Column, unique_names
 
 _COST_UNITS = {"epoch_seconds": "s", "latency": "s an image"}
 _SHORT = {"mean": "", "low": "_low", "high": "_high"}
@@ -74,20 +74,15 @@ def selection_columns(spec: SweepSpec) -> list[Column]:
         Column("is_final", pa.bool_(), "", "the model that is stored, tested and replayed", _is_final),
         Column("digest", pa.string(), "", "SHA-256 of the weights", _of_run(lambda run: run.last and run.last.digest)),
     ]
-    return [*before, *_cost_columns(spec, [SWEEP, *(column.name for column in (*before, *after))]), *after]
+    return [*before, *_cost_columns(spec, [column.name for column in (*before, *after)]), *after]
 
 
-def _cost_columns(spec: SweepSpec, taken: Collection[str]) -> list[Column]:
+def _cost_columns(spec: SweepSpec, fixed: Collection[str]) -> list[Column]:
     """What a candidate's model costs; a function's metric may have any name."""
     costs = [spec.selection.cost] if spec.target and spec.selection.cost else list(() if spec.target else COSTS)
+    names = unique_names(fixed, costs, "cost_")
     return [
-        Column(
-            f"cost_{name}" if name in taken else name,
-            pa.float64(),
-            _COST_UNITS.get(name, ""),
-            f"{name}, mean of its runs",
-            _cost(name),
-        )
+        Column(names[name], pa.float64(), _COST_UNITS.get(name, ""), f"{name}, mean of its runs", _cost(name), name)
         for name in costs
     ]
 

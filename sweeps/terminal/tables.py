@@ -1,11 +1,15 @@
 """What all that is told in tables shares: the console, rows as they are, cells in brief, and frames for programs."""
 
-import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from search_spaces.plain import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +35,28 @@ def cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def records(frame: "pd.DataFrame") -> Any:
-    """A frame's rows as JSON values."""
-    return json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))
+def records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    """A frame's rows as JSON values, each number as it is; see `json_value`."""
+    columns = {str(name): [json_value(value) for value in frame[name]] for name in frame.columns}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def json_value(value: Any) -> Any:
+    """A value as JSON has it, bit for bit: null for what is missing or no number, moments in ISO 8601.
+
+    JSON has no word for infinite numbers: they are written as in the ledger, {"__float__": "inf"}.
+    """
+    import pandas as pd
+
+    if isinstance(value, Mapping):
+        return {str(key): json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(item) for item in value]
+    if pd.isna(value):
+        return None
+    if isinstance(value, datetime):
+        return value.isoformat()
+    value = plain(value)
+    if isinstance(value, float) and math.isinf(value):
+        return {"__float__": str(value)}
+    return value

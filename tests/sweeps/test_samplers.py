@@ -42,7 +42,7 @@ def finish(folder: SweepFolder, spec: SweepSpec) -> History:
     driver = open_driver(folder, spec)
     driver.start({})
     Simulation(driver).run()
-    write_tables(folder.path, spec, driver.history)
+    write_tables(folder.path, spec, driver.history, print)
     return driver.history
 
 

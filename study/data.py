@@ -26,7 +26,10 @@ class DataError(RuntimeError):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """images: (n, channels, height, width), uint8; labels: (n,), int64. DataError for other arrays."""
+    """images: (n, channels, height, width), uint8; labels: (n,), int64. DataError for other arrays.
+
+    Arrays that are views with gaps or negative strides, as flipped ones are, are copied once.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -42,6 +45,8 @@ class Split:
                 f"labels must be int64 of shape ({len(self.images)},), one for each image, "
                 f"but are {self.labels.dtype} of shape {self.labels.shape}"
             )
+        for name in ("images", "labels"):
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name)))
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -30,7 +30,9 @@ def cosine(step: int, horizon_steps: int) -> float:
 
 
 def one_cycle(step: int, horizon_steps: int) -> float:
-    """Rise to 1 over the first 30 % of the horizon, then fall to nearly 0 at its last step."""
+    """Rise to 1 over the first 30 % of the horizon, then fall to nearly 0 at its last step; a single step is at 1."""
+    if horizon_steps == 1:
+        return 1.0
     peak = ONE_CYCLE_RISE * horizon_steps - 1
     last = horizon_steps - 1
     step = min(step, last)

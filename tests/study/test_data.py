@@ -150,6 +150,19 @@ def test_a_split_of_other_arrays_is_refused(images: np.ndarray, labels: np.ndarr
         Split(images, labels)
 
 
+@pytest.mark.parametrize("axis", range(4))
+def test_flipped_and_thinned_arrays_are_copied_and_not_refused(axis: int) -> None:
+    images, labels = tiny_images(20, 3, 4, 5), np.arange(20) % 10
+    every_other = (slice(None),) * axis + (slice(None, None, -2),)
+    part = images[every_other]
+
+    found = Split(part, labels[::-2] if axis == 0 else labels)
+
+    assert found.images.flags.c_contiguous
+    assert found.labels.flags.c_contiguous
+    assert (found.images == part).all()
+
+
 def test_labels_beyond_the_classes_are_refused() -> None:
     with pytest.raises(DataError, match=r"labels of 'mine' must be in 0 … 4, but go from 0 to 9"):
         Dataset("mine", split(classes=5), split(classes=10), classes=5)

@@ -70,3 +70,12 @@ def test_warmup_of_no_epochs_starts_at_the_peak() -> None:
 def test_a_rate_is_above_zero_and_never_above_the_peak(schedule: str, step: int, horizon: int) -> None:
     config = TrialConfig(schedule=schedule, learning_rate=PEAK)  # type: ignore[arg-type]
     assert 0 < learning_rate(config, step, horizon, PER_EPOCH) <= PEAK * (1 + 1e-12)
+
+
+@given(schedule=st.sampled_from(["constant_warmup", "step", "cosine", "one_cycle"]), horizon=st.integers(1, 12))
+def test_the_shortest_run_learns_at_a_rate_near_the_one_asked_for(schedule: str, horizon: int) -> None:
+    config = TrialConfig(schedule=schedule, warmup_epochs=0.0 if schedule == "constant_warmup" else None)
+
+    rates = [learning_rate(config, step, horizon, PER_EPOCH) for step in range(horizon)]
+
+    assert max(rates) > 0.7 * config.learning_rate

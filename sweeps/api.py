@@ -12,14 +12,16 @@ from sweeps.errors import SpecError
 from sweeps.execution.targets import Function, check_function, function_name
 from sweeps.plans import ablation_cells, baseline_cells, design_spec
 from sweeps.result import Result
-from sweeps.running import go_on, new_folder, recorded_data_dir, start
+from sweeps.running import go_on, is_taken, new_folder, recorded_data_dir, start
 from sweeps.search.comparing import check_named
+from sweeps.search.extension import Changes
 from sweeps.search.verification import Verification
 from sweeps.search.verification import verify as search_verification
 from sweeps.spec import SweepSpec, load_spec
-from sweeps.store.folders import SweepFolder, results_option
+from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import place_of
+from sweeps.store.returning import how_to_continue
 from sweeps.terminal.progress import Form
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def run(
     data_dir: str | Path | None = None,
     cpus_per_trial: float | None = None,
     gpus_per_trial: float | None = None,
+    resume: bool = False,
     ledger: str | None = None,
     progress: Form = "auto",
     verbose: bool = False,
@@ -49,7 +52,9 @@ def run(
 
     spec: a preset's name, a TOML file, a table like such a file, or a SweepSpec. target: a generator function of
     (params, seed) or (params, seed, checkpoint) that yields dicts of metrics, instead of the study's models. time:
-    wall-clock of the sweep, seconds or like "10m". What is given here wins over the spec. ledger: the URL of a
+    wall-clock of the sweep, seconds or like "10m". What is given here wins over the spec. resume: continue the sweep of
+    this name if there is one, so that a script may be run again; its spec may only have grown in trials, time,
+    device_hours or trial_time. ledger: the URL of a
     PostgreSQL database, postgresql://user@host/database, for a ledger there in place of a SQLite file in the sweep's
     folder; the environment variable SWEEPS_LEDGER by default. profile: say at the end where the time went, and draw it
     as profile.png.
@@ -68,19 +73,14 @@ def run(
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
     )
+    there, place = SweepFolder(Path(results), loaded.name), _path(data_dir)
+    if resume and is_taken(there, ledger):
+        same = Changes(wanted=loaded)
+        go_on(there, target, place, progress, verbose=verbose, changes=same, ledger_url=ledger, profiled=profile)
+        return Result(there, target, ledger)
     folder, named = new_folder(Path(results), loaded, name_was_given=name is not None, ledger_url=ledger)
     note = "" if named.name == loaded.name else f"{loaded.name!r} is taken: this sweep is {named.name!r}"
-    start(
-        named,
-        folder,
-        target,
-        _path(data_dir),
-        progress,
-        verbose=verbose,
-        note=note,
-        ledger_url=ledger,
-        profiled=profile,
-    )
+    start(named, folder, target, place, progress, verbose=verbose, note=note, ledger_url=ledger, profiled=profile)
     return Result(folder, target, ledger)
 
 
@@ -145,11 +145,11 @@ def ablation_path(
 
     found = load(name, target=target, results=results, ledger=options.get("ledger"))
     table = path_table(found.spec, found.history, seeds)
-    if (there := found.walked) is not None:
+    if (there := found.walked) is not None and not options.get("resume"):
         raise SpecError(
             f"the path of {name!r} is there already, as the sweep {there.name!r}: "
-            f"`sweeps resume {there.name}{results_option(there.folder.home)}` goes on with it and "
-            f"`sweeps explain {name}` tells it; to walk it anew remove {there.folder.shown}"
+            f"{how_to_continue(there.spec, there.folder.home)}; `sweeps explain {name}` shows it; "
+            f"to walk it again remove {there.folder.shown}"
         )
     options["data_dir"] = options.get("data_dir") or recorded_data_dir(found.history)
     return run(table, name=table["name"], target=target, results=results, **options)
@@ -173,6 +173,7 @@ def resume(
     device_hours: float | None = None,
     trial_time: str | float | None = None,
     concurrency: int | None = None,
+    retry_failed: bool = False,
     data_dir: str | Path | None = None,
     ledger: str | None = None,
     progress: Form = "auto",
@@ -183,7 +184,8 @@ def resume(
 
     trials, time, device_hours, trial_time: what the sweep gets on top of the budgets it had (times in seconds or like
     "10m"), whether it is over or not; what it left paused or cut may then go on. concurrency: how many trials at a
-    time, at most, until it stops again. target: the function of a sweep whose
+    time, at most, until it stops again. retry_failed: run the trials that failed again, once their code is mended, from
+    their checkpoints where they have one. target: the function of a sweep whose
     function was defined in a script. ledger: the URL of a ledger in PostgreSQL, which the sweep's folder remembers
     without its password. profile: as of `run`, of this session.
     """
@@ -195,7 +197,7 @@ def resume(
         _path(data_dir),
         progress,
         verbose=verbose,
-        more=more,
+        changes=Changes(more=more, retry_failed=retry_failed),
         at_most=concurrency,
         ledger_url=ledger,
         profiled=profile,
@@ -225,7 +227,7 @@ def select(
     """
     folder = SweepFolder(Path(results), name)
     given = {"candidates": candidates, "seeds": seeds, "published_seeds": published_seeds, "rule": rule, "cost": cost}
-    go_on(folder, target, _path(data_dir), progress, verbose=verbose, rule=given, ledger_url=ledger)
+    go_on(folder, target, _path(data_dir), progress, verbose=verbose, changes=Changes(rule=given), ledger_url=ledger)
     return Result(folder, target, ledger)
 
 

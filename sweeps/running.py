@@ -10,6 +10,7 @@ from typing import Any
 
 from study.data import DataError
 from study.files import replacing
+from sweeps.cautions import cautions
 from sweeps.errors import InterruptedSweepError, LedgerError, SpecError, SweepError
 from sweeps.execution.driver import Driver, Observer
 from sweeps.execution.session import session
@@ -17,7 +18,7 @@ from sweeps.execution.spending import Profile
 from sweeps.execution.targets import Function, resolve, source_hash
 from sweeps.report.following import Follower
 from sweeps.search.earlier import NOTE as WARM_START
-from sweeps.search.extension import as_extended, extension, selecting
+from sweeps.search.extension import Changes, as_extended
 from sweeps.search.history import History, Noted, Row, Stamp
 from sweeps.search.standing import State, is_over
 from sweeps.signals import Stop, stop_signals
@@ -26,6 +27,7 @@ from sweeps.store.folders import SweepFolder, results_option
 from sweeps.store.lease import is_held, lease
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import new_place, place_of, remember
+from sweeps.store.returning import how_to_continue
 from sweeps.terminal.metrics import Meter
 from sweeps.terminal.profile import tell_profile
 from sweeps.terminal.progress import Form, Progress
@@ -95,16 +97,14 @@ def go_on(
     form: Form,
     *,
     verbose: bool,
-    more: Mapping[str, str | float | None] | None = None,
-    rule: Mapping[str, Any] | None = None,
+    changes: Changes,
     at_most: int | None = None,
     ledger_url: str | None = None,
     profiled: bool = False,
 ) -> None:
-    """Run an interrupted sweep to its end, or one that gets more of its budgets to its new end.
+    """Run an interrupted sweep to its end, or one that is changed to its new end.
 
-    rule: end the search in any case, and choose the winner by these keys of [selection]. at_most: trials at a time,
-    where the spec allows more. profiled: as of `start`.
+    at_most: trials at a time, where the spec allows more. profiled: as of `start`.
     """
     begun = perf_counter()
     place = place_of(folder, ledger_url)
@@ -114,18 +114,15 @@ def go_on(
         remember(folder, place)
         if (changed := ledger.first_changed()) is not None:
             raise LedgerError(f"the ledger of {folder.name!r} is damaged ({changed}): `sweeps export` saves the rest")
-        history = ledger.history()
-        spec = as_extended(ledger.spec(), history)
+        history, first = ledger.history(), ledger.spec()
+        spec = as_extended(first, history)
         _check_bound(spec, at_most)
         function = function or (resolve(spec.target) if spec.target else None)
-        if (extended := extension(spec, more or {})) is not None:
-            longer = spec.extended(extended.body)  # whatever is wrong with it is said before it is recorded
-            history.apply(ledger.append(extended), extended)
-            spec = longer
-        if rule is not None:
-            ended = selecting(spec, history, rule)
-            history.apply(ledger.append(ended), ended)
-            spec = as_extended(ledger.spec(), history)
+        rows = []
+        for row in changes.rows(first, history):
+            history.apply(ledger.append(row), row)
+            rows.append(row)
+        spec = as_extended(first, history)
         _write_spec(folder, spec)  # in any case: a kill may have come between an earlier row and this
         folder.send()
         _drive(
@@ -135,6 +132,7 @@ def go_on(
             data_dir,
             form,
             verbose=verbose,
+            note=changes.in_words(rows),
             at_most=at_most,
             ledger_url=ledger_url,
             profiled_from=begun if profiled else None,
@@ -168,6 +166,8 @@ def _drive(
     progress = Progress(spec, folder, driver.history, form, verbose=verbose)
     driver.observe = progress.observe
     ledger.say = progress.say
+    if note:
+        progress.say(f"note: {note}")
     if is_over(spec, driver.history):
         # Again, since a kill may have come between the outcome and these.
         save_tables(folder, spec, driver.history, partial(_say_warning, progress.say))
@@ -182,7 +182,7 @@ def _drive(
     if (changed := _changed_source(function, driver.history)) is not None:
         notes.append(Noted("warning", {"text": changed}))
     notes += [
-        Noted("warning", {"text": caution}) for caution in (*spec.cautions, *ledger.cautions) if caution not in said
+        Noted("warning", {"text": caution}) for caution in (*cautions(spec), *ledger.cautions) if caution not in said
     ]
     stop = Stop(progress.say)
     try:
@@ -194,8 +194,6 @@ def _drive(
             session(*spec.every_resources, verbose=verbose) as ready,
             stop_signals(stop),
         ):
-            if note:
-                progress.say(f"note: {note}")
             bound = min(filter(None, (spec.at_a_time, at_most)), default=None)
             slots = min(ready.slots, bound or ready.slots)
             progress.opened(ready, slots)
@@ -215,9 +213,8 @@ def _drive(
         _draw(driver, "stopped", progress.say, ledger_url)
         if profiled_from is not None:
             _tell_profile(profile, folder, progress.say)
-        raise InterruptedSweepError(
-            f"stopped; everything reported is kept: go on with `sweeps resume {spec.name} --results {folder.home}`"
-        ) from None
+        how = how_to_continue(spec, folder.home)
+        raise InterruptedSweepError(f"stopped; everything reported is kept: {how}") from None
 
 
 def _each(*observers: Observer) -> Observer:
@@ -339,22 +336,20 @@ def new_folder(
 ) -> tuple[SweepFolder, SweepSpec]:
     """A free folder: a given name must be free, the spec's own gets -2, -3, … where it is taken."""
     folder = SweepFolder(results, spec.name)
-    if not _is_taken(folder, ledger_url):
+    if not is_taken(folder, ledger_url):
         return folder, spec
     if name_was_given:
         is_here = folder.holds_sweep or is_held(folder.lease)
         where = folder.home if is_here else new_place(folder, ledger_url)
-        how = f"`sweeps resume {spec.name} --results {folder.home}`" + ("" if is_here else " and this --ledger")
-        raise SpecError(
-            f"there is a sweep named {spec.name!r} in {where}: continue it with {how}, or choose another --name"
-        )
+        how = how_to_continue(spec, folder.home) + ("" if is_here else " and this --ledger")
+        raise SpecError(f"there is a sweep named {spec.name!r} in {where}: {how}, or choose another --name")
     number = 2
-    while _is_taken(SweepFolder(results, f"{spec.name}-{number}"), ledger_url):
+    while is_taken(SweepFolder(results, f"{spec.name}-{number}"), ledger_url):
         number += 1
     renamed = spec.model_copy(update={"name": f"{spec.name}-{number}"})
     return SweepFolder(results, renamed.name), renamed
 
 
-def _is_taken(folder: SweepFolder, ledger_url: str | None) -> bool:
-    """A folder without ledger and driver is what a start left that was killed before its first commit."""
+def is_taken(folder: SweepFolder, ledger_url: str | None) -> bool:
+    """Return whether a sweep is there; a folder without ledger and driver is left by a kill before the first commit."""
     return folder.holds_sweep or is_held(folder.lease) or new_place(folder, ledger_url).exists()

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import tomli_w
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -18,6 +18,7 @@ from search_spaces.space import configuration, hint
 from study.config import ConfigError, TrialConfig
 from study.measurement import METRICS
 from sweeps.design import Design
+from sweeps.direction import Direction, direction_by_name
 from sweeps.errors import SpecError
 from sweeps.names import check_name, check_target_name
 from sweeps.rules import explain
@@ -36,6 +37,7 @@ from sweeps.sections import (
 )
 
 LEARNING_RATE = "learning_rate"
+DEFAULT_METRIC = "validation_accuracy"
 LARGEST_GRID = 100_000
 LARGEST_FILE = 1_000_000  # bytes of a spec, by file or by request
 FIRST_RUNG, FIRST_REPORT = 1 / 3, 1.0  # epochs of a model, reports of a function
@@ -60,8 +62,8 @@ class SweepSpec(Section):
     trial_time: Duration | None = None  # wall-clock of one trial of the search, s
     concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None  # trials at a time; without it as many as fit
     deterministic: bool = False  # the same trials, decisions and winner at any timing
-    metric: str = "validation_accuracy"
-    direction: Literal["maximize", "minimize"] = "maximize"
+    metric: str = DEFAULT_METRIC
+    direction: Direction  # without it the metric's own, as far as its name says
     target: Annotated[str, AfterValidator(check_target_name)] | None = None  # None trains the study's models
     training: dict[str, Any] = Field(default_factory=dict)  # knobs of a TrialConfig that don't vary
     space: SearchSpace
@@ -75,6 +77,21 @@ class SweepSpec(Section):
     resources: Resources = Resources()
     retries: Retries = Retries()
     selection: SelectionRule = SelectionRule()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _direction_of_the_metric(cls, fields: Any) -> Any:
+        if not isinstance(fields, Mapping) or fields.get("direction") is not None:
+            return fields
+        metric = fields.get("metric", DEFAULT_METRIC)
+        by_name = direction_by_name(metric) if isinstance(metric, str) else None
+        is_refused_anyway = not isinstance(metric, str) or not fields.get("target") or fields.keys() - cls.model_fields
+        if by_name is None and not is_refused_anyway:
+            raise ValueError(
+                f"direction: the name of the metric {metric!r} doesn't say which way is better: "
+                'give direction = "minimize" or "maximize"'
+            )
+        return {**fields, "direction": by_name or "maximize"}
 
     @model_validator(mode="after")
     def _rules_between_keys(self) -> Self:
@@ -163,6 +180,14 @@ class SweepSpec(Section):
             )
         if self.metric not in METRICS:
             raise ValueError(f"metric: the study's models report no {self.metric!r}{hint(self.metric, METRICS)}")
+        own = direction_by_name(self.metric)
+        if own is None:
+            better = ", ".join(metric for metric in METRICS if direction_by_name(metric))
+            raise ValueError(f"metric: {self.metric} says nothing about how good a model is: take one of {better}")
+        if self.direction != own:
+            raise ValueError(
+                f"direction: {self.metric} is {own}d: leave direction out or give {own!r}, but got {self.direction!r}"
+            )
         for variant in self.design.variants if self.design else ():
             try:
                 self.trial_config(variant.params, seed=0)
@@ -193,25 +218,6 @@ class SweepSpec(Section):
             return [self.baseline]
         points = [self.baseline, *(self.defaults_with(self.space.typed(point)) for point in self.start)]
         return list({configuration(point): point for point in points}.values())
-
-    @property
-    def cautions(self) -> list[str]:
-        """What a person should know of this combination before it runs."""
-        found = []
-        if self.sampler.name == "gp" and self.pruning.name != "none":
-            found.append(
-                "the sampler gp learns only from trials that come to full fidelity, and pruning leaves few of them"
-            )
-        if (repeated := len(self.start) + 1 - len(self.starting_points)) and not self.design:
-            found.append(f"start: {repeated} of its points are the baseline or stand there twice: they are tried once")
-        if not self.design and self.space.is_finite:
-            count = self.space.count(min(self.trials, LARGEST_GRID))
-            if count < self.trials and count <= LARGEST_GRID:
-                found.append(
-                    f"the space has {count:,} configurations for {self.trials:,} trials: once all were tried, "
-                    "further trials repeat them on other seeds"
-                )
-        return found
 
     def defaults_with(self, changes: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
         """The defaults of the space with some parameters at a value, and what hangs on them at its own default."""

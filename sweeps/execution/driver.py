@@ -395,6 +395,6 @@ class Driver:
 
     def _drop_unneeded(self, trial: Trial) -> None:
         """Free the disk of a trial that can't go on; a possible final model stays until the choice is made."""
-        may_go_on = trial.state in ("running", "paused", "cut")
+        may_go_on = trial.state in ("running", "paused", "cut", "failed")  # its code may be mended
         if not (may_go_on or may_be_stored(self.spec, trial)):
             self.drop_checkpoint(trial.key)

@@ -1,17 +1,123 @@
 """A sweep that was enlarged, or whose choice was set anew: the spec as it stands, from the one it was started with."""
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sweeps.errors import SpecError
-from sweeps.search.budgets import DEVICE_HOURS, TIME, TRIAL_TIME, may_go_on, spent
-from sweeps.search.history import EXTENDED, SELECTED, History, Noted
+from sweeps.search.budgets import BY_HAND, DEVICE_HOURS, TIME, TRIAL_TIME, ended, may_go_on, spent
+from sweeps.search.history import EXTENDED, RETRY, SELECTED, History, Noted, TrialKey
 from sweeps.sections import parse_duration
 from sweeps.spec import SweepSpec, parse_spec
 
 BUDGETS = ("trials", TIME, DEVICE_HOURS, TRIAL_TIME)  # what can be enlarged
+_LONGEST = 80  # characters of a value that is shown
 _MORE = {TIME: "+10m", DEVICE_HOURS: "+1", TRIAL_TIME: "+1m"}  # what that may look like
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What changes about a sweep before it goes on.
+
+    wanted: the spec that it should have, which may only be larger than the recorded one. more: what its budgets get on
+    top, by key. rule: keys of [selection] by which to end the search and choose the winner. retry_failed: whether
+    trials that failed run again.
+    """
+
+    wanted: SweepSpec | None = None
+    more: Mapping[str, str | float | None] = field(default_factory=dict)
+    rule: Mapping[str, Any] | None = None
+    retry_failed: bool = False
+
+    def rows(self, first: SweepSpec, history: History) -> Iterator[Noted]:
+        """Yield the rows that record the changes, each to be applied to the history before the next is asked for.
+
+        Args:
+            first: The spec that the sweep was started with.
+            history: Of all its rows.
+
+        Raises:
+            SpecError: A change is impossible.
+        """
+        spec = as_extended(first, history)
+        more = self.more if self.wanted is None else grown(first, history, self.wanted)
+        if (extended := extension(spec, more)) is not None:
+            spec = spec.extended(extended.body)  # whatever is wrong with it is said before it is recorded
+            yield extended
+        if self.rule is not None:
+            yield selecting(spec, history, self.rule)
+        if self.retry_failed and (again := retry(as_extended(first, history), history)) is not None:
+            yield again
+
+    def in_words(self, rows: Sequence[Noted]) -> str:
+        """Return what the rows change, for a person; "" for nothing."""
+        said = []
+        for row in rows:
+            match row.kind:
+                case "extended":
+                    said.append(f"extended by {', '.join(f'{key} {more:g}' for key, more in row.body.items())}")
+                case "retry":
+                    labels = [TrialKey(*key).label for key in row.body["trials"]]
+                    said.append(f"these trials failed and run again: {', '.join(labels)}")
+        if self.retry_failed and not any(row.kind == RETRY for row in rows):
+            said.append("no trial has failed, so that there is none to run again")
+        return "; ".join(said)
+
+
+def grown(first: SweepSpec, history: History, wanted: SweepSpec) -> dict[str, float]:
+    """Return what a wanted spec has more of the budgets than the recorded sweep; {} for one that the sweep has had.
+
+    SpecError names the keys that differ in any other way.
+    """
+    had = [_keys(spec) for spec in _specs(first, history)]
+    asked, now = _keys(wanted), had[-1]
+    added, differing = dict[str, float](), list[str]()
+    for key in [*now, *(key for key in asked if key not in now)]:
+        value, last = asked.get(key), now.get(key)
+        if any(_is_same(value, before.get(key)) for before in had):
+            continue
+        if key in BUDGETS and value is not None and last is not None and value > last:
+            added[key] = value - last
+        else:
+            differing.append(f"{key}: {_brief(last)} → {_brief(value)}")
+    if differing:
+        raise SpecError(
+            f"{wanted.name!r} is recorded with another spec ({'; '.join(differing)}): only {', '.join(BUDGETS)} may "
+            "grow; set back what differs, or give the sweep another name"
+        )
+    return added
+
+
+def _specs(first: SweepSpec, history: History) -> Iterator[SweepSpec]:
+    """Yield every spec that a sweep has had, the present one last."""
+    spec = first
+    yield spec
+    for _, note in history.notes:
+        if note.kind in (EXTENDED, SELECTED):
+            spec = spec.extended(note.body) if note.kind == EXTENDED else _chosen_by(spec, note.body)
+            yield spec
+
+
+def _keys(spec: SweepSpec) -> dict[str, Any]:
+    """Return the values of a spec by key, those of its tables as "table.key"; its name is no value."""
+    flat = dict[str, Any]()
+    for key, value in spec.to_table().items():
+        flat |= {f"{key}.{inner}": own for inner, own in value.items()} if isinstance(value, Mapping) else {key: value}
+    del flat["name"]
+    return flat
+
+
+def _is_same(value: object, other: object) -> bool:
+    if isinstance(value, float) and isinstance(other, float):
+        return math.isclose(value, other, rel_tol=1e-12)  # a budget is a sum of what was added
+    return json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _brief(value: object) -> str:
+    text = "none" if value is None else json.dumps(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def extension(spec: SweepSpec, more: Mapping[str, str | float | None]) -> Noted | None:
@@ -71,6 +177,22 @@ def selecting(spec: SweepSpec, history: History, rule: Mapping[str, Any]) -> Not
     given = {key: value for key, value in rule.items() if value is not None}
     _check_cost(_chosen_by(spec, given), history)
     return Noted(SELECTED, given)
+
+
+def retry(spec: SweepSpec, history: History) -> Noted | None:
+    """Return the row that lets trials that failed run again, None where none did.
+
+    SpecError where nothing is left of the sweep for any of them.
+    """
+    failed = history.in_state("failed")
+    over = ended(spec, history, history.until)
+    able = [list(trial.key) for trial in failed if not over.of(trial.key.stage)]
+    if failed and not able:
+        why = over.of(failed[0].key.stage) or ""
+        remedy = f"add {searching_on(spec, history)}" if why == BY_HAND else f"add {more_of([why])}"
+        what = "the search was ended by hand" if why == BY_HAND else f"nothing is left of its {why}"
+        raise SpecError(f"{spec.name!r} can't retry trial {failed[0].key.label}: {what}; {remedy}")
+    return Noted(RETRY, {"trials": able}) if able else None
 
 
 def _check_cost(spec: SweepSpec, history: History) -> None:

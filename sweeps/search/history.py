@@ -19,9 +19,11 @@ Verdict = Literal["continue", "pause", "promote", "stop"]
 # Kinds of notes that are written between sessions.
 EXTENDED = "extended"  # gives a sweep more trials or time
 SELECTED = "selected"  # ends the search, and may say anew how the winner is chosen
-BETWEEN_SESSIONS = ("session", EXTENDED, SELECTED)
+RETRY = "retry"  # lets trials that failed run again
+BETWEEN_SESSIONS = ("session", EXTENDED, SELECTED, RETRY)
 LOST, HUNG, RETRIED = "lost", "hung", "retried"  # reasons for which a running trial needs another worker
 RESUMED = "resumed"  # the reason with which it gets one
+AGAIN = "failed, and may run again"  # the reason with which a trial that failed is interrupted
 BEGAN = "began"  # its worker has started; written where a budget of time is counted
 PUBLISHED = 1000  # how far the published runs are counted from those that choose
 DIVERGED = -1  # the rung number of the decision that ends a trial whose metric is not finite
@@ -320,9 +322,15 @@ class History:
                 trial.breaks += 1
             self._held.clear()  # each trial has to be handed out again
         self.is_closed = row.kind == SELECTED or (self.is_closed and row.kind != EXTENDED)
-        self.is_concluded = row.kind == "outcome" or (self.is_concluded and row.kind not in (EXTENDED, SELECTED))
+        self.is_concluded = row.kind == "outcome" or (self.is_concluded and row.kind not in (EXTENDED, SELECTED, RETRY))
         if row.kind == EXTENDED:
             self.extended_at = self.worked, self.occupied(self._worked)
+        for number, replicate in row.body["trials"] if row.kind == RETRY else ():
+            trial = self._by_state["failed"].pop(TrialKey(number, replicate))
+            self._by_state["cut"][trial.key] = trial
+            trial.state, trial.reason, trial.detail, trial.ended = "cut", AGAIN, "", None
+            trial.losses, trial.errors, trial.due = 0, 0, self.turn + 1  # as many as a new one may have
+            trial.rows += 1
 
     def elapsed(self, now: float) -> float:
         """Wall-clock that the sweep's sessions used, s; the time between them doesn't count."""

@@ -33,7 +33,7 @@ class Leader:
             trial = self._history.trials[TrialKey(number)]
             if trial.state != "failed" and trial.value(self._metric) == self._sign * loss:
                 return trial
-            heappop(self._standings)  # for good: a trial that failed or diverged stays so
+            heappop(self._standings)  # for good: a trial that failed or diverged stays so in a session
         return None
 
 

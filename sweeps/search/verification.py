@@ -58,6 +58,8 @@ def verify(spec: SweepSpec, rows: Iterable[tuple[Stamp, Row]]) -> Verification:
                 decisions += 1
             case Noted(kind="outcome"):
                 difference = _concluded(spec, history, stamp, row)
+            case Noted(kind="retry"):
+                difference = _retried(history, row)
             case Moved(state="complete"):
                 difference = _completed(spec, history, row)
             case Measured() if spec.deterministic:
@@ -131,6 +133,13 @@ def _is_same(recorded: object, value: object) -> bool:
     if isinstance(recorded, float) and isinstance(value, float):
         return math.isclose(recorded, value, rel_tol=1e-9, abs_tol=1e-15)
     return type(recorded) is type(value) and recorded == value
+
+
+def _retried(history: History, row: Noted) -> str | None:
+    """Only trials that failed are let run again."""
+    keys = [TrialKey(*key) for key in row.body["trials"]]
+    wrong = next((key for key in keys if key not in history.trials or history.trials[key].state != "failed"), None)
+    return f"trial {wrong.label} had not failed" if wrong else None
 
 
 def _completed(spec: SweepSpec, history: History, row: Moved) -> str | None:

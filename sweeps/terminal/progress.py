@@ -105,10 +105,13 @@ class Progress:
             self._live = None
 
     def opened(self, session: Session, slots: int) -> None:
-        """Say how many trials run at a time, and where to look meanwhile."""
+        """Say how many trials run at a time, which way is better, and where to look meanwhile."""
+        spec = self._spec
         if self._form == "json":
-            self._line({"kind": "session", "dashboard": session.dashboard, "slots": slots})
-        self._say(f"sweep {self._spec.name}: {self._spec.trials} trials, {slots} at a time, in {self._folder.shown}")
+            aim = {"metric": spec.metric, "direction": spec.direction}
+            self._line({"kind": "session", "dashboard": session.dashboard, "slots": slots, **aim})
+        trials = f"{spec.trials} trials, {slots} at a time, {spec.metric} {spec.direction}d"
+        self._say(f"sweep {spec.name}: {trials}, in {self._folder.shown}")
         self._say(session.where)
         if slots < session.slots:
             self._say(f"note: the nodes have places for {session.slots}: `concurrency` bounds it to {slots}")

@@ -34,6 +34,7 @@ class Ours:
             "trials": trials,
             "target": "table:look_up",
             "metric": "value",
+            "direction": "maximize",
             "space": {"x": {"float": [0.0, 1.0]}},
             "sampler": {"name": "random"},
             "pruning": {"min_fidelity": FIRST_RUNG, "max_fidelity": EPOCHS, **pruning},

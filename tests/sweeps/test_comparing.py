@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from simulation import TABLE, swept
+from simulation import TABLE, small_spec, swept
 
 import sweeps
 from study.measurement import Measurement
@@ -206,7 +206,6 @@ def test_one_sweep_alone_and_the_same_twice_are_refused(names: tuple[str, ...], 
     ("changes", "says"),
     [
         ({"metric": "validation_loss"}, "the metric of 'other' is validation_loss"),
-        ({"direction": "minimize"}, "the direction of 'other' is minimize"),
         ({"training": {"dataset": "kmnist"}}, "the data set of 'other' is kmnist, that of 'one' is mnist_sample"),
     ],
 )
@@ -216,6 +215,11 @@ def test_values_without_a_common_scale_are_refused(changes: dict[str, Any], says
 
     with pytest.raises(SpecError, match=says):
         check_comparable([entry("one", model({}, space)), entry("other", other)])
+
+
+def test_sweeps_in_opposite_directions_are_refused() -> None:
+    with pytest.raises(SpecError, match="the direction of 'other' is maximize"):
+        check_comparable([entry("one", small_spec()), entry("other", small_spec(direction="maximize"))])
 
 
 def test_the_command_tells_it_all_as_tables_as_json_and_as_a_figure(call: Any, results: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from study.exporting import ExportError
 from sweeps.errors import SweepError
 from sweeps.execution.conclusion import _Final, _score_in_worker, conclude
 from sweeps.running import go_on
+from sweeps.search.extension import Changes
 from sweeps.search.history import Noted, TrialKey
 from sweeps.store.ledger import Ledger
 from sweeps.terminal.showing import tell_sweep
@@ -169,14 +170,14 @@ def test_a_model_that_cannot_be_exported_is_stored_without_that_file_and_the_tes
 def test_figures_and_checkpoints_that_a_kill_left_are_put_right(baselines: sweeps.Result) -> None:
     for path in baselines.folder.path.glob("*.png"):
         path.unlink()
-    go_on(baselines.folder, None, None, "none", verbose=False)
+    go_on(baselines.folder, None, None, "none", verbose=False, changes=Changes())
 
     assert len(list(baselines.folder.path.glob("*.png"))) == 3
 
 
 def test_a_design_that_is_over_stays_over(baselines: sweeps.Result) -> None:
     rows = len(Ledger.open(baselines.folder.ledger, read_only=True).rows())
-    go_on(baselines.folder, None, None, "none", verbose=False)
+    go_on(baselines.folder, None, None, "none", verbose=False, changes=Changes())
 
     assert len(Ledger.open(baselines.folder.ledger, read_only=True).rows()) == rows
 

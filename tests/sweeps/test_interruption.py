@@ -34,6 +34,9 @@ SPEC = {
 }
 if sys.argv[1] == "run":
     sweeps.run(SPEC, target=target, progress="json")
+elif sys.argv[1] == "again":
+    result = sweeps.run(SPEC, target=target, progress="json", resume=True)
+    print("best", result.best["x"], "of", len(result.trials))
 else:
     result = sweeps.resume("script", target=target, progress="none")
     print("best", result.best["x"], "of", len(result.trials))
@@ -108,6 +111,25 @@ def test_a_function_of_a_script_goes_on_from_its_script_alone(tmp_path: Path) ->
     assert set(result.trials["state"]) == {"complete"}
     # Without a checkpoint a trial starts again, and its repeated reports were compared, not stored twice.
     assert (result.measurements.groupby(["trial", "replicate"])["report"].count() == 9).all()
+
+
+def test_a_script_that_is_stopped_and_run_again_continues_its_sweep(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    process = started(tmp_path, sys.executable, "script.py", "again")
+    acknowledged = measured(process, 12)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=ENOUGH)
+
+    call = f"sweeps.resume('script', target=target, results={str(tmp_path / 'results')!r})"
+    assert f"run the script again with resume=True, or go on with `{call}`" in err
+
+    for _ in range(2):  # the second finds the sweep over
+        out, err = started(tmp_path, sys.executable, "script.py", "again").communicate(timeout=2 * ENOUGH)
+        assert out.strip().splitlines()[-1].endswith("of 6"), err
+    assert [folder.name for folder in (tmp_path / "results/sweeps").iterdir()] == ["script"]
+    result = sweeps.load("script", results=tmp_path / "results")
+    assert set(acknowledged) <= set(result.measurements["seq"])
+    assert len(list(result.history.noted("outcome"))) == 1
 
 
 def child_of(process: subprocess.Popen[str], name: str) -> int:

@@ -89,10 +89,20 @@ def test_a_trial_that_ends_leaves_no_checkpoint_of_any_of_its_workers(folder: Sw
     next(worker)
     assert len(list(folder.checkpoints.rglob("checkpoint.pt"))) == 2
 
-    driver.receive(second.key, Message("failed", reason="RuntimeError: enough"))
-    while driver.history.trials[second.key].state == "running":
-        driver.receive(taken(driver).key, Message("failed", reason="RuntimeError: enough"))
+    driver.receive(second.key, Message("ended"))
+    assert driver.history.trials[second.key].state == "complete"
     assert not list(folder.checkpoints.rglob("*"))
+
+
+def test_a_trial_that_failed_keeps_its_checkpoint_for_when_its_code_is_mended(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec(pruning={"name": "none", "max_fidelity": 3}, trials=1))
+    driver.start({})
+    leg = taken(driver)
+    driver.receive(leg.key, next(run(leg, climbing_by(1.0))))
+    driver.receive(leg.key, Message("failed", reason="RuntimeError: enough"))
+
+    assert driver.history.trials[leg.key].state == "failed"
+    assert leg.checkpoint.exists()
 
 
 def test_rays_sigterm_ends_the_worker_and_is_no_fault_of_its_trial(tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ def test_json_lines_are_the_ledgers_rows_in_their_order(
     rows = ledger.rows()
     ledger.close()
 
-    assert opened == {"kind": "session", "dashboard": "http://127.0.0.1:8265", "slots": 3}
+    aim = {"metric": "loss", "direction": "minimize"}
+    assert opened == {"kind": "session", "dashboard": "http://127.0.0.1:8265", "slots": 3, **aim}
     assert [line["seq"] for line in lines] == [stamp.seq for stamp, _ in rows] == list(range(1, len(rows) + 1))
     assert lines == [json.loads(json.dumps(row_as_dict(stamp, row))) for stamp, row in rows]
     assert driver.history.last.seq == len(rows)
@@ -64,7 +65,7 @@ def test_plain_lines_tell_state_best_budget_and_speed(folder: SweepFolder, capsy
     out = capsys.readouterr().out
     first, place, note, *lines = out.splitlines()
 
-    assert first == f"sweep bowl: 12 trials, 3 at a time, in {folder.path}"
+    assert first == f"sweep bowl: 12 trials, 3 at a time, loss minimized, in {folder.path}"
     assert place == "dashboard http://127.0.0.1:8265"
     assert note == "note: a note"
     best = best_of(driver.spec, driver.history)

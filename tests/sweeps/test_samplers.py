@@ -11,6 +11,7 @@ from simulation import Simulation, open_driver, rows_of, small_spec
 
 import sweeps
 from search_spaces import Choice, Float, Int, Scalar, SearchSpace
+from sweeps.cautions import cautions
 from sweeps.errors import SpecError
 from sweeps.search.earlier import Earlier, earlier_trials, warm_start_note
 from sweeps.search.history import History, Stamp
@@ -144,8 +145,8 @@ def test_a_starting_point_for_a_rate_that_is_measured_must_be_a_rate() -> None:
 
 
 def test_gp_beside_pruning_says_what_it_loses() -> None:
-    assert "gp learns only from trials that come to full fidelity" in small_spec(sampler={"name": "gp"}).cautions[0]
-    assert small_spec(sampler={"name": "gp"}, pruning={"name": "none"}).cautions == []
+    assert "gp learns only from trials that come to full fidelity" in cautions(small_spec(sampler={"name": "gp"}))[0]
+    assert cautions(small_spec(sampler={"name": "gp"}, pruning={"name": "none"})) == []
 
 
 def test_tpe_leaves_its_start_up_phase_though_promotion_leaves_most_trials_paused(folder: SweepFolder) -> None:

@@ -13,7 +13,7 @@ from sweeps.execution.conclusion import conclude
 from sweeps.execution.driver import Driver
 from sweeps.report.writing import write_report
 from sweeps.running import go_on
-from sweeps.search.extension import as_extended, extension, selecting
+from sweeps.search.extension import Changes, as_extended, extension, selecting
 from sweeps.search.history import PUBLISHED, Moved, Noted, TrialKey
 from sweeps.search.selection import BASELINE
 from sweeps.search.standing import is_over
@@ -184,7 +184,7 @@ def test_the_spec_beside_a_ledger_is_written_again_where_a_kill_left_it_behind(
     driver = concluded(folder)
     driver.record(selecting(driver.spec, driver.history, {"time_share": 0.3}))
     with pytest.raises(OSError, match="no Ray today"):
-        go_on(folder, None, None, "none", verbose=False)
+        go_on(folder, None, None, "none", verbose=False, changes=Changes())
 
     assert "time_share = 0.3" in folder.spec.read_text("utf-8")
 

@@ -1,0 +1,51 @@
+"""How to continue a sweep, in words that work for whatever it trains."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from sweeps.spec import SweepSpec
+
+
+def how_to_continue(spec: SweepSpec, home: Path | str) -> str:
+    """Return what to do to continue a sweep: a command or, for a function that no command can import, its script.
+
+    The results folder is named in full, so that it works from any other.
+    """
+    if spec.target is None or is_importable(spec.target):
+        return f"go on with `sweeps resume {spec.name} --results {shlex.quote(str(home))}`"
+    again = "run the script" if _script() else "call sweeps.run"
+    call = f"sweeps.resume({spec.name!r}, target={_called(spec.target)}, results={str(home)!r})"
+    return f"{again} again with resume=True, or go on with `{call}`"
+
+
+def is_importable(target: str) -> bool:
+    """Return whether another process of this folder can import a target; one that was defined in a script it can't."""
+    module, _, name = target.partition(":")
+    if module == "__main__" or "<" in name:
+        return False
+    script, place = _script(), _place_of(module.partition(".")[0])
+    is_beside_script = script is not None and script.parent == place
+    return not is_beside_script or place == Path.cwd().resolve()
+
+
+def _script() -> Path | None:
+    """Return the file that this process runs, None in an interpreter or a notebook."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    return None if file is None else Path(file).resolve()
+
+
+def _place_of(package: str) -> Path | None:
+    """Return the folder from which this process imported a module or package, None if it has none or did not."""
+    module = sys.modules.get(package)
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return None
+    folder = Path(file).resolve().parent
+    return folder.parent if hasattr(module, "__path__") else folder
+
+
+def _called(target: str) -> str:
+    """Return what its script calls a function; "..." where its name does not tell."""
+    last = target.rpartition(":")[2].rpartition(".")[2]
+    return last if last.isidentifier() else "..."

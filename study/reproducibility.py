@@ -14,6 +14,7 @@ from torch import Tensor
 
 from study.allocator import keep_freed_memory
 from study.config import ConfigError, TrialConfig
+from study.variables import chosen_by_user
 
 if TYPE_CHECKING:
     from study.data import Dataset
@@ -25,19 +26,27 @@ def prepare_process(threads: int) -> None:
     Deterministic algorithms on, no autotuning, no TF32, `threads` threads in an operation. Call it before the first
     use of CUDA: cuBLAS reads its workspace's size once. Affects the whole process.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # As torch.use_deterministic_algorithms does, which also tells torch's compiler and imports it for that: a second
-    # and 100 MiB of every process, which compiles nothing.
-    torch._C._set_deterministic_algorithms(True, warn_only=False)
-    # Filling new tensors with NaN finds bugs in operations; it costs time and changes no result of ours.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
+    use_deterministic_algorithms(warn_only=False)
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
     keep_freed_memory()
+
+
+def use_deterministic_algorithms(*, warn_only: bool) -> None:
+    """Have torch compute alike each time, without autotuning; an operation that can't raises, or only warns.
+
+    Call it before the first use of CUDA: cuBLAS reads its workspace's size once. Affects the whole process.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # As torch.use_deterministic_algorithms does, which also tells torch's compiler and imports it for that: a second
+    # and 100 MiB of every process, which compiles nothing.
+    torch._C._set_deterministic_algorithms(True, warn_only=warn_only)
+    # Filling new tensors with NaN finds bugs in operations; it costs time and changes no result of ours.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
 
 
 def resolve_device(name: str) -> torch.device:
@@ -123,6 +132,7 @@ def environment(config: TrialConfig, data: "Dataset") -> dict[str, str]:
         "precision": str(hardware.precision).removeprefix("torch."),
         "dataset": data.name,
         "dataset_fingerprint": data.fingerprint,
+        **chosen_by_user(os.environ),
     }
     if hardware.device.type == "cuda":
         facts["gpu"] = torch.cuda.get_device_name()

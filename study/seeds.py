@@ -3,8 +3,8 @@
 import hashlib
 
 
-def derive_seed(*parts: int | str) -> int:
-    """A seed in 0 … 2**63 - 1 from whole numbers and words; equal parts give equal seeds, on every machine.
+def derive_seed(*parts: int | str, bits: int = 63) -> int:
+    """A seed in 0 … 2**bits - 1 from whole numbers and words; equal parts give equal seeds, on every machine.
 
     Each part is written with its kind and length before it is hashed (SHA-256), so no two lists of parts look
     alike: ("ab", "c") and ("a", "bc") differ, and so do 1 and "1". TypeError for any other kind, also for a bool.
@@ -16,4 +16,4 @@ def derive_seed(*parts: int | str) -> int:
         text = str(part).encode()
         kind = "s" if isinstance(part, str) else "i"
         digest.update(f"{kind}{len(text)}:".encode() + text)
-    return int.from_bytes(digest.digest()[:8], "big") >> 1
+    return int.from_bytes(digest.digest()[:8], "big") >> (64 - bits)

@@ -1,6 +1,8 @@
 """Many experiments: sweeps over search spaces, driven from a ledger, ending in a model that replays bit for bit."""
 
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from sweeps.errors import InterruptedSweepError as InterruptedSweepError
     from sweeps.errors import LeaseError as LeaseError
     from sweeps.errors import LedgerError as LedgerError
+    from sweeps.errors import OutcomeError as OutcomeError
     from sweeps.errors import ResourceError as ResourceError
     from sweeps.errors import SpecError as SpecError
     from sweeps.errors import SweepError as SweepError
@@ -50,6 +53,7 @@ _MODULES = {
     "InterruptedSweepError": "errors",
     "LeaseError": "errors",
     "LedgerError": "errors",
+    "OutcomeError": "errors",
     "ResourceError": "errors",
     "SpecError": "errors",
     "SweepError": "errors",
@@ -63,6 +67,17 @@ _MODULES = {
 }
 
 __all__ = sorted(_MODULES)  # noqa: PLE0605
+
+
+def _check_neighbours() -> None:
+    """ImportError where a user's module has the name of a package that this one needs."""
+    for name in ("search_spaces", "study"):
+        found = find_spec(name)
+        if found is not None and found.origin and Path(found.origin).parents[1] != Path(__file__).parents[1]:
+            raise ImportError(f"your {found.origin} hides the package {name!r}, which sweeps needs: rename your file")
+
+
+_check_neighbours()
 
 
 def __getattr__(name: str) -> Any:

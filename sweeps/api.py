@@ -9,9 +9,9 @@ from study.config import DEFAULT_EPOCHS
 from study.data import EMBEDDED
 from sweeps.comparison import Comparison
 from sweeps.errors import SpecError
-from sweeps.execution.targets import Function, check_function, function_name
+from sweeps.execution.functions import Function, check_function, function_name
 from sweeps.plans import ablation_cells, baseline_cells, design_spec
-from sweeps.result import Result
+from sweeps.result import Result, concluded
 from sweeps.running import go_on, is_taken, new_folder, recorded_data_dir, start
 from sweeps.search.comparing import check_named
 from sweeps.search.extension import Changes
@@ -60,7 +60,8 @@ def run(
     as profile.png.
 
     Uses the Ray that this process has started, else starts one for the sweep. Needs no main guard. Raises SweepError
-    (see sweeps.errors) with one line that says what to do.
+    (see sweeps.errors) with one line that says what to do; OutcomeError, whose `result` has all that was tried, where
+    no trial survived.
     """
     given = None if target is None else function_name(check_function(target))
     loaded = load_spec(
@@ -77,11 +78,11 @@ def run(
     if resume and is_taken(there, ledger):
         same = Changes(wanted=loaded)
         go_on(there, target, place, progress, verbose=verbose, changes=same, ledger_url=ledger, profiled=profile)
-        return Result(there, target, ledger)
+        return concluded(Result(there, target, ledger))
     folder, named = new_folder(Path(results), loaded, name_was_given=name is not None, ledger_url=ledger)
     note = "" if named.name == loaded.name else f"{loaded.name!r} is taken: this sweep is {named.name!r}"
     start(named, folder, target, place, progress, verbose=verbose, note=note, ledger_url=ledger, profiled=profile)
-    return Result(folder, target, ledger)
+    return concluded(Result(folder, target, ledger))
 
 
 def baseline(
@@ -202,7 +203,7 @@ def resume(
         ledger_url=ledger,
         profiled=profile,
     )
-    return Result(folder, target, ledger)
+    return concluded(Result(folder, target, ledger))
 
 
 def select(
@@ -228,7 +229,7 @@ def select(
     folder = SweepFolder(Path(results), name)
     given = {"candidates": candidates, "seeds": seeds, "published_seeds": published_seeds, "rule": rule, "cost": cost}
     go_on(folder, target, _path(data_dir), progress, verbose=verbose, changes=Changes(rule=given), ledger_url=ledger)
-    return Result(folder, target, ledger)
+    return concluded(Result(folder, target, ledger))
 
 
 def verify(name: str, *, results: str | Path = DEFAULT_RESULTS, ledger: str | None = None) -> Verification:

@@ -69,7 +69,8 @@ def run(
     from sweeps.api import run as run_sweep
     from sweeps.terminal.showing import tell_end
 
-    result = run_sweep(
+    sweep = partial(
+        run_sweep,
         spec,
         results=results,
         name=name,
@@ -85,7 +86,7 @@ def run(
         verbose=verbose,
         profile=profile,
     )
-    tell_end(result, as_json=as_json)
+    tell_end(sweep, as_json=as_json)
 
 
 @app.command()
@@ -110,7 +111,8 @@ def resume(
     from sweeps.api import resume as resume_sweep
     from sweeps.terminal.showing import tell_end
 
-    result = resume_sweep(
+    sweep = partial(
+        resume_sweep,
         name,
         results=results,
         trials=_number("--trials", trials, int),
@@ -125,7 +127,7 @@ def resume(
         verbose=verbose,
         profile=profile,
     )
-    tell_end(result, as_json=as_json)
+    tell_end(sweep, as_json=as_json)
 
 
 @app.command()
@@ -150,7 +152,8 @@ def select(
     from sweeps.api import select as select_winner
     from sweeps.terminal.showing import tell_end
 
-    result = select_winner(
+    sweep = partial(
+        select_winner,
         name,
         candidates=candidates,
         seeds=seeds,
@@ -163,7 +166,7 @@ def select(
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
-    tell_end(result, as_json=as_json)
+    tell_end(sweep, as_json=as_json)
 
 
 def _more(option: str, given: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """The commands of the study, which search nothing: train, lr-range, baseline, ablate and path."""
 
 import json
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -121,7 +122,8 @@ def baseline(
     from sweeps.api import baseline as train_baseline
     from sweeps.terminal.showing import tell_end
 
-    result = train_baseline(
+    sweep = partial(
+        train_baseline,
         model,
         data=data,
         epochs=epochs,
@@ -138,7 +140,7 @@ def baseline(
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
-    tell_end(result, as_json=as_json)
+    tell_end(sweep, as_json=as_json)
 
 
 @commands.command()
@@ -172,7 +174,8 @@ def ablate(
     from sweeps.api import ablate as run_ablation
     from sweeps.terminal.showing import tell_end
 
-    result = run_ablation(
+    sweep = partial(
+        run_ablation,
         model,
         factors=factor or None,
         data=data,
@@ -189,7 +192,7 @@ def ablate(
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
-    tell_end(result, as_json=as_json)
+    tell_end(sweep, as_json=as_json)
 
 
 @commands.command()
@@ -208,7 +211,8 @@ def path(
     from sweeps.api import ablation_path
     from sweeps.terminal.showing import tell_end
 
-    result = ablation_path(
+    sweep = partial(
+        ablation_path,
         name,
         seeds=seeds,
         results=results,
@@ -219,4 +223,4 @@ def path(
         progress="json" if as_json else "auto",
         verbose=verbose,
     )
-    tell_end(result, as_json=as_json)
+    tell_end(sweep, as_json=as_json)

@@ -5,12 +5,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.errors import SpecError
-from sweeps.execution.targets import Function, resolve
+from sweeps.errors import OutcomeError, SpecError
+from sweeps.execution.functions import Function, resolve
 from sweeps.names import is_name
 from sweeps.search.effects import Effect, effects
 from sweeps.search.extension import as_extended
-from sweeps.search.history import History, Trial, parse_label
+from sweeps.search.history import History, Trial
+from sweeps.search.labels import parse_label
 from sweeps.search.ranges import RangeKey, measured_ranges, range_keys
 from sweeps.search.selection import final_key
 from sweeps.search.standing import State, is_over
@@ -187,6 +188,20 @@ class Result:
 
     def __repr__(self) -> str:
         return f"Result({self.name!r}, {len(self.history.search)} trials, in {str(self.folder.shown)!r})"
+
+
+def concluded(result: Result) -> Result:
+    """Return the result of a sweep that has just come to its end; OutcomeError where it is none to be used."""
+    outcome = result.history.outcome
+    if outcome is None:
+        return result
+    if result.spec.design:
+        if outcome["complete"] < result.spec.trials:
+            text = f"the sweep {result.name!r} is not whole: {outcome['reason']}; see `sweeps show {result.name}`"
+            raise OutcomeError(text, result)
+    elif outcome.get("winner") is None:
+        raise OutcomeError(f"the sweep {result.name!r} ended without a winner: {outcome['reason']}", result)
+    return result
 
 
 def state_of(folder: SweepFolder, spec: SweepSpec, history: History) -> State:

@@ -1,8 +1,9 @@
 """A sweep from its spec to its outcome: new or resumed, on this machine's Ray, with one driver at a time."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, redirect_stdout
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -13,9 +14,17 @@ from study.files import replacing
 from sweeps.cautions import cautions
 from sweeps.errors import InterruptedSweepError, LedgerError, SpecError, SweepError
 from sweeps.execution.driver import Driver, Observer
+from sweeps.execution.functions import (
+    Function,
+    check_ours,
+    function_name,
+    pickled,
+    resolve,
+    source_hash,
+    takes_checkpoint,
+)
 from sweeps.execution.session import session
 from sweeps.execution.spending import Profile
-from sweeps.execution.targets import Function, resolve, source_hash
 from sweeps.report.following import Follower
 from sweeps.search.earlier import NOTE as WARM_START
 from sweeps.search.extension import Changes, as_extended
@@ -51,6 +60,7 @@ def start(
     """
     begun = perf_counter()
     function = function or (resolve(spec.target) if spec.target else None)
+    spec, notices = as_it_can_be_pruned(spec, function)
     place = new_place(folder, ledger_url)
     folder.create()
     with lease(folder.lease, spec.name):
@@ -67,6 +77,7 @@ def start(
                     form,
                     verbose=verbose,
                     note=note,
+                    notices=notices,
                     ledger_url=ledger_url,
                     profiled_from=begun if profiled else None,
                 )
@@ -76,6 +87,21 @@ def start(
                     ledger.remove()
                     folder.drop(folder.path)
                 raise
+
+
+def as_it_can_be_pruned(spec: SweepSpec, function: Function | None) -> tuple[SweepSpec, list[str]]:
+    """Return the spec, with pruning by `stop` where its function can't continue, and what to say of that.
+
+    To promote a trial that has no checkpoint would train it again from its start.
+    """
+    is_promoting = spec.pruning.name != "none" and spec.pruning.variant == "promote"
+    if function is None or not is_promoting or takes_checkpoint(function):
+        return spec, []
+    stopping = spec.model_copy(update={"pruning": spec.pruning.model_copy(update={"variant": "stop"})})
+    return stopping, [
+        f"{function_name(function)} takes no checkpoint, so that a trial can't continue after a pause: pruned ones are "
+        'stopped for good, as with pruning.variant = "stop"'
+    ]
 
 
 def _may_have_rows(ledger: Ledger) -> bool:
@@ -118,6 +144,8 @@ def go_on(
         spec = as_extended(first, history)
         _check_bound(spec, at_most)
         function = function or (resolve(spec.target) if spec.target else None)
+        if changes.wanted is not None:
+            changes = replace(changes, wanted=as_it_can_be_pruned(changes.wanted, function)[0])
         rows = []
         for row in changes.rows(first, history):
             history.apply(ledger.append(row), row)
@@ -154,6 +182,7 @@ def _drive(
     *,
     verbose: bool,
     note: str = "",
+    notices: Sequence[str] = (),
     at_most: int | None = None,
     ledger_url: str | None = None,
     profiled_from: float | None = None,
@@ -181,9 +210,8 @@ def _drive(
     said = {note.body["text"] for note in driver.history.noted("warning")}
     if (changed := _changed_source(function, driver.history)) is not None:
         notes.append(Noted("warning", {"text": changed}))
-    notes += [
-        Noted("warning", {"text": caution}) for caution in (*cautions(spec), *ledger.cautions) if caution not in said
-    ]
+    warnings = (*notices, *cautions(spec), *ledger.cautions)
+    notes += [Noted("warning", {"text": warning}) for warning in warnings if warning not in said]
     stop = Stop(progress.say)
     try:
         # What Ray prints goes to standard error: standard output is the sweep's alone, and may be read by a program.
@@ -289,6 +317,9 @@ def _run(
     spec = driver.spec
     mark = make_mark(driver.folder)
     check_shared(mark)
+    if function is not None:
+        check_ours()
+        pickled(function)  # SpecError where it can't be sent
     data = stage(spec, data_dir)
     driver.start(facts, *notes)
     with progress.shown():

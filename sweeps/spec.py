@@ -64,6 +64,8 @@ class SweepSpec(Section):
     deterministic: bool = False  # the same trials, decisions and winner at any timing
     metric: str = DEFAULT_METRIC
     direction: Direction  # without it the metric's own, as far as its name says
+    # Metrics that differ each time, such as timings: never compared between a run and its repetition.
+    untracked: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
     target: Annotated[str, AfterValidator(check_target_name)] | None = None  # None trains the study's models
     training: dict[str, Any] = Field(default_factory=dict)  # knobs of a TrialConfig that don't vary
     space: SearchSpace
@@ -133,7 +135,11 @@ class SweepSpec(Section):
         return self
 
     def _check_texts(self) -> None:
-        """Refuse before anything trains what no table can hold."""
+        """Refuse before anything trains what no table can hold, and a metric that is not to be compared."""
+        if self.metric in self.untracked:
+            raise ValueError(
+                f"untracked: {self.metric!r} is the sweep's metric, which is always compared: leave it out"
+            )
         check_column(self.metric, "metric")
         if self.selection.cost is not None:
             check_column(self.selection.cost, "selection.cost")
@@ -240,6 +246,11 @@ class SweepSpec(Section):
     def max_fidelity(self) -> float | None:
         """The fidelity at which a trial is complete; None where only the trial itself knows."""
         return self.pruning.max_fidelity if self.target else self.training.get("epochs", TrialConfig().epochs)
+
+    @property
+    def seed_bits(self) -> int:
+        """How large a trial's seed may be: NumPy, Lightning, transformers and scikit-learn refuse more than 32 bits."""
+        return 32 if self.target else 63
 
     @property
     def fidelity_unit(self) -> str:

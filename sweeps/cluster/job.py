@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -28,12 +29,12 @@ def drive(request: Request) -> int:
     _join()
     where: dict[str, Any] = {"results": request.results, "data_dir": request.data_dir, "ledger": request.ledger}
     if request.kind == "run":
-        result = run(request.sweep(), name=request.name, progress="auto", **where)
+        sweep = partial(run, request.sweep(), name=request.name, progress="auto", **where)
     else:
         request.check_bound(load(request.name, results=request.results, ledger=request.ledger).spec)
         more: dict[str, Any] = {"trials": request.trials, "concurrency": request.concurrency}
-        result = resume(request.name, progress="auto", **more, **where)
-    tell_end(result, as_json=False)
+        sweep = partial(resume, request.name, progress="auto", **more, **where)
+    tell_end(sweep, as_json=False)
     return 0
 
 

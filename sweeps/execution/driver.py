@@ -11,10 +11,12 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
-from study.comparison import first_difference
 from study.measurement import Measurement
 from sweeps.errors import LedgerError, SweepError
+from sweeps.execution.failures import NOTE as ALIKE_NOTE
+from sweeps.execution.failures import failing_alike
 from sweeps.execution.messages import Leg, Message, RangeLeg
+from sweeps.execution.reports import NONDETERMINISTIC, end_of, is_last, repeated_otherwise, without_metric
 from sweeps.execution.spending import Spending
 from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, Work, next_work, stage_of
 from sweeps.search.budgets import Limit, ended, limit, resting
@@ -35,7 +37,7 @@ from sweeps.search.history import (
     Trial,
     TrialKey,
 )
-from sweeps.search.pruning import decide, is_full
+from sweeps.search.pruning import decide
 from sweeps.search.ranges import FAILURE_NOTE, LOSS_NOTE, NOTE, OPTIMIZER, RangeKey
 from sweeps.search.selection import may_be_stored, selection_seed
 from sweeps.search.suggestion import suggest, trial_seed
@@ -237,6 +239,7 @@ class Driver:
                 return False
             case "failed":
                 self.record(Moved(key, "failed", message.reason, message.detail))
+                self._stop_if_hopeless(trial)
             case _:
                 if message.costs:
                     self.record(Noted(COSTS_NOTE, message.costs, key))
@@ -258,50 +261,46 @@ class Driver:
         self.record(Noted(NOTE, {OPTIMIZER: key.optimizer, **message.range, "environment": environment}))
 
     def _measured(self, trial: Trial, measurement: Measurement, environment: str | None) -> None:
-        fault = self._fault(trial, measurement)
-        if fault:
-            self.record(Moved(trial.key, "failed", fault))
-            is_unknown = self.spec.metric not in measurement.values
-            if is_unknown and not any(known.measurements for known in self.history.trials.values()):
-                # No trial would do better, and each might take hours to its first report.
-                raise SweepError(f"{fault}: yield it, or name one of these as `metric`, in a sweep of its own")
-        elif measurement.report > len(trial.measurements):
+        expected = len(trial.measurements) + 1
+        if measurement.report < expected:
+            self._repeated(trial, measurement)
+        elif measurement.report > expected:
+            self.record(Moved(trial.key, "failed", f"report {measurement.report} came before {expected}"))
+        else:
             self.record(Measured(trial.key, measurement, environment))
+            if self.spec.metric not in measurement.values and len(self.history.measured) == 1:
+                text = f"{without_metric(self.spec, trial)}: a trial fails that never reports it"
+                self.record(Noted("warning", {"text": text}, trial.key))
             self._settle(trial)
 
-    def _fault(self, trial: Trial, measurement: Measurement) -> str | None:
-        """What is wrong with a report, or None."""
-        if self.spec.metric not in measurement.values:
-            return f"the metric {self.spec.metric!r} was not reported, only: {', '.join(sorted(measurement.values))}"
-        if measurement.report > len(trial.measurements):
-            expected = len(trial.measurements) + 1
-            return None if measurement.report == expected else f"report {measurement.report} came before {expected}"
+    def _repeated(self, trial: Trial, measurement: Measurement) -> None:
+        """Note, once a trial, that a report came out otherwise after a restart: the first value stays."""
         stored = trial.measurements[measurement.report - 1]
-        difference = first_difference(stored, measurement)
-        return (
-            difference and f"nondeterministic: report {measurement.report} was repeated after a restart, {difference}"
-        )
+        found = repeated_otherwise(self.spec, stored, measurement)
+        warned = [note.body["text"] for note in self.history.noted("warning") if note.key == trial.key]
+        if found and not any(text.startswith(NONDETERMINISTIC) for text in warned):
+            self.record(Noted("warning", {"text": found}, trial.key))
 
     def _settle(self, trial: Trial) -> None:
         """Take all pruning decisions that are due; at full fidelity the trial is complete."""
         while (decision := decide(self.spec, self.history, trial)) is not None:
             self.record(decision)
-        if trial.state == "running" and trial.last is not None and is_full(self.spec, trial.last):
-            self.record(Moved(trial.key, "complete", "full fidelity"))
+        if trial.state == "running" and trial.last is not None and is_last(self.spec, trial):
+            self._ended(trial)
 
     def _ended(self, trial: Trial) -> None:
-        if trial.last is None:
-            self.record(Moved(trial.key, "failed", "ended without a single measurement: yield at least one"))
-        elif trial.value(self.spec.metric) is None:
-            self.record(
-                Moved(
-                    trial.key,
-                    "pruned",
-                    f"diverged: {self.spec.metric} is {trial.last.values[self.spec.metric]}",
-                )
-            )
-        else:
-            self.record(Moved(trial.key, "complete", "full fidelity"))
+        self.record(end_of(self.spec, trial))
+        self._stop_if_hopeless(trial)
+
+    def _stop_if_hopeless(self, trial: Trial) -> None:
+        """Raise SweepError where no trial would do better than the one that just ended, and each may take hours."""
+        lacks = trial.reason == (fault := without_metric(self.spec, trial))
+        if lacks and not any(self.spec.metric in m.values for _, m in self.history.measured):
+            raise SweepError(f"{fault}: yield it, or name one of these as `metric`, in a sweep of its own")
+        if (text := failing_alike(self.history)) is not None:
+            self.record(Noted(ALIKE_NOTE, {"reason": text}))
+            again = f"mend it, then `sweeps resume {self.spec.name}` goes on with the trials to come"
+            raise SweepError(f"{text}; see {self.folder.log(trial.key.label)}: {again}")
 
     def overdue(self) -> dict[TrialKey | RangeKey, str]:
         """What is live and whose workers are to be killed now, and why: call `lost` once they are.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from study.files import replacing
 from study.measurement import Measurement
 from sweeps.errors import LedgerError
+from sweeps.execution.failures import reason_of
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.execution.spending import Spending
 from sweeps.execution.targets import Run
@@ -69,8 +70,8 @@ def run_leg(
             yield Message("ended", costs=costs, notes=notes)
     except _UnsavedError as error:
         yield Message("unsaved", reason=f"the checkpoint of trial {leg.key.label} {error}")
-    except (Exception, SystemExit) as error:  # whatever a trial raises is a record, and the actor stays warm
-        if hasattr(error, _BY_RAY):
+    except BaseException as error:  # whatever a trial raises is a record, and the actor stays warm
+        if hasattr(error, _BY_RAY) or isinstance(error, (KeyboardInterrupt, GeneratorExit)):
             raise
         spent.book(doing)
         yield _failed(error)
@@ -137,7 +138,7 @@ def run_range_leg(leg: RangeLeg, spec: SweepSpec, data: "Dataset", spent: Spendi
 
 
 def _failed(error: BaseException) -> Message:
-    return Message("failed", reason=f"{type(error).__name__}: {error}", detail=traceback.format_exc())
+    return Message("failed", reason=reason_of(error), detail=traceback.format_exc())
 
 
 def _begin(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> tuple[Run, list[Measurement], tuple[str, ...]]:

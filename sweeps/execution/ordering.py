@@ -91,10 +91,7 @@ class InOrder:
         """Whether what waits of a trial may halt or end it: then its worker must not train on."""
         spec, waiting = self._driver.spec, self._waiting(trial) or ()
         reports = [message.measurement for message in waiting if message.measurement is not None]
-        return any(
-            spec.metric not in report.values or is_full(spec, report) or is_undecided(spec, trial, report)
-            for report in reports
-        )
+        return any(is_full(spec, report) or is_undecided(spec, trial, report) for report in reports)
 
     def _advance(self) -> None:
         """Fill the imagined workers and take what waits, as long as the report that is due first is there."""

@@ -8,16 +8,19 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from study.comparison import Replay, compare, environment_differences
 from study.measurement import Measurement
+from study.variables import for_training, with_these
 from sweeps.errors import SweepError
-from sweeps.execution.targets import Function, FunctionRun, Run, TrainingRun
+from sweeps.execution.determinism import comparable, threads_of
+from sweeps.execution.functions import Function, pickled
+from sweeps.execution.targets import FunctionRun, Run, TrainingRun
 from sweeps.search.history import History, Trial
 from sweeps.search.ranges import RangeKey, measured_ranges, range_config
 from sweeps.spec import SweepSpec, parse_spec
@@ -44,26 +47,51 @@ def replay(spec: SweepSpec, history: History, trial: Trial, function: Function |
     label, stored = trial.key.label, trial.measurements
     if not stored:
         raise SweepError(f"trial {label} of {spec.name!r} has no measurement to compare ({trial.state} {trial.reason})")
+    stage = spec.for_stage(trial.key.stage)
     request = _Request(
-        spec=spec.for_stage(trial.key.stage).to_table(),
+        spec=stage.to_table(),
         params=trial.params,
         seed=trial.seed,
         plan=_by_steps(history.plan(trial.key), stored[-1]),
         reports=len(stored),
         data_dir=data_dir,
-        function=None if function is None else _pickled(function),
+        function=None if function is None else pickled(function),
         path=sys.path,
     )
-    with contextlib.closing(_fresh_process(request)) as answers:
-        environment = _environment_difference(history, trial.environments[-1], next(answers)["environment"])
-        return compare(label, stored, (Measurement(**answer) for answer in answers), environment)
+    recorded = [_recorded(history, digest) for digest in trial.environments]
+    here: list[Mapping[str, str]] = []
+    with contextlib.closing(_fresh_process(request, _variables(stage, recorded[-1]))) as answers:
+        repeated = _measurements(answers, here)
+        found = compare(label, stored, repeated, untracked=spec.untracked, continued=trial.continued)
+    reached = min(found.compared, len(stored) - 1)  # where it differs, or the last
+    if reached >= len(here):
+        return found  # it ended before
+    before, now = recorded[reached], here[reached]
+    differing = environment_differences(comparable(before, now), comparable(now, before))
+    return replace(found, environment=tuple(differing))
+
+
+def _measurements(answers: Iterator[dict[str, Any]], here: list[Mapping[str, str]]) -> Iterator[Measurement]:
+    """Give each measurement as it is made, and keep the environment that made it."""
+    for answer in answers:
+        here.append(answer["environment"])
+        yield Measurement(**answer["measurement"])
+
+
+def _variables(spec: SweepSpec, recorded: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the environment variables for the fresh process: those with which the trial was made."""
+    if spec.target is not None and recorded:
+        return recorded
+    return for_training(threads_of(spec.resources), recorded)
 
 
 def replay_range(spec: SweepSpec, history: History, key: RangeKey, data_dir: Path | None) -> Replay:
     """Make a range test again, and compare every loss and what it suggests."""
     stored = measured_ranges(history)[key]
-    with contextlib.closing(_fresh_process(_Request(spec.to_table(), data_dir, test=key))) as answers:
-        environment = _environment_difference(history, stored["environment"], next(answers)["environment"])
+    recorded = _recorded(history, stored["environment"])
+    request = _Request(spec.to_table(), data_dir, test=key)
+    with contextlib.closing(_fresh_process(request, _variables(spec, recorded))) as answers:
+        environment = tuple(environment_differences(recorded, next(answers)["environment"]))
         found = next(answers)["range"]
     losses = zip_longest(stored["losses"], found["losses"])
     values = [(f"the loss of step {step}", old, new) for step, (old, new) in enumerate(losses)]
@@ -77,23 +105,21 @@ def _by_steps(plan: Mapping[str, Any] | None, last: Measurement) -> Mapping[str,
     return None if plan is None else {**plan, "stop_steps": last.step}
 
 
-def _environment_difference(history: History, recorded: str | None, here: Mapping[str, str]) -> tuple[str, ...]:
+def _recorded(history: History, digest: str | None) -> Mapping[str, str]:
+    """Return the environment behind its recorded hash."""
     known = {note.body["hash"]: note.body["values"] for note in history.noted("environment")}
-    stored = known.get(recorded or "", {})
-    return tuple(environment_differences(stored, here))
+    found: Mapping[str, str] = known.get(digest or "", {})
+    return found
 
 
-def _pickled(function: Function) -> bytes:
-    from ray import cloudpickle
+def _fresh_process(request: _Request, variables: Mapping[str, str]) -> Generator[dict[str, Any]]:
+    """Give what the process answers, line by line; it starts with these variables that change bits.
 
-    pickled: bytes = cloudpickle.dumps(function)  # type: ignore[no-untyped-call]
-    return pickled
-
-
-def _fresh_process(request: _Request) -> Generator[dict[str, Any]]:
-    """What the process answers, line by line; it is killed when nobody listens any more."""
+    It is killed when its answers are not needed any more.
+    """
     command = [sys.executable, "-m", "sweeps.execution.replay"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=with_these(variables), **pipes) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -134,7 +160,7 @@ def _run(request: _Request) -> Run:
 
 
 def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
-    """The fresh process: read the request, answer with the environment and then each measurement."""
+    """The fresh process: read the request, answer with each measurement and the environment that made it."""
 
     def answer(value: Mapping[str, Any]) -> None:
         stdout.write(dump_json(value).encode() + b"\n")
@@ -146,9 +172,8 @@ def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
             _serve_range(request, request.test, answer)
             return
         run = _run(request)
-        answer({"environment": run.environment})
         for measurement in run.measurements(lambda: False):
-            answer(asdict(measurement))
+            answer({"measurement": asdict(measurement), "environment": run.environment})
             if measurement.report == request.reports:
                 return
     except Exception as error:  # a user's function may raise anything; the caller words it

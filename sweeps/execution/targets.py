@@ -1,12 +1,5 @@
 """What a trial runs: the study's training, or a user's own generator function; both behind one small face."""
 
-import base64
-import hashlib
-import importlib
-import inspect
-import os
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -14,19 +7,30 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from search_spaces.space import hint
 from study.files import replacing
 from study.measurement import Measurement
-from sweeps.errors import SpecError
+from sweeps.execution.checkpoints import (
+    HOLDS,
+    CheckpointError,
+    WatchedDict,
+    first_unequal,
+    read_checkpoint,
+    write_checkpoint,
+)
+from sweeps.execution.determinism import (
+    States,
+    continuing,
+    generator_states,
+    process_facts,
+    restore_again,
+    restore_generators,
+    seed_generators,
+)
+from sweeps.execution.functions import CHECKPOINT, Function, call, source_hash, takes_checkpoint
 from sweeps.spec import SweepSpec
-from sweeps.store.rows import dump_json, load_json
 
 if TYPE_CHECKING:
     from study.data import Dataset
-
-Function = Callable[..., Iterator[Mapping[str, Any]]]
-
-CHECKPOINT = "checkpoint"  # the key under which a function yields what it can go on from
 
 
 class Run(Protocol):
@@ -110,30 +114,54 @@ class TrainingRun:
 
 
 class FunctionRun:
-    """A user's generator: takes (params, seed) or (params, seed, checkpoint) and yields dicts of numbers."""
+    """A user's generator: takes (params, seed) or (params, seed, checkpoint) and yields dicts of numbers.
+
+    The global generators are seeded before it starts, and it finds them before each report as it left them at the last.
+    """
 
     def __init__(self, function: Function, params: Mapping[str, Any], seed: int, checkpoint: Path | None) -> None:
         self.last: Measurement | None = None
         self.interrupted = False
         self.plan = None
-        self.environment = function_environment(function)
-        self.resumable = len(inspect.signature(function).parameters) >= 3
+        self.resumable = takes_checkpoint(function)
+        self._source = _source(function)
+        self._seed = seed
+        self._is_begun = False
+        self._is_checked = False  # that a checkpoint comes back equal
+        self._states: States | None = None  # of the generators at the last report
         self._state: object = None
         if checkpoint is not None:
             self._load(checkpoint)
-        arguments = (dict(params), seed, self._state) if self.resumable else (dict(params), seed)
-        self._generator = iter(function(*arguments))
+        self._is_continuing = checkpoint is not None  # and has not reported since
+        state = WatchedDict(self._state, restore_again) if type(self._state) is dict else self._state
+        self._generator = call(function, params, seed, state)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {**process_facts(), "source": self._source}
 
     def measurements(self, interrupt: Callable[[], bool]) -> Iterator[Measurement]:
         while not interrupt():
+            self._set_generators()
             start = time.perf_counter()
             try:
-                yielded = next(self._generator)
+                with continuing(self._states if self._is_continuing else None):
+                    yielded = next(self._generator)
             except StopIteration:
                 return
-            self.last = self._measure(yielded, time.perf_counter() - start)
+            self._is_continuing = False
+            seconds = time.perf_counter() - start
+            self._states = generator_states()
+            self.last = self._measure(yielded, seconds)
             yield self.last
         self.interrupted = True
+
+    def _set_generators(self) -> None:
+        if not self._is_begun:
+            seed_generators(self._seed)
+            self._is_begun = True
+        if self._states is not None:
+            restore_generators(self._states)
 
     def costs(self) -> Mapping[str, float]:
         return {}
@@ -142,13 +170,9 @@ class FunctionRun:
         if not isinstance(yielded, Mapping):
             raise TypeError(f"the function must yield dicts of numbers, but yielded {yielded!r}")
         self._state = yielded.get(CHECKPOINT)
-        values = {}
-        for name, value in yielded.items():
-            if name == CHECKPOINT:
-                continue
-            if not isinstance(value, Real) and not hasattr(value, "__float__"):
-                raise TypeError(f"a metric must be a number, but {name!r} is {value!r}")
-            values[str(name)] = float(value)
+        if self._state is not None and not self.resumable:
+            raise TypeError(f"it yields a {CHECKPOINT}, but takes none: call its third parameter {CHECKPOINT!r}")
+        values = {str(name): _number(name, value) for name, value in yielded.items() if name != CHECKPOINT}
         report = self.last.report + 1 if self.last else 1
         spent = self.last.seconds if self.last else 0.0
         return Measurement(report, report, float(report), spent + seconds, values, None)
@@ -156,72 +180,47 @@ class FunctionRun:
     def save(self, path: Path) -> bool:
         if not self.resumable or self._state is None or self.last is None:
             return False
-        state = self._state
-        if isinstance(state, bytes):
-            state = {"bytes": base64.b64encode(state).decode()}
         with replacing(path) as temporary:
-            temporary.write_text(dump_json({"measurement": asdict(self.last), "state": state}))
+            write_checkpoint(temporary, self._state, {"measurement": asdict(self.last), "generators": self._states})
+            if not self._is_checked:
+                _check_equal(self._state, temporary)
+                self._is_checked = True
         return True
 
     def _load(self, path: Path) -> None:
-        stored = load_json(path.read_text())
-        state = stored["state"]
-        is_bytes = isinstance(state, dict) and set(state) == {"bytes"}
-        self._state = base64.b64decode(state["bytes"]) if is_bytes else state
-        self.last = Measurement(**stored["measurement"])
+        self._state, about = read_checkpoint(path)
+        self._states = about["generators"]
+        self.last = Measurement(**about["measurement"])
 
 
-def source_hash(function: Function) -> str:
-    """SHA-256 of the function's source text, hex."""
-    return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()
-
-
-def function_environment(function: Function) -> dict[str, str]:
-    """What can change a function's results, as far as it can be seen from outside."""
+def _check_equal(state: object, path: Path) -> None:
+    """Read a checkpoint that was just written; CheckpointError where it is not what the function yielded."""
     try:
-        source = source_hash(function)
-    except (OSError, TypeError):
-        source = "not available"
-    return {"python": platform.python_version(), "machine": platform.machine(), "source": source}
-
-
-def function_name(function: Function) -> str:
-    """The name "module:function" of a callable."""
-    return f"{function.__module__}:{function.__qualname__}"
-
-
-def resolve(target: str) -> Function:
-    """The function that "module:function" names, in the working directory too; SpecError if it isn't there."""
-    module_name, _, name = target.partition(":")
-    if not module_name or not name:
-        raise SpecError(f"target is written 'module:function', but got {target!r}")
-    if module_name == "__main__" and not hasattr(sys.modules["__main__"], name):
-        raise SpecError(f"the target {target!r} was defined in a script: run or resume the sweep from that script")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise SpecError(
-            f"the target's module {module_name!r} can't be imported ({error}): start from the folder that holds it, "
-            "or name that with `sweeps submit --code`"
+        place = first_unequal(state, read_checkpoint(path)[0])
+    except Exception as error:  # whatever can't be read now could not be later
+        raise CheckpointError(
+            f"the {CHECKPOINT} can't be read back ({' '.join(str(error).split())}): {HOLDS}"
         ) from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        public = [known for known in vars(module) if not known.startswith("_")]
-        raise SpecError(f"no function {name!r} in the module {module_name!r}{hint(name, public)}")
-    return check_function(function)
+    if place is not None:
+        raise CheckpointError(f"{place} does not come back equal from the file: {HOLDS}")
 
 
-def check_function(function: Function) -> Function:
-    """Give the function back if it can be a target, else raise SpecError."""
+def _number(name: object, value: Any) -> float:
+    """Return a metric as a number; TypeError names what is none."""
     try:
-        count = len(inspect.signature(function).parameters)
-    except (TypeError, ValueError) as error:
-        raise SpecError(f"a target must be a Python function, but got {function!r}") from error
-    if count not in (2, 3) or not inspect.isgeneratorfunction(function):
-        raise SpecError(
-            f"a target is a generator function of (params, seed) or (params, seed, checkpoint) "
-            f"that yields dicts of metrics, but got {function_name(function)}{inspect.signature(function)}"
-        )
-    return function
+        if not isinstance(value, Real) and not hasattr(value, "__float__"):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
+        shown = repr(value)
+        shown = shown if len(shown) <= 60 and "\n" not in shown else f"{' '.join(shown[:60].split())}…"
+        kind = type(value).__name__
+        raise TypeError(f"metric {name!r} must be a number, but is {kind}{shape} {shown}") from error
+
+
+def _source(function: Function) -> str:
+    try:
+        return source_hash(function)
+    except (OSError, TypeError):
+        return "not available"

@@ -10,14 +10,14 @@ import re
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import ray
-from ray.tune import CheckpointConfig, FailureConfig, RunConfig, Trainable, TuneConfig, TuneError, Tuner
+from ray.tune import CheckpointConfig, FailureConfig, RunConfig, TuneConfig, TuneError, Tuner
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
@@ -313,22 +313,24 @@ class _ActorCallback(ray.tune.Callback):
 
 
 @contextmanager
-def _credentials_kept() -> Iterator[None]:
-    """Keep the AWS_… of this process out of its actors' runtime environment, where Tune would put them.
+def _environment_of_actors(variables: Mapping[str, str]) -> Iterator[None]:
+    """Start Tune's actors with these environment variables, and without this process's credentials.
 
-    Ray shows that and writes it into its agents' logs; a node has credentials of its own, as it was started with.
+    Libraries read the variables when they are loaded, so that a worker could not set them itself. The AWS_… that Tune
+    would put there too are left out: Ray shows them and writes them into its agents' logs, and a node has its own.
     """
-    known = class_cache.ENV_VARS_TO_PROPAGATE
+    defaults, known = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+    class_cache.DEFAULT_ENV_VARS = {**defaults, **variables}
     class_cache.ENV_VARS_TO_PROPAGATE = {name for name in known if not name.startswith("AWS_")}
     try:
         yield
     finally:
-        class_cache.ENV_VARS_TO_PROPAGATE = known
+        class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = defaults, known
 
 
 def execute(
     driver: LegSource,
-    worker: type[Trainable],
+    worker: Any,
     slots: Slots,
     stop: Stop,
     word: StopWord,
@@ -365,7 +367,7 @@ def execute(
         )
         try:
             profile.opened(slots())
-            with stop.gently(), _credentials_kept():
+            with stop.gently(), _environment_of_actors(worker.variables):
                 tuner.fit()
             bridge.stop_when_asked()  # asked for so late that all were at their end
         except (TuneError, RuntimeError) as error:

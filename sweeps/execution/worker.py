@@ -15,22 +15,26 @@ from ray.tune import PlacementGroupFactory, Trainable
 
 from study.measurement import Measurement
 from sweeps.errors import LedgerError
+from sweeps.execution.determinism import worker_variables
+from sweeps.execution.functions import Function
 from sweeps.execution.legs import run_leg, run_range_leg
 from sweeps.execution.messages import Leg, Message, RangeLeg, in_copy
 from sweeps.execution.placing import bundle, keeping_off
 from sweeps.execution.sharing import Mark
 from sweeps.execution.spending import Spending
 from sweeps.execution.stopping import StopWord
-from sweeps.execution.targets import Function, FunctionRun, Run, TrainingRun
+from sweeps.execution.targets import FunctionRun, Run, TrainingRun
 from sweeps.spec import SweepSpec
 
 MESSAGE = "message"  # the one key of what a step gives to Tune
 
 
-def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: StopWord, mark: Mark) -> type[Trainable]:
+def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: StopWord, mark: Mark) -> Any:
     """The Trainable of one sweep; `data` is a reference to the staged Dataset, which all workers of a node share."""
 
     class Worker(Trainable):
+        variables = worker_variables(spec.resources)  # of the environment with which its process starts
+
         @classmethod
         def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
             return PlacementGroupFactory([bundle(spec.resources)], **keeping_off(config.get("away", ())))

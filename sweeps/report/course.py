@@ -71,15 +71,15 @@ def _best_chart(spec: SweepSpec, places: list[float], values: list[float], name:
 
 def curves_section(spec: SweepSpec, history: History, winner: int | None) -> Section | None:
     """Every trial's learning curve, those stopped early in grey; None while nothing was measured."""
-    measured = [trial for trial in history.search if trial.measurements]
+    measured = [trial for trial in history.search if trial.with_metric(spec.metric)]
     if not measured:
         return None
     drawn, thinning = thinned(measured, _MOST_CURVES, winner)
     curves = [
         Curve(
             trial.key.label,
-            [m.fidelity for m in trial.measurements],
-            [m.values.get(spec.metric, math.nan) for m in trial.measurements],
+            [m.fidelity for m in trial.with_metric(spec.metric)],
+            [m.values[spec.metric] for m in trial.with_metric(spec.metric)],
             trial.state == "complete",
         )
         for trial in drawn

@@ -236,15 +236,16 @@ def _late_rise(spec: SweepSpec, history: History) -> float:
     early, late = ([t for t in able if (t.key.number < until) == is_early] for is_early in (True, False))
     if not early or not late:
         return 0.0
-    level = min(max(t.last.fidelity for t in part if t.last) for part in (early, late))
+    level = min(max(m.fidelity for t in part for m in t.with_metric(spec.metric)) for part in (early, late))
     before, after = (min(e.loss for t in part if (e := entry(spec, t, level))) for part in (early, late))
     return before - after
 
 
 def _end_rise(spec: SweepSpec, run: Trial, sign: int) -> float | None:
     """How much a complete run gained in its last quarter; None where it made too few reports to tell."""
-    if run.state != "complete" or len(run.measurements) < 4:
+    reports = run.with_metric(spec.metric)
+    if run.state != "complete" or len(reports) < 4:
         return None
-    end = run.measurements[-1]
-    before = [m for m in run.measurements if m.fidelity <= _LATE * end.fidelity]
+    end = reports[-1]
+    before = [m for m in reports if m.fidelity <= _LATE * end.fidelity]
     return sign * (end.values[spec.metric] - before[-1].values[spec.metric]) if before else None

@@ -24,7 +24,8 @@ def costs(spec: SweepSpec, history: History, number: int, seeds: int) -> dict[st
 
 
 def _metrics(spec: SweepSpec, run: Trial) -> dict[str, float]:
-    return {name: v for name, v in run.measurements[-1].values.items() if name != spec.metric and math.isfinite(v)}
+    last = {name: value for measurement in run.measurements for name, value in measurement.values.items()}
+    return {name: value for name, value in last.items() if name != spec.metric and math.isfinite(value)}
 
 
 def _speed(run: Trial) -> dict[str, float]:

@@ -197,7 +197,7 @@ def retry(spec: SweepSpec, history: History) -> Noted | None:
 
 def _check_cost(spec: SweepSpec, history: History) -> None:
     """What a function calls a cost is known once it has reported: SpecError where nothing has that name."""
-    cost, reports = spec.selection.cost, [trial.last.values for trial in history.search if trial.last]
+    cost, reports = spec.selection.cost, [m.values for trial in history.search for m in trial.measurements]
     if spec.target is None or cost is None or not reports or any(cost in values for values in reports):
         return
     names = sorted({name for values in reports for name in values} - {spec.metric})

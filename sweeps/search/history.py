@@ -5,7 +5,6 @@ that whatever is decided from it can be decided again.
 """
 
 import math
-import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
@@ -24,6 +23,7 @@ BETWEEN_SESSIONS = ("session", EXTENDED, SELECTED, RETRY)
 LOST, HUNG, RETRIED = "lost", "hung", "retried"  # reasons for which a running trial needs another worker
 RESUMED = "resumed"  # the reason with which it gets one
 AGAIN = "failed, and may run again"  # the reason with which a trial that failed is interrupted
+_BREAKS = {LOST: "the loss of its worker", HUNG: "a worker that hung", RETRIED: "an error", RESUMED: "an interruption"}
 BEGAN = "began"  # its worker has started; written where a budget of time is counted
 PUBLISHED = 1000  # how far the published runs are counted from those that choose
 DIVERGED = -1  # the rung number of the decision that ends a trial whose metric is not finite
@@ -56,18 +56,6 @@ class TrialKey(NamedTuple):
         """The name in logs and folders: 12, 12-seed1 or 12-published1."""
         kind = {"search": "", "choice": "-seed", "publication": "-published"}[self.stage]
         return f"{self.number}{kind}{self.fresh or ''}"
-
-
-_LABEL = re.compile(r"(\d+)(?:-(seed|published)([1-9]\d*))?")
-
-
-def parse_label(label: str) -> TrialKey | None:
-    """The key that a label names, None for what is no label."""
-    found = _LABEL.fullmatch(label)
-    if found is None:
-        return None
-    number, kind, replicate = found.groups()
-    return TrialKey(int(number), int(replicate or 0) + (PUBLISHED if kind == "published" else 0))
 
 
 @dataclass(frozen=True)
@@ -157,6 +145,7 @@ class Trial:
     occupied: float = 0.0  # wall-clock for which it held a worker, s
     held: float = 0.0  # when it was last given a worker (seconds since the epoch)
     due: int = 0  # when its next report falls due in a deterministic sweep, in reports; see `turn`
+    continued: dict[int, str] = field(default_factory=dict)  # reports that came first after a break, and after which
     rows: int = 1  # how many told of it; what was made from it holds for as long as there are no more
 
     @property
@@ -167,6 +156,19 @@ class Trial:
     @property
     def last(self) -> Measurement | None:
         return self.measurements[-1] if self.measurements else None
+
+    def goes_on_after(self, what: str) -> None:
+        """Keep that the next report will come from a worker that continues from a checkpoint."""
+        if self.measurements:
+            self.continued[len(self.measurements) + 1] = what
+
+    def with_metric(self, metric: str) -> list[Measurement]:
+        """The measurements that have a metric: a function need not report it each time."""
+        return [measurement for measurement in self.measurements if metric in measurement.values]
+
+    def valued(self, metric: str) -> Measurement | None:
+        """The last measurement that has a metric."""
+        return next((m for m in reversed(self.measurements) if metric in m.values), None)
 
     @property
     def gained(self) -> float:
@@ -185,10 +187,10 @@ class Trial:
 
     def value(self, metric: str) -> float | None:
         """The metric's last value if it is finite and its trial has not diverged, else None."""
-        if self.diverged:
+        last = self.valued(metric)
+        if self.diverged or last is None:
             return None
-        value = self.last.values.get(metric) if self.last else None
-        return value if value is not None and math.isfinite(value) else None
+        return last.values[metric] if math.isfinite(last.values[metric]) else None
 
     def full_value(self, metric: str) -> float | None:
         """The metric at full fidelity, None where the trial did not get there."""
@@ -291,6 +293,8 @@ class History:
             trial.losses += row.reason in (LOST, HUNG)
             trial.breaks += row.reason in (LOST, HUNG)
             trial.errors += row.reason == RETRIED
+            if row.reason in _BREAKS:
+                trial.goes_on_after(_BREAKS[row.reason])
             trial.halted = stamp.time
         elif row.state == "cut":
             trial.breaks += bool(row.detail)  # its worker did not stop in time
@@ -308,6 +312,7 @@ class History:
             trial.state, trial.reason, trial.ended = "paused", row.reason, stamp.time
         elif row.verdict == "promote":
             trial.state, trial.reason, trial.ended, trial.due = "running", "", None, self.turn + 1
+            trial.goes_on_after("a pause")
 
     def _note(self, stamp: Stamp, row: Noted) -> None:
         self.notes.append((stamp, row))
@@ -320,6 +325,7 @@ class History:
             self._session = self._worked = stamp.time
             for trial in self._held.values():
                 trial.breaks += 1
+                trial.goes_on_after("an interruption")
             self._held.clear()  # each trial has to be handed out again
         self.is_closed = row.kind == SELECTED or (self.is_closed and row.kind != EXTENDED)
         self.is_concluded = row.kind == "outcome" or (self.is_concluded and row.kind not in (EXTENDED, SELECTED, RETRY))

@@ -93,9 +93,10 @@ def _by_rank(spec: SweepSpec, history: History) -> list[Trial]:
 def _rank(spec: SweepSpec, trial: Trial) -> tuple[float, ...]:
     """Smaller is better."""
     value, sign = trial.value(spec.metric), -1 if spec.direction == "maximize" else 1
-    if value is None or trial.last is None:
+    last = trial.valued(spec.metric)
+    if value is None or last is None:
         return 1, 0.0, 0.0
-    return 0, -trial.last.fidelity, sign * value
+    return 0, -last.fidelity, sign * value
 
 
 def _frozen(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> tuple[OptunaView, list[FrozenTrial]]:

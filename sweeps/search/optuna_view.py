@@ -163,7 +163,7 @@ class OptunaView(BaseStorage):
             system_attrs={},
             intermediate_values={}
             if trial.diverged
-            else {round(m.fidelity * FIDELITY_UNIT): m.values[metric] for m in trial.measurements},
+            else {round(m.fidelity * FIDELITY_UNIT): m.values[metric] for m in trial.with_metric(metric)},
         )
 
     def _shown_value(self, name: str, params: Mapping[str, Any]) -> Any:

@@ -92,8 +92,8 @@ def _loss(spec: SweepSpec, measurement: Measurement) -> float:
 
 
 def entry(spec: SweepSpec, trial: Trial, level: float) -> Entry | None:
-    """The trial's standing at a rung, or None if it hasn't reached it or diverged there."""
-    for measurement in trial.measurements:
+    """The trial's standing at a rung, or None if it has no value there yet or diverged there."""
+    for measurement in trial.with_metric(spec.metric):
         if measurement.fidelity >= level - _TOLERANCE:
             loss = _loss(spec, measurement)
             return Entry(loss, trial.key.number) if math.isfinite(loss) else None
@@ -114,6 +114,8 @@ class _Rung:
             number = trial.key.number
             if trial.key.replicate or number in self._came or measurement.fidelity < self._level - _TOLERANCE:
                 continue
+            if self._spec.metric not in measurement.values:
+                continue  # it comes with a later report
             self._came.add(number)
             loss = _loss(self._spec, measurement)
             if math.isfinite(loss) and bracket(self._spec, number) == self._first:
@@ -171,9 +173,10 @@ def decide(spec: SweepSpec, history: History, trial: Trial) -> Decided | None:
     if wrong := _not_finite(spec, last):
         reason = f"diverged: {wrong} is {last.values[wrong]}"
         return Decided(trial.key, DIVERGED, last.fidelity, "stop", reason, seen)
-    if trial.key.replicate:
+    valued = trial.valued(spec.metric)
+    if trial.key.replicate or valued is None:
         return None
-    for rung, level in levels(spec, trial.key.number, last.fidelity):
+    for rung, level in levels(spec, trial.key.number, valued.fidelity):
         if rung in trial.decided:
             continue
         ranked = standings(spec, history, trial.key.number, level)
@@ -201,6 +204,8 @@ def is_undecided(spec: SweepSpec, trial: Trial, measurement: Measurement) -> boo
     """Whether a decision falls due at a measurement of a trial, whatever has been measured elsewhere."""
     if _not_finite(spec, measurement):
         return True
+    if spec.metric not in measurement.values:
+        return False
     reached = levels(spec, trial.key.number, measurement.fidelity) if not trial.key.replicate else ()
     return any(rung not in trial.decided for rung, _ in reached)
 

@@ -16,8 +16,9 @@ from typing import Literal
 
 from study.seeds import derive_seed
 from sweeps.search.costs import costs, pareto_front
-from sweeps.search.history import PUBLISHED, History, Trial, TrialKey, fate, parse_label
+from sweeps.search.history import PUBLISHED, History, Trial, TrialKey, fate
 from sweeps.search.intervals import Interval, interval, paired
+from sweeps.search.labels import parse_label
 from sweeps.search.race import Race, fresh_values, is_sound, race_as_it_ended
 from sweeps.spec import SweepSpec
 
@@ -96,7 +97,7 @@ class Selection:
 
 def selection_seed(spec: SweepSpec, replicate: int) -> int:
     """The seed of a fresh run: common to all candidates, so that they compare in pairs."""
-    return derive_seed(spec.seed, "selection", replicate)
+    return derive_seed(spec.seed, "selection", replicate, bits=spec.seed_bits)
 
 
 def _order(spec: SweepSpec, value: float) -> float:
@@ -188,10 +189,11 @@ def _judge(spec: SweepSpec, history: History, run: Race, number: int) -> Candida
     is_whole = number not in run.failed and seeds > 0
     mean = math.fsum(values[seed] for seed in range(1, seeds + 1)) / seeds if is_whole else None
     found = history.trials[TrialKey(number)]
+    last = found.valued(spec.metric)
     return Candidate(
         number=number,
         searched=found.value(spec.metric),
-        searched_at=found.last.fidelity if found.last else 0.0,
+        searched_at=last.fidelity if last else 0.0,
         values=values,
         seeds=seeds,
         mean=mean,

@@ -73,8 +73,8 @@ def _learnt(spec: SweepSpec, space: SearchSpace, history: History, seed: int) ->
 def trial_seed(spec: SweepSpec, number: int) -> int:
     """The seed of trial `number`; in a design common to all cells, so that they compare in pairs."""
     if spec.design:
-        return derive_seed(spec.seed, "design", spec.design.place(number)[1])
-    return derive_seed(spec.seed, "trial", number)
+        return derive_seed(spec.seed, "design", spec.design.place(number)[1], bits=spec.seed_bits)
+    return derive_seed(spec.seed, "trial", number, bits=spec.seed_bits)
 
 
 def _ask(trial: "optuna.Trial", name: str, parameter: Plain, declared: Parameter) -> Scalar:

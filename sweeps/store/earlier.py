@@ -53,7 +53,7 @@ def _earlier(spec: SweepSpec, theirs: SweepSpec, trials: pa.Table, measurements:
     reports: dict[int, list[tuple[float, float]]] = {}
     metric = _column(measurements.schema, spec.metric)
     columns = measurements.select(["trial", "replicate", "fidelity", metric]).to_pylist()
-    for row in (row for row in columns if row["replicate"] == 0):
+    for row in (row for row in columns if row["replicate"] == 0 and row[metric] is not None):
         reports.setdefault(row["trial"], []).append((row["fidelity"], row[metric]))
     columns_of = {name: _column(trials.schema, name) for name in theirs.space.parameters}
     return [

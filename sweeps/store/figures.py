@@ -1,6 +1,5 @@
 """The figures of a sweep: learning curves of a search; differences, ranks and runs of a design; regret of several."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -49,7 +48,7 @@ def _learning_curves(spec: SweepSpec, history: History) -> "Figure":
     from study.figures import Curve, learning_curves
 
     curves = [
-        Curve(t.key.label, [m.fidelity for m in t.measurements], _values(spec, t), t.state == "complete")
+        Curve(t.key.label, [m.fidelity for m in t.with_metric(spec.metric)], _values(spec, t), t.state == "complete")
         for t in history.search
     ]
     outcome = history.outcome or {}
@@ -63,7 +62,7 @@ def _learning_curves(spec: SweepSpec, history: History) -> "Figure":
 
 
 def _values(spec: SweepSpec, trial: Trial) -> list[float]:
-    return [m.values.get(spec.metric, math.nan) for m in trial.measurements]
+    return [m.values[spec.metric] for m in trial.with_metric(spec.metric)]
 
 
 def _differences(spec: SweepSpec, found: list[Effect]) -> "Figure":
@@ -155,7 +154,7 @@ def _bundle(spec: SweepSpec, history: History, cell: str, protocol: str) -> "Bun
         variant, _ = spec.design.place(trial.key.number)
         if (variant.cell, variant.protocol) == (cell, protocol):
             runs.append(trial)
-    places = [[m.seconds if protocol == BY_CLOCK else m.fidelity for m in t.measurements] for t in runs]
+    places = [[m.seconds if protocol == BY_CLOCK else m.fidelity for m in t.with_metric(spec.metric)] for t in runs]
     return Bundle(cell, places, [_values(spec, t) for t in runs])
 
 

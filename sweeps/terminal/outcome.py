@@ -1,5 +1,6 @@
 """The outcome of a sweep in words, with the commands that come next."""
 
+from sweeps.execution.failures import NOTE as ALIKE_NOTE
 from sweeps.result import Result
 from sweeps.search.extension import ended_by, more_of, searching_on
 from sweeps.search.intervals import Interval, of_accuracy
@@ -17,7 +18,8 @@ def outcome_lines(result: Result) -> list[str]:
     outcome = result.history.outcome
     if outcome is None:
         lines = [_not_over(result)]
-        return lines + [f"failed before: {note.body['reason']}" for note in result.history.noted(FAILURE_NOTE)]
+        failures = (note for kind in (FAILURE_NOTE, ALIKE_NOTE) for note in result.history.noted(kind))
+        return lines + [f"failed before: {note.body['reason']}" for note in failures]
     if result.spec.design:
         figures = ", ".join(name for name in result.folder.names if name.endswith(".png"))
         stored = [note.body["experiment"] for note in result.history.noted("scored")]

@@ -1,6 +1,7 @@
 """Finished and running sweeps in the terminal: outcome, selection and trials as tables, or as JSON."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.comparison import Comparison
-from sweeps.errors import SpecError, SweepError
+from sweeps.errors import OutcomeError, SpecError, SweepError
 from sweeps.result import Result
 from sweeps.search.ranges import measured_ranges
 from sweeps.search.selection import Selection, selection_of
@@ -47,17 +48,16 @@ def tell_outcome(result: Result) -> None:
         console().print(line, soft_wrap=True, markup=False, highlight=False)
 
 
-def tell_end(result: Result, *, as_json: bool) -> None:
-    """Tell the outcome of a sweep that has just run, unless JSON told it; SweepError where no trial survived."""
+def tell_end(run: Callable[[], Result], *, as_json: bool) -> None:
+    """Run a sweep and tell its outcome, unless JSON tells it; OutcomeError, after that, where there is no winner."""
+    try:
+        result = run()
+    except OutcomeError as error:
+        if not as_json:
+            tell_outcome(error.result)
+        raise
     if not as_json:
         tell_outcome(result)
-    outcome = result.history.outcome or {}
-    if result.spec.design and outcome["complete"] < result.spec.trials:
-        raise SweepError(
-            f"the sweep {result.name!r} is not whole: {outcome['reason']}; see `sweeps show {result.name}`"
-        )
-    if result.spec.design is None and outcome.get("winner") is None:
-        raise SweepError(f"the sweep {result.name!r} ended without a winner: {outcome['reason']}")
 
 
 def tell_list(results: Path, *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from study.comparison import compare, environment_differences, first_difference
+from study.comparison import compare, differences, environment_differences
 from study.measurement import Measurement
 
 STORED = [Measurement(i, 10 * i, float(i), 0.5, {"loss": 1 / i, "accuracy": float("nan")}, f"d{i}") for i in (1, 2, 3)]
@@ -24,7 +24,7 @@ def test_equal_runs_are_identical_whatever_time_they_took() -> None:
         ({"step": 21}, "step was 20, is 21"),
         ({"fidelity": 2.5}, "fidelity was 2.0, is 2.5"),
         ({"digest": "x"}, "digest was d2, is x"),
-        ({"values": {"loss": 0.5 + 1e-16, "accuracy": 0.0}}, "accuracy was nan, is 0.0"),
+        ({"values": {"loss": 0.5, "accuracy": 0.0}}, "accuracy was nan, is 0.0"),
         ({"values": {"loss": 0.5000000000000001, "accuracy": float("nan")}}, "loss was 0.5, is 0.5000000000000001"),
         ({"values": {"loss": 0.5}}, "accuracy was nan, is None"),
     ],
@@ -43,7 +43,36 @@ def test_a_run_that_ends_earlier_is_another_and_one_that_goes_on_is_not() -> Non
 
 
 def test_nan_repeats_nan() -> None:
-    assert first_difference(STORED[0], STORED[0]) is None
+    assert differences(STORED[0], STORED[0]) == []
+
+
+def test_all_values_that_differ_in_a_report_are_named() -> None:
+    found = compare("7", STORED, [replace(STORED[0], values={"loss": 2.0, "accuracy": 0.5}), *STORED[1:]])
+
+    assert found.difference == "report 1: accuracy was nan, is 0.5; loss was 1.0, is 2.0"
+
+
+def test_what_is_untracked_is_never_compared() -> None:
+    timed = [replace(m, values={**m.values, "seconds_per_step": 0.1}) for m in STORED]
+    again = [replace(m, values={**m.values, "seconds_per_step": 0.2}) for m in STORED]
+
+    assert not compare("7", timed, again).identical
+    assert compare("7", timed, again, untracked=["seconds_per_step"]).identical
+
+
+@pytest.mark.parametrize(
+    ("continued", "words"),
+    [
+        ({}, "report 2: "),
+        ({3: "a pause"}, "report 2: "),
+        ({2: "a pause"}, "report 2 (the first after a pause: its checkpoint may lack what changes the results): "),
+        ({1: "an error"}, "report 2 (it was continued from a checkpoint at report 1, after an error): "),
+    ],
+)
+def test_a_difference_says_whether_it_begins_after_a_pause(continued: dict, words: str) -> None:
+    found = compare("7", STORED, [STORED[0], replace(STORED[1], step=21)], continued=continued)
+
+    assert found.difference == f"{words}step was 20, is 21"
 
 
 def test_every_fact_that_differs_is_a_line() -> None:

@@ -23,6 +23,11 @@ def test_a_seed_is_one_that_torch_and_sql_take(of: list[int | str]) -> None:
     assert 0 <= derive_seed(*of) < 2**63
 
 
+@given(parts, st.integers(1, 63))
+def test_a_seed_fits_the_bits_that_are_asked_for(of: list[int | str], bits: int) -> None:
+    assert 0 <= derive_seed(*of, bits=bits) < 2**bits
+
+
 @pytest.mark.parametrize("part", [True, 1.5, None])
 def test_a_seed_is_not_derived_from_other_kinds(part: object) -> None:
     with pytest.raises(TypeError, match="whole numbers and words"):

@@ -193,6 +193,27 @@ def _mad_on(replicates, params, seed):
         yield {"loss": math.nan if seed in fresh else params["x"]}
 
 
+def says_its_process(params, seed):
+    """Says what its process was started with."""
+    for _ in range(9):
+        yield {"loss": params["x"], "threads": int(os.environ["OMP_NUM_THREADS"]), "hash": hash("text"), "seed": seed}
+
+
+class Odd:
+    """Nothing that a checkpoint can keep."""
+
+
+def keeps_an_object(params, seed, checkpoint):
+    """Yields a checkpoint that can't be written."""
+    yield {"loss": params["x"], "checkpoint": {"model": Odd()}}
+
+
+def times_itself(params, seed):
+    """Reports a metric that differs each time."""
+    for _ in range(3):
+        yield {"loss": params["x"], "started": time.time()}
+
+
 def flat(params, seed):
     """The same whatever is searched."""
     for _ in range(9):

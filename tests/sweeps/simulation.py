@@ -8,9 +8,10 @@ from typing import Any
 
 from sweeps.execution.conclusion import conclude
 from sweeps.execution.driver import Driver
+from sweeps.execution.functions import Function, resolve
 from sweeps.execution.legs import run_leg
 from sweeps.execution.messages import Leg, LegSource
-from sweeps.execution.targets import FunctionRun, resolve
+from sweeps.execution.targets import FunctionRun
 from sweeps.search.history import LOST, Asked, Decided, Measured, Moved, Row, Stamp
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
@@ -61,12 +62,14 @@ class Simulation:
     losses: how often, at most, a worker dies in place of reporting.
     """
 
-    def __init__(self, driver: LegSource, slots: int = 3, seed: int = 0, losses: int = 0) -> None:
+    def __init__(
+        self, driver: LegSource, slots: int = 3, seed: int = 0, losses: int = 0, function: Function | None = None
+    ) -> None:
         self.driver = driver
         self.slots = slots
         self.rng = random.Random(seed)
         self.losses = losses
-        self.function = resolve(driver.spec.target or "")
+        self.function = function or resolve(driver.spec.target or "")
         self.is_stopping: Callable[[], bool] = lambda: False  # what the workers hear
 
     def _begin(self, leg: Leg, checkpoint: Path | None) -> FunctionRun:

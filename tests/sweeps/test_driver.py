@@ -1,15 +1,16 @@
 """The driver: whatever order workers report in, and wherever a process dies, the ledger tells one true story."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulation import Simulation, open_driver, small_spec
+from simulation import Simulation, open_driver, rows_of, small_spec
 
-from study.comparison import first_difference
+from study.comparison import differences
 from study.measurement import Measurement
 from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
@@ -17,6 +18,7 @@ from sweeps.execution.messages import Leg, Message
 from sweeps.search.agenda import Work, next_work
 from sweeps.search.history import PUBLISHED, Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
 from sweeps.search.selection import candidates, select
+from sweeps.search.verification import verify
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder, first_there
 from sweeps.store.ledger import Ledger
@@ -123,19 +125,36 @@ def test_an_interrupted_trial_goes_on_behind_what_the_ledger_has(folder: SweepFo
     assert first_there((leg.checkpoint, *leg.earlier), leg.store)
 
 
-def test_a_repeated_report_that_differs_fails_the_trial_as_nondeterministic(folder: SweepFolder) -> None:
+def test_a_repeated_report_that_differs_is_a_warning_and_the_first_value_stays(folder: SweepFolder) -> None:
     spec = small_spec(target="functions:differs_each_time", pruning={"name": "none", "max_fidelity": 9}, trials=1)
     driver = open_driver(folder, spec)
     driver.start({})
     Simulation(driver, slots=1).run(stop=lambda: len(driver.history.trials) == 1 and driver.history.last.seq > 6)
+    before = [m.values for m in driver.history.trials[TrialKey(0)].measurements]
 
     again = open_driver(folder, spec)
     again.start({})
     Simulation(again, slots=1).run()
 
     trial = again.history.trials[TrialKey(0)]
-    assert trial.state == "failed"
-    assert trial.reason.startswith("nondeterministic: report 1 was repeated after a restart, loss was")
+    warnings = [note.body["text"] for note in again.history.noted("warning") if note.key == trial.key]
+    assert trial.state == "complete"
+    assert [m.values for m in trial.measurements[: len(before)]] == before
+    assert len(warnings) == 1
+    assert warnings[0].startswith("nondeterministic: report 1 was repeated after a restart, loss was")
+
+
+def test_only_the_sweeps_metric_counts_in_a_repeated_report(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec(pruning="none"))
+    driver.start({})
+    leg = driver.next_leg()
+    assert isinstance(leg, Leg)
+    for seconds in (0.1, 0.2):
+        values = {"loss": 0.5, "seconds_per_step": seconds}
+        driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, values, None), {}))
+
+    assert driver.history.trials[leg.key].state == "running"
+    assert list(driver.history.noted("warning")) == []
 
 
 def test_a_trial_whose_worker_is_lost_too_often_fails(folder: SweepFolder) -> None:
@@ -150,26 +169,106 @@ def test_a_trial_whose_worker_is_lost_too_often_fails(folder: SweepFolder) -> No
     assert driver.history.trials[TrialKey(0)].state == "failed"
 
 
-def test_a_missing_metric_is_named_with_what_was_reported(folder: SweepFolder) -> None:
-    driver = open_driver(folder, small_spec(metric="accuracy"))
-    driver.start({})
+def report(driver: Driver, leg: Leg, number: int, **values: float) -> None:
+    driver.receive(leg.key, Message("measured", Measurement(number, number, float(number), 0.1, values, None), {}))
+
+
+def taken(driver: Driver) -> Leg:
     leg = driver.next_leg()
     assert isinstance(leg, Leg)
+    return leg
+
+
+def test_a_metric_that_no_report_has_is_warned_of_at_the_first_and_stops_the_sweep_at_the_trials_end(
+    folder: SweepFolder,
+) -> None:
+    driver = open_driver(folder, small_spec(metric="accuracy"))
+    driver.start({})
+    leg = taken(driver)
+    report(driver, leg, 1, loss=0.5)
+    (warning,) = driver.history.noted("warning")
+    assert "the metric 'accuracy' was not reported, only: loss" in warning.body["text"]
+    assert driver.history.trials[leg.key].state == "running"
+
     with pytest.raises(SweepError, match="the metric 'accuracy' was not reported, only: loss: yield it, or name one"):
-        driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 0.5}, None), {}))
+        driver.receive(leg.key, Message("ended"))
 
     trial = driver.history.trials[leg.key]
     assert (trial.state, trial.reason) == ("failed", "the metric 'accuracy' was not reported, only: loss")
 
 
+def test_a_function_without_end_that_never_reports_the_metric_is_ended(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec(metric="accuracy", pruning="none"))
+    driver.start({})
+    leg = taken(driver)
+    for number in range(1, 100):
+        report(driver, leg, number, loss=0.5)
+    with pytest.raises(SweepError, match="the metric 'accuracy' was not reported"):
+        report(driver, leg, 100, loss=0.5)
+
+    assert driver.history.trials[leg.key].state == "failed"
+
+
 def test_a_missing_metric_fails_one_trial_where_others_report_it(folder: SweepFolder) -> None:
     driver = open_driver(folder, small_spec(pruning="none"))
     driver.start({})
-    for values, state in (({"loss": 0.5}, "running"), ({"other": 0.5}, "failed")):
-        leg = driver.next_leg()
-        assert isinstance(leg, Leg)
-        driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, values, None), {}))
+    for values, state in (({"loss": 0.5}, "complete"), ({"other": 0.5}, "failed")):
+        leg = taken(driver)
+        report(driver, leg, 1, **values)
+        driver.receive(leg.key, Message("ended"))
         assert driver.history.trials[leg.key].state == state
+
+
+def test_a_metric_that_comes_every_second_report_is_decided_where_it_comes(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec(pruning={"reduction_factor": 2, "max_fidelity": 8}, trials=6))
+    driver.start({})
+    Simulation(driver, slots=2, function=every_second).run()
+
+    assert {trial.state for trial in driver.history.search} == {"complete", "paused"}
+    for trial in driver.history.search:
+        assert trial.value("loss") == trial.measurements[len(trial.measurements) // 2 * 2 - 1].values["loss"]
+    assert verify(driver.spec, rows_of(folder)).holds
+
+
+def every_second(params: Any, seed: int, checkpoint: int | None) -> Iterator[dict[str, Any]]:
+    """Validates after each second epoch."""
+    for epoch in range((checkpoint or 0) + 1, 9):
+        validated = {"loss": params["x"] / epoch} if epoch % 2 == 0 else {}
+        yield {"train_loss": params["x"], **validated, "checkpoint": epoch}
+
+
+def raising(message: str) -> Message:
+    return Message("failed", reason=f"ValueError: {message} (train.py:12)", detail="Traceback …")
+
+
+def test_a_sweep_whose_trials_all_fail_alike_stops_after_a_few_and_says_where(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec())
+    driver.start({})
+    for number in range(2):
+        driver.receive(taken(driver).key, raising(f"x is {number}"))
+    with pytest.raises(
+        SweepError, match=r"3 trials failed .* ValueError: x is 2 \(train.py:12\); see .*logs/2.log"
+    ) as e:
+        driver.receive(taken(driver).key, raising("x is 2"))
+
+    assert e.value.exit_code == 1
+    assert "ValueError: x is 2 (train.py:12)" in next(driver.history.noted("failing_alike")).body["reason"]
+
+
+@pytest.mark.parametrize("other", ["TypeError: x is 2 (train.py:12)", "ValueError: x is 2 (train.py:13)"])
+def test_trials_that_fail_otherwise_or_after_reports_do_not_stop_a_sweep(folder: SweepFolder, other: str) -> None:
+    driver = open_driver(folder, small_spec())
+    driver.start({})
+    driver.receive(taken(driver).key, raising("a"))
+    driver.receive(taken(driver).key, Message("failed", reason=other))
+    driver.receive(taken(driver).key, raising("b"))
+    leg = taken(driver)
+    report(driver, leg, 1, loss=0.5)
+    for _ in range(4):
+        driver.receive(taken(driver).key, raising("c"))
+
+    assert len(driver.history.in_state("failed")) == 7
+    assert not list(driver.history.noted("failing_alike"))
 
 
 def test_a_skipped_report_is_a_fault(folder: SweepFolder) -> None:
@@ -242,13 +341,12 @@ def test_rows_are_seen_from_outside_only_after_their_commit(folder: SweepFolder)
 )
 def test_any_changed_value_is_a_difference(changed: dict[str, object], word: str) -> None:
     stored = Measurement(1, 1, 1.0, 0.5, {"loss": 0.1}, "a")
-    difference = first_difference(stored, Measurement(**{**asdict(stored), **changed}))
+    (difference,) = differences(stored, Measurement(**{**asdict(stored), **changed}))
 
-    assert difference is not None
     assert difference.startswith(word)
 
 
 def test_a_run_that_took_longer_is_the_same_run() -> None:
     stored = Measurement(1, 1, 1.0, 0.5, {"loss": float("nan")}, "a")
 
-    assert first_difference(stored, Measurement(1, 1, 1.0, 9.5, {"loss": float("nan")}, "a")) is None
+    assert differences(stored, Measurement(1, 1, 1.0, 9.5, {"loss": float("nan")}, "a")) == []

@@ -12,9 +12,10 @@ from simulation import open_driver, small_spec
 from test_worker import a_leg
 
 from sweeps.execution.driver import Driver
+from sweeps.execution.functions import Function
 from sweeps.execution.legs import run_leg, unreported_of
 from sweeps.execution.messages import Leg, Message
-from sweeps.execution.targets import Function, FunctionRun
+from sweeps.execution.targets import FunctionRun
 from sweeps.store.folders import SweepFolder
 
 
@@ -131,3 +132,14 @@ def test_what_a_worker_that_was_given_up_wrote_once_more_is_no_gap(tmp_path: Pat
     messages = [next(again) for _ in range(3)]
     assert [message.measurement for message in messages] == before[1:]
     assert not any(message.notes for message in messages)
+
+
+def test_a_checkpoint_that_would_not_come_back_equal_is_the_trials_failure_at_its_first_report(tmp_path: Path) -> None:
+    def keeps(params: Any, seed: int, checkpoint: object) -> Iterator[dict[str, Any]]:
+        yield {"loss": 1.0, "checkpoint": {"model": object()}}
+
+    (message,) = run(a_leg(tmp_path, 3), keeps)
+
+    assert message.kind == "failed"
+    assert message.reason.startswith("CheckpointError: checkpoint['model'] is a object, which a checkpoint can't keep")
+    assert "a checkpoint may hold" in message.reason

@@ -9,8 +9,10 @@ from simulation import small_spec
 
 from study.measurement import Measurement
 from sweeps.errors import SpecError
-from sweeps.search.history import DIVERGED, Asked, History, Measured, Row, Stamp, TrialKey
+from sweeps.search.history import DIVERGED, Asked, Decided, History, Measured, Row, Stamp, TrialKey
+from sweeps.search.optuna_view import OptunaView
 from sweeps.search.pruning import _places, bracket, brackets, decide, levels, promotion, standings
+from sweeps.search.selection import by_last_value
 from sweeps.spec import SweepSpec, load_spec
 
 
@@ -26,13 +28,14 @@ class Records:
         self.rows.append((Stamp(self.history.last.seq + 1, 0.0), row))
         self.history.apply(*self.rows[-1])
 
-    def report(self, number: int, loss: float, fidelity: float, settle: bool = True) -> None:
+    def report(self, number: int, loss: float | None, fidelity: float, settle: bool = True) -> None:
         key = TrialKey(number)
         if key not in self.history.trials:
             self.add(Asked(key, {"x": 0.5}, 0, self.history.last.seq))
         trial = self.history.trials[key]
         report = len(trial.measurements) + 1
-        self.add(Measured(key, Measurement(report, report, fidelity, 0.0, {"loss": loss})))
+        values = {"other": 1.0} if loss is None else {"loss": loss}
+        self.add(Measured(key, Measurement(report, report, fidelity, 0.0, values)))
         while settle and (decision := decide(self.spec, self.history, trial)) is not None:
             self.add(decision)
 
@@ -313,3 +316,38 @@ def test_a_restart_between_any_two_reports_changes_no_decision(
             sweeps[0].history = History(sweeps[0].rows)
 
     assert sweeps[0].rows == sweeps[1].rows
+
+
+def told(records: Records) -> list[tuple[object, ...]]:
+    """What was decided, without places in the ledger."""
+    rows = [row for _, row in records.rows if isinstance(row, Decided)]
+    return [(row.key, row.rung, row.level, row.verdict, row.reason) for row in rows]
+
+
+@given(
+    reports=st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1) | st.just(math.nan)), max_size=30),
+    variant=st.sampled_from(["promote", "stop"]),
+)
+def test_a_report_without_the_metric_changes_no_decision_and_no_value(
+    reports: list[tuple[int, float]], variant: str
+) -> None:
+    """As of a function that validates after every second epoch, or more rarely."""
+    with_gaps, without = records(variant, reduction_factor=2), records(variant, reduction_factor=2)
+    for number, loss in reports:
+        trial = without.history.trials.get(TrialKey(number))
+        if trial and trial.state != "running":
+            continue
+        epoch = 2.0 * len(trial.measurements) + 2 if trial else 2.0
+        with_gaps.report(number, None, epoch - 1)
+        for each in (with_gaps, without):
+            each.report(number, loss, epoch)
+            each.promote()
+
+    assert told(with_gaps) == told(without)
+    for key, trial in without.history.trials.items():
+        assert with_gaps.history.trials[key].value("loss") == trial.value("loss")
+    specs = with_gaps.spec, without.spec
+    histories = with_gaps.history, without.history
+    assert by_last_value(specs[0], histories[0]) == by_last_value(specs[1], histories[1])
+    views = [OptunaView(*both).get_all_trials(0) for both in zip(specs, histories, strict=True)]
+    assert repr([t.intermediate_values for t in views[0]]) == repr([t.intermediate_values for t in views[1]])

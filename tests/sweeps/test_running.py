@@ -8,7 +8,7 @@ from simulation import open_driver, small_spec
 
 from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
 from sweeps.execution.driver import Driver
-from sweeps.execution.targets import source_hash
+from sweeps.execution.functions import source_hash
 from sweeps.running import _changed_source, _check_bound, new_folder, start
 from sweeps.search.history import History, Noted, Stamp
 from sweeps.store.folders import SweepFolder

@@ -8,7 +8,8 @@ from simulation import small_spec
 
 from study.measurement import Measurement
 from sweeps.errors import SpecError
-from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Noted, Stamp, TrialKey, parse_label
+from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Noted, Stamp, TrialKey
+from sweeps.search.labels import parse_label
 from sweeps.search.selection import BASELINE, TEST_READ, Selection, candidates, publication, select, selection_seed
 
 SPEC = small_spec(selection={"candidates": 2, "seeds": 2, "published_seeds": 2})

@@ -150,3 +150,16 @@ def test_a_file_that_is_not_toml_says_where(tmp_path: Path) -> None:
 
     with pytest.raises(SpecError, match=r"not valid TOML.*line 1"):
         load_spec(file)
+
+
+@pytest.mark.parametrize("given", ["seconds", ["seconds", "rate"]])
+def test_untracked_metrics_are_a_name_or_a_list_and_survive_a_round_trip(given: Any) -> None:
+    spec = small_spec(untracked=given)
+
+    assert spec.untracked[0] == "seconds"
+    assert load_spec(spec.to_table()) == spec
+
+
+def test_the_metric_itself_cannot_be_untracked() -> None:
+    with pytest.raises(SpecError, match="untracked: 'loss' is the sweep's metric, which is always compared"):
+        small_spec(untracked=["loss"])

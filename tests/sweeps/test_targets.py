@@ -3,14 +3,22 @@
 import functools
 import itertools
 import math
+import re
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import callables
 import functions
+import numpy as np
 import pytest
 
 from sweeps.errors import SpecError
-from sweeps.execution.targets import FunctionRun, check_function, function_name, resolve, source_hash
+from sweeps.execution.functions import check_function, check_ours, function_name, pickled, resolve, source_hash
+from sweeps.execution.targets import FunctionRun
+from sweeps.names import check_target_name
 
 
 def never() -> bool:
@@ -58,6 +66,156 @@ def test_a_wrong_target_is_named_with_what_to_do(target: str, message: str) -> N
 def test_what_is_no_generator_of_two_or_three_arguments_is_refused(function: Any) -> None:
     with pytest.raises(SpecError, match="target"):
         check_function(function)
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "resumes"),
+    [
+        (callables.plain, "callables:plain", False),
+        (callables.with_checkpoint, "callables:with_checkpoint", True),
+        (callables.with_default_checkpoint, "callables:with_default_checkpoint", True),
+        (callables.with_named_checkpoint, "callables:with_named_checkpoint", True),
+        (callables.with_named_default_checkpoint, "callables:with_named_default_checkpoint", True),
+        (callables.with_third, "callables:with_third", True),
+        (callables.with_options, "callables:with_options", False),
+        (callables.with_keywords, "callables:with_keywords", False),
+        (callables.with_any, "callables:with_any", False),
+        (callables.with_other_default, "callables:with_other_default", False),
+        (callables.decorated, "callables:plain", False),
+        (functools.partial(callables.with_data, data=0.5), "callables:with_data.<partial>", False),
+        (functools.partial(callables.with_data_first, 0.5), "callables:with_data_first.<partial>", True),
+        (functools.partial(functools.partial(callables.plain)), "callables:plain.<partial>", False),
+        (callables.Trainer(), "callables:Trainer.<instance>", False),
+        (functools.partial(callables.Trainer()), "callables:Trainer.<instance>.<partial>", False),
+        (callables.Trainer().fit, "callables:Trainer.fit.<bound>", True),
+        (callables.Trainer.made, "callables:Trainer.made", False),
+        (callables.Trainer.alone, "callables:Trainer.alone", False),
+        (callables.closing_over(1), "callables:closing_over.<locals>.inner", False),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_whatever_can_be_called_with_parameters_and_seed_is_a_target(function: Any, name: str, resumes: bool) -> None:
+    run = FunctionRun(check_function(function), {"x": 0.5}, 3, None)
+    measurement = next(run.measurements(never))
+
+    assert measurement.values["loss"] == 0.5
+    assert run.resumable == resumes
+    assert run._state == ({"given": None} if resumes else None)
+    assert function_name(function) == name == check_target_name(name)
+    assert re.fullmatch("[0-9a-f]{64}", source_hash(function))
+    assert pickled(function)
+    if "<" not in name and function is not callables.decorated:
+        assert resolve(name) == function
+    elif "<" in name:
+        with pytest.raises(SpecError, match="was defined in a script: run or resume the sweep from that script"):
+            resolve(name)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (callables.needs_more, r"needs_more\(params, seed, checkpoint, data\): give its other parameters a default"),
+        (callables.needs_a_name, r"needs_a_name\(params, seed, \*, data\): give its other parameters a default"),
+        (callables.needs_less, r"needs_less\(params\): give its other parameters a default"),
+        (functools.partial(callables.plain, seed=1), "give its other parameters a default"),
+        (callables.waits, "yields nothing"),
+        (callables.Trainer, "yields nothing"),
+        (callables.lock.acquire, "target"),
+        (0.5, r"a target is a generator function of \(params, seed\).* but got 0\.5"),
+    ],
+)
+def test_what_cannot_be_called_so_is_refused_with_what_to_write(function: Any, words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        check_function(function)
+
+
+def test_a_checkpoint_that_the_function_cannot_take_back_is_refused() -> None:
+    run = FunctionRun(functools.partial(yields, {"loss": 1.0, "checkpoint": 1}), {}, 0, None)
+    with pytest.raises(TypeError, match="it yields a checkpoint, but takes none: call its third parameter"):
+        next(run.measurements(never))
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (callables.closing_over(callables.lock), r"its variable 'value', a lock, can't be pickled"),
+        (callables.closing_over(one for one in [1]), r"its variable 'value', a generator, can't"),
+        (callables.Trainer(callables.lock), r"its attribute 'held', a lock, can't be pickled"),
+        (callables.Trainer(callables.lock).fit, r"its attribute 'held', a lock, can't be pickled"),
+        (functools.partial(callables.with_data, data=callables.lock), r"its argument 'data', a lock, can't be pickled"),
+        (functools.partial(callables.with_data_first, callables.lock), r"its argument 1, a lock, can't be pickled"),
+        (
+            functools.partial(callables.with_data, data=socket.socket()),
+            r"its argument 'data', a socket, can't be pickled",
+        ),
+    ],
+)
+def test_what_cannot_reach_the_workers_is_named_in_a_line(function: Any, words: str) -> None:
+    with pytest.raises(SpecError, match=words) as caught:
+        pickled(function)
+
+    assert str(caught.value).endswith("make it inside the function")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("bind", "part"),
+    [
+        (lambda data: functools.partial(callables.with_data, data=data), "its argument 'data'"),
+        (callables.closing_over, "its variable 'value'"),
+        (callables.Trainer, "its attribute 'held'"),
+    ],
+)
+def test_what_is_too_large_for_the_workers_is_named_with_its_size(bind: Any, part: str) -> None:
+    function = bind(np.zeros(65 * 2**20, dtype=np.uint8))
+    with pytest.raises(SpecError, match=f"it holds 65 MiB, of 64 at most, 65 MiB of them {part}: load it from a file"):
+        pickled(function)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def f(:\n", r"SyntaxError: .*broken\.py:1\): mend that first"),
+        ("\n1 / 0\n", r"ZeroDivisionError: division by zero \(.*broken\.py:2\)"),
+        ("import no_such_library\n", r"ModuleNotFoundError: No module named 'no_such_library' \(.*broken\.py:1\)"),
+        ("from math import no_such_name\n", r"ImportError: cannot import name 'no_such_name' .*broken\.py:1\)"),
+        ("raise SystemExit(3)\n", r"SystemExit: 3 \(.*broken\.py:1\)"),
+    ],
+)
+def test_what_a_targets_module_raises_is_named_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: str
+) -> None:
+    (tmp_path / "broken.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    with pytest.raises(SpecError, match=f"the target's module 'broken' can't be imported: {words}"):
+        resolve("broken:f")
+
+
+@pytest.mark.parametrize("name", ["study", "sweeps", "search_spaces", "random", "json", "numpy"])
+@pytest.mark.parametrize("is_package", [False, True])
+def test_a_users_module_that_another_hides_is_named_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, is_package: bool
+) -> None:
+    file = tmp_path / (f"{name}/__init__.py" if is_package else f"{name}.py")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("def train(params, seed):\n    yield {'loss': 1.0}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    shown = re.escape(str(file.relative_to(tmp_path)))
+    with pytest.raises(SpecError, match=f"your module {shown} can't be used.*has the name '{name}': rename your file"):
+        resolve(f"{name}:train")
+    if name in ("study", "sweeps", "search_spaces"):
+        with pytest.raises(SpecError, match="a module of this package"):
+            check_ours()
+
+
+def test_a_script_beside_a_module_that_hides_ours_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "study.py").write_text("")
+    (tmp_path / "script.py").write_text("import sweeps\n")
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    assert "study.py hides the package 'study', which sweeps needs: rename your file" in done.stderr
 
 
 def test_reports_are_counted_and_the_clock_adds_up() -> None:
@@ -115,8 +273,12 @@ def yields(what: object, params, seed):
     ("what", "message"),
     [
         (0.5, "the function must yield dicts of numbers, but yielded 0.5"),
-        ({"loss": "low"}, "a metric must be a number, but 'loss' is 'low'"),
-        ({"loss": None}, "a metric must be a number, but 'loss' is None"),
+        ({"loss": "low"}, "metric 'loss' must be a number, but is str 'low'"),
+        ({"loss": None}, "metric 'loss' must be a number, but is NoneType None"),
+        ({"loss": [0.5]}, "metric 'loss' must be a number, but is list"),
+        ({"loss": 1 + 2j}, "metric 'loss' must be a number, but is complex"),
+        ({"loss": 10**400}, "metric 'loss' must be a number, but is int"),
+        ({"loss": np.ones(3)}, r"metric 'loss' must be a number, but is ndarray of shape \(3,\)"),
     ],
 )
 def test_what_is_no_dict_of_numbers_is_refused_by_its_value(what: object, message: str) -> None:
@@ -126,8 +288,6 @@ def test_what_is_no_dict_of_numbers_is_refused_by_its_value(what: object, messag
 
 
 def test_numpy_numbers_are_metrics() -> None:
-    import numpy as np
-
     run = FunctionRun(functools.partial(yields, {"loss": np.float32(0.5), "n": np.int64(3)}), {}, 0, None)
 
     assert next(run.measurements(never)).values == {"loss": 0.5, "n": 3.0}

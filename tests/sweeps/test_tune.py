@@ -1,18 +1,20 @@
 """Sweeps on a real Ray: warm actors, GPUs in shares, and trials that raise, diverge, lie or die."""
 
+import functools
 import json
 import os
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import callables
 import functions
 import pandas as pd
 import pytest
 from simulation import TABLE
 
 import sweeps
-from sweeps.errors import ResourceError, SpecError
+from sweeps.errors import ResourceError, SpecError, SweepError
 from sweeps.terminal.progress import Form
 
 
@@ -62,7 +64,7 @@ def test_a_function_that_raises_makes_failed_rows_with_reason_and_traceback(
 
     assert len(failed) > 0
     assert (failed["state"] == "failed").all()
-    assert (failed["reason"] == "ValueError: the loss escaped").all()
+    assert failed["reason"].str.fullmatch(r"ValueError: the loss escaped \(.*functions\.py:\d+\)").all()
     assert failed["error"].str.contains("functions.py").all()
     assert (result.trials[result.trials["x"] <= 0.5]["state"] == "complete").all()
     assert result.best is not None
@@ -75,7 +77,7 @@ def test_a_function_that_leaves_the_process_is_a_failed_row_and_the_actor_stays(
     failed = result.trials[result.trials["x"] > 0.5]
 
     assert len(failed) > 0
-    assert (failed["reason"] == "SystemExit: 3").all()
+    assert failed["reason"].str.fullmatch(r"SystemExit: 3 \(.*functions\.py:\d+\)").all()
     assert not any(trial.losses for trial in result.history.trials.values())
 
 
@@ -110,7 +112,9 @@ def test_a_module_that_the_workers_lack_is_named(
     (tmp_path / "of_the_driver.py").write_text("def bowl(params, seed):\n    yield {'loss': params['x']}\n")
     monkeypatch.syspath_prepend(str(tmp_path))  # of this process alone
     spec = {**TABLE, "name": "lacking", "target": "of_the_driver:bowl", "trials": 1, "retries": {"lost": 0}}
-    result = sweeps.run(spec, results=tmp_path / "results", progress="none")
+    with pytest.raises(sweeps.OutcomeError, match="ended without a winner") as caught:
+        sweeps.run(spec, results=tmp_path / "results", progress="none")
+    result = caught.value.result
 
     assert result.trial(0).state == "failed"
     assert result.trial(0).reason.endswith("1 in all: ModuleNotFoundError: No module named 'of_the_driver'")
@@ -257,6 +261,58 @@ def test_a_callable_can_be_passed_and_an_existing_name_gets_a_number(ray_with_gp
     assert (first.name, second.name) == ("bowl", "bowl-2")
     assert first.spec.target == "functions:bowl"
     assert next(first.history.noted("session")).body["source_hash"] is not None
+
+
+def test_a_function_without_checkpoints_is_pruned_by_stop_and_that_is_said_once(
+    ray_with_gpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run(tmp_path, "auto", target="functions:bowl", pruning={"reduction_factor": 2, "max_fidelity": 9})
+    warnings = [note.body["text"] for note in result.history.noted("warning")]
+
+    assert result.spec.pruning.variant == "stop"
+    assert set(result.trials["state"]) == {"complete", "pruned"}
+    assert [text for text in warnings if "functions:bowl takes no checkpoint" in text] == warnings
+    assert capsys.readouterr().out.count("takes no checkpoint") == 1
+    assert sweeps.verify(result.name, results=tmp_path).holds
+    assert sweeps.resume(result.name, results=tmp_path, trials=2, progress="none").spec.pruning.variant == "stop"
+
+
+def test_threads_seeds_and_the_order_of_sets_are_those_of_the_trial_and_are_recorded(
+    ray_with_gpus: Path, tmp_path: Path
+) -> None:
+    result = run(tmp_path, target="functions:says_its_process", trials=3, resources={"cpus_per_trial": 2.0})
+
+    assert set(result.measurements["threads"]) == {2}
+    assert result.measurements["hash"].nunique() == 1
+    assert result.measurements["seed"].between(0, 2**32 - 1).all()
+    assert (result.trials["trial_seed"] < 2**32).all()
+    assert all(result.reproduce(number).identical for number in range(3))
+
+
+@pytest.mark.parametrize("target", [callables.closing_over(callables.lock), functools.partial(callables.plain, seed=1)])
+def test_what_cannot_be_sent_or_called_is_refused_before_anything_trains(
+    ray_with_gpus: Path, tmp_path: Path, target: Any
+) -> None:
+    table = {key: value for key, value in TABLE.items() if key != "target"}
+    with pytest.raises(SpecError, match="target"):
+        sweeps.run(table, target=target, results=tmp_path, progress="none")
+
+    assert list(tmp_path.rglob("ledger.sqlite")) == []
+
+
+def test_a_checkpoint_that_would_not_come_back_equal_stops_the_sweep_with_its_place(
+    ray_with_gpus: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SweepError, match=r"3 trials failed .* alike: CheckpointError: checkpoint\['model'\] is a Odd"):
+        run(tmp_path, target="functions:keeps_an_object", pruning="none")
+
+
+def test_untracked_metrics_are_left_out_of_a_reproduction(ray_with_gpus: Path, tmp_path: Path) -> None:
+    tracked = run(tmp_path, target="functions:times_itself", trials=1, pruning="none")
+    untracked = run(tmp_path, target="functions:times_itself", trials=1, pruning="none", untracked=["started"])
+
+    assert "started was" in str(tracked.reproduce(0).difference)
+    assert untracked.reproduce(0).identical
 
 
 def test_resuming_a_finished_sweep_does_nothing(bowl: sweeps.Result) -> None:

@@ -1,0 +1,74 @@
+"""The environment variables that can change a result's bits: how they are found, and how a process gets them."""
+
+import os
+from collections.abc import Mapping
+
+# What libraries read when they are loaded: numbers of threads, kernels, precision, the order of sets.
+_PREFIXES = (
+    "ATEN_",
+    "BLIS_",
+    "CUBLAS_",
+    "CUDNN_",
+    "DNNL_",
+    "GOMP_",
+    "GOTO_",
+    "KMP_",
+    "MKL_",
+    "NPY_",
+    "NUMBA_",
+    "NUMEXPR_",
+    "OMP_",
+    "ONEDNN_",
+    "OPENBLAS_",
+    "PYTORCH_",
+    "TORCH_",
+    "VECLIB_",
+)
+_NAMES = (
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "JAX_ENABLE_X64",
+    "NVIDIA_TF32_OVERRIDE",
+    "PYTHONHASHSEED",
+    "TF_CUDNN_DETERMINISTIC",
+    "TF_DETERMINISTIC_OPS",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "XLA_FLAGS",
+)
+# Where a library keeps its files, or what it logs, changes no result.
+_NO_RESULT = ("_CACHE", "_CACHE_DIR", "_DIR", "_HOME", "_LOGS", "_PATH", "_VERBOSE")
+
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+_DEFAULTS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "PYTHONHASHSEED": "0"}
+
+
+def changing_bits(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return those of some environment variables that can change a result's bits, by name."""
+    return {name: value for name, value in sorted(variables.items()) if _changes_bits(name)}
+
+
+def _changes_bits(name: str) -> bool:
+    return name in _NAMES or (name.startswith(_PREFIXES) and not name.endswith(_NO_RESULT))
+
+
+def for_training(threads: int, user: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables for a process that trains with so many threads, where a user has set `user`."""
+    return {**_DEFAULTS, **changing_bits(user), **dict.fromkeys(THREADS, str(threads))}
+
+
+def chosen_by_user(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return those that change bits and that no process gets from us, such as MKL_CBWR."""
+    ours = {*THREADS, *_DEFAULTS}
+    return {name: value for name, value in changing_bits(variables).items() if name not in ours}
+
+
+def with_these(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's whole environment with these variables in place of those that change bits."""
+    kept = {name: value for name, value in os.environ.items() if not _changes_bits(name)}
+    return {**kept, **changing_bits(variables)}

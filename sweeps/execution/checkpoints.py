@@ -1,0 +1,219 @@
+"""A function's checkpoint as a file: plain values, NumPy arrays and torch tensors, which come back equal.
+
+Values are pickled, but only of the kinds that are listed here: reading builds nothing else, so it runs no code. Arrays
+lie in the pickle in NumPy's own format, without objects. Tensors follow it as `torch.save` writes them, and are read
+with `weights_only`. So a function without torch never pays for its import, and JSON would turn numbers as keys into
+text and tuples into lists.
+"""
+
+import io
+import pickle
+import sys
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+HOLDS = (
+    "a checkpoint may hold None, numbers, text, bytes, NumPy arrays, torch tensors, "
+    "and lists, tuples, sets and dicts of these"
+)
+# The classes that a pickle of these values names; other values have codes of their own.
+_NAMED: dict[str, type] = {
+    kind.__name__: kind for kind in (bytearray, complex, dict, frozenset, range, set, Counter, OrderedDict)
+}
+
+
+class CheckpointError(TypeError):
+    """A checkpoint holds what would not come back equal."""
+
+
+class WatchedDict(dict[Any, Any]):
+    """A dict that calls `read` at each look at what it holds; it is copied and pickled as a plain dict."""
+
+    def __init__(self, values: Mapping[Any, Any], read: Callable[[], None]) -> None:
+        super().__init__(values)
+        self._read = read
+
+    def __getitem__(self, key: Any) -> Any:
+        self._read()
+        return super().__getitem__(key)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._read()
+        return super().__iter__()
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        self._read()
+        return super().get(key, default)
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        self._read()
+        return super().pop(key, *default)
+
+    def items(self) -> Any:
+        self._read()
+        return super().items()
+
+    def values(self) -> Any:
+        self._read()
+        return super().values()
+
+    def __reduce__(self) -> Any:
+        return dict, (self.copy(),)
+
+
+def write_checkpoint(path: Path, state: object, about: Mapping[str, Any]) -> None:
+    """Write a state to a file, and what is to be known of it; CheckpointError names what in it can't be kept."""
+    tree = io.BytesIO()
+    pickler = _Pickler(tree)
+    try:
+        pickler.dump((state, about))
+    except (pickle.PicklingError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{_first_refused(state)}: {HOLDS}") from error
+    with path.open("wb") as file:
+        pickle.dump(tree.getvalue(), file, protocol=5)
+        if pickler.tensors:
+            import torch
+
+            torch.save(pickler.tensors, file)
+
+
+def read_checkpoint(path: Path) -> tuple[Any, Mapping[str, Any]]:
+    """Return the state and what is known of it, as `write_checkpoint` wrote them."""
+    with path.open("rb") as file:
+        tree = _Unpickler(file, []).load()
+        tensors = _read_tensors(file) if file.peek(1) else []
+    state, about = _Unpickler(io.BytesIO(tree), tensors).load()
+    return state, about
+
+
+def _read_tensors(file: BinaryIO) -> list[Any]:
+    import torch
+
+    place = None if torch.cuda.is_available() else "cpu"
+    tensors: list[Any] = torch.load(file, map_location=place, weights_only=True)
+    return tensors
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles the kinds of values above and refuses all others; `tensors` are to be written behind."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file, protocol=5)
+        self.tensors: list[Any] = []
+
+    def persistent_id(self, value: Any) -> tuple[str, object] | None:
+        if (numpy := sys.modules.get("numpy")) is not None:
+            if type(value) is numpy.ndarray:
+                return "array", _as_bytes(numpy, value)
+            if isinstance(value, numpy.generic):
+                return "number", _as_bytes(numpy, value)
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(value, (torch.Tensor, torch.Size, torch.dtype, torch.device)):
+            self.tensors.append(value)
+            return "tensor", len(self.tensors) - 1
+        return None
+
+    def reducer_override(self, value: Any) -> Any:
+        is_known = type(value) in (*_NAMED.values(), WatchedDict) or any(value is kind for kind in _NAMED.values())
+        if is_known:
+            return NotImplemented
+        raise pickle.PicklingError(f"a {type(value).__name__} is refused")
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds nothing but the kinds of values above."""
+
+    def __init__(self, file: Any, tensors: list[Any]) -> None:
+        super().__init__(file)
+        self._tensors = tensors
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module in ("builtins", "collections") and name in _NAMED:
+            return _NAMED[name]
+        raise pickle.UnpicklingError(f"it names {module}.{name}: {HOLDS}")
+
+    def persistent_load(self, kept: tuple[str, Any]) -> Any:
+        kind, content = kept
+        if kind == "tensor":
+            return self._tensors[content]
+        import numpy
+
+        array = numpy.load(io.BytesIO(content), allow_pickle=False)
+        return array if kind == "array" else array[()]
+
+
+def _as_bytes(numpy: Any, value: Any) -> bytes:
+    file = io.BytesIO()
+    numpy.save(file, value, allow_pickle=False)
+    return file.getvalue()
+
+
+def _first_refused(value: Any, place: str = "checkpoint") -> str:
+    """Say what in a checkpoint can't be kept, at its place."""
+    for key, child in _children(value):
+        if not _is_kept(key):
+            return f"{place} has the key {key!r}, which is a {type(key).__name__}"
+        if not _is_kept(child):
+            return _first_refused(child, f"{place}[{key!r}]")
+    kind = type(value).__name__
+    is_array = kind == "ndarray" and value.dtype.hasobject
+    what = "an array of objects" if is_array else f"a {kind}"
+    advice = " (keep its state_dict())" if hasattr(value, "state_dict") else ""
+    return f"{place} is {what}, which a checkpoint can't keep{advice}"
+
+
+def _children(value: Any) -> list[tuple[Any, Any]]:
+    if type(value) in (dict, OrderedDict, Counter, WatchedDict):
+        return [*value.items()]
+    return [*enumerate(value)] if type(value) in (list, tuple, set, frozenset) else []
+
+
+def _is_kept(value: Any) -> bool:
+    try:
+        _Pickler(io.BytesIO()).dump(value)
+    except (pickle.PicklingError, TypeError, ValueError, AttributeError, RecursionError):
+        return False
+    return True
+
+
+def first_unequal(kept: Any, read: Any, place: str = "checkpoint") -> str | None:
+    """Return the place of the first value that did not come back equal, None where all did."""
+    kept = kept.copy() if isinstance(kept, WatchedDict) else kept
+    pairs: Iterator[tuple[Any, Any, Any]] = iter(())
+    is_equal = type(kept) is type(read)
+    if is_equal and isinstance(kept, dict):
+        is_equal = [*kept] == [*read]
+        pairs = ((key, kept[key], read.get(key)) for key in kept)
+    elif is_equal and isinstance(kept, list | tuple):
+        is_equal = len(kept) == len(read)
+        pairs = ((number, *pair) for number, pair in enumerate(zip(kept, read, strict=False)))
+    elif is_equal:
+        is_equal = _are_equal(kept, read)
+    if not is_equal:
+        return place
+    found = (first_unequal(one, other, f"{place}[{key!r}]") for key, one, other in pairs)
+    return next(filter(None, found), None)
+
+
+def _are_equal(kept: Any, read: Any) -> bool:
+    """Whether two values of the same type that hold no others are equal; NaN is equal to itself here."""
+    torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
+    if torch is not None and isinstance(kept, torch.Tensor):
+        return _are_equal_tensors(torch, kept, read)
+    if numpy is not None and isinstance(kept, numpy.ndarray | numpy.generic):
+        return bool(kept.dtype == read.dtype and kept.shape == read.shape and kept.tobytes() == read.tobytes())
+    return bool(kept == read or repr(kept) == repr(read))
+
+
+def _are_equal_tensors(torch: Any, kept: Any, read: Any) -> bool:
+    if (kept.dtype, kept.shape, kept.device, kept.layout) != (read.dtype, read.shape, read.device, read.layout):
+        return False
+    if kept.layout != torch.strided or kept.is_quantized:
+        return repr(kept) == repr(read)
+    return bool(torch.equal(_bytes_of(torch, kept), _bytes_of(torch, read)))
+
+
+def _bytes_of(torch: Any, tensor: Any) -> Any:
+    return tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8)

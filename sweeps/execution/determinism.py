@@ -1,0 +1,221 @@
+"""What gives a function's trial equal bits each time: threads, variables, and the states of the global generators.
+
+The generators are Python's, NumPy's legacy one and torch's (CPU, and CUDA once it is in use). A library that the
+function imports later is set up at that moment, so that a function without torch never pays for its import.
+"""
+
+import importlib.abc
+import importlib.machinery
+import os
+import platform
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, wraps
+from types import ModuleType
+from typing import Any
+
+from study.variables import changing_bits, for_training
+from sweeps.sections import Resources
+
+States = Mapping[str, Any]  # of generators, by library
+
+
+def threads_of(resources: Resources) -> int:
+    """Return how many threads a trial has: as many as CPUs."""
+    return max(1, int(resources.cpus_per_trial))
+
+
+def worker_variables(resources: Resources) -> dict[str, str]:
+    """Return the environment variables with which a worker's process starts."""
+    return for_training(threads_of(resources), os.environ)
+
+
+def seed_generators(seed: int) -> None:
+    """Seed the global generators, and those of libraries that are imported later; `seed` fits 32 bits."""
+    random.seed(seed)
+    _AFTER_IMPORT.clear()
+    _once_imported("numpy", "seed", lambda numpy: numpy.random.seed(seed % 2**32))
+    _once_imported("torch", "seed", lambda torch: _seed_torch(torch, seed))
+
+
+def _seed_torch(torch: Any, seed: int) -> None:
+    from study.reproducibility import use_deterministic_algorithms
+
+    use_deterministic_algorithms(warn_only=True)  # an operation that can't says so in the trial's log
+    _watch_loading(torch)
+    torch.manual_seed(seed)
+
+
+def generator_states() -> States:
+    """Return the states of the global generators of what is imported."""
+    states: dict[str, Any] = {"python": random.getstate()}
+    if (numpy := _imported("numpy")) is not None:
+        states["numpy"] = numpy.random.get_state()
+    if (torch := _imported("torch")) is not None:
+        states["torch"] = torch.get_rng_state()
+        if torch.cuda.is_initialized():
+            states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def restore_generators(states: States) -> None:
+    """Set the global generators back, also those of libraries that are imported later."""
+    random.setstate(states["python"])
+    if "numpy" in states:
+        _once_imported("numpy", "state", lambda numpy: numpy.random.set_state(states["numpy"]))
+    if "torch" in states:
+        _once_imported("torch", "state", lambda torch: _restore_torch(torch, states))
+
+
+def _restore_torch(torch: Any, states: States) -> None:
+    torch.set_rng_state(states["torch"])
+    for device, state in enumerate(states.get("cuda", ())[: torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(state, device)
+
+
+_CONTINUING: list[States] = []  # those of the last report, while a function is on its way to the next one
+
+
+@contextmanager
+def continuing(states: States | None) -> Iterator[None]:
+    """Run a block, in which a function continues from a checkpoint, with these states set back again and again.
+
+    To build a model uses the generators, and only then is its state loaded. So they are set back where the function
+    reads its checkpoint, or loads a state into a module or optimizer, up to the first step of an optimizer.
+    """
+    _CONTINUING[:] = [] if states is None else [states]
+    try:
+        yield
+    finally:
+        _CONTINUING.clear()
+
+
+def restore_again() -> None:
+    """Set the generators back where a function continues and has not begun to train."""
+    for states in _CONTINUING:
+        restore_generators(states)
+
+
+def _begin_training(*_: Any) -> None:
+    _CONTINUING.clear()
+
+
+@cache
+def _watch_loading(torch: Any) -> None:
+    """Set the generators back after a state is loaded, until an optimizer makes a step; once a process."""
+    from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+    for kind in (torch.nn.Module, torch.optim.Optimizer):
+        kind.load_state_dict = _and_restore(kind.load_state_dict)
+    register_optimizer_step_pre_hook(_begin_training)
+
+
+def _and_restore(load: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(load)
+    def load_state_dict(*arguments: Any, **named: Any) -> Any:
+        loaded = load(*arguments, **named)
+        restore_again()
+        return loaded
+
+    return load_state_dict
+
+
+def process_facts() -> dict[str, str]:
+    """Return what can change the bits of what this process computes, as far as it can be seen from outside."""
+    facts = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpu": _cpu(),
+        **changing_bits(os.environ),
+    }
+    if (numpy := _imported("numpy")) is not None:
+        facts["numpy"] = str(numpy.__version__)
+    if (torch := _imported("torch")) is not None:
+        facts["torch"] = str(torch.__version__)
+        facts["torch_threads"] = str(torch.get_num_threads())
+        facts["cpu_capability"] = str(torch.backends.cpu.get_cpu_capability())
+        if torch.cuda.is_initialized():
+            facts["gpu"] = str(torch.cuda.get_device_name())
+            facts["cuda"] = str(torch.version.cuda)
+            facts["cudnn"] = str(torch.backends.cudnn.version())
+    return facts
+
+
+_TORCH_FACTS = ("torch", "torch_threads", "cpu_capability", "gpu", "cuda", "cudnn")
+
+
+def comparable(facts: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """Return the facts of one process that can be held against those of another.
+
+    What a process says of a library that the other has not imported is no difference: no result used it.
+    """
+    alone = {name for name in ("numpy", "torch") if (name in facts) != (name in others)}
+    left_out = {*alone, *(_TORCH_FACTS if "torch" in alone else ())}
+    return {name: value for name, value in facts.items() if name not in left_out}
+
+
+@cache
+def _cpu() -> str:
+    """Return the processor's model, where the system names it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:  # not on macOS
+        names = []
+    return names[0] if names else platform.processor() or "unknown"
+
+
+def _imported(name: str) -> Any:
+    """Return a library if its import has come to its end in this process, else None."""
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    return None if module is None or getattr(spec, "_initializing", False) else module
+
+
+_AFTER_IMPORT: dict[tuple[str, str], Callable[[Any], None]] = {}  # by library and what is set, in this order
+
+
+def _once_imported(library: str, what: str, act: Callable[[Any], None]) -> None:
+    """Act on a library now if it is imported, else right after its import."""
+    if (module := _imported(library)) is not None:
+        act(module)
+        return
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+    _AFTER_IMPORT[library, what] = act
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds a library where the others find it, with a loader that acts after its own."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if not any(library == name for library, _ in _AFTER_IMPORT):
+            return None
+        others = (finder for finder in sys.meta_path if not isinstance(finder, _Finder))
+        spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader)
+        return spec
+
+
+class _Loader(importlib.abc.Loader):
+    """Loads with the library's own loader, which it leaves in its place, and then does what waits for the library."""
+
+    def __init__(self, own: Any) -> None:
+        self._own = own
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        created: ModuleType | None = self._own.create_module(spec)
+        return created
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._own
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._own
+        self._own.exec_module(module)
+        for waiting in [key for key in _AFTER_IMPORT if key[0] == module.__name__]:
+            _AFTER_IMPORT.pop(waiting)(module)

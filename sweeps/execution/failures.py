@@ -1,0 +1,64 @@
+"""What a trial's failure is called: the exception, and the file and line of the user's code where it was raised."""
+
+import os
+import re
+import sysconfig
+import traceback
+from functools import cache
+from pathlib import Path
+
+from sweeps.search.history import History
+
+ALIKE = 3  # trials that fail the same way, with no report in the whole sweep, before it stops
+NOTE = "failing_alike"  # the kind of note that says that a session ended for that
+_LONGEST = 500  # characters of a reason; the traceback has the rest
+_PLACE = re.compile(r"\(([^()]+:\d+)\)$")
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the exception in one line, with the place in the user's code where there is one."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception as second:  # a user's exception may fail to say anything
+        text = f"its text can't be had ({type(second).__name__})"
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    place = _place_of(error)
+    return f"{type(error).__name__}{f': {text}' if text else ''}{f' ({place})' if place else ''}"
+
+
+def _place_of(error: BaseException) -> str | None:
+    """Return "file:line" of the innermost frame that is neither ours nor a library's."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+    return f"{_shown(frames[-1].filename)}:{frames[-1].lineno}" if frames else None
+
+
+def _is_users(file: str) -> bool:
+    return not file.startswith("<frozen ") and not any(Path(file).is_relative_to(root) for root in _roots())
+
+
+@cache
+def _roots() -> tuple[Path, ...]:
+    """Return the folders of Python, of installed packages, and of our own."""
+    ours = Path(__file__).parents[2]
+    installed = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return (*installed, *(ours / name for name in ("search_spaces", "study", "sweeps")))
+
+
+def _shown(file: str) -> str:
+    return os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else file
+
+
+def failing_alike(history: History) -> str | None:
+    """Say how the last trials failed, where nothing was ever reported and they all did so the same way."""
+    failed = sorted(history.in_state("failed"), key=lambda trial: trial.ended or 0.0)
+    last = failed[-ALIKE:]
+    if history.measured or len(last) < ALIKE or len({_cause(trial.reason) for trial in last}) > 1:
+        return None
+    return f"{len(failed)} trials failed before any report, the last {ALIKE} alike: {last[-1].reason}"
+
+
+def _cause(reason: str) -> tuple[str, str]:
+    """Return what is the same in failures of one kind: the exception's class, and its place or else its text."""
+    kind, _, text = reason.partition(":")
+    place = _PLACE.search(reason)
+    return kind.partition(" ")[0], place[1] if place else text

@@ -1,0 +1,251 @@
+"""A user's function as a target: what can be one, how it is called and named, and whether it can reach the workers."""
+
+import hashlib
+import importlib
+import importlib.machinery
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from types import MethodType, ModuleType
+from typing import Any, Literal
+
+from search_spaces.space import hint
+from sweeps.errors import SpecError
+
+Function = Callable[..., Iterator[Mapping[str, Any]]]
+
+CHECKPOINT = "checkpoint"  # the key under which a function yields what it continues from, and its parameter's name
+LARGEST = 64 * 2**20  # bytes of a pickled function; Ray refuses 100 MB
+_OURS = ("search_spaces", "study", "sweeps")
+_RULE = "a target is a generator function of (params, seed), or of (params, seed, checkpoint) if it can continue"
+
+
+def check_function(function: Function) -> Function:
+    """Return the function if it can be a target, else raise SpecError."""
+    if not callable(function):
+        raise SpecError(f"{_RULE}, but got {function!r}")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"a target must be a Python function, but got {function!r}") from error
+    if not inspect.isgeneratorfunction(_code_of(function)):
+        raise SpecError(f"{_RULE}: it yields dicts of metrics, but {function_name(function)}{signature} yields nothing")
+    if _checkpoint_by(function) == "impossible":
+        raise SpecError(
+            f"{_RULE}, but got {function_name(function)}{signature}: give its other parameters a default, "
+            "or bind them with functools.partial"
+        )
+    return function
+
+
+def takes_checkpoint(function: Function) -> bool:
+    """Whether a function can continue from what it yielded as its checkpoint."""
+    return _checkpoint_by(function) in ("name", "position")
+
+
+def call(function: Function, params: Mapping[str, Any], seed: int, checkpoint: object) -> Iterator[Mapping[str, Any]]:
+    """Start the generator; `checkpoint` goes where the function has a parameter for it."""
+    match _checkpoint_by(function):
+        case "name":
+            return iter(function(dict(params), seed, **{CHECKPOINT: checkpoint}))
+        case "position":
+            return iter(function(dict(params), seed, checkpoint))
+    return iter(function(dict(params), seed))
+
+
+def _checkpoint_by(function: Function) -> Literal["name", "position", "nothing", "impossible"]:
+    """How a checkpoint is passed: to the parameter of that name, or to a third one that has no default."""
+    signature = inspect.signature(function)
+    named = signature.parameters.get(CHECKPOINT)
+    is_by_name = named is not None and named.kind in (named.POSITIONAL_OR_KEYWORD, named.KEYWORD_ONLY)
+    if is_by_name and _takes(signature, None, None, **{CHECKPOINT: None}):
+        return "name"
+    if _takes(signature, None, None):
+        return "nothing"
+    return "position" if _takes(signature, None, None, None) else "impossible"
+
+
+def _takes(signature: inspect.Signature, *arguments: Any, **named: Any) -> bool:
+    try:
+        signature.bind(*arguments, **named)
+    except TypeError:
+        return False
+    return True
+
+
+def _code_of(function: Any) -> Any:
+    """Return the plain function within partials, bound methods, callable objects and decorators."""
+    while True:
+        if isinstance(function, partial):
+            function = function.func
+        elif isinstance(function, MethodType):
+            function = function.__func__
+        elif hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        elif not inspect.isroutine(function) and not inspect.isclass(function) and callable(function):
+            function = type(function).__call__
+        else:
+            return function
+
+
+def function_name(function: Any) -> str:
+    """Return the name "module:function"; with <...> in it where no import leads to this very object."""
+    if isinstance(function, partial):
+        return f"{function_name(function.func)}.<partial>"
+    if isinstance(function, MethodType) and not inspect.isclass(function.__self__):
+        return f"{function_name(function.__func__)}.<bound>"
+    name = getattr(function, "__qualname__", None)
+    if name is None:
+        function, name = type(function), f"{type(function).__qualname__}.<instance>"
+    return f"{function.__module__}:{name}"
+
+
+def source_hash(function: Function) -> str:
+    """Return the SHA-256 of the function's source text, hex; of its whole class for a method or an object.
+
+    Raises:
+        OSError: There is no source, as of a function that was typed into an interpreter.
+    """
+    own = function.func if isinstance(function, partial) else function
+    if isinstance(own, partial):
+        return source_hash(own)
+    if isinstance(own, MethodType) and not inspect.isclass(own.__self__):
+        own = type(own.__self__)
+    elif not inspect.isroutine(own) and not inspect.isclass(own):
+        own = type(own)
+    return hashlib.sha256(inspect.getsource(own).encode()).hexdigest()
+
+
+def resolve(target: str) -> Function:
+    """Return the function that "module:function" names, in the working directory too; SpecError if it isn't there."""
+    module_name, _, name = target.partition(":")
+    if not module_name or not name:
+        raise SpecError(f"target is written 'module:function', but got {target!r}")
+    if "<" in name or (module_name == "__main__" and not hasattr(sys.modules["__main__"], name.partition(".")[0])):
+        raise SpecError(
+            f"the target {target!r} was defined in a script: run or resume the sweep from that script, "
+            "with sweeps.resume(..., target=...), or load it with sweeps.load(..., target=...)"
+        )
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    found: Any = _imported(module_name)
+    for part in name.split("."):
+        public = [known for known in vars(found) if not known.startswith("_")] if hasattr(found, "__dict__") else []
+        if not hasattr(found, part):
+            raise SpecError(f"no function {name!r} in the module {module_name!r}{hint(name, public)}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise SpecError(f"the target {target!r} is a {type(found).__name__} and no function: {_RULE}")
+    return check_function(found)
+
+
+def _imported(name: str) -> ModuleType:
+    """Import a target's module; SpecError names the module and what is wrong with it."""
+    check_hidden(name)
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # the module's own code may raise anything
+        if isinstance(error, ModuleNotFoundError) and name.startswith(f"{error.name}"):
+            raise SpecError(
+                f"the target's module {name!r} can't be imported ({error}): start from the folder that holds it, "
+                "or name that with `sweeps submit --code`"
+            ) from error
+        raise SpecError(f"the target's module {name!r} can't be imported: {_in_a_line(error)}") from error
+
+
+def _in_a_line(error: BaseException) -> str:
+    """Say what was raised, and where."""
+    text = " ".join(str(error).split())
+    if isinstance(error, SyntaxError):
+        place = f"{error.filename}:{error.lineno}"
+    else:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{last.filename}:{last.lineno}"
+    return f"{type(error).__name__}{f': {text}' if text else ''} ({place}): mend that first"
+
+
+def check_hidden(name: str, *others: str) -> None:
+    """SpecError where a module of the working directory has the name of another that Python takes instead."""
+    for top in dict.fromkeys(one.partition(".")[0] for one in (name, *others)):
+        here = importlib.machinery.PathFinder.find_spec(top, [os.getcwd()])
+        taken = sys.modules.get(top)
+        if here is None or here.origin is None or taken is None or top == "__main__":
+            continue
+        theirs = getattr(taken, "__file__", None)
+        if theirs is None or not _is_same(theirs, here.origin):
+            whose = "this package" if top in _OURS else "Python" if top in sys.stdlib_module_names else theirs
+            raise SpecError(
+                f"your module {_shown(here.origin)} can't be used, since a module of {whose} has the name {top!r}: "
+                "rename your file"
+            )
+
+
+def check_ours() -> None:
+    """SpecError where a module of the working directory hides one of this package from the workers."""
+    check_hidden(*_OURS)
+
+
+def _is_same(one: str, other: str) -> bool:
+    return Path(one).resolve() == Path(other).resolve()
+
+
+def _shown(path: str) -> str:
+    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
+
+
+def pickled(function: Function) -> bytes:
+    """Return the function as it goes to other processes; SpecError where it can't."""
+    from ray import cloudpickle
+
+    try:
+        found: bytes = cloudpickle.dumps(function)  # type: ignore[no-untyped-call]
+    except Exception as error:  # whatever it holds may refuse in any way
+        part, why = _first_unpicklable(function) or ("it", error)
+        raise SpecError(
+            f"the target {function_name(function)} can't be sent to workers: {part} can't be pickled "
+            f"({' '.join(str(why).split())}): make it inside the function"
+        ) from error
+    if len(found) > LARGEST:
+        parts = {part: len(cloudpickle.dumps(value)) for part, value in _parts(function).items()}  # type: ignore[no-untyped-call]
+        most = max(parts, key=lambda part: parts[part], default="")
+        of = f", {parts[most] / 2**20:,.0f} MiB of them {most}" if most else ""
+        raise SpecError(
+            f"the target {function_name(function)} is too large to be sent to workers: it holds "
+            f"{len(found) / 2**20:,.0f} MiB, of {LARGEST // 2**20} at most{of}: load it from a file inside the function"
+        )
+    return found
+
+
+def _first_unpicklable(function: Function) -> tuple[str, Exception] | None:
+    """Return what can't be pickled of what a function holds, in words, and why."""
+    from ray import cloudpickle
+
+    for part, value in _parts(function).items():
+        try:
+            cloudpickle.dumps(value)  # type: ignore[no-untyped-call]
+        except Exception as error:
+            return f"{part}, a {type(value).__name__},", error
+    return None
+
+
+def _parts(function: Any) -> dict[str, Any]:
+    """Return what goes with a function, by name: bound arguments, attributes, and variables from outside."""
+    parts: dict[str, Any] = {}
+    while isinstance(function, partial):
+        parts |= {f"its argument {place + 1}": value for place, value in enumerate(function.args)}
+        parts |= {f"its argument {name!r}": value for name, value in function.keywords.items()}
+        function = function.func
+    owner = function.__self__ if isinstance(function, MethodType) else function
+    if not inspect.isroutine(owner) and not inspect.isclass(owner) and hasattr(owner, "__dict__"):
+        parts |= {f"its attribute {name!r}": value for name, value in vars(owner).items()}
+    code = _code_of(function)
+    if inspect.isfunction(code):
+        outside = inspect.getclosurevars(code)
+        by_value = code.__module__ == "__main__" or "<locals>" in code.__qualname__
+        names = {**outside.nonlocals, **(outside.globals if by_value else {})}
+        parts |= {f"its variable {name!r}": value for name, value in names.items()}
+    return parts

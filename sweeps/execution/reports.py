@@ -1,0 +1,47 @@
+"""What a report says of its trial: that it is the last, lacks the metric, or repeats an earlier one otherwise."""
+
+from study.measurement import Measurement
+from sweeps.search.history import Moved, Trial
+from sweeps.search.pruning import is_full
+from sweeps.spec import SweepSpec
+
+NONDETERMINISTIC = "nondeterministic"  # how the warning of a report begins that was repeated otherwise
+_PATIENCE = 100  # reports of a trial without the metric
+
+
+def is_last(spec: SweepSpec, trial: Trial) -> bool:
+    """Whether a trial is over with its last report: at full fidelity, or after many without the sweep's metric."""
+    if trial.last is None:
+        return False
+    return is_full(spec, trial.last) or (len(trial.measurements) >= _PATIENCE and trial.valued(spec.metric) is None)
+
+
+def end_of(spec: SweepSpec, trial: Trial) -> Moved:
+    """Return the row with which a trial ends that came to its end by itself."""
+    if trial.last is None:
+        return Moved(trial.key, "failed", "ended without a single measurement: yield at least one")
+    if (valued := trial.valued(spec.metric)) is None:
+        return Moved(trial.key, "failed", without_metric(spec, trial))
+    if trial.value(spec.metric) is None:
+        return Moved(trial.key, "pruned", f"diverged: {spec.metric} is {valued.values[spec.metric]}")
+    return Moved(trial.key, "complete", "full fidelity")
+
+
+def without_metric(spec: SweepSpec, trial: Trial) -> str:
+    """Say that a trial has not reported the metric, and what it did report."""
+    names = sorted({name for measurement in trial.measurements for name in measurement.values})
+    return f"the metric {spec.metric!r} was not reported, only: {', '.join(names) or 'nothing'}"
+
+
+def repeated_otherwise(spec: SweepSpec, stored: Measurement, repeated: Measurement) -> str | None:
+    """Say in what a report that was repeated after a restart differs: in the sweep's metric, or in the weights.
+
+    Other metrics, such as timings, may differ each time.
+    """
+    before, now = ((m.values.get(spec.metric), m.digest) for m in (stored, repeated))
+    if repr(before) == repr(now):
+        return None
+    what = (
+        f"{spec.metric} was {before[0]!r}, is {now[0]!r}" if repr(before[0]) != repr(now[0]) else "its weights differ"
+    )
+    return f"{NONDETERMINISTIC}: report {stored.report} was repeated after a restart, {what}; the first value stays"

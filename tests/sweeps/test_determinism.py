@@ -1,0 +1,184 @@
+"""Ordinary training code has equal bits each time: from its start, and from every checkpoint of its own."""
+
+import json
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ordinary
+import pytest
+import torch
+
+from sweeps.execution.determinism import comparable, process_facts, worker_variables
+from sweeps.execution.functions import Function
+from sweeps.execution.targets import FunctionRun
+from sweeps.sections import Resources
+
+HERE = Path(__file__).parent
+PARAMS = {"lr": 0.003}
+
+
+def values(run: FunctionRun, most: int = 100) -> list[float]:
+    """The losses of a run, to its end or for so many reports, with strangers at work on the generators in between."""
+    found: list[float] = []
+    for measurement in run.measurements(lambda: len(found) == most):
+        found.append(measurement.values["loss"])
+        random.random()
+        np.random.rand()
+        torch.rand(1)
+    return found
+
+
+def broken(function: Function, seed: int, after: int, folder: Path) -> list[float]:
+    """The losses of a trial that was paused after a report and continued from its checkpoint."""
+    first = FunctionRun(function, PARAMS, seed, None)
+    before = values(first, after)
+    assert first.save(folder / "checkpoint")
+    random.seed(99)
+    np.random.seed(99)
+    torch.manual_seed(99)
+    return before + values(FunctionRun(function, PARAMS, seed, folder / "checkpoint"))
+
+
+def drawing(draw: Callable[[], float]) -> Function:
+    """A function that draws from one global generator, on its way to the first report too."""
+
+    def draws(params: Any, seed: int, checkpoint: dict[str, int] | None) -> Iterator[dict[str, Any]]:
+        draw()
+        for report in range(checkpoint["report"] if checkpoint else 0, 6):
+            yield {"loss": draw(), "checkpoint": {"report": report + 1}}
+
+    return draws
+
+
+GENERATORS = {
+    "python": random.random,
+    "python-gauss": lambda: random.gauss(0, 1),  # which keeps a second number
+    "numpy": lambda: float(np.random.rand()),
+    "numpy-normal": lambda: float(np.random.normal()),
+    "torch": lambda: torch.rand(1).item(),
+    "torch-normal": lambda: torch.randn(3).sum().item(),
+}
+
+
+ORDINARY = (ordinary.mlp, ordinary.mlp_in_bytes, ordinary.mlp_read_early)
+FUNCTIONS = {**{function.__name__: function for function in ORDINARY}, **{n: drawing(d) for n, d in GENERATORS.items()}}
+
+
+@pytest.mark.parametrize("after", range(1, 6))
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_a_paused_trial_continues_with_the_same_bits(tmp_path: Path, function: Function, after: int) -> None:
+    whole = values(FunctionRun(function, PARAMS, 3, None))
+
+    assert len(set(whole)) == 6
+    assert broken(function, 3, after, tmp_path) == whole
+
+
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+@pytest.mark.parametrize("seed", [0, 1, 2**31, 2**32 - 1])
+def test_the_seed_of_a_trial_decides_what_the_global_generators_give(function: Function, seed: int) -> None:
+    again = [values(FunctionRun(function, PARAMS, seed, None), 2) for _ in range(2)]
+
+    assert again[0] == again[1]
+    assert again[0] != values(FunctionRun(function, PARAMS, (seed + 5) % 2**32, None), 2)
+
+
+def test_trials_that_take_turns_in_a_process_do_not_disturb_each_other() -> None:
+    alone = [values(FunctionRun(ordinary.mlp, PARAMS, seed, None)) for seed in (1, 2)]
+    runs = [FunctionRun(ordinary.mlp, PARAMS, seed, None).measurements(lambda: False) for seed in (1, 2)]
+    turns = [[next(run).values["loss"] for run in runs] for _ in range(6)]
+
+    assert [list(losses) for losses in zip(*turns, strict=True)] == alone
+
+
+def test_a_checkpoint_that_is_read_in_every_epoch_sets_the_generators_back_only_at_first(tmp_path: Path) -> None:
+    def reads(params: Any, seed: int, checkpoint: dict[str, int] | None) -> Iterator[dict[str, Any]]:
+        for report in range(checkpoint["report"] if checkpoint else 0, 6):
+            scale = checkpoint["scale"] if checkpoint else 1
+            yield {"loss": scale * random.random(), "checkpoint": {"report": report + 1, "scale": 1}}
+
+    assert broken(reads, 3, 2, tmp_path) == values(FunctionRun(reads, PARAMS, 3, None))
+
+
+_LATE = """
+import json, pathlib, sys
+{before}
+from sweeps.execution.targets import FunctionRun
+
+def late(params, seed, checkpoint):
+    import random, numpy, torch
+    for report in range(checkpoint["report"] if checkpoint else 0, 4):
+        loss = torch.rand(1).item() + numpy.random.rand() + random.random()
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        yield {{"loss": loss, "deterministic": deterministic, "checkpoint": {{"report": report + 1}}}}
+
+path = pathlib.Path(sys.argv[1])
+first = FunctionRun(late, {{}}, 5, path if path.exists() else None)
+found = []
+for measurement in first.measurements(lambda: len(found) == 2):
+    found.append(measurement.values)
+first.save(path)
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("before", ["", "import numpy", "import torch"])
+def test_a_library_that_the_function_imports_itself_is_seeded_and_restored_too(tmp_path: Path, before: str) -> None:
+    """In processes of their own, as one that is imported stays so: the second continues from the first."""
+    found: list[dict[str, float]] = []
+    for _ in range(2):
+        command = [sys.executable, "-c", _LATE.format(before=before), str(tmp_path / "checkpoint")]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found += json.loads(done.stdout)
+
+    def draws(params: Any, seed: int) -> Iterator[dict[str, float]]:
+        for _ in range(4):
+            yield {"loss": torch.rand(1).item() + np.random.rand() + random.random()}
+
+    assert [report["loss"] for report in found] == values(FunctionRun(draws, {}, 5, None))
+    assert all(report["deterministic"] for report in found)
+
+
+def test_an_operation_that_has_no_deterministic_algorithm_does_not_end_a_users_trial() -> None:
+    next(FunctionRun(ordinary.mlp, PARAMS, 3, None).measurements(lambda: False))
+
+    assert torch.are_deterministic_algorithms_enabled()
+    assert torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+@pytest.mark.parametrize(("cpus", "threads"), [(0.0, 1), (0.5, 1), (1.0, 1), (2.0, 2), (3.5, 3)])
+def test_a_worker_has_as_many_threads_as_its_trial_has_cpus(cpus: float, threads: int) -> None:
+    variables = worker_variables(Resources(cpus_per_trial=cpus, gpus_per_trial=1.0))
+
+    assert variables["OMP_NUM_THREADS"] == variables["MKL_NUM_THREADS"] == str(threads)
+
+
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "MKL_CBWR", "PYTHONHASHSEED", "ATEN_CPU_CAPABILITY"])
+def test_a_variable_that_changes_bits_is_part_of_a_trials_environment(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "1")
+
+    assert FunctionRun(ordinary.mlp, PARAMS, 3, None).environment[name] == "1"
+
+
+def test_versions_threads_and_the_processor_are_part_of_a_trials_environment() -> None:
+    facts = process_facts()
+
+    assert facts["torch"] == torch.__version__
+    assert facts["numpy"] == np.__version__
+    assert facts["torch_threads"] == str(torch.get_num_threads())
+    assert facts["cpu"]
+    assert re.fullmatch(r"[A-Z0-9_]+", facts["cpu_capability"].upper().replace(" ", "_"))
+
+
+def test_a_library_that_one_process_has_not_imported_is_no_difference() -> None:
+    with_torch = {"python": "3", "numpy": "2", "torch": "2", "torch_threads": "1", "cpu_capability": "AVX2"}
+
+    assert comparable(with_torch, {"python": "3", "numpy": "2"}) == {"python": "3", "numpy": "2"}
+    assert comparable(with_torch, {**with_torch, "torch_threads": "2"}) == with_torch

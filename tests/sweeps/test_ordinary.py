@@ -1,0 +1,93 @@
+"""An ordinary PyTorch training behind a generator: each of its trials is identical, whatever threads and start."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+SPEC = """
+name = "ordinary"
+trials = 8
+metric = "loss"
+direction = "minimize"
+target = "ordinary:mlp"
+
+[space]
+lr = {{ float = [1e-4, 1e-1], log = true, default = 0.003 }}
+
+[pruning]
+reduction_factor = 2
+max_fidelity = 6
+
+[resources]
+cpus_per_trial = {threads}
+
+[selection]
+candidates = 1
+seeds = 1
+published_seeds = 1
+"""
+SCRIPT = """
+import json
+import os
+import sys
+import tomllib
+
+import sweeps
+
+{source}
+
+spec = tomllib.load(open("ordinary.toml", "rb"))
+del spec["target"]
+result = sweeps.run(spec, target=mlp, results="results", progress="none")
+"""
+REPORT = """
+os.environ["OMP_NUM_THREADS"] = "7"  # of another shell
+paused = [trial for trial in result.history.search if trial.continued]
+replays = [result.reproduce(trial.key.label) for trial in result.history.search]
+said = {{"different": [str(replay.difference) for replay in replays if not replay.identical]}}
+said |= {{"environment": [line for replay in replays for line in replay.environment]}}
+print(json.dumps({{**said, "continued": len(paused), "trials": len(replays), "target": result.spec.target}}))
+"""
+LOAD = 'import json\nimport os\n\nimport sweeps\n\nresult = sweeps.load("ordinary", results="results")\n'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("start", ["command line", "script"])
+def test_every_trial_of_an_ordinary_training_is_identical_also_after_a_pause(
+    tmp_path: Path, threads: int, start: str
+) -> None:
+    source = (HERE / "ordinary.py").read_text()
+    (tmp_path / "ordinary.toml").write_text(SPEC.format(threads=threads))
+    (tmp_path / "ordinary.py").write_text(source)
+    (tmp_path / "begin.py").write_text(SCRIPT.format(source=source) + REPORT.format())
+    (tmp_path / "load.py").write_text(LOAD + REPORT.format())
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+    if start == "command line":
+        run(tmp_path, environment, "-c", "from sweeps.cli import main; main()", "run", "ordinary.toml")
+        said = run(tmp_path, environment, "load.py")
+    else:
+        said = run(tmp_path, environment, "begin.py")
+
+    found = json.loads(said.splitlines()[-1])
+    assert found == {
+        "different": [],
+        "environment": [],
+        "continued": found["continued"],
+        "trials": 8,
+        "target": "ordinary:mlp" if start == "command line" else "__main__:mlp",
+    }
+    assert found["continued"] >= 1
+
+
+def run(folder: Path, environment: dict[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout

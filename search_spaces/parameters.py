@@ -86,7 +86,7 @@ class _Steps(NamedTuple):
     slack: Fraction  # how far off a whole number of steps the end may lie: step and end may have been rounded
     last: int  # the index of the last point
 
-    def index(self, value: float) -> int:
+    def nearest(self, value: float) -> int:
         """Return the index of the point that is nearest to a value."""
         return min(max(round((_exact(value) - self.low) / self.step), 0), self.last)
 
@@ -160,7 +160,7 @@ class Float:
 
     def nearest(self, value: float) -> float:
         """The value of the range that is nearest to a finite number."""
-        return min(max(value, self.low), self.high) if self.step is None else self.point(self._steps.index(value))
+        return min(max(value, self.low), self.high) if self.step is None else self.point(self._steps.nearest(value))
 
     def snapped(self, value: float) -> float:
         """The point that a computed value stands for, as 0.1 * 3 does for 0.3; the value itself where it is none."""

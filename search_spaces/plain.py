@@ -25,10 +25,9 @@ def plain(value: Any) -> Any:
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return value if type(value) is kind else kind.__new__(kind, _base(kind, value))
-    return value
+    kinds: tuple[Any, ...] = (bool, int, float, str)
+    kind = next((kind for kind in kinds if isinstance(value, kind)), None)
+    return value if kind is None or type(value) is kind else kind(_base(kind, value))
 
 
 def _base(kind: type, value: Any) -> Any:

@@ -170,8 +170,9 @@ class SearchSpace:
         """The first parameter that has no finite list of values."""
 
         def is_listed(parameter: Parameter) -> bool:
-            is_plain = isinstance(parameter, Float | Int | Choice)
-            return isinstance(parameter, Constant) or (is_plain and parameter.count is not None)
+            if isinstance(parameter, Float | Int | Choice):
+                return parameter.count is not None
+            return isinstance(parameter, Constant)
 
         return next((name for name, parameter in self.parameters.items() if not is_listed(parameter)), None)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from study.config import ConfigError, TrialConfig
 from study.data import EMBEDDED, Dataset, load
-from study.figures import training_curves
+from study.figures import save, training_curves
 from study.figures.style import VERMILLION
 from study.training import Training
 
@@ -114,7 +114,7 @@ class Panel:
     def _draw(self, config: TrialConfig) -> None:
         image = io.BytesIO()
         figure = training_curves(self.measurements, title=f"{config.model}, {config.optimizer}, {config.schedule}")
-        figure.savefig(image, format="png", dpi=DOTS_PER_INCH)
+        save(figure, image, format="png", dpi=DOTS_PER_INCH)
         self._curve.value = image.getvalue()
         self._curve.layout.display = "block"
 

@@ -10,6 +10,7 @@ from study.data import EMBEDDED
 from sweeps.comparison import Comparison
 from sweeps.errors import SpecError
 from sweeps.execution.functions import Function, check_function, function_name
+from sweeps.names import as_path
 from sweeps.plans import ablation_cells, baseline_cells, design_spec
 from sweeps.result import Result, concluded
 from sweeps.running import go_on, is_taken, new_folder, recorded_data_dir, start
@@ -22,7 +23,7 @@ from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import place_of
 from sweeps.store.returning import how_to_continue
-from sweeps.terminal.progress import Form
+from sweeps.terminal.screen import Form
 
 if TYPE_CHECKING:
     from sweeps.store.salvage import Saved
@@ -149,7 +150,7 @@ def ablation_path(
     if (there := found.walked) is not None and not options.get("resume"):
         raise SpecError(
             f"the path of {name!r} is there already, as the sweep {there.name!r}: "
-            f"{how_to_continue(there.spec, there.folder.home)}; `sweeps explain {name}` shows it; "
+            f"{how_to_continue(there.spec, there.folder.home)}; `{found.folder.command('explain')}` shows it; "
             f"to walk it again remove {there.folder.shown}"
         )
     options["data_dir"] = options.get("data_dir") or recorded_data_dir(found.history)
@@ -250,7 +251,7 @@ def export(name: str, to: str | Path, *, results: str | Path = DEFAULT_RESULTS, 
     from sweeps.store.salvage import export as save  # the tables need pandas, which nothing else here does
 
     folder = SweepFolder(Path(results), name)
-    return save(folder, place_of(folder, ledger), Path(to))
+    return save(folder, place_of(folder, ledger), as_path(to))
 
 
 def load(
@@ -270,4 +271,4 @@ def compare(*names: str, results: str | Path = DEFAULT_RESULTS, ledger: str | No
 
 
 def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given).absolute()
+    return None if given is None else as_path(given).absolute()

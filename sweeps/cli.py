@@ -25,6 +25,7 @@ from sweeps.options import (
     Verbose,
 )
 from sweeps.terminal.secrets import hide_password
+from sweeps.terminal.streams import begin, close_streams, prepare_streams, say
 from sweeps.terminal.wording import worded
 
 app = typer.Typer(
@@ -66,6 +67,7 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Run a sweep: search, prune, choose on fresh seeds, test once, store."""
+    begin(f"{spec}: reading", as_json=as_json)
     from sweeps.api import run as run_sweep
     from sweeps.terminal.showing import tell_end
 
@@ -108,6 +110,7 @@ def resume(
     verbose: Verbose = False,
 ) -> None:
     """Go on with a sweep that was interrupted, however it was, or extend one that is over."""
+    begin(f"{name}: reading", as_json=as_json)
     from sweeps.api import resume as resume_sweep
     from sweeps.terminal.showing import tell_end
 
@@ -149,6 +152,7 @@ def select(
     verbose: Verbose = False,
 ) -> None:
     """End a search where it stands and choose its winner, or choose it again by another rule."""
+    begin(f"{name}: reading", as_json=as_json)
     from sweeps.api import select as select_winner
     from sweeps.terminal.showing import tell_end
 
@@ -209,13 +213,13 @@ def reproduce(
         replay = load(name, results=results, ledger=ledger).reproduce(trial, data_dir)
         what = f"trial {replay.label} of {name}"
     if replay.identical:
-        typer.echo(f"identical: {what}, {replay.what}")
+        say(f"identical: {what}, {replay.what}")
     else:
-        typer.echo(f"different: {what}, {replay.difference}")
+        say(f"different: {what}, {replay.difference}")
     for line in replay.environment:
-        typer.echo(f"environment: {line}")
+        say(f"environment: {line}")
     if not replay.identical and not replay.environment:
-        typer.echo("environment: the same as recorded")
+        say("environment: the same as recorded")
     raise typer.Exit(0 if replay.identical else 1)
 
 
@@ -229,9 +233,9 @@ def verify(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None) -> 
 
     found = verify_sweep(name, results=results, ledger=ledger)
     if not found.holds:
-        typer.echo(f"different: {found.difference}")
+        say(f"different: {found.difference}")
         raise typer.Exit(1)
-    typer.echo(f"verified: {found.suggestions} suggestions and {found.decisions} decisions follow from the ledger")
+    say(f"verified: {found.suggestions} suggestions and {found.decisions} decisions follow from the ledger")
 
 
 @app.command()
@@ -249,11 +253,11 @@ def export(
     from sweeps.api import export as export_sweep
 
     saved = export_sweep(name, to, results=results, ledger=ledger)
-    typer.echo(f"exported: {saved.sound} of {saved.known} rows of {name} to {to}")
+    say(f"exported: {saved.sound} of {saved.known} rows of {name} to {to}")
     for warning in saved.warnings:
-        typer.echo(f"warning: {warning}")
+        say(f"warning: {warning}")
     if saved.damage:
-        typer.echo(f"damaged: {saved.damage}")
+        say(f"damaged: {saved.damage}")
         raise typer.Exit(1)
 
 
@@ -266,15 +270,17 @@ def clean(
     """Remove the checkpoints of a sweep that is over or, without a NAME, what dead Rays of this user left behind."""
     from sweeps.terminal.cleaning import clean_rays, clean_sweep
 
-    typer.echo(clean_rays() if name is None else clean_sweep(name, results, ledger))
+    say(clean_rays() if name is None else clean_sweep(name, results, ledger))
 
 
 def main() -> None:
     """Run the command line; an error is one line and its exit code, a traceback only with --debug."""
     if len(sys.argv) == 1:
         sys.argv.append("--help")
+    prepare_streams()
     hide_password()
     run_app = partial(app, standalone_mode=False)
     code = run_app() if "--debug" in sys.argv else worded(run_app)
+    close_streams()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said: a second Ctrl-C would only draw a traceback
     sys.exit(code)

@@ -1,14 +1,16 @@
 """The commands of a cluster: its nodes, and the sweeps that go there as jobs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweeps.cluster.addresses import DEFAULT_ADDRESS
+from sweeps.commands import command
 from sweeps.errors import InterruptedSweepError
 from sweeps.options import Insecure, LedgerUrl, Name
+from sweeps.terminal.streams import say
 from sweeps.terminal.wording import STOPPED
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def start_cluster(
     """Start a cluster's first node, with a token and on loopback unless you say otherwise."""
     from sweeps.cluster.nodes import start_head
 
-    typer.echo(
+    say(
         start_head(
             host,
             port=port,
@@ -61,7 +63,7 @@ def join_cluster(
     """Make this machine a further node of a cluster."""
     from sweeps.cluster.nodes import join
 
-    typer.echo(join(address, host=host, cpus=cpus, gpus=gpus))
+    say(join(address, host=host, cpus=cpus, gpus=gpus))
 
 
 @nodes.command("stop")
@@ -69,7 +71,7 @@ def stop_cluster() -> None:
     """End this machine's node at once, and the sweeps of its cluster if it is the head: `sweeps stop` them before."""
     from sweeps.cluster.nodes import stop
 
-    typer.echo(stop())
+    say(stop())
 
 
 @commands.command()
@@ -101,10 +103,10 @@ def submit(
         ledger=ledger,
     )
     sweep, there = job.sweep, _there(address, insecure=insecure)
-    typer.echo(f"submitted: {sweep}, as job {job.id}")
+    say(f"submitted: {sweep}, as job {job.id}")
     if not follow:
-        watch = f"`sweeps logs {sweep} -f{there}`, `sweeps status {sweep}{there}`"
-        typer.echo(f"watch it: {watch}; end it: `sweeps stop {sweep}{there}`")
+        watch = f"`{command('logs', sweep, follow=True, **there)}`, `{command('status', sweep, **there)}`"
+        say(f"watch it: {watch}; end it: `{command('stop', sweep, **there)}`")
         return
     _follow(cluster, job, there)
 
@@ -135,10 +137,10 @@ def logs(
 
 
 def _tell(pieces: Iterable[str]) -> None:
-    from sweeps.cluster.showing import plain
+    from sweeps.terminal.streams import plain
 
     for piece in pieces:
-        typer.echo(plain(piece), nl=False)
+        print(plain(piece), end="", flush=True)
 
 
 @commands.command()
@@ -148,16 +150,16 @@ def stop(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = Fals
 
     cluster = cluster_at(address, insecure=insecure)
     if (job := cluster.job(name)).is_over:
-        typer.echo(f"{job.sweep}: nothing to stop, its job {job.id} is over ({job.status.lower()})")
+        say(f"{job.sweep}: nothing to stop, its job {job.id} is over ({job.status.lower()})")
         return
     job = cluster.stop(name)
     onwards = f"; go on with {again(job, _there(address, insecure=insecure))}" if job.status == "STOPPED" else ""
-    typer.echo(f"{job.sweep}: {job.status.lower()}{onwards}")
+    say(f"{job.sweep}: {job.status.lower()}{onwards}")
 
 
-def _there(address: str, *, insecure: bool) -> str:
-    """The options of a further command to the same cluster."""
-    return ("" if address == DEFAULT_ADDRESS else f" --address {address}") + (" --insecure" if insecure else "")
+def _there(address: str, *, insecure: bool) -> dict[str, object]:
+    """Return the options of a further command to the same cluster."""
+    return {"address": None if address == DEFAULT_ADDRESS else address, "insecure": insecure}
 
 
 def cluster_at(address: str, *, insecure: bool) -> "Cluster":
@@ -166,18 +168,19 @@ def cluster_at(address: str, *, insecure: bool) -> "Cluster":
 
     cluster = Cluster(address, insecure=insecure)
     if cluster.caution:
-        typer.echo(cluster.caution, err=True)
+        say(cluster.caution, error=True)
     return cluster
 
 
-def _follow(cluster: "Cluster", job: "Job", there: str) -> None:
+def _follow(cluster: "Cluster", job: "Job", there: Mapping[str, object]) -> None:
     """Show a job's log to its end, and end as it did. there: the options of a further command."""
     try:
         _tell(cluster.logs(job, follow=True))
     except KeyboardInterrupt:
         raise InterruptedSweepError(
-            f"not followed any more; the job goes on: `sweeps logs {job.sweep} -f{there}` shows it again, "
-            f"`sweeps stop {job.sweep}{there}` ends it"
+            f"not followed any more; the job goes on: "
+            f"`{command('logs', job.sweep, follow=True, **there)}` shows it again, "
+            f"`{command('stop', job.sweep, **there)}` ends it"
         ) from None
     ended = cluster.now(job)
     raise typer.Exit({"SUCCEEDED": 0, "STOPPED": STOPPED}.get(ended.status, ended.exit_code or 1))

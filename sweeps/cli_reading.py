@@ -7,6 +7,7 @@ import typer
 
 from sweeps.errors import SpecError
 from sweeps.options import RESULTS, Insecure, Json, LedgerUrl, Name, Results
+from sweeps.terminal.streams import say
 
 commands = typer.Typer()
 
@@ -108,4 +109,4 @@ def report(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None) -> 
 
     result = load(name, results=results, ledger=ledger)
     page = result.report()
-    typer.echo(f"report: {page}" + (f" (sent to {result.folder.shown})" if result.folder.store else ""))
+    say(f"report: {page}" + (f" (sent to {result.folder.shown})" if result.folder.store else ""))

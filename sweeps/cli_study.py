@@ -24,6 +24,7 @@ from sweeps.options import (
     Seeds,
     Verbose,
 )
+from sweeps.terminal.streams import begin, say
 
 commands = typer.Typer()
 _MODEL = ["custom_cnn"]
@@ -88,13 +89,13 @@ def lr_range(
     config = TrialConfig(**with_defaults(model, {**knobs, "batch_size": batch_size}))
     found = range_test(config, results, data_dir, low=low, high=high, steps=steps)
     if as_json:
-        typer.echo(json.dumps(found))
+        say(json.dumps(found))
         return
-    typer.echo(f"steepest descent at {found['steepest']:.2g}, valley at {found['valley']:.2g}")
-    typer.echo(f"search between {found['low']:.2g} and {found['high']:.2g}")
+    say(f"steepest descent at {found['steepest']:.2g}, valley at {found['valley']:.2g}")
+    say(f"search between {found['low']:.2g} and {found['high']:.2g}")
     end = found["diverged"]
-    typer.echo("the loss did not diverge" if end is None else f"the loss diverged at {end:.2g}")
-    typer.echo(f"stored in {found['stored']}, figure lr_range.png")
+    say("the loss did not diverge" if end is None else f"the loss diverged at {end:.2g}")
+    say(f"stored in {found['stored']}, figure lr_range.png")
 
 
 @commands.command()
@@ -119,6 +120,7 @@ def baseline(
 
     What any change has to beat. `sweeps resume` goes on with one that was stopped; `sweeps show` tells it again.
     """
+    begin(f"baseline of {', '.join(model)}: starting", as_json=as_json)
     from sweeps.api import baseline as train_baseline
     from sweeps.terminal.showing import tell_end
 
@@ -171,6 +173,7 @@ def ablate(
     seeds, so that differences are taken in pairs; each comes with its 95 % interval. An optimizer brings its own usual
     learning rate. The test set is not read.
     """
+    begin(f"ablation of {model}: starting", as_json=as_json)
     from sweeps.api import ablate as run_ablation
     from sweeps.terminal.showing import tell_end
 
@@ -208,6 +211,7 @@ def path(
     verbose: Verbose = False,
 ) -> None:
     """Walk from a sweep's baseline to its winner, one change after another: which change bought how much."""
+    begin(f"{name}: reading", as_json=as_json)
     from sweeps.api import ablation_path
     from sweeps.terminal.showing import tell_end
 

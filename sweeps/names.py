@@ -1,6 +1,7 @@
-"""The checks of names: that of a sweep becomes a path inside the results folder, and a target is a function's."""
+"""The checks of names and paths: a sweep's name becomes a path inside the results folder, a target is a function's."""
 
 import re
+from pathlib import Path
 
 from sweeps.errors import SpecError
 
@@ -21,6 +22,14 @@ def check_target_name(target: str) -> str:
     if not _TARGET.fullmatch(target):
         raise ValueError(f"a target is written 'module:function', but got {target!r}")
     return target
+
+
+def as_path(path: Path | str) -> Path:
+    """Return a path as a user wrote it, with the home folder in place of `~`; SpecError where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise SpecError(f"there is no home folder for {str(path)!r}: give the whole path") from error
 
 
 def check_name(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.errors import OutcomeError, SpecError
 from sweeps.execution.functions import Function, resolve
-from sweeps.names import is_name
+from sweeps.names import as_path, is_name
 from sweeps.search.effects import Effect, effects
 from sweeps.search.extension import as_extended
 from sweeps.search.history import History, Trial
@@ -148,7 +148,7 @@ class Result:
 
     def trial(self, trial: int | str = "best") -> Trial:
         """A trial by number, by label ("3-seed1"), or the final model's ("best"); SpecError if there is none."""
-        again = f"`sweeps resume {self.name}{results_option(self.folder.home)}`"
+        again = f"`{self.folder.command('resume')}`"
         if trial == "best":
             key = final_key(self.history)
             if key is None:
@@ -180,7 +180,7 @@ class Result:
         from sweeps.execution.replay import replay, replay_range
         from sweeps.running import recorded_data_dir
 
-        where = Path(data_dir) if data_dir else recorded_data_dir(self.history)
+        where = as_path(data_dir) if data_dir else recorded_data_dir(self.history)
         if test := next((key for key in self._range_tests if key.label == trial), None):
             return replay_range(self.spec, self.history, test, where)
         function = self._function or (resolve(self.spec.target) if self.spec.target else None)
@@ -197,7 +197,7 @@ def concluded(result: Result) -> Result:
         return result
     if result.spec.design:
         if outcome["complete"] < result.spec.trials:
-            text = f"the sweep {result.name!r} is not whole: {outcome['reason']}; see `sweeps show {result.name}`"
+            text = f"the sweep {result.name!r} is not whole: {outcome['reason']}; see `{result.folder.command('show')}`"
             raise OutcomeError(text, result)
     elif outcome.get("winner") is None:
         raise OutcomeError(f"the sweep {result.name!r} ended without a winner: {outcome['reason']}", result)

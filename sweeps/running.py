@@ -1,7 +1,7 @@
 """A sweep from its spec to its outcome: new or resumed, on this machine's Ray, with one driver at a time."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, redirect_stdout
 from dataclasses import replace
 from functools import partial
@@ -13,7 +13,7 @@ from study.data import DataError
 from study.files import replacing
 from sweeps.cautions import cautions
 from sweeps.errors import InterruptedSweepError, LedgerError, SpecError, SweepError
-from sweeps.execution.driver import Driver, Observer
+from sweeps.execution.driver import Driver
 from sweeps.execution.functions import (
     Function,
     check_ours,
@@ -28,18 +28,19 @@ from sweeps.execution.spending import Profile
 from sweeps.report.following import Follower
 from sweeps.search.earlier import NOTE as WARM_START
 from sweeps.search.extension import Changes, as_extended
-from sweeps.search.history import History, Noted, Row, Stamp
-from sweeps.search.standing import State, is_over
+from sweeps.search.history import History, Noted
+from sweeps.search.standing import is_over
 from sweeps.signals import Stop, stop_signals
 from sweeps.spec import SweepSpec
-from sweeps.store.folders import SweepFolder, results_option
+from sweeps.store.folders import SweepFolder
 from sweeps.store.lease import is_held, lease
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import new_place, place_of, remember
 from sweeps.store.returning import how_to_continue
 from sweeps.terminal.metrics import Meter
-from sweeps.terminal.profile import tell_profile
-from sweeps.terminal.progress import Form, Progress
+from sweeps.terminal.progress import Progress
+from sweeps.terminal.screen import Form
+from sweeps.watching import attempt, draw, draw_profile, say_warning, watched_by
 
 
 def start(
@@ -139,7 +140,8 @@ def go_on(
         folder.refresh()
         remember(folder, place)
         if (changed := ledger.first_changed()) is not None:
-            raise LedgerError(f"the ledger of {folder.name!r} is damaged ({changed}): `sweeps export` saves the rest")
+            rest = folder.command("export", to="saved")
+            raise LedgerError(f"the ledger of {folder.name!r} is damaged ({changed}): `{rest}` saves the rest")
         history, first = ledger.history(), ledger.spec()
         spec = as_extended(first, history)
         _check_bound(spec, at_most)
@@ -187,23 +189,56 @@ def _drive(
     ledger_url: str | None = None,
     profiled_from: float | None = None,
 ) -> None:
+    progress = Progress(driver.spec, driver.folder, driver.history, form, verbose=verbose)
+    driver.observe = watched_by(progress.say, progress.observe)
+    ledger.say = progress.say
+    with progress.shown():
+        _drive_in_sight(
+            driver,
+            ledger,
+            function,
+            data_dir,
+            progress,
+            verbose=verbose,
+            note=note,
+            notices=notices,
+            at_most=at_most,
+            ledger_url=ledger_url,
+            profiled_from=profiled_from,
+        )
+
+
+def _drive_in_sight(
+    driver: Driver,
+    ledger: Ledger,
+    function: Function | None,
+    data_dir: Path | None,
+    progress: Progress,
+    *,
+    verbose: bool,
+    note: str,
+    notices: Sequence[str],
+    at_most: int | None,
+    ledger_url: str | None,
+    profiled_from: float | None,
+) -> None:
     from sweeps.execution.conclusion import save_tables
+
+    progress.begin()
+    if note:
+        progress.say(f"note: {note}")
     from sweeps.store.earlier import read_warm_start
 
     spec, folder = driver.spec, driver.folder
     profile = Profile(driver.spent, profiled_from or 0.0)
-    progress = Progress(spec, folder, driver.history, form, verbose=verbose)
-    driver.observe = progress.observe
-    ledger.say = progress.say
-    if note:
-        progress.say(f"note: {note}")
     if is_over(spec, driver.history):
         # Again, since a kill may have come between the outcome and these.
-        save_tables(folder, spec, driver.history, partial(_say_warning, progress.say))
-        _draw(driver, "over", progress.say, ledger_url)
-        progress.say(f"sweep {spec.name} is over: {len(driver.history.search)} trials; see `sweeps show {spec.name}`")
+        progress.wait_for("writing tables and report")
+        save_tables(folder, spec, driver.history, partial(say_warning, progress.say))
+        draw(driver, "over", progress.say, ledger_url)
+        progress.say(f"sweep {spec.name} is over: {len(driver.history.search)} trials; see `{folder.command('show')}`")
         if profiled_from is not None:
-            _tell_profile(profile, folder, progress.say)
+            draw_profile(profile, folder, progress.say)
         return
     data_dir = data_dir or recorded_data_dir(driver.history)
     notes = [read_warm_start(spec, place, Path(folder.home)) for place in _unread(spec, driver.history)]
@@ -228,64 +263,24 @@ def _drive(
             facts = _session_facts(function, data_dir, slots, ready.dashboard)
             follower = Follower(folder.shown, progress.say, ledger_url)
             meter = Meter(spec, driver.history, progress.summary)
-            driver.observe = _each(progress.observe, meter.observe, lambda *_: follower.look())
+            driver.observe = watched_by(progress.say, progress.observe, meter.observe, lambda *_: follower.look())
             with closing(follower):
                 _run(driver, function, data_dir, facts, progress, notes, stop, profile, bound)
-            meter.settle(driver.clock())
-            _draw(driver, "over", progress.say, ledger_url)
+            attempt("metrics", partial(meter.settle, driver.clock()), "another session", progress.say)
+            progress.wait_for("drawing figures and report")
+            draw(driver, "over", progress.say, ledger_url)
+            progress.wait_for("ending Ray")
         if profiled_from is not None:
-            _tell_profile(profile, folder, progress.say)
+            draw_profile(profile, folder, progress.say)
     except KeyboardInterrupt:
-        save_tables(folder, spec, driver.history, partial(_say_warning, progress.say))
+        progress.wait_for("writing tables and report")
+        save_tables(folder, spec, driver.history, partial(say_warning, progress.say))
         folder.send()  # before what is drawn: who stops a job has little patience
-        _draw(driver, "stopped", progress.say, ledger_url)
+        draw(driver, "stopped", progress.say, ledger_url)
         if profiled_from is not None:
-            _tell_profile(profile, folder, progress.say)
+            draw_profile(profile, folder, progress.say)
         how = how_to_continue(spec, folder.home)
         raise InterruptedSweepError(f"stopped; everything reported is kept: {how}") from None
-
-
-def _each(*observers: Observer) -> Observer:
-    """Several observers as one, in this order."""
-
-    def observe(stamp: Stamp, row: Row) -> None:
-        for observer in observers:
-            observer(stamp, row)
-
-    return observe
-
-
-def _draw(driver: Driver, state: State, say: Callable[[str], None], ledger_url: str | None) -> None:
-    """Write what people look at: the figures and the report, without which a sweep is no less whole."""
-    from sweeps.report.writing import write_report
-    from sweeps.store.figures import write_figures
-
-    seen, option = (driver.folder, driver.spec, driver.history), results_option(driver.folder.home)
-    for what, write, again in (
-        ("figures", partial(write_figures, *seen), f"sweeps resume {driver.spec.name}{option}"),
-        ("report", partial(write_report, *seen, state, ledger=ledger_url), f"sweeps report {driver.spec.name}{option}"),
-    ):
-        _attempt(what, write, f"`{again}`", say)
-    driver.folder.send()
-
-
-def _tell_profile(profile: Profile, folder: SweepFolder, say: Callable[[str], None]) -> None:
-    if not (parts := profile.parts()):
-        say("no profile: no trial had a slot in this session")
-        return
-    _attempt("profile", partial(tell_profile, parts, folder, say), "another session with --profile", say)
-
-
-def _attempt(what: str, write: Callable[[], object], again: str, say: Callable[[str], None]) -> None:
-    try:
-        write()
-    except Exception as error:  # whatever is wrong with a picture, the outcome is recorded and stands
-        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        say(f"warning: the {what} could not be written ({why}): try {again}")
-
-
-def _say_warning(say: Callable[[str], None], text: str) -> None:
-    say(f"warning: {text}")
 
 
 def _unread(spec: SweepSpec, history: History) -> tuple[str, ...]:
@@ -317,18 +312,20 @@ def _run(
     spec = driver.spec
     mark = make_mark(driver.folder)
     check_shared(mark)
+    progress.wait_for("loading data")
     if function is not None:
         check_ours()
         pickled(function)  # SpecError where it can't be sent
     data = stage(spec, data_dir)
     driver.start(facts, *notes)
-    with progress.shown():
-        source = InOrder(driver) if spec.deterministic else driver
-        for stages in spec.parts:
-            driver.stages, own, word = stages, spec.for_stage(stages[0]), StopWord()
-            slots = Slots(own.resources, bound, progress.say, spares_gpus=own.resources.spares(spec.resources))
-            execute(source, worker_class(own, function, data, word, mark), slots, stop, word, profile, progress.say)
-        conclude(driver, data, data_dir, slots(), slots.away)
+    source = InOrder(driver) if spec.deterministic else driver
+    progress.wait_for("")
+    for stages in spec.parts:
+        driver.stages, own, word = stages, spec.for_stage(stages[0]), StopWord()
+        slots = Slots(own.resources, bound, progress.say, spares_gpus=own.resources.spares(spec.resources))
+        execute(source, worker_class(own, function, data, word, mark), slots, stop, word, profile, progress.say)
+    progress.wait_for("choosing the winner, scoring it and writing tables")
+    conclude(driver, data, data_dir, slots(), slots.away)
 
 
 def _source_hash(function: Function | None) -> str | None:

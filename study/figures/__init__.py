@@ -12,7 +12,7 @@ from study.figures.images import image_grid, worst_images
 from study.figures.models import confusion_figure, layers_figure
 from study.figures.regrets import Descent, regret_figure
 from study.figures.shares import shares_figure
-from study.figures.style import PALETTE
+from study.figures.style import PALETTE, save
 
 __all__ = [
     "PALETTE",
@@ -29,6 +29,7 @@ __all__ = [
     "lr_range_figure",
     "ranks_figure",
     "regret_figure",
+    "save",
     "shares_figure",
     "training_curves",
     "worst_images",

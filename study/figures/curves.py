@@ -9,6 +9,7 @@ from study.figures.style import (
     GREEN,
     GREY,
     VERMILLION,
+    literal,
     note_hidden,
     plain,
     plain_axes,
@@ -56,7 +57,7 @@ def learning_curves(
     ticks_at_whole_numbers(axes.xaxis, max((x for curve in curves for x in curve.fidelity), default=0))
     axes.set_ylabel(with_unit(metric))
     axes.set_title(title, loc="left", fontsize=10)
-    return figure
+    return literal(figure)
 
 
 def _legend(axes: object, curves: Sequence[Curve], winner: str | None) -> None:
@@ -93,7 +94,7 @@ def training_curves(measurements: "Sequence[Measurement]", *, title: str) -> "Fi
         ticks_at_whole_numbers(axes.xaxis, max(epochs, default=0))
         plain(axes)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-    return figure
+    return literal(figure)
 
 
 def lr_range_figure(result: "LrRange", *, title: str) -> "Figure":
@@ -114,4 +115,4 @@ def lr_range_figure(result: "LrRange", *, title: str) -> "Figure":
     end = "" if result.diverged is None else f"; diverged at {result.diverged:.2g}"
     axes.set_title(title + end, loc="left", fontsize=10)
     axes.legend(frameon=False, fontsize=8, loc="best")
-    return figure
+    return literal(figure)

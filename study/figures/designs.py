@@ -8,6 +8,8 @@ from study.figures.style import (
     BLUE,
     PALETTE,
     VERMILLION,
+    legend,
+    literal,
     note_hidden,
     plain,
     shown_range,
@@ -16,6 +18,7 @@ from study.figures.style import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -59,7 +62,7 @@ def differences_figure(
         axes.tick_params(axis="x", labelsize=8)
         plain(axes)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-    return figure
+    return literal(figure)
 
 
 def _draw_estimate(axes: "Axes", estimate: Estimate, place: int, *, rises: bool) -> None:
@@ -91,18 +94,20 @@ def bundles_figure(
     figure = Figure(figsize=(3.0 + 4.2 * len(panels), 4.2), dpi=150, layout="constrained")
     all_axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, (protocol, bundles), unit in zip(all_axes, panels, units, strict=True):
+        lines: dict[str, Artist] = {}
         for place, bundle in enumerate(bundles):
             colour, style = PALETTE[place % len(PALETTE)], ("-", "--", ":")[place // len(PALETTE) % 3]
             for run, (xs, ys) in enumerate(zip(bundle.places, bundle.values, strict=True)):
-                label = bundle.label if run == 0 else None
-                axes.plot(xs, ys, style, marker=".", color=colour, linewidth=1.2, label=label)
+                (line,) = axes.plot(xs, ys, style, marker=".", color=colour, linewidth=1.2)
+                if run == 0:
+                    lines[bundle.label] = line
         axes.set_xlabel(f"training ({unit})")
         if unit != "seconds":
             ticks_at_whole_numbers(
                 axes.xaxis, max((x for bundle in bundles for xs in bundle.places for x in xs), default=0)
             )
         axes.set_title(protocol, fontsize=9)
-        axes.legend(frameon=False, fontsize=8)
+        legend(axes, lines)
         plain(axes)
     shown = [y for _, bundles in panels for bundle in bundles for ys in bundle.values for y in ys]
     limits = shown_range(shown, direction)
@@ -111,7 +116,7 @@ def bundles_figure(
         note_hidden(axes, [y for bundle in bundles for ys in bundle.values for y in ys], limits)
     all_axes[0].set_ylabel(with_unit(metric))
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-    return figure
+    return literal(figure)
 
 
 def ranks_figure(ranks: "Sequence[tuple[str, int, int]]", *, left: str, right: str, title: str) -> "Figure":
@@ -137,7 +142,7 @@ def ranks_figure(ranks: "Sequence[tuple[str, int, int]]", *, left: str, right: s
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(False)
     axes.set_title(title, loc="left", fontsize=10)
-    return figure
+    return literal(figure)
 
 
 def _lines(ranks: Sequence[int]) -> list[int]:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from study.figures.style import literal
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -37,7 +39,7 @@ def image_grid(rows: "Sequence[tuple[str, np.ndarray]]", *, down: str, across: s
     axes.set_ylabel(down)
     axes.set_xlabel(across)
     axes.set_title(title, loc="left", fontsize=10)
-    return figure
+    return literal(figure)
 
 
 def worst_images(split: "Split", predictions: "Predictions", *, count: int, title: str) -> "Figure":
@@ -54,7 +56,7 @@ def worst_images(split: "Split", predictions: "Predictions", *, count: int, titl
         true, answer, loss = predictions.labels[place], predictions.predicted[place], predictions.losses[place]
         axes.set_title(f"is {true}, said {answer}\n{loss:.1f} nats", fontsize=8)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-    return figure
+    return literal(figure)
 
 
 def _shown(image: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from study.figures.style import PALETTE, plain
+from study.figures.style import PALETTE, literal, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,7 @@ def layers_figure(runs: "Mapping[str, Sequence[LayerStatistics]]", *, title: str
         plain(axes)
     activations.legend(frameon=False, fontsize=8)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-    return figure
+    return literal(figure)
 
 
 def confusion_figure(counts: np.ndarray, *, title: str) -> "Figure":
@@ -60,4 +60,4 @@ def confusion_figure(counts: np.ndarray, *, title: str) -> "Figure":
     axes.set_ylabel("true class")
     figure.colorbar(shown, ax=axes, label="wrong answers (images)", ticks=MaxNLocator(integer=True), shrink=0.8)
     axes.set_title(title, loc="left", fontsize=10)
-    return figure
+    return literal(figure)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from study.figures.style import PALETTE, plain
+from study.figures.style import PALETTE, literal, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,4 +48,4 @@ def regret_figure(
     all_axes[0].set_ylabel(f"regret in {metric.replace('_', ' ')} (logarithmic;\nat the foot: none)")
     all_axes[0].legend(frameon=False, fontsize=8)
     figure.suptitle(f"{title}\nregret to {reference}; a point is where a sweep stands", x=0.01, ha="left", fontsize=10)
-    return figure
+    return literal(figure)

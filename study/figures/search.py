@@ -9,6 +9,7 @@ from study.figures.style import (
     BLUE,
     GREY,
     VERMILLION,
+    literal,
     plain,
     plain_axes,
     shown_range,
@@ -58,7 +59,7 @@ def best_figure(places: Sequence[float], values: Sequence[float], *, along: str,
     axes.plot(places[:-1], values[:-1], "o", color=BLUE, markersize=4)
     axes.set_xlabel(along)
     axes.set_ylabel(f"best {with_unit(metric)}")
-    return figure
+    return literal(figure)
 
 
 def parallel_figure(scales: Sequence[Scale], tracks: Sequence[Track]) -> "Figure":
@@ -79,7 +80,7 @@ def parallel_figure(scales: Sequence[Scale], tracks: Sequence[Track]) -> "Figure
     axes.set_xticks([])
     axes.tick_params(axis="y", length=0)
     axes.spines[:].set_visible(False)
-    return figure
+    return literal(figure)
 
 
 def _draw_track(axes: "Axes", track: Track) -> None:
@@ -116,7 +117,7 @@ def importance_figure(shares: Sequence[Estimate], by_chance: Collection[str] = (
     axes.xaxis.set_major_formatter(lambda share, _place: f"{100 * share:g} %")
     grey = "; grey: no more than chance gives" if by_chance else ""
     axes.set_xlabel(f"share of what decides the best trials{grey}")
-    return figure
+    return literal(figure)
 
 
 def slice_figure(scale: Scale, points: Sequence[tuple[float, float, Standing]], *, direction: str) -> "Figure":
@@ -139,7 +140,7 @@ def slice_figure(scale: Scale, points: Sequence[tuple[float, float, Standing]], 
     low, high = shown_range([value for _, value, _ in points], direction)
     axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))  # so that no marker is cut
     axes.locator_params(axis="y", nbins=4)
-    return figure
+    return literal(figure)
 
 
 def rungs_figure(levels: Sequence[str], reached: Sequence[int], went_on: Sequence[int], *, unit: str) -> "Figure":
@@ -158,7 +159,7 @@ def rungs_figure(levels: Sequence[str], reached: Sequence[int], went_on: Sequenc
     axes.set_ylim(bottom=0)
     ticks_at_whole_numbers(axes.yaxis, max(reached))
     axes.legend(frameon=False, loc="upper right")
-    return figure
+    return literal(figure)
 
 
 def candidates_figure(candidates: Sequence[Seeds], *, metric: str) -> "Figure":
@@ -178,4 +179,4 @@ def candidates_figure(candidates: Sequence[Seeds], *, metric: str) -> "Figure":
     axes.locator_params(axis="x", nbins=5)
     plain(axes)
     axes.grid(visible=False, axis="y")
-    return figure
+    return literal(figure)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from study.figures.style import BLUE, plain_axes
+from study.figures.style import BLUE, literal, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,4 +20,4 @@ def shares_figure(parts: Mapping[str, float], *, unit: str, title: str) -> "Figu
     axes.grid(visible=False, axis="y")
     axes.margins(x=0.12)
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-    return figure
+    return literal(figure)

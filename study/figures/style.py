@@ -1,12 +1,17 @@
 """What all figures share: colours, plain axes, names with units, and the range that is shown."""
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import unicodedata
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any
 
 from study.measurement import METRICS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
@@ -65,3 +70,45 @@ def shown_range(values: Sequence[float], direction: str) -> tuple[float, float]:
     low, high = (finite[worst], finite[-1]) if direction == "maximize" else (finite[0], finite[-1 - worst])
     margin = 0.05 * (high - low) or 0.5
     return low - margin, high + margin
+
+
+def literal(figure: "Figure") -> "Figure":
+    """Show every text of a figure as it was written, and give the figure back: in names `$`, `_` and `^` are signs.
+
+    Signs that no font can draw are replaced. The ticks of a logarithmic axis, which are ours, stay mathematics.
+    """
+    from matplotlib.text import Text
+    from matplotlib.ticker import FuncFormatter, LogFormatter
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_text(_drawable(text.get_text()))
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        formatter = axis.get_major_formatter()
+        if isinstance(formatter, FuncFormatter):  # names of rows, which are set again at each drawing
+            names = [label.get_text() for label in axis.get_ticklabels()]
+            axis.set_ticks(axis.get_majorticklocs(), [_drawable(name) for name in names])
+        if isinstance(formatter, LogFormatter):
+            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+                tick.label1.set_parse_math(True)
+    return figure
+
+
+def _drawable(text: str) -> str:
+    """Return a text without control characters and lone surrogates, which fonts and files refuse."""
+    return "".join("\ufffd" if sign != "\n" and unicodedata.category(sign) in ("Cc", "Cs") else sign for sign in text)
+
+
+def legend(axes: "Axes", lines: "Mapping[str, Artist]") -> None:
+    """Name lines in a legend; matplotlib itself would leave out a name that begins with an underscore."""
+    if lines:
+        drawn = axes.legend([*lines.values()], [str(place) for place in range(len(lines))], frameon=False, fontsize=8)
+        for text, name in zip(drawn.get_texts(), lines, strict=True):
+            text.set_text(name)
+
+
+def save(figure: "Figure", path: "str | Path | IO[Any]", **options: Any) -> None:
+    """Write a figure; signs that its font lacks are drawn as boxes, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        figure.savefig(path, **options)

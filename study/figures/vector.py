@@ -2,11 +2,10 @@
 
 import io
 import re
-import warnings
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
 
-from study.figures.style import BLUE, GREEN, GREY, PALETTE, VERMILLION
+from study.figures.style import BLUE, GREEN, GREY, PALETTE, VERMILLION, literal, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,15 +44,15 @@ def svg(figure: "Figure", name: str, description: str, size: tuple[float, float]
 
     settings: Any = {"svg.fonttype": "none", "svg.hashsalt": name, "font.size": SIZE, "text.parse_math": False}
     out = io.StringIO()
-    with warnings.catch_warnings(), mpl.rc_context(settings):
-        warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the page's own fonts draw it
+    literal(figure)
+    with mpl.rc_context(settings):
         figure.set_size_inches(*size)
         for axes in figure.axes:
             axes.tick_params(labelsize=SIZE)
         for text in figure.findobj(Text):
             text.set_fontsize(SIZE)
             text.set_parse_math(False)
-        figure.savefig(out, format="svg", transparent=True)
+        save(figure, out, format="svg", transparent=True)  # the page's own fonts draw it
     drawn = _DROPPED.sub("", out.getvalue())
     drawn = _TAG.sub(lambda tag: _tag(tag[0], name), drawn)
     box, body = re.search(r'viewBox="[^"]*"', drawn), drawn.partition("<svg")[2].partition(">")[2]

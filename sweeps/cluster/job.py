@@ -9,16 +9,16 @@ import re
 import sys
 from functools import partial
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from sweeps.cluster.requests import FILE, STOP_WAIT, Request, read_request
+from sweeps.commands import command
 from sweeps.errors import ResourceError, SweepError
 from sweeps.execution import stopping
 from sweeps.execution.session import set_environment
 from sweeps.terminal.wording import worded
 
-_RESUME = re.compile("`sweeps resume[^`]*`")
+_RESUME = re.compile(r"""`sweeps resume(?:"[^"]*"|'[^']*'|[^`"'])*`""")
 
 
 def drive(request: Request) -> int:
@@ -43,8 +43,8 @@ def drive_or_say_how_to_go_on(request: Request) -> int:
     try:
         return drive(request)
     except SweepError as error:
-        again = f"`sweeps submit --resume {request.name} --results {quote(request.results)}`"
-        text = _RESUME.sub(f"{again}, from the folder of its function if it has one", str(error))
+        again = f"`{command('submit', resume=request.name, results=request.results)}`"
+        text = _RESUME.sub(lambda _: f"{again}, from the folder of its function if it has one", str(error))
         raise type(error)(text) from None
 
 

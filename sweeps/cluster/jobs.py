@@ -16,6 +16,7 @@ from sweeps.cluster.addresses import DEFAULT_ADDRESS, Address, check_token, pars
 from sweeps.cluster.package import check_target, pack, require_folder
 from sweeps.cluster.requests import STOP_WAIT, Request, parse_request
 from sweeps.cluster.tokens import TOKEN_FILE, has_token, use_token
+from sweeps.commands import command
 from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
 from sweeps.execution.session import ENVIRONMENT, LOCAL, set_environment
 from sweeps.spec import SweepSpec, load_spec
@@ -272,7 +273,8 @@ def _next_id(sweep: str, jobs: list[Job]) -> str:
 
 def _taken(name: str, job: str) -> SpecError:
     return SpecError(
-        f"a job drives a sweep named {name!r} there already ({job}): `sweeps stop {name}` first, or give another --name"
+        f"a job drives a sweep named {name!r} there already ({job}): `{command('stop', name)}` first, "
+        "or give another --name"
     )
 
 

@@ -13,6 +13,7 @@ import psutil
 
 from sweeps.cluster.addresses import DEFAULT_ADDRESS, is_loopback
 from sweeps.cluster.tokens import MODE, has_token, make_token, token_path
+from sweeps.commands import command
 from sweeps.errors import ResourceError, SpecError
 from sweeps.execution.session import ENVIRONMENT, make_private, user_folder
 
@@ -77,10 +78,10 @@ def start_head(
     if is_loopback(host):
         lines.append("no other machine can join: give --host with this machine's address for that")
     else:
-        lines.append(f"on each other machine: `sweeps cluster join {host}:{port}`")
+        lines.append(f"on each other machine: `{command('cluster join', f'{host}:{port}')}`")
     where = f"http://{dashboard_host}:{dashboard_port}"
-    more = ("" if where == DEFAULT_ADDRESS else f" --address {where}") + ("" if token else " --insecure")
-    lines.append(f"then: `sweeps submit SPEC --results FOLDER{more}`")
+    more = {"address": None if where == DEFAULT_ADDRESS else where, "insecure": not token}
+    lines.append(f"then: `{command('submit', 'SPEC', results='FOLDER', **more)}`")
     return "\n".join(lines)
 
 

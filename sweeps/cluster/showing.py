@@ -1,16 +1,17 @@
 """The jobs of a cluster in the terminal, or as JSON."""
 
 import time
-import unicodedata
+from collections.abc import Mapping
 from dataclasses import asdict
-from shlex import quote
 
 from rich.table import Table
 
 from sweeps.cluster.jobs import Cluster, Job, latest
+from sweeps.commands import command
 from sweeps.errors import ResourceError
 from sweeps.store.rows import dump_json
-from sweeps.terminal.tables import add_row, console
+from sweeps.terminal.streams import console, plain, say
+from sweeps.terminal.tables import add_row
 
 _COMMAND_FAILED = "Job entrypoint command failed"
 _OUTCOMES = ("winner: ", "no winner: ")  # how the first line of an outcome begins
@@ -24,10 +25,10 @@ def tell_jobs(cluster: Cluster, *, as_json: bool) -> None:
         by_sweep.setdefault(job.sweep, []).append(job)
     found = [latest(jobs) for jobs in by_sweep.values()]
     if as_json:
-        print(dump_json([asdict(job) for job in found]))
+        say(dump_json([asdict(job) for job in found]))
         return
     if not found:
-        print(f"no sweeps at {cluster.address.url}: start one with `sweeps submit`")
+        say(f"no sweeps at {cluster.address.url}: start one with `sweeps submit`")
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for title in ("sweep", "job is", "since", "results", "job"):
@@ -38,25 +39,20 @@ def tell_jobs(cluster: Cluster, *, as_json: bool) -> None:
     console().print(table)
 
 
-def again(job: Job, there: str) -> str:
+def again(job: Job, there: Mapping[str, object]) -> str:
     """The command that goes on with a sweep, ready to be typed into a shell. there: as of `tell_job`."""
-    results = quote(plain(job.metadata.get("results", "FOLDER")))
+    results = plain(job.metadata.get("results", "FOLDER"))
     place = ", from the folder of its function" if "target" in job.metadata else ""
-    return f"`sweeps submit --resume {job.sweep} --results {results}{there}`{place}"
+    return f"`{command('submit', resume=job.sweep, results=results, **there)}`{place}"
 
 
-def plain(text: str) -> str:
-    """Without what a terminal would act on: a log, and a job's metadata, are another user's words."""
-    return "".join(sign for sign in text if sign in "\n\t" or unicodedata.category(sign) != "Cc")
-
-
-def tell_job(cluster: Cluster, job: Job, there: str) -> None:
+def tell_job(cluster: Cluster, job: Job, there: Mapping[str, object]) -> None:
     """What becomes of a sweep's job: while it runs, trials and the best of them, and at its end the outcome.
 
     there: the options with which a command finds the cluster.
     """
     results = job.metadata.get("results", "?")
-    print(f"{job.sweep}: {job.status.lower()} (job {job.id}, results in {plain(results)})")
+    say(f"{job.sweep}: {job.status.lower()} (job {job.id}, results in {plain(results)})")
     try:
         said = plain("".join(cluster.logs(job.id))) or job.message
     except ResourceError:  # its node is gone, and the log with it
@@ -64,12 +60,12 @@ def tell_job(cluster: Cluster, job: Job, there: str) -> None:
     lines = [line for line in said.splitlines() if line.strip()]
     outcome = next((at for at, line in enumerate(lines) if line.startswith(_OUTCOMES)), None)
     told = lines[outcome:] if outcome is not None and job.status == "SUCCEEDED" else lines[-1:]
-    print("\n".join(told))
+    say("\n".join(told))
     # Where its command failed, the reason is the last line it wrote; of a lost node or driver only Ray tells.
     if job.status == "FAILED" and said != job.message and not job.message.startswith(_COMMAND_FAILED):
-        print(f"Ray says: {job.message.splitlines()[0] if job.message else 'nothing'}")
+        say(f"Ray says: {job.message.splitlines()[0] if job.message else 'nothing'}")
     if job.status == "FAILED" and job.exit_code not in _OWN_CODES:
-        print(f"its process was ended from outside; what was reported is kept: go on with {again(job, there)}")
+        say(f"its process was ended from outside; what was reported is kept: go on with {again(job, there)}")
     for later in cluster.jobs():
         if later.is_refused and (later.sweep, later.started > job.started) == (job.sweep, True):
-            print(f"a later request was refused: `sweeps logs {later.id}` says why")
+            say(f"a later request was refused: `{command('logs', later.id, **there)}` says why")

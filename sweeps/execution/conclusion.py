@@ -12,6 +12,7 @@ import tomli_w
 
 from study.experiments import ExperimentError, claim, list_experiments, load_experiment
 from study.files import replacing
+from sweeps.commands import command
 from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
 from sweeps.execution.placing import options_of
@@ -175,7 +176,7 @@ def _scored(spec: SweepSpec, pending: dict[Any, Trial]) -> tuple[Trial, dict[str
     except ray.exceptions.RayError as error:
         raise SweepError(
             f"the model of trial {trial.key.label} of {spec.name!r} could not be scored "
-            f"({getattr(error, 'cause', error)}): all is kept; mend the cause, then `sweeps resume {spec.name}`"
+            f"({getattr(error, 'cause', error)}): all is kept; mend the cause, then `{command('resume', spec.name)}`"
         ) from error
 
 

@@ -359,7 +359,7 @@ class Driver:
             if trial.losses > most:  # to fail it now would be decided by the clock
                 raise SweepError(
                     f"the worker of trial {key.label} was lost {trial.losses} times ({reason}), without which a "
-                    f"deterministic sweep can't go on: mend the cause, then `sweeps resume {self.spec.name}`"
+                    f"deterministic sweep can't go on: mend the cause, then `{self.folder.command('resume')}`"
                 )
         else:
             what = "hung" if why == HUNG else "was lost"

@@ -129,12 +129,11 @@ class FunctionRun:
         self._is_begun = False
         self._is_checked = False  # that a checkpoint comes back equal
         self._states: States | None = None  # of the generators at the last report
-        self._state: object = None
+        self._state: Any = None
         if checkpoint is not None:
             self._load(checkpoint)
         self._is_continuing = checkpoint is not None  # and has not reported since
-        state = WatchedDict(self._state, restore_again) if type(self._state) is dict else self._state
-        self._generator = call(function, params, seed, state)
+        self._generator = call(function, params, seed, _watched(self._state))
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -217,6 +216,11 @@ def _number(name: object, value: Any) -> float:
         shown = shown if len(shown) <= 60 and "\n" not in shown else f"{' '.join(shown[:60].split())}…"
         kind = type(value).__name__
         raise TypeError(f"metric {name!r} must be a number, but is {kind}{shape} {shown}") from error
+
+
+def _watched(state: Any) -> Any:
+    """Return a state whose reading sets the generators back, where it is a plain dictionary."""
+    return WatchedDict(state, restore_again) if type(state) is dict else state
 
 
 def _source(function: Function) -> str:

@@ -1,7 +1,9 @@
 """Where a sweep's numbers come from: warnings, environment, seed and spec, and the commands that check them."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 
+from sweeps.commands import command
 from sweeps.report.parts import Listing, Part, Section, Table
 from sweeps.search.advice import advice
 from sweeps.search.extension import searching_on
@@ -11,32 +13,33 @@ from sweeps.search.standing import State
 from sweeps.spec import SweepSpec
 
 
-def advice_section(spec: SweepSpec, history: History, option: str) -> Section | None:
-    """What to do next, and what was warned of; None where there is nothing. option: as of `commands`."""
+def advice_section(spec: SweepSpec, history: History, where: Mapping[str, str]) -> Section | None:
+    """What to do next, and what was warned of; None where there is nothing. where: as of `commands`."""
     warned = [
         (f"Trial {note.key.label}: " if note.key else "") + str(note.body["text"]) for note in history.noted("warning")
     ]
-    points = (*map(str, advice(spec, history, option)), *dict.fromkeys(warned))
+    points = (*map(str, advice(spec, history, where)), *dict.fromkeys(warned))
     return Section("advice", "Advice and warnings", points=points) if points else None
 
 
-def commands(spec: SweepSpec, history: History, option: str, state: State) -> str:
-    """What to type to check the sweep, and to go on with it. option: where its results are, "" for the default."""
+def commands(spec: SweepSpec, history: History, where: Mapping[str, str], state: State) -> str:
+    """What to type to check the sweep, and to go on with it. where: the option that finds its results."""
     known = [
-        (f"sweeps verify {spec.name}{option}", "computes every suggestion and decision again"),
+        (command("verify", spec.name, **where), "computes every suggestion and decision again"),
         (
-            f"sweeps reproduce {spec.name}{' --trial 0' if spec.design else ''}{option}",
+            command("reproduce", spec.name, trial=0 if spec.design else None, **where),
             "trains a trial again, bit for bit",
         ),
     ]
     if state != "running":
-        known.append((f"sweeps resume {spec.name}{option}", "goes on, if there is anything left to do"))
+        known.append((command("resume", spec.name, **where), "goes on, if there is anything left to do"))
     if state == "over" and not spec.design:
-        known.append((f"sweeps resume {spec.name} {searching_on(spec, history)}{option}", "searches on"))
-    return "\n".join(f"{command}  # {what}" for command, what in known)
+        more = searching_on(spec, history).split()
+        known.append((command("resume", spec.name, *more, **where), "searches on"))
+    return "\n".join(f"{line}  # {what}" for line, what in known)
 
 
-def facts_section(spec: SweepSpec, history: History, option: str, state: State) -> Section:
+def facts_section(spec: SweepSpec, history: History, where: Mapping[str, str], state: State) -> Section:
     """Versions, seed, environments and the spec itself."""
     sessions = list(history.noted("session"))
     rows = [
@@ -54,7 +57,7 @@ def facts_section(spec: SweepSpec, history: History, option: str, state: State) 
         )
     parts: list[Part] = [
         Table(("what", "value"), tuple(rows), "This sweep"),
-        Listing(commands(spec, history, option, state)),
+        Listing(commands(spec, history, where, state)),
     ]
     environments = [note.body["values"] for note in history.noted("environment")]
     for place, values in enumerate(environments, start=1):

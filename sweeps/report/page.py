@@ -1,7 +1,7 @@
 """The page of a sweep from its history: which sections it has, in which order, and their HTML."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -29,7 +29,7 @@ class Subject:
     """What a page is about: a sweep, what became of its winner, the path that was walked to it, and where it lies.
 
     confusion: counts (classes, classes) of the stored model, None where there is none. walked: spec and history of the
-    design that walked from baseline to winner. option: the --results that commands need, "" for the default.
+    design that walked from baseline to winner. where: the option by which commands find the results.
     """
 
     spec: SweepSpec
@@ -37,7 +37,7 @@ class Subject:
     state: State
     confusion: Sequence[Sequence[int]] | None = None
     walked: tuple[SweepSpec, History] | None = None
-    option: str = ""
+    where: Mapping[str, str] = field(default_factory=dict)
 
 
 def render(subject: Subject, written: datetime | None = None) -> str:
@@ -66,9 +66,9 @@ def sections(subject: Subject) -> list[Section]:
         *([] if spec.design else _of_search(subject, winner)),
         choice.choice_section(spec, selection, subject.state),
         choice.confusion_section(subject.confusion) if is_decided else None,
-        facts.advice_section(spec, history, subject.option),
+        facts.advice_section(spec, history, subject.where),
         cells.path_section(*subject.walked) if subject.walked else None,
-        facts.facts_section(spec, history, subject.option, subject.state),
+        facts.facts_section(spec, history, subject.where, subject.state),
     ]
     return [section for section in found if section is not None]
 

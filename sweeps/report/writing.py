@@ -22,6 +22,7 @@ from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 
 REPORT = "report.html"
+_UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # not in any page's text
 ANY_RESULTS = "RESULTS"  # how a page names the folder of results
 
 
@@ -44,12 +45,12 @@ def write_report(
         state=state or state_of(folder, spec, history),
         confusion=_confusion(folder, history),
         walked=_walked(folder, spec, history, ledger),
-        option="" if folder.results == Path("results").absolute() else f" --results {ANY_RESULTS}",
+        where={} if folder.results == Path("results").absolute() else {"results": ANY_RESULTS},
     )
     # A page is passed on: where on this machine it lay, as warnings may say, is left out. What only looks like it
     # stays: the end of a tag (the folder may be /p), and a part of another path.
     here = rf"(?<![<\w.-]){re.escape(escape(str(folder.results)))}(?!\.?[\w-])"
-    text = re.sub(here, ANY_RESULTS, render(subject, written))
+    text = re.sub(here, ANY_RESULTS, _UNSHOWN.sub("\ufffd", render(subject, written)))
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
     if folder.store:

@@ -9,9 +9,11 @@ Sources: Mann and Whitney, On a Test of Whether one of Two Random Variables is S
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter
+from sweeps.commands import command
 from sweeps.search.extension import searching_on
 from sweeps.search.history import History, Trial
 from sweeps.search.pruning import entry
@@ -29,17 +31,17 @@ _BY_CHANCE_OF_TWO = 2 * math.sqrt(2)  # deviations: two values on a seed each di
 _BATCH, _RATES = "batch_size", ("learning_rate", "lr")
 
 
-def advice(spec: SweepSpec, history: History, option: str = "") -> list[str]:
+def advice(spec: SweepSpec, history: History, where: Mapping[str, str] = MappingProxyType({})) -> list[str]:
     """The warnings, the most telling first; [] for a design, or where nothing is to be said.
 
-    option: the --results that commands need, "" for the default.
+    where: the option by which commands find the results, none for the default folder.
     """
     spec = with_measured_space(spec, history)
     judged = [t for t in history.search if t.state in ("complete", "paused", "pruned", "cut") and t.measurements]
     if spec.design or not judged:
         return []
     parts = (_at_a_bound, _diverging, _untried, _rate_for_another_batch)
-    return [line for part in parts for line in part(spec, history, judged)] + list(_still_rising(spec, history, option))
+    return [line for part in parts for line in part(spec, history, judged)] + list(_still_rising(spec, history, where))
 
 
 def _best(spec: SweepSpec, history: History) -> list[Trial]:
@@ -200,7 +202,7 @@ def _rate_for_another_batch(spec: SweepSpec, history: History, judged: Sequence[
         )
 
 
-def _still_rising(spec: SweepSpec, history: History, option: str) -> Iterator[str]:
+def _still_rising(spec: SweepSpec, history: History, where: Mapping[str, str]) -> Iterator[str]:
     """Where the end came too early, of the search or of the training; measured by the noise between seeds."""
     selection = selection_of(spec, history)
     winner = selection.candidates[0] if selection and selection.winner is not None else None
@@ -215,7 +217,7 @@ def _still_rising(spec: SweepSpec, history: History, option: str) -> Iterator[st
     if (late := _late_rise(spec, history)) > _BY_CHANCE_OF_TWO * noise:
         yield (
             f"the best value of the search was still rising: by {late:.2g} in its last quarter, where seeds differ by "
-            f"{noise:.2g}: `sweeps resume {spec.name} {searching_on(spec, history)}{option}`"
+            f"{noise:.2g}: `{command('resume', spec.name, *searching_on(spec, history).split(), **where)}`"
         )
     rises = [_end_rise(spec, run, sign) for run in history.selection if run.key.number == winner.number]
     known = [rise for rise in rises if rise is not None]

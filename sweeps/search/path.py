@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces import FloatBy, Scalar
+from sweeps.commands import command
 from sweeps.design import Cell, Design
 from sweeps.errors import SpecError
 from sweeps.search.effects import Effect
@@ -47,10 +48,14 @@ def path_name(name: str) -> str:
 def path_table(spec: SweepSpec, history: History, seeds: int) -> dict[str, Any]:
     """The table of the design; SpecError where there is no winner, or it is the baseline."""
     if spec.design:
-        raise SpecError(f"{spec.name!r} is a design, which has no winner to come to: see `sweeps show {spec.name}`")
+        raise SpecError(
+            f"{spec.name!r} is a design, which has no winner to come to: see `{command('show', spec.name)}`"
+        )
     winner = (history.outcome or {}).get("winner")
     if winner is None:
-        raise SpecError(f"the sweep {spec.name!r} has no winner to come to: finish it with `sweeps resume {spec.name}`")
+        raise SpecError(
+            f"the sweep {spec.name!r} has no winner to come to: finish it with `{command('resume', spec.name)}`"
+        )
     spec = with_measured_space(spec, history)
     start, end = spec.baseline, history.trials[TrialKey(winner)].params
     cells = [Cell(name=BASELINE_CELL, params=dict(start)), *_cells(spec, history, start, end)]

@@ -74,7 +74,7 @@ def _column(schema: pa.Schema, name: str) -> str:
     found = (field.name for field in schema if (field.metadata or {}).get(SOURCE.encode()) == wanted)
     if (column := next(found, None)) is None:
         raise SpecError(f"warm_start: a table has no column of {name!r}: `sweeps export` writes the tables again")
-    return column
+    return str(column)
 
 
 def _params(spec: SweepSpec, theirs: SweepSpec, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,9 +39,11 @@ def write_figures(folder: SweepFolder, spec: SweepSpec, history: History) -> Non
     """Write each figure of a design as PNG into the sweep's folder; a search is drawn when it is asked for."""
     if spec.design is None:
         return
+    from study.figures import save
+
     for name, figure in figures(spec, history).items():
         with replacing(folder.figure(name)) as temporary:
-            figure.savefig(temporary, format="png")
+            save(figure, temporary, format="png")
 
 
 def _learning_curves(spec: SweepSpec, history: History) -> "Figure":

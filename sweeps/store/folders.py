@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from sweeps.commands import command
 from sweeps.errors import LedgerError, SpecError, SweepNotFoundError
-from sweeps.names import check_name, is_name
+from sweeps.names import as_path, check_name, is_name
 from sweeps.store.objects import ObjectStore, object_store
 
 _PROBE = 2**22  # bytes, about what a checkpoint of the small CNN has
@@ -27,7 +28,7 @@ def writing(results: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise LedgerError(
-            f"the results folder {Path(results).absolute()} can't be written ({error.strerror}): "
+            f"the results folder {as_path(results).absolute()} can't be written ({error.strerror}): "
             "choose another with --results"
         ) from error
 
@@ -36,7 +37,7 @@ def check_writable(results: Path) -> None:
     """Find out before any work is done whether its results can be kept; LedgerError if not. Leaves nothing behind."""
     if object_store(results) is not None:
         raise SpecError(f"results: only a sweep can lie in an object store: give a folder in place of {results}")
-    folder = Path(results).absolute()
+    folder = as_path(results).absolute()
     with writing(results):
         there = next(place for place in (folder, *folder.parents) if place.exists())
         probe = there / f".writable-{os.getpid()}"
@@ -44,9 +45,11 @@ def check_writable(results: Path) -> None:
         probe.unlink()
 
 
-def results_option(results: Path | str) -> str:
-    """The option with which a command finds a sweep again, "" for the default folder."""
-    return "" if Path(results).absolute() == Path("results").absolute() else f" --results {results}"
+def results_option(results: Path | str) -> dict[str, str]:
+    """Return the option with which a `command` finds a sweep again, none for the default folder."""
+    if object_store(results) is None and as_path(results).absolute() == Path("results").absolute():
+        return {}
+    return {"results": str(results)}
 
 
 def size_of(folder: Path) -> int:
@@ -72,12 +75,16 @@ class SweepFolder:
     def __post_init__(self) -> None:
         check_name(self.name)
         object.__setattr__(self, "store", object_store(self.results))
-        object.__setattr__(self, "results", self.store.copy if self.store else Path(self.results).absolute())
+        object.__setattr__(self, "results", self.store.copy if self.store else as_path(self.results).absolute())
 
     @property
     def home(self) -> Path | str:
         """The results folder as a person gives it: its URL where it is in an object store."""
         return self.store.url if self.store else self.results
+
+    def command(self, verb: str, *words: object, **options: object) -> str:
+        """Return a command about this sweep, as `sweeps.commands.command`, that finds it from the working folder."""
+        return command(verb, self.name, *words, **options, **results_option(self.home))
 
     @property
     def shown(self) -> Path | str:
@@ -232,6 +239,6 @@ def list_folders(results: Path) -> list[SweepFolder]:
     if store := object_store(results):
         names = store.names(store.copy / "sweeps")
     else:
-        names = _names(Path(results).absolute() / "sweeps")
+        names = _names(as_path(results).absolute() / "sweeps")
     folders = (SweepFolder(results, name) for name in names if is_name(name))
     return [folder for folder in folders if folder.holds_sweep]

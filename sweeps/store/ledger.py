@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sweeps.commands import command
 from sweeps.errors import LeaseError, LedgerError
 from sweeps.search.history import History, Row, Stamp, TrialKey
 from sweeps.spec import SweepSpec, parse_spec
@@ -80,7 +81,7 @@ class Ledger:
         """A new store for a spec; LedgerError if one is there already. A path is a SQLite file."""
         place = _place(place)
         if place.exists():
-            raise LedgerError(f"there is a ledger at {place}: continue it with `sweeps resume {spec.name}`")
+            raise LedgerError(f"there is a ledger at {place}: continue it with `{command('resume', spec.name)}`")
         values = {"name": spec.name, "spec": json.dumps(spec.to_table()), "spec_hash": spec.hash}
         with _guard(place, "created"), place.creating() as connection:
             metadata.create_all(connection)

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection
 
+from sweeps.commands import install
 from sweeps.errors import LedgerError, SpecError, SweepNotFoundError
 from sweeps.store.lease import claim, key_of
 
@@ -239,6 +240,5 @@ def _require_driver() -> None:
         import psycopg  # noqa: F401
     except ImportError as error:
         raise SpecError(
-            f"a ledger in PostgreSQL needs the package psycopg ({error}): install the extra, "
-            "`uv sync --extra postgresql`"
+            f"a ledger in PostgreSQL needs the package psycopg ({error}): {install('postgresql')}"
         ) from error

@@ -1,9 +1,9 @@
 """How to continue a sweep, in words that work for whatever it trains."""
 
-import shlex
 import sys
 from pathlib import Path
 
+from sweeps.commands import command
 from sweeps.spec import SweepSpec
 
 
@@ -13,7 +13,7 @@ def how_to_continue(spec: SweepSpec, home: Path | str) -> str:
     The results folder is named in full, so that it works from any other.
     """
     if spec.target is None or is_importable(spec.target):
-        return f"go on with `sweeps resume {spec.name} --results {shlex.quote(str(home))}`"
+        return f"go on with `{command('resume', spec.name, results=home)}`"
     again = "run the script" if _script() else "call sweeps.run"
     call = f"sweeps.resume({spec.name!r}, target={_called(spec.target)}, results={str(home)!r})"
     return f"{again} again with resume=True, or go on with `{call}`"

@@ -1,12 +1,12 @@
 """A ledger in a SQLite file: the default place, which needs no server."""
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import psutil
 import sqlalchemy as sa
@@ -89,7 +89,13 @@ class File:
 
 def _connect(path: Path, read_only: bool = False) -> Connection:
     mode = "ro" if read_only else "rwc"
-    engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?mode={mode}&uri=true", connect_args={"timeout": 10})
+    # SQLAlchemy would decode a path in a URL before SQLite does: `#`, `?` and `%` would be read as a URL's own signs.
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    engine = sa.create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(uri, uri=True, timeout=10, check_same_thread=False),
+        poolclass=sa.QueuePool,
+    )
 
     @sa.event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _record: object) -> None:

@@ -10,7 +10,8 @@ from sweeps.comparison import Comparison
 from sweeps.search.intervals import Interval
 from sweeps.terminal.outcome import difference, estimate
 from sweeps.terminal.progress import params_in_brief
-from sweeps.terminal.tables import add_row, cell, console, records
+from sweeps.terminal.streams import console, say
+from sweeps.terminal.tables import add_row, cell, records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,19 +26,19 @@ def tell_comparison(comparison: Comparison, *, as_json: bool) -> None:
     frames = {name: getattr(comparison, name) for name in ("sweeps", "regret", "spaces", "pairs", "common")}
     if as_json:
         about = {"metric": comparison.metric, "direction": comparison.direction}
-        print(json.dumps({**about, **{name: records(frame) for name, frame in frames.items()}}))
+        say(json.dumps({**about, **{name: records(frame) for name, frame in frames.items()}}))
         return
     out = console()
     out.print(_standings(comparison))
     for row in comparison.sweeps.to_dict("records"):
         if row["missing"]:
-            out.print(f"{row['sweep']}: {row['missing']}", markup=False, highlight=False, soft_wrap=True)
+            say(f"{row['sweep']}: {row['missing']}")
     for over, unit in (("seconds", "s"), ("epochs", comparison.fidelity_unit)):
         if (table := _regrets(comparison.regret, over, unit)) is not None:
             out.print(table)
-    out.print(_spaces(comparison.spaces), highlight=False)
+    out.print(_spaces(comparison.spaces))
     for pair in comparison.pairs.to_dict("records"):
-        out.print(_common(pair, comparison.common), highlight=False)
+        out.print(_common(pair, comparison.common))
 
 
 def _titled(title: str, *columns: str) -> Table:

@@ -8,6 +8,7 @@ from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, NoReturn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from sweeps.commands import install
 from sweeps.errors import SpecError
 from sweeps.search.history import History
 from sweeps.signals import stop_signals
@@ -15,6 +16,7 @@ from sweeps.store.folders import SweepFolder
 from sweeps.store.lease import is_held
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import place_of
+from sweeps.terminal.streams import say
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -43,10 +45,10 @@ def serve(name: str, results: Path, port: int, ledger: str | None = None) -> Non
                 f"the dashboard can't be served on port {port} ({error.strerror}): choose another with --port"
             ) from error
         with server:
-            print(f"dashboard of {name}: http://{HOST}:{server.server_port}/dashboard (Ctrl-C ends it)")
+            say(f"dashboard of {name}: http://{HOST}:{server.server_port}/dashboard (Ctrl-C ends it)")
             if address := ray_dashboard(folder, followed.history):
-                print(f"Ray's dashboard: {address}")
-            print(_READING, flush=True)
+                say(f"Ray's dashboard: {address}")
+            say(_READING)
             server.serve_forever()
 
 
@@ -56,8 +58,7 @@ def application(followed: "Followed") -> "WSGIApplication":
         from optuna_dashboard import wsgi
     except ImportError as error:
         raise SpecError(
-            f"the dashboard needs the package optuna-dashboard ({error}): install the extra, "
-            "`uv sync --extra dashboard`"
+            f"the dashboard needs the package optuna-dashboard ({error}): {install('dashboard')}"
         ) from error
     return _read_only(wsgi(followed))
 

@@ -6,10 +6,10 @@ from rich.table import Table
 
 from sweeps.result import Result
 from sweeps.search.importance import Importance
-from sweeps.store.folders import results_option
 from sweeps.store.rows import dump_json
 from sweeps.terminal.outcome import difference, estimate
-from sweeps.terminal.tables import add_row, console
+from sweeps.terminal.streams import console, say
+from sweeps.terminal.tables import add_row
 
 
 def tell_explanation(result: Result, *, as_json: bool) -> None:
@@ -17,14 +17,14 @@ def tell_explanation(result: Result, *, as_json: bool) -> None:
     found, path = result.importance, result.path
     if as_json:
         kinds = {"importance": [asdict(one) for one in found], "path": [asdict(step) for step in path]}
-        print(dump_json({"name": result.name, **kinds, "advice": result.advice}))
+        say(dump_json({"name": result.name, **kinds, "advice": result.advice}))
         return
     told = [one for one in found if one.share is not None]
     if told:
         console().print(_importance_table(told))
     for note in dict.fromkeys(one.note for one in found if one.share is None):
         names = ", ".join(one.parameter for one in found if one.note == note)
-        print(f"nothing to say of {names}: {note}")
+        say(f"nothing to say of {names}: {note}")
     if path:
         better = "higher" if result.spec.direction == "maximize" else "lower"
         title = f"from the baseline to the winner, paired by seed ({better} is better)"
@@ -35,23 +35,23 @@ def tell_explanation(result: Result, *, as_json: bool) -> None:
             add_row(table, step.change, estimate(step.mean), difference(step.bought), difference(step.so_far))
         console().print(table)
     elif result.history.outcome and result.history.outcome.get("winner"):
-        print(f"which change bought how much: {_how_to_walk(result)}")
+        say(f"which change bought how much: {_how_to_walk(result)}")
     for line in result.advice:
-        print(f"advice: {line}")
+        say(f"advice: {line}")
     if not found and not result.advice:
-        print(f"the sweep {result.name!r} has nothing to explain yet")
+        say(f"the sweep {result.name!r} has nothing to explain yet")
 
 
 def _how_to_walk(result: Result) -> str:
     """What to do about a path that is not walked yet, not to its end, or to an earlier winner."""
-    walked, option = result.walked, results_option(result.folder.home)
+    walked = result.walked
     if walked is None:
-        return f"`sweeps path {result.name}{option}` walks from the baseline to the winner"
+        return f"`{result.folder.command('path')}` walks from the baseline to the winner"
     if walked.history.outcome is None:
-        return f"`sweeps resume {walked.name}{option}` walks on from the baseline to the winner"
+        return f"`{walked.folder.command('resume')}` walks on from the baseline to the winner"
     return (
         f"the sweep {walked.name!r} leads to an earlier winner: remove {walked.folder.shown}, then "
-        f"`sweeps path {result.name}{option}` walks to this one"
+        f"`{result.folder.command('path')}` walks to this one"
     )
 
 

@@ -7,8 +7,8 @@ from sweeps.search.intervals import Interval, of_accuracy
 from sweeps.search.ranges import FAILURE_NOTE
 from sweeps.search.selection import BASELINE, Candidate, Selection, selection_of
 from sweeps.spec import SweepSpec
-from sweeps.store.folders import results_option
 from sweeps.terminal.progress import params_in_brief
+from sweeps.terminal.tables import number
 
 _ROUNDING = 1e-12  # of a value: less is what a mean of equal numbers may differ from them
 
@@ -27,7 +27,7 @@ def outcome_lines(result: Result) -> list[str]:
             f"{outcome['complete']} of {result.spec.trials} trials came to their end",
             *([f"models: {', '.join(stored)} in {result.folder.home}"] if stored else []),
             f"tables: {result.folder.shown}/*.parquet, figures: {figures}",
-            f"check:  sweeps reproduce {result.name} --trial 0{results_option(result.folder.home)}",
+            f"check:  {result.folder.command('reproduce', trial=0)}",
         ]
     if outcome["winner"] is None:
         more = [] if result.state == "running" else _time_was_over(result)
@@ -47,15 +47,14 @@ def outcome_lines(result: Result) -> list[str]:
         lines.append(f"model:  {result.folder.home}/{outcome['experiment']}")
     lines += _time_was_over(result)
     lines.append(f"tables: {result.folder.shown}/*.parquet")
-    lines.append(f"check:  sweeps reproduce {result.name}{results_option(result.folder.home)}")
+    lines.append(f"check:  {result.folder.command('reproduce')}")
     return lines
 
 
 def _not_over(result: Result) -> str:
     if result.state == "running":
         return f"the sweep {result.name!r} is running"
-    option = results_option(result.folder.home)
-    return f"the sweep {result.name!r} is not over: go on with `sweeps resume {result.name}{option}`"
+    return f"the sweep {result.name!r} is not over: go on with `{result.folder.command('resume')}`"
 
 
 def _winner_lines(result: Result, selection: Selection) -> list[str]:
@@ -108,13 +107,6 @@ def searched_in_brief(spec: SweepSpec, candidate: Candidate) -> str:
     return f"{number(candidate.searched)} after {spec.told(candidate.searched_at)}"
 
 
-def number(value: float | None) -> str:
-    """A value with four decimals, or four digits where these would say nothing."""
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if value == 0 or 5e-5 <= abs(value) < 1e4 else f"{value:.4g}"
-
-
 def estimate(found: Interval | None) -> str:
     """A mean and its interval."""
     if found is None:
@@ -138,18 +130,18 @@ def _signed(value: float) -> str:
 def _time_was_over(result: Result) -> list[str]:
     """Said where a budget ended the search before its trials were all there."""
     cut = [trial for trial in result.history.search if trial.state == "cut"]
-    begun, option = len(result.history.search), results_option(result.folder.home)
+    begun = len(result.history.search)
     if begun == result.spec.trials and not cut:
         return []
     if result.history.is_closed:
         more = searching_on(result.spec, result.history)
         ended = f"the search was ended by hand after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
-        return [f"{ended}: `sweeps resume {result.name} {more}{option}` opens it again"]
+        return [f"{ended}: `{result.folder.command('resume', *more.split())}` opens it again"]
     names = ended_by(result.spec, result.history)
     if not names:
         return []
     ended = f"{' and '.join(names)} ended after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
-    return [f"{ended}: `sweeps resume {result.name} {more_of(names)}{option}` goes on"]
+    return [f"{ended}: `{result.folder.command('resume', *more_of(names).split())}` goes on"]
 
 
 def _s(count: int) -> str:

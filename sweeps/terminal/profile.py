@@ -19,12 +19,12 @@ def profile_lines(parts: Mapping[str, float]) -> list[str]:
 
 def tell_profile(parts: Mapping[str, float], folder: SweepFolder, say: Callable[[str], None]) -> None:
     """Say where the time went, and draw it as profile.png in the sweep's folder."""
-    from study.figures import shares_figure
+    from study.figures import save, shares_figure
 
     say("where the time of all slots went:")
     for line in profile_lines(parts):
         say(line)
     figure = shares_figure(parts, unit="s", title=f"{folder.name}: where the time of all slots went")
     with replacing(folder.figure("profile")) as temporary:
-        figure.savefig(temporary, format="png")
+        save(figure, temporary, format="png")
     folder.send()

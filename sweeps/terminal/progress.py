@@ -7,10 +7,9 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TextIO
+from typing import Any
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -37,10 +36,12 @@ from sweeps.search.standing import Leader
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.rows import dump_json
+from sweeps.terminal.failures import log_of, why
+from sweeps.terminal.screen import Form, Screen, duration
+from sweeps.terminal.tables import add_row, number
 
-Form = Literal["auto", "json", "none"]
 STATES: tuple[State, ...] = ("running", "paused", "cut", "pruned", "complete", "failed")
-_REFRESH = 0.25  # s
+_REFRESH = 0.5  # s between two panels
 _RATE_WINDOW = 30.0  # s, over which epochs per second are counted
 
 
@@ -64,7 +65,7 @@ class Summary:
     def budget(self) -> str:
         """How much of each budget is used."""
         spent = f"{self.asked}/{self.trials} trials"
-        clock = _clock(self.elapsed) if self.time is None else f"{_clock(self.elapsed)} of {_clock(self.time)}"
+        clock = duration(self.elapsed) if self.time is None else f"{duration(self.elapsed)} of {duration(self.time)}"
         devices = "" if self.device_hours is None else f", {self.hours:.3g} of {self.device_hours:g} device-hours"
         return f"{spent}, {clock}{devices}"
 
@@ -73,21 +74,15 @@ class Summary:
         return ", ".join(f"{self.states[state]} {state}" for state in STATES if self.states.get(state)) or "none yet"
 
 
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
-
-
 class Progress:
     """Follows a sweep row by row; each form of output is one method that takes a row."""
 
     def __init__(self, spec: SweepSpec, folder: SweepFolder, history: History, form: Form, *, verbose: bool) -> None:
         self._spec, self._folder, self.history, self._form = spec, folder, history, form
         self._verbose = verbose
-        self._out: TextIO = sys.stdout
-        self._console = Console(file=self._out)  # this very one, also while prints of others are turned elsewhere
-        self._live: Live | None = None
+        self._screen = Screen(sys.stdout, form, has_panel=not verbose)
         self._shown = 0.0
+        self._step = ""  # what is being done that is no trial
         self._phase = "range tests" if due(spec, history) else "search"
         self._leader = Leader(spec, history)
         self._recent: deque[tuple[float, float]] = deque()  # (time, fidelity gained)
@@ -95,14 +90,31 @@ class Progress:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show the panel, where there is a terminal, as long as the block runs."""
-        if self._form != "auto" or self._verbose or not self._console.is_terminal:
+        """Show what is being waited for as long as the block runs, on a panel where there is a terminal."""
+        with self._screen.opened():
             yield
-            return
-        with Live(console=self._console, auto_refresh=False, transient=True) as live:
-            self._live = live
-            yield
-            self._live = None
+
+    def begin(self) -> None:
+        """Say that the sweep is about to begin, before anything that takes long."""
+        self._say(f"sweep {self._spec.name}: starting")
+        self.wait_for("starting Ray")
+
+    def wait_for(self, step: str) -> None:
+        """Say what is being waited for from now on; "" for the trials."""
+        self._step = step
+        self._screen.wait_for(step or self._awaited())
+        if self.history.last.seq:
+            self._show(self.history.last)
+
+    def _awaited(self) -> str:
+        """Return what comes next from the trials."""
+        running = [trial for trial in self.history.running if not trial.needs_worker]
+        if not running:
+            return "waiting for a worker"
+        silent = [trial.key.label for trial in running if not trial.measurements]
+        if not silent:
+            return "waiting for the next report"
+        return f"waiting for the first report of trial {', '.join(silent[:3])}{', …' if len(silent) > 3 else ''}"
 
     def opened(self, session: Session, slots: int) -> None:
         """Say how many trials run at a time, which way is better, and where to look meanwhile."""
@@ -125,8 +137,7 @@ class Progress:
         self._say(text)
 
     def _say(self, text: str) -> None:
-        if self._form == "auto":
-            self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+        self._screen.line(text)
 
     def observe(self, stamp: Stamp, row: Row) -> None:
         """Take a row that is committed."""
@@ -156,12 +167,16 @@ class Progress:
             if row.kind == WARM_START:
                 self._say(warm_start_in_brief(row.body))
             return
-        if self._live is None:
-            if self._is_worth_a_line(row):
-                self._say(self._plain(stamp, row))
-        elif time.monotonic() - self._shown > _REFRESH:
-            self._live.update(self._panel(self.summary(stamp.time)), refresh=True)
-            self._shown = time.monotonic()
+        if not self._screen.is_live and self._is_worth_a_line(row):
+            self._say(self._plain(stamp, row))
+        if not self._step:
+            self._screen.wait_for(self._awaited())
+        if time.monotonic() - self._shown > _REFRESH:
+            self._show(stamp)
+
+    def _show(self, stamp: Stamp) -> None:
+        self._screen.show(lambda: self._panel(self.summary(stamp.time)), lambda: self._standing(stamp))
+        self._shown = time.monotonic()
 
     def _is_worth_a_line(self, row: Row) -> bool:
         if self._verbose:
@@ -193,16 +208,25 @@ class Progress:
         summary = self.summary(stamp.time)
         trial = self.history.trials[row.key]
         value = trial.value(self._spec.metric)
-        shown = "no value" if value is None else f"{self._spec.metric} {value:.4f}"
+        shown = "no value" if value is None else f"{self._spec.metric} {number(value)}"
         place = f" at {trial.last.fidelity:g}" if trial.last else ""
-        best = "" if summary.best is None else f" | best {summary.best:.4f} (trial {summary.best_trial})"
+        best = "" if summary.best is None else f" | best {number(summary.best)} (trial {summary.best_trial})"
         is_told = trial.state in ("failed", "pruned") or trial.reason in (LOST, HUNG, RETRIED)
-        why = f" ({trial.reason.splitlines()[0]})" if is_told and trial.reason else ""
+        reason = f" ({self._why(trial)})" if is_told and trial.reason else ""
         name = f"{row.key.label}{self._cell(trial)}"
         return (
-            f"{_clock(summary.elapsed)} trial {name} {trial.state}{place}, {shown}{why}{best} | "
+            f"{duration(summary.elapsed)} trial {name} {trial.state}{place}, {shown}{reason}{best} | "
             f"{summary.counts} | {summary.budget} | {summary.rate:.2f} {self._spec.fidelity_unit}/s"
         )
+
+    def _why(self, trial: Trial) -> str:
+        log = f", log {log_of(trial, self._folder)}" if trial.state == "failed" else ""
+        return why(trial) + log
+
+    def _standing(self, stamp: Stamp) -> str:
+        """Return how far the sweep is, in short."""
+        summary = self.summary(stamp.time)
+        return f"{summary.counts} | {summary.budget}"
 
     def _cell(self, trial: Trial) -> str:
         """What a trial of a design is there for."""
@@ -213,7 +237,7 @@ class Progress:
 
     def _panel(self, summary: Summary) -> Group:
         grid = Table.grid(padding=(0, 2))
-        best = "none yet" if summary.best is None else f"{summary.best:.4f} (trial {summary.best_trial})"
+        best = "none yet" if summary.best is None else f"{number(summary.best)} (trial {summary.best_trial})"
         for name, value in (
             ("phase", summary.phase),
             ("trials", summary.counts),
@@ -224,18 +248,17 @@ class Progress:
             grid.add_row(Text(name, style="dim"), Text(value))
         running = Table(box=None, padding=(0, 2), header_style="dim", expand=True)
         for title in ("trial", self._spec.fidelity_unit, self._spec.metric):
-            running.add_column(title, no_wrap=True, min_width=len(title))
+            running.add_column(Text(title), no_wrap=True, min_width=len(title))
         running.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)  # what is too long is cut here
         for trial in self.history.running:
             now = trial.value(self._spec.metric)
             done = f"{trial.last.fidelity:g}" if trial.last else "-"
-            shown = "-" if now is None else f"{now:.4f}"
-            running.add_row(trial.key.label, done, shown, params_in_brief(self._spec.space.in_order(trial.params)))
+            shown = "-" if now is None else number(now)
+            add_row(running, trial.key.label, done, shown, params_in_brief(self._spec.space.in_order(trial.params)))
         return Group(grid, running)
 
     def _line(self, value: Mapping[str, Any]) -> None:
-        self._out.write(dump_json(value) + "\n")
-        self._out.flush()
+        self._screen.json(dump_json(value))
 
 
 def range_in_brief(found: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Range tests from the command line: the ramp is climbed in this process, drawn, and stored beside the experiments."""
 
 import json
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,28 +11,28 @@ from study.config import TrialConfig
 from study.files import replacing
 from sweeps.errors import SpecError
 from sweeps.store.folders import check_writable, writing
+from sweeps.terminal.streams import console
 
 
 def range_test(
     config: TrialConfig, results: Path, data_dir: Path | None, *, low: float, high: float, steps: int
 ) -> dict[str, Any]:
     """Run the test and store results/<model>/lr_range_<n>/, a JSON and its figure; gives what the JSON holds."""
-    from rich.console import Console
     from rich.progress import track
 
     from study.data import load
     from study.experiments import RANGE_TEST, claim
-    from study.figures import lr_range_figure
+    from study.figures import lr_range_figure, save
     from study.range_test import RangeTestError, lr_range
     from study.reproducibility import environment
 
     check_writable(results)
     data = load(config.dataset, data_dir)
-    console = Console(stderr=True)
-    hidden = not console.is_terminal
+    shown = console(sys.stderr)
+    hidden = not shown.is_terminal
 
     def watch(losses: Iterable[float]) -> Iterable[float]:
-        return track(losses, "climbing", total=steps, transient=True, console=console, disable=hidden)
+        return track(losses, "climbing", total=steps, transient=True, console=shown, disable=hidden)
 
     try:
         result = lr_range(config, data, low=low, high=high, steps=steps, watch=watch)
@@ -47,7 +48,7 @@ def range_test(
     with writing(results):
         folder = claim(results.absolute() / config.model, RANGE_TEST)
         with replacing(folder / f"{RANGE_TEST}.png") as temporary:
-            figure.savefig(temporary, format="png")
+            save(figure, temporary, format="png")
         with replacing(folder / f"{RANGE_TEST}.json") as temporary:
             temporary.write_text(json.dumps(content, indent=2), "utf-8")
     return {**content, "stored": str(folder)}

@@ -4,8 +4,6 @@ import os
 import sys
 
 from sweeps.errors import SpecError
-from sweeps.store.places import VARIABLE
-from sweeps.store.postgresql import Database
 
 OPTION = "--ledger"
 
@@ -15,8 +13,11 @@ def hide_password() -> None:
 
     Not where it is to travel: `submit` refuses a password, which it would not see any more.
     """
-    if sys.argv[1:2] == ["submit"]:
+    if sys.argv[1:2] == ["submit"] or not any(word.partition("=")[0] == OPTION for word in sys.argv):
         return
+    from sweeps.store.places import VARIABLE  # heavy, and a command says first what it does
+    from sweeps.store.postgresql import Database
+
     command = list(sys.orig_argv)
     for place, word in enumerate(command):
         option, _, url = word.partition("=")

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.commands import command
 from sweeps.comparison import Comparison
 from sweeps.errors import OutcomeError, SpecError, SweepError
+from sweeps.names import as_path
 from sweeps.result import Result
 from sweeps.search.ranges import measured_ranges
 from sweeps.search.selection import Selection, selection_of
 from sweeps.store.folders import list_folders, results_option
 from sweeps.store.rows import dump_json
-from sweeps.terminal.outcome import difference, estimate, number, outcome_lines, searched_in_brief
+from sweeps.terminal.outcome import difference, estimate, outcome_lines, searched_in_brief
 from sweeps.terminal.progress import params_in_brief, range_in_brief
-from sweeps.terminal.tables import add_row, cell, console, records
+from sweeps.terminal.streams import console, say
+from sweeps.terminal.tables import add_row, cell, number, records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +48,7 @@ def tell_outcome(result: Result) -> None:
     if result.spec.design and result.history.outcome:
         console().print(_cells_table(result))
     for line in outcome_lines(result):
-        console().print(line, soft_wrap=True, markup=False, highlight=False)
+        say(line)
 
 
 def tell_end(run: Callable[[], Result], *, as_json: bool) -> None:
@@ -69,12 +72,13 @@ def tell_list(results: Path, *, as_json: bool) -> None:
         except SweepError as error:
             found.append({"name": folder.name, "error": str(error)})
     if as_json:
-        print(dump_json(found))
+        say(dump_json(found))
         return
-    if not found and Path(results).is_file():
+    if not found and as_path(results).is_file():
         raise SpecError(f"{results} is a file: give the folder that holds sweeps with --results")
     if not found:
-        print(f"no sweeps in {Path(results).absolute()}: start one with `sweeps run quickstart`")
+        start = command("run", "quickstart", **results_option(results))
+        say(f"no sweeps in {as_path(results).absolute()}: start one with `{start}`")
         return
     table = Table(box=None, header_style="bold")
     for title in ("name", "trials", "states", "result"):
@@ -85,17 +89,17 @@ def tell_list(results: Path, *, as_json: bool) -> None:
             continue
         counts = sorted((_shown(state, sweep["state"]), count) for state, count in sweep["states"].items())
         states = ", ".join(f"{count} {state}" for state, count in counts)
-        told = _result_cell(sweep, results_option(Path(results)))
+        told = _result_cell(sweep, results_option(results))
         add_row(table, sweep["name"], f"{sweep['trials']}/{sweep['asked_for']}", states, told)
     console().print(table)
 
 
-def _result_cell(sweep: dict[str, Any], option: str) -> str:
+def _result_cell(sweep: dict[str, Any], where: dict[str, str]) -> str:
     outcome = sweep["outcome"]
     if sweep["state"] == "running":
         return "running"
     if sweep["state"] == "stopped":
-        return f"stopped: `sweeps resume {sweep['name']}{option}` goes on"
+        return f"stopped: `{command('resume', sweep['name'], **where)}` goes on"
     if "complete" in outcome:
         return f"{outcome['complete']} of {sweep['asked_for']} trials of a design compared"
     if outcome["winner"] is None:
@@ -113,11 +117,11 @@ def tell_sweep(result: Result, *, as_json: bool) -> None:
     if as_json:
         frames = {name: records(frame) for name, frame in _frames(result).items()}
         tests = list(measured_ranges(result.history).values())
-        print(json.dumps({**json.loads(dump_json({**summary(result), "range_tests": tests})), **frames}))
+        say(json.dumps({**json.loads(dump_json({**summary(result), "range_tests": tests})), **frames}))
         return
     tell_outcome(result)
     for found in measured_ranges(result.history).values():
-        print(range_in_brief(found))
+        say(range_in_brief(found))
     if selection := selection_of(result.spec, result.history):
         console().print(_selection_table(result, selection))
     console().print(_trials_table(result))
@@ -159,8 +163,10 @@ def _cells_table(result: Result) -> Table:
 
 def draw(result: Result | Comparison, path: Path) -> None:
     """The main figure as a file; SpecError for a kind of file that can't be drawn."""
+    from study.figures import save
+
     try:
-        result.figure().savefig(path)
+        save(result.figure(), path)
     except (OSError, ValueError) as error:
         raise SpecError(f"the figure {path} can't be written: {error}") from error
 

@@ -1,6 +1,7 @@
 """One experiment from the command line: train a config in this process with progress, store it, and train it again."""
 
 import math
+import sys
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from study.config import ConfigError, TrialConfig
 from study.files import replacing
+from sweeps.commands import command
 from sweeps.design import with_defaults
 from sweeps.errors import InterruptedSweepError, SpecError, SweepError
 from sweeps.signals import stop_signals
 from sweeps.store.folders import check_writable, writing
+from sweeps.terminal.streams import console, say
 
 if TYPE_CHECKING:
     from study.comparison import Replay
@@ -62,7 +65,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not table:
         raise SpecError(f"{path} is empty: name a knob in it, such as model; without a file the baseline is trained")
     if {"space", "design", "trials"} & table.keys():
-        raise SpecError(f"{path} describes a sweep, not one training run: `sweeps run {path}`")
+        raise SpecError(f"{path} describes a sweep, not one training run: `{command('run', path)}`")
     if "target" in table:
         raise SpecError(f"{path} belongs to a user's function: `sweeps train` trains the study's models")
     return table
@@ -76,7 +79,7 @@ def train_one(config: TrialConfig, results: Path, data_dir: Path | None) -> None
     """
     from study.data import load
     from study.experiments import store
-    from study.figures import training_curves
+    from study.figures import save, training_curves
     from study.reproducibility import environment
     from study.training import Training
 
@@ -93,8 +96,8 @@ def train_one(config: TrialConfig, results: Path, data_dir: Path | None) -> None
     with writing(results):
         experiment = store(results, training, measurements, environment(config, data), exit_reason=reason, extra={})
         with replacing(experiment.folder / "curves.png") as temporary:
-            figure.savefig(temporary, format="png")
-    print(f"stored in {experiment.folder}, figure curves.png")
+            save(figure, temporary, format="png")
+    say(f"stored in {experiment.folder}, figure curves.png")
     if reason == INTERRUPTED:
         raise InterruptedSweepError(
             f"stopped at step {training.step} of {training.plan.horizon_steps}: what is stored is the run so far, "
@@ -109,7 +112,7 @@ def _train(training: "Training", stop: Callable[[], bool]) -> "tuple[list[Measur
     measurements = []
     with _shown(training, stop) as run:
         for measurement in run:
-            print(_line(measurement), flush=True)
+            say(_line(measurement))
             measurements.append(measurement)
             if wrong := next((n for n, v in measurement.values.items() if not math.isfinite(v)), None):
                 training.finish()
@@ -146,12 +149,11 @@ def _line(measurement: "Measurement") -> str:
 @contextmanager
 def _shown(training: "Training", stop: Callable[[], bool]) -> "Iterator[Iterator[Measurement]]":
     """The run's measurements, with a bar that each step moves where a person looks on."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    shown = console(sys.stderr)
+    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as bar:
         task = bar.add_task("step", total=training.plan.horizon_steps)
 
         def tick() -> bool:
@@ -173,7 +175,7 @@ def reproduce_one(folder: Path, data_dir: Path | None) -> "Replay":
     found = experiment.evaluate(data, data.validation)["accuracy"]
     stored = experiment.measurements[-1].values["validation_accuracy"]
     verdict = "as recorded" if found == stored else f"recorded was {stored!r}"
-    print(f"weights: digest as recorded; validation accuracy {found!r}, {verdict}", flush=True)
+    say(f"weights: digest as recorded; validation accuracy {found!r}, {verdict}")
     if found != stored:
         here = environment_differences(experiment.metadata["environment"], environment(experiment.config, data))
         return Replay(

@@ -1,29 +1,30 @@
-"""What all that is told in tables shares: the console, rows as they are, cells in brief, and frames for programs."""
+"""What all that is told in tables shares: rows as they are, numbers in brief, and frames for programs."""
 
 import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from search_spaces.plain import plain
+from search_spaces.plain import plain as plain_value
+from sweeps.terminal.streams import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def console() -> Console:
-    """Piped output gets long lines, not lines broken at 80 columns."""
-    found = Console()
-    return found if found.is_terminal else Console(width=200)
-
-
 def add_row(table: Table, *cells: str) -> None:
-    """Add a row as it is: in what users write, square brackets are no markup."""
-    table.add_row(*(Text(cell) for cell in cells))
+    """Add a row as it is: what users write may hold anything."""
+    table.add_row(*(Text(plain(cell)) for cell in cells))
+
+
+def number(value: float | None) -> str:
+    """Return a value with four decimals, or with four digits where it is too small or too large for these."""
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 1e4 else f"{value:.4g}"
 
 
 def cell(value: Any) -> str:
@@ -56,7 +57,7 @@ def json_value(value: Any) -> Any:
         return None
     if isinstance(value, datetime):
         return value.isoformat()
-    value = plain(value)
+    value = plain_value(value)
     if isinstance(value, float) and math.isinf(value):
         return {"__float__": str(value)}
     return value

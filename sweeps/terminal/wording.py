@@ -1,12 +1,14 @@
 """Errors at the edge: whatever a command raises is said in one line, and gives its exit code."""
 
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-import typer
 from typer._click.exceptions import UsageError  # typer carries its own copy of click
 
 from sweeps.errors import SweepError
+from sweeps.terminal.streams import say
 
 STOPPED = 130
 
@@ -15,6 +17,7 @@ def worded(command: Callable[[], Any]) -> int:
     """Run a command; an error becomes one line, and gives its exit code."""
     try:
         code = int(command() or 0)
+        sys.stdout.flush()  # a full disk is found here, not after the last word
         # The library of commands takes Ctrl-C for itself, and gives its code without a word.
         return _say("stopped", code) if code == STOPPED else code
     except BrokenPipeError:
@@ -55,6 +58,7 @@ def _words_of_the_machine(error: BaseException) -> tuple[str, int]:
 
 
 def _say(text: str, code: int) -> int:
-    text = " ".join(text.split())
-    typer.echo(f"error: {text}", err=True)
+    line = " ".join(part.strip() for part in text.splitlines() if part.strip())
+    with suppress(OSError, ValueError):  # a standard error that is gone
+        say(f"error: {line}", error=True)
     return code

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation import small_spec
+from strange import FOLDERS
 
 from study.measurement import Measurement
 from sweeps.errors import LedgerError
@@ -126,6 +127,22 @@ def test_a_text_that_no_store_takes_is_written_as_an_escape(places: Callable[[],
 
     with closing(Ledger.open(place, read_only=True)) as ledger:
         assert ledger.rows()[0][1] == Moved(TrialKey(0), "failed", "raised", "ValueError: \\x00 and \\udcff")
+
+
+@pytest.mark.parametrize("name", FOLDERS, ids=ascii)
+def test_a_ledger_lies_in_its_own_folder_whatever_that_is_called(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name / "ledger.sqlite"
+    path.parent.mkdir()
+
+    with closing(Ledger.create(path, small_spec())) as ledger:
+        ledger.append(Noted("test", {}))
+    with closing(Ledger.open(path, read_only=True)) as ledger:
+        rows = ledger.rows()
+
+    assert len(rows) == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    files = {entry.name.removesuffix("-wal").removesuffix("-shm") for entry in path.parent.iterdir()}
+    assert files == {"ledger.sqlite"}
 
 
 @pytest.fixture
@@ -263,6 +280,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from simulation import small_spec
+from strange import FOLDERS
 from sweeps.search.history import Noted
 from sweeps.store.ledger import Ledger
 ledger = Ledger.create(Path(sys.argv[1]), small_spec())

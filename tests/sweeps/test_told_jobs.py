@@ -17,7 +17,7 @@ def test_a_job_whose_log_is_gone_is_told_with_what_ray_says_of_it(capsys: pytest
         def logs(self, name: str) -> Any:
             raise ResourceError("the cluster refused: status code 500")
 
-    tell_job(Gone(), Job("sweep-far-1", "far", "FAILED", "its node died", {"results": "/r"}, 0.0), "")  # type: ignore[arg-type]
+    tell_job(Gone(), Job("sweep-far-1", "far", "FAILED", "its node died", {"results": "/r"}, 0.0), {})  # type: ignore[arg-type]
     assert capsys.readouterr().out.splitlines() == [
         "far: failed (job sweep-far-1, results in /r)",
         "its node died",
@@ -46,7 +46,7 @@ def test_a_job_that_failed_is_told_with_what_it_said_last_and_what_only_ray_know
             return iter(["#12 0.93\n", "error: the disk is full\n"])
 
     job = Job("sweep-far-1", "far", "FAILED", message, {"results": "/shared"}, 0.0, exit_code=1)
-    tell_job(Cluster(), job, "")  # type: ignore[arg-type]
+    tell_job(Cluster(), job, {})  # type: ignore[arg-type]
     assert capsys.readouterr().out.splitlines()[1:] == ["error: the disk is full", *told]
 
 
@@ -58,7 +58,7 @@ def a_job(status: str, exit_code: int | None, **metadata: str) -> Job:
 
 def said_of(job: Job, log: str, capsys: pytest.CaptureFixture[str]) -> str:
     cluster: Any = SimpleNamespace(logs=lambda _: [log], jobs=lambda: [job])
-    tell_job(cluster, job, " --address http://h:1")
+    tell_job(cluster, job, {"address": "http://h:1"})
     return capsys.readouterr().out
 
 

@@ -1,0 +1,140 @@
+"""What a person sees of something that takes long: lines and, below them, a panel with a clock that ticks.
+
+Where there is no terminal that can hold a panel, a line says now and then what is being waited for. All of it is an
+observer: whatever fails here is said once, and what is being watched goes on with less to see, or with nothing.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Literal, TextIO
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from sweeps.terminal.streams import console, plain, tolerant
+
+Form = Literal["auto", "json", "none"]
+SILENCE = 20.0  # s without a line, after which one says what is being waited for
+_TICK = 0.5  # s between two looks at the clock
+_PATIENCE = 2.0  # s that a terminal which takes no text is waited for at the end
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as 0:07 or 1:02:03."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
+class Screen:
+    """Lines for a person, or for a program in the form "json", with what is being waited for below them."""
+
+    def __init__(self, stream: TextIO | None, form: Form, *, has_panel: bool = True) -> None:
+        self._stream = tolerant(stream)
+        self._form = form
+        self._console = console(self._stream)  # this stream, also while what others print goes elsewhere
+        is_able = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._has_panel = has_panel and form == "auto" and is_able and self._console.encoding.startswith("utf")
+        self._live: Live | None = None
+        self._panel: RenderableType | None = None
+        self._status = ""
+        self._awaited, self._since = "", time.monotonic()
+        self._written = time.monotonic()  # when the last line was
+        self._is_over = threading.Event()
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Show what is being waited for as long as the block runs."""
+        if self._form != "auto":
+            yield
+            return
+        thread = threading.Thread(target=self._tick, name="screen", daemon=True)
+        self._guarded(self._open_panel)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._is_over.set()
+            thread.join(_PATIENCE)
+            self._guarded(self._close_panel)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a panel is shown now."""
+        return self._live is not None
+
+    def line(self, text: str) -> None:
+        """Write one line for a person."""
+        if self._form == "auto":
+            self._guarded(lambda: self._console.print(Text(plain(text)), soft_wrap=True))
+            self._written = time.monotonic()
+
+    def json(self, text: str) -> None:
+        """Write one line for a program."""
+        if self._form == "json":
+            self._guarded(lambda: self._write(text))
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def wait_for(self, text: str) -> None:
+        """Say what is being waited for from now on, on the panel or once it takes long."""
+        self._awaited, self._since = text, time.monotonic()
+
+    def show(self, panel: Callable[[], RenderableType], status: Callable[[], str]) -> None:
+        """Keep what stands above the clock: of these two the one that is needed."""
+        if self.is_live:
+            self._guarded(lambda: setattr(self, "_panel", panel()))
+        else:
+            self._guarded(lambda: setattr(self, "_status", status()))
+
+    def _tick(self) -> None:
+        while not self._is_over.wait(_TICK):
+            self._guarded(self._refresh)
+
+    def _refresh(self) -> None:
+        awaited = f"{self._awaited}, {duration(time.monotonic() - self._since)}"
+        if (live := self._live) is not None:
+            below = Text(plain(awaited), style="dim")
+            live.update(Group(self._panel, below) if self._panel else below, refresh=True)
+        elif time.monotonic() - self._written >= SILENCE:
+            self.line(" | ".join(filter(None, (awaited, self._status))))
+
+    def _open_panel(self) -> None:
+        if self._has_panel:
+            live = Live(console=self._console, auto_refresh=False, transient=True)
+            live.start()
+            self._live = live
+
+    def _close_panel(self) -> None:
+        if (live := self._live) is not None:
+            self._live = None
+            live.stop()
+
+    def _guarded(self, step: Callable[[], object]) -> None:
+        """Take a step of the display; where it fails, go on with lines in place of the panel, then with nothing."""
+        try:
+            step()
+        except Exception as error:  # a display only watches
+            why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            if self._live is not None:
+                with suppress(Exception):
+                    self._close_panel()
+                self.line(f"warning: the panel ended ({why}): lines follow")
+            elif self._form != "none":
+                self._form = "none"
+                with suppress(Exception):
+                    print(f"warning: nothing more is shown here ({why}): the work goes on", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Show on standard error what is being waited for as long as the block runs."""
+    screen = Screen(sys.stderr, "auto")
+    screen.wait_for(text)
+    with screen.opened():
+        yield

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sweeps.search.verification import Verification as Verification
     from sweeps.spec import SweepSpec as SweepSpec
     from sweeps.spec import load_spec as load_spec
-    from sweeps.spec import preset_names as preset_names
+    from sweeps.spec_files import preset_names as preset_names
 
 _MODULES = {
     "ablate": "api",
@@ -63,7 +63,7 @@ _MODULES = {
     "Verification": "search.verification",
     "SweepSpec": "spec",
     "load_spec": "spec",
-    "preset_names": "spec",
+    "preset_names": "spec_files",
 }
 
 __all__ = sorted(_MODULES)  # noqa: PLE0605

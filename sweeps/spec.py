@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -35,11 +33,11 @@ from sweeps.sections import (
     by_name,
     listed,
 )
+from sweeps.spec_files import read_table
 
 LEARNING_RATE = "learning_rate"
 DEFAULT_METRIC = "validation_accuracy"
 LARGEST_GRID = 100_000
-LARGEST_FILE = 1_000_000  # bytes of a spec, by file or by request
 FIRST_RUNG, FIRST_REPORT = 1 / 3, 1.0  # epochs of a model, reports of a function
 TIMED_COSTS = ("epoch_seconds", "latency")
 COSTS = ("parameters", *TIMED_COSTS)  # of the study's models
@@ -358,53 +356,14 @@ def _parse_space(table: object, source: str) -> SearchSpace:
     return extend(preset(table["preset"]), rest, f"{source}: space")
 
 
-def preset_names() -> list[str]:
-    """The sweeps that ship with the package."""
-    files = resources.files("sweeps").joinpath("presets").iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
-
-
 def load_spec(spec: "str | Path | Mapping[str, Any] | SweepSpec", **overrides: Any) -> SweepSpec:
     """A spec from a preset's name, a TOML file, a table or a spec; overrides that are None change nothing.
 
     `cpus_per_trial` and `gpus_per_trial` land in [resources], every other override at the top.
     """
-    table, source = _read_table(spec)
+    table, source = (spec.to_table(), spec.name) if isinstance(spec, SweepSpec) else read_table(spec)
     given = {key: value for key, value in overrides.items() if value is not None}
     for key in ("cpus_per_trial", "gpus_per_trial"):
         if key in given:
             table["resources"] = {**table.get("resources", {}), key: given.pop(key)}
     return parse_spec({**table, **given}, source)
-
-
-def _limited(path: Path) -> str:
-    """The text of a spec's file; SpecError for one so large that a list in it must be a mistake."""
-    if (size := path.stat().st_size) > LARGEST_FILE:
-        raise SpecError(f"{path} has {size:,} bytes, of {LARGEST_FILE:,} at most: shorten the longest list in it")
-    return path.read_text("utf-8-sig")  # an editor may have put a byte order mark first
-
-
-def _read_table(spec: "str | Path | Mapping[str, Any] | SweepSpec") -> tuple[dict[str, Any], str]:
-    if isinstance(spec, SweepSpec):
-        return spec.to_table(), spec.name
-    if isinstance(spec, Mapping):
-        return dict(spec), "spec"
-    if not isinstance(spec, str | Path):
-        raise SpecError(f"a spec is a preset's name, a .toml file, a table or a SweepSpec, but got {spec!r}")
-    path = Path(spec)
-    looks_like_a_path = path.suffix == ".toml" or len(path.parts) > 1
-    if not looks_like_a_path and str(spec) not in preset_names():
-        raise SpecError(
-            f"{str(spec)!r} is no .toml file, and no preset sweep has that name{hint(str(spec), preset_names())}"
-        )
-    try:
-        if looks_like_a_path:
-            text = _limited(path)
-        else:
-            text = resources.files("sweeps").joinpath("presets", f"{spec}.toml").read_text("utf-8")
-        table = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path} can't be read ({getattr(error, 'strerror', error)})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{path} is not valid TOML: {error}") from error
-    return {"name": path.stem, **table}, str(spec)

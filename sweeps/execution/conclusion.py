@@ -16,7 +16,8 @@ from sweeps.commands import command
 from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
 from sweeps.execution.placing import options_of
-from sweeps.search.history import History, Noted, Trial, fate
+from sweeps.search.fates import fate
+from sweeps.search.history import History, Noted, Trial
 from sweeps.search.outcome import outcome
 from sweeps.search.selection import TEST_READ, candidates, select
 from sweeps.spec import SweepSpec

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.measurement import Measurement
-from sweeps.search.history import History, Trial, TrialKey, fate
+from sweeps.search.fates import fate
+from sweeps.search.history import History, Trial, TrialKey
 from sweeps.search.intervals import Interval, interval, paired
 from sweeps.spec import SweepSpec
 

@@ -197,11 +197,6 @@ class Trial:
         return self.value(metric) if self.state == "complete" else None
 
 
-def fate(trial: Trial | None) -> str:
-    """What became of a trial that has no value, in a few words."""
-    return "was not run" if trial is None else f"{trial.state} {trial.reason.partition(chr(10))[0]}".strip()
-
-
 class History:
     """The fold: trials by key in the order they were asked, and what was noted.
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sweeps.search.history import History, fate
+from sweeps.search.fates import fate
+from sweeps.search.history import History
 from sweeps.search.selection import BASELINE, Candidate, Published, Selection, failed_in_choice
 from sweeps.spec import SweepSpec
 

@@ -24,7 +24,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-from sweeps.search.history import History, Trial, TrialKey, fate
+from sweeps.search.fates import fate
+from sweeps.search.history import History, Trial, TrialKey
 from sweeps.search.intervals import quantile
 from sweeps.spec import SweepSpec
 

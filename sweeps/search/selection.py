@@ -16,7 +16,8 @@ from typing import Literal
 
 from study.seeds import derive_seed
 from sweeps.search.costs import costs, pareto_front
-from sweeps.search.history import PUBLISHED, History, Trial, TrialKey, fate
+from sweeps.search.fates import fate
+from sweeps.search.history import PUBLISHED, History, Trial, TrialKey
 from sweeps.search.intervals import Interval, interval, paired
 from sweeps.search.labels import parse_label
 from sweeps.search.race import Race, fresh_values, is_sound, race_as_it_ended

@@ -8,7 +8,8 @@ from simulation import TABLE, small_spec
 
 from sweeps.errors import SpecError
 from sweeps.sections import STAGES, parse_duration
-from sweeps.spec import LARGEST_FILE, load_spec, preset_names
+from sweeps.spec import load_spec
+from sweeps.spec_files import LARGEST_FILE, preset_names
 
 TRAINING = {"name": "t", "trials": 4, "training": {"epochs": 3}, "space": {"preset": "custom_cnn"}}
 

@@ -87,7 +87,8 @@ def literal(figure: "Figure") -> "Figure":
         formatter = axis.get_major_formatter()
         if isinstance(formatter, FuncFormatter):  # names of rows, which are set again at each drawing
             names = [label.get_text() for label in axis.get_ticklabels()]
-            axis.set_ticks(axis.get_majorticklocs(), [_drawable(name) for name in names])
+            if any(names):  # a panel that shares its rows with another has no names of its own
+                axis.set_ticks(axis.get_majorticklocs(), [_drawable(name) for name in names])
         if isinstance(formatter, LogFormatter):
             for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
                 tick.label1.set_parse_math(True)

@@ -240,7 +240,7 @@ def advised(cut: tuple[float, str] | None = None, **changes: Any) -> str:
     spec = spec_over(SPACE, selection={"candidates": 1, "seeds": 2, "published_seeds": 3}, **changes)
     history = concluded(spec, 0.2, 0.0, 0.01)
     history = cut_after(history, *cut) if cut else history
-    (line,) = [line for line in advice(spec, history, " --results R") if "search was" in line]
+    (line,) = [line for line in advice(spec, history, {"results": "R"}) if "search was" in line]
     return line.rpartition(": ")[2]
 
 

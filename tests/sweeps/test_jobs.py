@@ -20,6 +20,7 @@ from sweeps.cluster import jobs
 from sweeps.cluster.addresses import parse_address
 from sweeps.cluster.jobs import Cluster, Job
 from sweeps.errors import InterruptedSweepError, ResourceError, SpecError
+from sweeps.spec import load_spec
 
 
 def test_a_submitted_sweep_runs_there_and_its_results_replay_here(
@@ -37,14 +38,14 @@ def test_a_submitted_sweep_runs_there_and_its_results_replay_here(
     assert status.stdout.splitlines()[-1].startswith("check:  sweeps reproduce far")
     (job,) = [job for job in json.loads(listed.stdout) if job["sweep"] == "far"]
     assert job["metadata"]["results"] == str(results)
-    assert job["metadata"]["spec_hash"] == sweeps.load("far", results=results).spec.hash
+    assert job["metadata"]["spec_hash"] == load_spec(spec).hash
     monkeypatch.syspath_prepend(str(tmp_path))
     assert sweeps.load("far", results=results).reproduce().identical
 
     again = cluster.sweeps("submit", str(spec), *where, "--follow")
     assert again.returncode == 2  # followed, a job ends as the command would here
     assert "there is a sweep named 'far'" in again.stdout
-    assert f"continue it with `sweeps submit --resume far --results {results}`" in again.stdout
+    assert f"go on with `sweeps submit --resume far --results {results}`" in again.stdout
     refused = json.loads(cluster.sweeps("list", "--address", cluster.url, "--json").stdout)
     status = cluster.sweeps("status", "far")
     assert [job["status"] for job in refused if job["sweep"] == "far"] == ["SUCCEEDED"]

@@ -12,7 +12,7 @@ import sweeps
 from study.data import EMBEDDED, load
 from study.experiments import load_experiment
 from study.exporting import ExportError
-from sweeps.errors import SweepError
+from sweeps.errors import OutcomeError, SweepError
 from sweeps.execution.conclusion import _Final, _score_in_worker, conclude
 from sweeps.running import go_on
 from sweeps.search.extension import Changes
@@ -187,7 +187,9 @@ def test_a_cell_that_diverges_is_missing_and_brackets_are_no_markup(
 ) -> None:
     cells = [{"name": "sound [/x]"}, {"name": "mad", "params": {"learning_rate": 1e30, "optimizer": "sgd"}}]
     design = {"cells": cells, "seeds": 1, "epochs": 2, "test": True}
-    result = sweeps.run({"name": "diverges", "design": design}, results=tmp_path, progress="none")
+    with pytest.raises(OutcomeError, match="the sweep 'diverges' is not whole: 1 of 2 trials") as caught:
+        sweeps.run({"name": "diverges", "design": design}, results=tmp_path, progress="none")
+    result = caught.value.result
     tell_sweep(result, as_json=False)
 
     assert result.cells["n"].tolist() == [1, 0]
@@ -199,7 +201,9 @@ def test_a_cell_that_diverges_is_missing_and_brackets_are_no_markup(
 def test_a_failed_cell_is_told_and_the_others_are_compared(ray_with_gpus: Path, tmp_path: Path) -> None:
     cells = [{"name": "low", "params": {"x": 0.2}}, {"name": "high", "params": {"x": 0.9}}]
     table = {"name": "one-fails", "target": "functions:raises_at_half", "metric": "loss", "direction": "minimize"}
-    result = sweeps.run({**table, "design": {"cells": cells, "seeds": 2}}, results=tmp_path, progress="none")
+    with pytest.raises(OutcomeError, match="the sweep 'one-fails' is not whole: 2 of 4 trials") as caught:
+        sweeps.run({**table, "design": {"cells": cells, "seeds": 2}}, results=tmp_path, progress="none")
+    result = caught.value.result
 
     assert result.history.outcome["complete"] == 2
     assert result.cells["n"].tolist() == [2, 0]
@@ -209,8 +213,6 @@ def test_a_failed_cell_is_told_and_the_others_are_compared(ray_with_gpus: Path, 
 
 def test_seconds_that_hold_no_step_fail_every_cell_and_say_why(ray_with_gpus: Path, tmp_path: Path) -> None:
     design = {"cells": [{"name": "plain"}], "seeds": 1, "seconds": 1e-6}
-    result = sweeps.run({"name": "short", "design": design}, results=tmp_path, progress="none")
-
-    assert result.history.outcome["reason"].startswith(
-        "0 of 1 trials came to their end (trial 0: failed ConfigError: seconds=1e-06 is shorter than one step"
-    )
+    why = r"0 of 1 trials came to their end \(trial 0: failed ConfigError: seconds=1e-06 is shorter than one step"
+    with pytest.raises(OutcomeError, match=why):
+        sweeps.run({"name": "short", "design": design}, results=tmp_path, progress="none")

@@ -193,7 +193,7 @@ def test_without_its_package_it_says_what_to_install(
 
     assert code == 2
     assert err.count("\n") == 1
-    assert "install the extra, `uv sync --extra dashboard`" in err
+    assert "`pip install 'nn-training-study[dashboard]'`, or `uv sync --extra dashboard` in a clone" in err
 
 
 def test_there_is_no_dashboard_of_no_sweep(call: Call, tmp_path: Path) -> None:

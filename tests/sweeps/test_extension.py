@@ -130,7 +130,7 @@ def test_a_changed_ledger_is_not_gone_on_with(call, tmp_path: Path) -> None:
     code, _, err = call("resume", "bowl")
 
     assert code == 4
-    assert "in measurements, was changed after it was written): `sweeps export` saves the rest" in err
+    assert "in measurements, was changed after it was written): `sweeps export bowl --to saved` saves the rest" in err
 
 
 @pytest.mark.slow

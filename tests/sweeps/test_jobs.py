@@ -196,9 +196,9 @@ def test_who_stops_looking_on_stops_no_job(monkeypatch: pytest.MonkeyPatch) -> N
 
     job = Job("sweep-far-1", "far", "RUNNING", "", {}, 0.0)
     with pytest.raises(
-        InterruptedSweepError, match=r"the job goes on: `sweeps logs far -f --address http://h:1`.*stop"
+        InterruptedSweepError, match=r"the job goes on: `sweeps logs far --follow --address http://h:1`.*stop"
     ):
-        _follow(Looking(), job, " --address http://h:1")  # type: ignore[arg-type]
+        _follow(Looking(), job, {"address": "http://h:1"})  # type: ignore[arg-type]
 
 
 def test_a_request_that_was_refused_says_nothing_of_its_sweep() -> None:

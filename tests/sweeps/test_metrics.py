@@ -29,7 +29,7 @@ class Kept:
 @pytest.fixture
 def seen(folder: SweepFolder) -> tuple[Meter, dict[str, Kept]]:
     """A sweep that has come to its end beside a meter."""
-    spec = small_spec(device_hours=1.0, time=600.0)
+    spec = small_spec(trials=24, device_hours=1.0, time=600.0)
     driver = open_driver(folder, spec)
     progress = Progress(spec, folder, driver.history, "none", verbose=False)
     meter = Meter(spec, driver.history, progress.summary)

@@ -141,7 +141,8 @@ def test_a_password_on_the_command_line_is_moved_out_of_sight(monkeypatch: pytes
     monkeypatch.setattr("os.execve", lambda _, command, environment: started.append((command, environment)))
     for given in (url, url.replace(":sec%40ret", "")):
         words = [word.format(given) for word in form]
-        monkeypatch.setattr(sys, "orig_argv", ["python", "-X", "dev", "sweeps", "run", *words, "--json"])
+        monkeypatch.setattr(sys, "argv", ["sweeps", "run", *words, "--json"])
+        monkeypatch.setattr(sys, "orig_argv", ["python", "-X", "dev", *sys.argv])
         hide_password()
 
     ((command, environment),) = started

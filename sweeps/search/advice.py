@@ -16,6 +16,7 @@ from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter
 from sweeps.commands import command
 from sweeps.search.extension import searching_on
 from sweeps.search.history import History, Trial
+from sweeps.search.intervals import mean_of, variance_of
 from sweeps.search.pruning import entry
 from sweeps.search.ranges import with_measured_space
 from sweeps.search.selection import BASELINE, by_last_value, selection_of
@@ -211,8 +212,7 @@ def _still_rising(spec: SweepSpec, history: History, where: Mapping[str, str]) -
     values = [*winner.values.values(), *(v for p in selection.published[:1] for v in p.values.values())]
     if len(values) < _ENOUGH:
         return
-    mean = math.fsum(values) / len(values)
-    noise = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    noise = math.sqrt(variance_of(values))
     sign = 1 if spec.direction == "maximize" else -1
     if (late := _late_rise(spec, history)) > _BY_CHANCE_OF_TWO * noise:
         yield (
@@ -221,7 +221,7 @@ def _still_rising(spec: SweepSpec, history: History, where: Mapping[str, str]) -
         )
     rises = [_end_rise(spec, run, sign) for run in history.selection if run.key.number == winner.number]
     known = [rise for rise in rises if rise is not None]
-    if len(known) >= _ENOUGH and (rise := math.fsum(known) / len(known)) > noise:
+    if len(known) >= _ENOUGH and (rise := mean_of(known)) > noise:
         yield (
             f"the winner was still getting better at its end: by {rise:.2g} in the last quarter of its training, where "
             f"seeds differ by {noise:.2g}: train longer"

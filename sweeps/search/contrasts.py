@@ -11,7 +11,7 @@ from search_spaces import Constant, to_table
 from study.config import CONDITIONS, TrialConfig
 from sweeps.search.comparing import Entry
 from sweeps.search.history import Trial
-from sweeps.search.intervals import Interval, interval
+from sweeps.search.intervals import Interval, interval, mean_of
 from sweeps.search.ranges import with_measured_space
 from sweeps.spec import SweepSpec
 
@@ -161,7 +161,7 @@ def _common(first: Entry, second: Entry, ours: Sequence[Trial], theirs: Sequence
     if not levels:
         return None
     level = max(levels)
-    means = [math.fsum(of[level]) / len(of[level]) for of in values]
+    means = [mean_of(of[level]) for of in values]
     numbers = ours[0].key.number, theirs[0].key.number
     return Common((first.name, second.name), numbers, level, (means[0], means[1]), ours[0].params)
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from sweeps.search.history import History, Trial
+from sweeps.search.intervals import mean_of
 from sweeps.spec import SweepSpec
 
 NOTE = "costs"  # the kind of note that holds parameters and latency (s for one image) of a run on a fresh seed
@@ -34,7 +35,7 @@ def _speed(run: Trial) -> dict[str, float]:
 
 
 def _mean(values: list[float]) -> float:
-    return math.fsum(values) / len(values)
+    return mean_of(values)
 
 
 def pareto_front(candidates: Mapping[int, tuple[Mapping[int, float], float]]) -> set[int]:

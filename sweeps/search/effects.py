@@ -3,7 +3,6 @@
 Each interval is for itself: with twenty cells one is expected to miss.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from study.measurement import Measurement
 from sweeps.search.fates import fate
 from sweeps.search.history import History, Trial, TrialKey
-from sweeps.search.intervals import Interval, interval, paired
+from sweeps.search.intervals import Interval, interval, mean_of, paired
 from sweeps.spec import SweepSpec
 
 
@@ -98,4 +97,4 @@ def _ends(trials: Sequence[Trial]) -> list[Measurement]:
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    return math.fsum(values) / len(values) if values else None
+    return mean_of(values) if values else None

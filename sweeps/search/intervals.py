@@ -6,6 +6,7 @@ Sources: Student, The Probable Error of a Mean, Biometrika 6(1), 1908; Wilson, P
 """
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over n values with its confidence interval; low and high are None for a single value."""
+    """A mean over n values with its interval; low and high are None for a single value, or if no float holds them."""
 
     n: int
     mean: float
@@ -38,16 +39,36 @@ def quantile(degrees: int, share: float) -> float:
     return float(t.ppf(share, degrees))
 
 
+def mean_of(values: Sequence[float]) -> float:
+    """Return the mean; that of very large values is computed exactly, as their sum may be more than a float holds."""
+    try:
+        return math.fsum(values) / len(values)
+    except (OverflowError, ValueError):  # the sum overflows, or differences did
+        return float(statistics.mean(values))
+
+
+def variance_of(values: Sequence[float]) -> float:
+    """Return the variance of two values or more; infinite where no float holds it."""
+    mean = mean_of(values)
+    try:
+        found = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    except OverflowError:
+        return math.inf
+    return math.inf if math.isnan(found) else found
+
+
 def interval(values: Sequence[float]) -> Interval | None:
     """The mean and its interval; None for no values."""
     n = len(values)
     if not n:
         return None
-    mean = math.fsum(values) / n
+    mean = mean_of(values)
     if n == 1:
         return Interval(n, mean, None, None)
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    deviation = math.sqrt(variance_of(values))
     half = quantile(n - 1, (1 + CONFIDENCE) / 2) * deviation / math.sqrt(n)
+    if not math.isfinite(abs(mean) + half):
+        return Interval(n, mean, None, None)
     return Interval(n, mean, mean - half, mean + half)
 
 

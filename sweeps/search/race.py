@@ -26,7 +26,7 @@ from itertools import product
 
 from sweeps.search.fates import fate
 from sweeps.search.history import History, Trial, TrialKey
-from sweeps.search.intervals import quantile
+from sweeps.search.intervals import mean_of, quantile, variance_of
 from sweeps.spec import SweepSpec
 
 CHANCE = 0.05  # of overtaking the leader, below which a candidate is raced out
@@ -131,14 +131,14 @@ def _cannot_win(spec: SweepSpec, values: Mapping[int, Sequence[float]]) -> dict[
     """Who can't overtake the leader, and why; values by candidate, one for each round, the same number for all."""
     rounds, last = len(next(iter(values.values()))), spec.selection.seeds
     sign = 1 if spec.direction == "maximize" else -1
-    leader = min(values, key=lambda number: (-sign * math.fsum(values[number]), number))
+    leader = min(values, key=lambda number: (-sign * mean_of(values[number]), number))
     common = 2 * _unexplained(list(values.values()))
     bound = quantile((len(values) - 1) * (rounds - 1), 1 - CHANCE)
     out = {}
     for number, own in values.items():
         differences = [sign * (a - b) for a, b in zip(values[leader], own, strict=True)]
-        behind = math.fsum(differences) / rounds
-        spread = math.sqrt(max(_variance(differences), common))
+        behind = mean_of(differences)
+        spread = math.sqrt(max(variance_of(differences), common))
         if behind > bound * spread * math.sqrt((1 - rounds / last) / rounds):
             out[number] = (
                 f"after {rounds} fresh seeds {behind:.6g} behind trial {leader}: "
@@ -147,19 +147,18 @@ def _cannot_win(spec: SweepSpec, values: Mapping[int, Sequence[float]]) -> dict[
     return out
 
 
-def _variance(values: Sequence[float]) -> float:
-    mean = math.fsum(values) / len(values)
-    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
-
-
 def _unexplained(table: Sequence[Sequence[float]]) -> float:
     """The variance that neither row nor column explains, of a table of candidates by seeds."""
     rows, columns = len(table), len(table[0])
-    of_rows = [math.fsum(row) / columns for row in table]
-    of_columns = [math.fsum(column) / rows for column in zip(*table, strict=True)]
-    mean = math.fsum(of_rows) / rows
+    of_rows = [mean_of(row) for row in table]
+    of_columns = [mean_of(column) for column in zip(*table, strict=True)]
+    mean = mean_of(of_rows)
     rest = (v - of_rows[i] - of_columns[j] + mean for i, row in enumerate(table) for j, v in enumerate(row))
-    return math.fsum(value**2 for value in rest) / ((rows - 1) * (columns - 1))
+    try:
+        found = math.fsum(value**2 for value in rest) / ((rows - 1) * (columns - 1))
+    except OverflowError:
+        return math.inf
+    return math.inf if math.isnan(found) else found
 
 
 def next_runs(spec: SweepSpec, run: Race) -> list[TrialKey]:

@@ -10,15 +10,17 @@ Classification and Regression Trees, 1984 (one standard error).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
 
+from search_spaces.space import Configuration, configuration
 from study.seeds import derive_seed
 from sweeps.search.costs import costs, pareto_front
 from sweeps.search.fates import fate
 from sweeps.search.history import PUBLISHED, History, Trial, TrialKey
-from sweeps.search.intervals import Interval, interval, paired
+from sweeps.search.intervals import Interval, interval, mean_of, paired, variance_of
 from sweeps.search.labels import parse_label
 from sweeps.search.race import Race, fresh_values, is_sound, race_as_it_ended
 from sweeps.spec import SweepSpec
@@ -119,11 +121,22 @@ def by_last_value(spec: SweepSpec, history: History) -> list[int]:
 
 
 def candidates(spec: SweepSpec, history: History) -> list[int]:
-    """The best of the search by their last values, and the baseline."""
+    """The best configurations of the search by their last values, and the baseline."""
     best = by_last_value(spec, history)
-    chosen = best[: spec.selection.candidates]
+    chosen = list(islice(_distinct(history, best), spec.selection.candidates))
     baseline = [BASELINE] if BASELINE in best and BASELINE not in chosen else []
     return chosen + baseline
+
+
+def _distinct(history: History, best: Sequence[int]) -> Iterator[int]:
+    """Give one trial of each configuration, by its best value: the baseline for its own, else the trial with it."""
+    known: set[Configuration] = set()
+    own = configuration(history.trials[TrialKey(BASELINE)].params) if BASELINE in best else None
+    for number in best:
+        found = configuration(history.trials[TrialKey(number)].params)
+        if found not in known:
+            known.add(found)
+            yield BASELINE if found == own else number
 
 
 def publication(spec: SweepSpec, history: History, numbers: Sequence[int]) -> list[TrialKey]:
@@ -188,7 +201,7 @@ def _judge(spec: SweepSpec, history: History, run: Race, number: int) -> Candida
     values = fresh_values(spec, history, number)
     seeds = run.beaten[number][0] if number in run.beaten else run.rounds
     is_whole = number not in run.failed and seeds > 0
-    mean = math.fsum(values[seed] for seed in range(1, seeds + 1)) / seeds if is_whole else None
+    mean = mean_of([values[seed] for seed in range(1, seeds + 1)]) if is_whole else None
     found = history.trials[TrialKey(number)]
     last = found.valued(spec.metric)
     return Candidate(
@@ -232,8 +245,7 @@ def _winner(spec: SweepSpec, left: Sequence[Candidate]) -> tuple[Candidate | Non
 
 def _standard_error(values: Sequence[float]) -> float:
     """Of the mean of two values or more."""
-    mean, n = math.fsum(values) / len(values), len(values)
-    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n)
+    return math.sqrt(variance_of(values) / len(values))
 
 
 def _standing(spec: SweepSpec, run: Race, candidate: Candidate) -> tuple[float, ...]:

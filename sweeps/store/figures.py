@@ -56,7 +56,7 @@ def _learning_curves(spec: SweepSpec, history: History) -> "Figure":
     outcome = history.outcome or {}
     winner = None if outcome.get("winner") is None else str(outcome["winner"])
     title = f"{spec.name}: {len(curves)} trial{'' if len(curves) == 1 else 's'}" + (
-        f", mean on fresh seeds {outcome['mean']:.4f}" if winner is not None else ""
+        f", mean on fresh seeds {outcome['mean']:.4g}" if winner is not None else ""
     )
     return learning_curves(
         curves, winner, metric=spec.metric, direction=spec.direction, unit=spec.fidelity_unit, title=title

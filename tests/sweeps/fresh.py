@@ -16,7 +16,7 @@ def history_of(values: Mapping[TrialKey, float | None], metric: str = "loss") ->
 
 def add(history: History, key: TrialKey, value: float | None, metric: str = "loss", **costs: float) -> None:
     """One more trial of nine reports, of which the last counts; costs: further metrics."""
-    rows = [Asked(key, {"x": 0.5}, 0, 0)]
+    rows = [Asked(key, {"x": key.number / 1000}, 0, 0)]
     if value is not None:
         rows.append(Measured(key, Measurement(1, 9, 9.0, 18.0, {metric: value, **costs})))
     rows.append(Moved(key, "failed" if value is None else "complete", ""))
@@ -27,7 +27,7 @@ def add(history: History, key: TrialKey, value: float | None, metric: str = "los
 def cut(history: History, *keys: TrialKey) -> History:
     """The same history in which these runs were begun and cut by a budget."""
     for key in keys:
-        for row in (Asked(key, {"x": 0.5}, 0, 0), Moved(key, "cut", "time")):
+        for row in (Asked(key, {"x": key.number / 1000}, 0, 0), Moved(key, "cut", "time")):
             history.apply(Stamp(history.last.seq + 1, 0.0), row)
     return history
 

@@ -29,6 +29,32 @@ def test_a_baseline_among_the_best_is_one_candidate() -> None:
     assert candidates(SPEC, history_of({**SEARCH, TrialKey(0): 0.0})) == [0, 1]
 
 
+def searched(*configurations: tuple[float, float]) -> History:
+    """A search whose trials have these values of x and of the metric."""
+    history = History()
+    for number, (x, value) in enumerate(configurations):
+        key = TrialKey(number)
+        last = Measurement(1, 9, 9.0, 18.0, {"loss": value})
+        for row in (Asked(key, {"x": x, "kind": "a"}, 0, 0), Measured(key, last), Moved(key, "complete", "")):
+            history.apply(Stamp(history.last.seq + 1, 0.0), row)
+    return history
+
+
+@pytest.mark.parametrize(
+    ("configurations", "expected"),
+    [
+        ([(0.5, 0.9), (0.1, 0.2), (0.1, 0.1), (0.2, 0.3)], [2, 3, 0]),  # of equal ones the best value stands for it
+        ([(0.5, 0.9), (0.1, 0.1), (0.1, 0.1), (0.2, 0.3)], [1, 3, 0]),  # then the first
+        ([(0.5, 0.9), (0.5, 0.1), (0.2, 0.2), (0.3, 0.3)], [0, 2]),  # the baseline stands for its own
+        ([(0.5, 0.1), (0.5, 0.2), (0.5, 0.3)], [0]),
+    ],
+)
+def test_candidates_are_different_configurations(
+    configurations: list[tuple[float, float]], expected: list[int]
+) -> None:
+    assert candidates(SPEC, searched(*configurations)) == expected
+
+
 def test_a_failed_trial_is_no_candidate() -> None:
     assert candidates(SPEC, history_of({**SEARCH, TrialKey(1): None})) == [2, 3, 0]
 

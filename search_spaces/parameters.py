@@ -34,10 +34,10 @@ def _require(holds: bool, rule: str) -> None:
 def _whole(name: str, value: object) -> int:
     """Return a whole number of 64 bits; SpaceError for anything else."""
     value = plain(value)
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    _require(is_whole, f"{name} must be a whole number, but got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise SpaceError(f"{name} must be a whole number, but got {value!r}")
     _check_size(name, value)
-    return value  # type: ignore[return-value]
+    return value
 
 
 def _check_size(name: str, value: object) -> None:
@@ -53,10 +53,10 @@ def _in_brief(value: int) -> str:
 def _number(name: str, value: object) -> float:
     """Return a finite number as a float, and zero without a sign; SpaceError for anything else."""
     value = plain(value)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    _require(is_number, f"{name} must be a number, but got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SpaceError(f"{name} must be a number, but got {value!r}")
     try:
-        found = float(value) + 0.0  # type: ignore[arg-type]
+        found = float(value) + 0.0
     except OverflowError:
         raise SpaceError(f"{name} must be a number that a float can hold, but got {_in_brief(value)}") from None  # type: ignore[arg-type]
     _require(math.isfinite(found), f"{name} must be finite, but got {value!r}")
@@ -383,13 +383,17 @@ def count_of(parameter: Plain) -> int:
 
 
 def _check_scalar(name: str, value: object) -> None:
-    _require(isinstance(value, bool | int | float | str), f"{name} must hold plain values, but got {value!r}")
-    if isinstance(value, float):
-        _require(math.isfinite(value), f"{name} must be finite, but got {value!r}")
-    elif isinstance(value, str):
-        check_text(name, value)
-    else:
-        _check_size(name, value)
+    match value:
+        case bool():
+            return
+        case int():
+            _check_size(name, value)
+        case float():
+            _require(math.isfinite(value), f"{name} must be finite, but got {value!r}")
+        case str():
+            check_text(name, value)
+        case _:
+            raise SpaceError(f"{name} must hold plain values, but got {value!r}")
 
 
 def _first_repeated(values: tuple[Scalar, ...]) -> tuple[Scalar, Scalar] | None:

@@ -46,10 +46,16 @@ class Split:
                 f"but are {self.labels.dtype} of shape {self.labels.shape}"
             )
         for name in ("images", "labels"):
-            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name)))
+            object.__setattr__(self, name, _contiguous(getattr(self, name)))
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def _contiguous(array: np.ndarray) -> np.ndarray:
+    """Return an array as torch takes it: without gaps, and without strides below zero even where an axis has one."""
+    is_plain = array.flags.c_contiguous and all(stride >= 0 for stride in array.strides)
+    return array if is_plain else array.copy(order="C")
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,6 +43,7 @@ def run(
     data_dir: str | Path | None = None,
     cpus_per_trial: float | None = None,
     gpus_per_trial: float | None = None,
+    selection: str | Mapping[str, Any] | None = None,
     resume: bool = False,
     ledger: str | None = None,
     progress: Form = "auto",
@@ -53,7 +54,8 @@ def run(
 
     spec: a preset's name, a TOML file, a table like such a file, or a SweepSpec. target: a generator function of
     (params, seed) or (params, seed, checkpoint) that yields dicts of metrics, instead of the study's models. time:
-    wall-clock of the sweep, seconds or like "10m". What is given here wins over the spec. resume: continue the sweep of
+    wall-clock of the sweep, seconds or like "10m". selection: the table of that name, or "none": the best of the search
+    is then the winner, and not confirmed. What is given here wins over the spec. resume: continue the sweep of
     this name if there is one, so that a script may be run again; its spec may only have grown in trials, time,
     device_hours or trial_time. ledger: the URL of a
     PostgreSQL database, postgresql://user@host/database, for a ledger there in place of a SQLite file in the sweep's
@@ -74,6 +76,7 @@ def run(
         target=given,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
+        selection=selection,
     )
     there, place = SweepFolder(Path(results), loaded.name), _path(data_dir)
     if resume and is_taken(there, ledger):

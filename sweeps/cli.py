@@ -60,6 +60,9 @@ def run(
     data_dir: DataDir = None,
     cpus_per_trial: CpusPerTrial = None,
     gpus_per_trial: GpusPerTrial = None,
+    selection: Annotated[
+        str | None, typer.Option(help="none: train nothing on fresh seeds; the search's best is not confirmed.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the sweep of this name if there is one.")] = False,
     ledger: LedgerUrl = None,
     profile: Profiled = False,
@@ -82,6 +85,7 @@ def run(
         data_dir=data_dir,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
+        selection=selection,
         resume=resume,
         ledger=ledger,
         progress="json" if as_json else "auto",
@@ -137,10 +141,12 @@ def resume(
 def select(
     name: Name,
     results: Results = RESULTS,
-    candidates: Annotated[int | None, typer.Option(help="How many of the best trials are tried again.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="On how many fresh seeds they race.")] = None,
+    candidates: Annotated[
+        int | None, typer.Option(help="How many of the best trials are tried again; 0: none.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="On how many fresh seeds they race; 0: none.")] = None,
     published_seeds: Annotated[
-        int | None, typer.Option(help="On how many further ones the winner is published.")
+        int | None, typer.Option(help="On how many further ones the winner is published; 0: none.")
     ] = None,
     rule: Annotated[str | None, typer.Option(help="best, or within_one_se: the cheapest that is as good.")] = None,
     cost: Annotated[

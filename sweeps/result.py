@@ -35,7 +35,8 @@ class Result:
 
     Attributes: name, folder, spec, history (the recorded rows), trials, measurements and selection (pandas frames with
     the columns of the Parquet tables), best (the winner's row of `trials` with its published mean and interval and its
-    test scores), experiment (the folder of the stored model).
+    test scores; `basis` is evaluation, or the stage that its value is from where nothing confirms it), experiment (the
+    folder of the stored model).
     """
 
     def __init__(self, folder: SweepFolder, function: Function | None = None, ledger: str | None = None) -> None:
@@ -107,7 +108,8 @@ class Result:
         walked = self.walked
         if walked is None or walked.spec.design is None or walked.history.outcome is None:
             return []
-        return steps(walked.effects) if leads_to_winner(walked.spec.design, self.spec, self.history) else []
+        is_same = leads_to_winner(walked.spec.design, self.spec, self.history)
+        return steps(walked.spec, walked.history) if is_same else []
 
     @property
     def walked(self) -> "Result | None":
@@ -136,7 +138,7 @@ class Result:
         if outcome is None or outcome["winner"] is None:
             return None
         row: pd.Series[Any] = self.trials.set_index("trial", drop=False).loc[outcome["winner"]].copy()
-        for name in ("mean", "low", "high", "test_accuracy", "test_loss"):
+        for name in ("basis", "mean", "low", "high", "test_accuracy", "test_loss"):
             row[name] = outcome.get(name)
         return row
 

@@ -40,6 +40,7 @@ from sweeps.store.returning import how_to_continue
 from sweeps.terminal.metrics import Meter
 from sweeps.terminal.progress import Progress
 from sweeps.terminal.screen import Form
+from sweeps.terminal.selecting import SelectionCosts
 from sweeps.watching import attempt, draw, draw_profile, say_warning, watched_by
 
 
@@ -260,10 +261,14 @@ def _drive_in_sight(
             bound = min(filter(None, (spec.at_a_time, at_most)), default=None)
             slots = min(ready.slots, bound or ready.slots)
             progress.opened(ready, slots)
-            facts = _session_facts(function, data_dir, slots, ready.dashboard)
+            fresh = min(filter(None, (ready.selection_slots or ready.slots, bound)))
+            facts = {**_session_facts(function, data_dir, slots, ready.dashboard), "selection_slots": fresh}
             follower = Follower(folder.shown, progress.say, ledger_url)
             meter = Meter(spec, driver.history, progress.summary)
-            driver.observe = watched_by(progress.say, progress.observe, meter.observe, lambda *_: follower.look())
+            costs = SelectionCosts(spec, driver.history, fresh, progress.say).observe
+            driver.observe = watched_by(
+                progress.say, progress.observe, costs, meter.observe, lambda *_: follower.look()
+            )
             with closing(follower):
                 _run(driver, function, data_dir, facts, progress, notes, stop, profile, bound)
             attempt("metrics", partial(meter.settle, driver.clock()), "another session", progress.say)

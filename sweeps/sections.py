@@ -101,16 +101,30 @@ class Retries(Section):
     report_timeout: Duration = 3600.0  # without a word for so long, s, a worker is taken as hung and is killed
 
 
-class SelectionRule(Section):
-    """How the final model is chosen: the best candidates and the baseline race on fresh seeds, further ones publish."""
+_NOTHING = {"candidates": 0, "seeds": 0, "published_seeds": 0}
 
-    candidates: Annotated[int, Field(ge=1)] = 5
-    seeds: Annotated[int, Field(ge=1, le=1000)] = 5  # fresh, common to all candidates; they choose
-    published_seeds: Annotated[int, Field(ge=1)] = 7  # further ones, from which winner and baseline are published
+
+def selected(value: object) -> object:
+    """Return the table of a selection that is written as "none"."""
+    if isinstance(value, str) and value != "none":
+        raise ValueError('a selection is a table, or "none"')
+    return _NOTHING if value == "none" else value
+
+
+class SelectionRule(Section):
+    """How the final model is chosen: the best candidates and the baseline race on fresh seeds, further ones publish.
+
+    Without candidates or without seeds nothing is chosen on fresh seeds: the best of the search wins. Without published
+    seeds the winner is not confirmed: all that is known of it are the values that chose it.
+    """
+
+    candidates: Annotated[int, Field(ge=0)] = 5
+    seeds: Annotated[int, Field(ge=0, le=1000)] = 5  # fresh, common to all candidates; they choose
+    published_seeds: Annotated[int, Field(ge=0)] = 7  # further ones, from which winner and baseline are published
     racing: bool = True  # a candidate that can't win any more gets no further seed
     rule: Literal["best", "within_one_se"] = "best"  # or the cheapest within one standard error of the best
     cost: str | None = None  # parameters, epoch_seconds or latency; a function: one of its metrics
-    time_share: Annotated[float, Field(ge=0, lt=1)] = 0.4  # of `time` and `device_hours`, held back from the search
+    time_share: Annotated[float, Field(ge=0, lt=1)] = 0.4  # the most of a budget that is held back from the search
     resources: Resources | None = None  # what a run on a fresh seed occupies, where that is not what the search's does
 
     @property
@@ -119,15 +133,19 @@ class SelectionRule(Section):
         return self.racing and self.rule == "best"
 
     @property
-    def publishing_share(self) -> float:
-        """The share of the selection's work that its published runs are, if nobody is raced out."""
-        published, choosing = 2 * self.published_seeds, (self.candidates + 1) * self.seeds
-        return published / (published + choosing)
+    def chooses(self) -> bool:
+        """Whether fresh seeds choose the winner."""
+        return self.candidates > 0 and self.seeds > 0
+
+    @property
+    def trainings(self) -> int:
+        """How many trainings on fresh seeds it takes at most."""
+        return (self.candidates + 1) * self.seeds * self.chooses + 2 * self.published_seeds
 
     @model_validator(mode="after")
     def _a_rule_that_weighs_costs_has_one(self) -> Self:
         if self.rule == "within_one_se" and self.cost is None:
             raise ValueError("rule within_one_se takes the cheapest: give selection.cost, such as parameters")
-        if self.rule == "within_one_se" and self.seeds < 2:
+        if self.rule == "within_one_se" and self.chooses and self.seeds < 2:
             raise ValueError("rule within_one_se needs selection.seeds of 2 or more: one seed has no standard error")
         return self

@@ -32,6 +32,7 @@ from sweeps.sections import (
     Stage,
     by_name,
     listed,
+    selected,
 )
 from sweeps.spec_files import read_table
 
@@ -54,9 +55,8 @@ class SweepSpec(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     trials: Annotated[int, Field(ge=1, le=1_000_000_000)]
     time: Duration | None = None  # wall-clock of the whole sweep, s
-    device_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = (
-        None  # of GPUs where a trial has one, else of CPUs
-    )
+    # Of GPUs where a trial has one, else of CPUs.
+    device_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     trial_time: Duration | None = None  # wall-clock of one trial of the search, s
     concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None  # trials at a time; without it as many as fit
     deterministic: bool = False  # the same trials, decisions and winner at any timing
@@ -76,7 +76,7 @@ class SweepSpec(Section):
     pruning: Annotated[Pruning, BeforeValidator(by_name)] = Pruning()
     resources: Resources = Resources()
     retries: Retries = Retries()
-    selection: SelectionRule = SelectionRule()
+    selection: Annotated[SelectionRule, BeforeValidator(selected)] = SelectionRule()
 
     @model_validator(mode="before")
     @classmethod
@@ -258,16 +258,6 @@ class SweepSpec(Section):
     def told(self, fidelity: float) -> str:
         """So much fidelity in words: "1 report", "0.336 epochs"."""
         return f"{fidelity:.3g} {self.fidelity_unit.removesuffix('s') if fidelity == 1 else self.fidelity_unit}"
-
-    def share(self, stage: Stage) -> float:
-        """The share of `time` and `device_hours` that may be used up to the end of a stage.
-
-        What the stages to come need is held back: the choice's part of it, and that of the published runs.
-        """
-        if self.design or stage == "publication":
-            return 1.0
-        held = self.selection.time_share
-        return 1 - held * (1.0 if stage == "search" else self.selection.publishing_share)
 
     @property
     def at_a_time(self) -> int | None:

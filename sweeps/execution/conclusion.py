@@ -18,6 +18,7 @@ from sweeps.execution.driver import Driver
 from sweeps.execution.placing import options_of
 from sweeps.search.fates import fate
 from sweeps.search.history import History, Noted, Trial
+from sweeps.search.keeping import complete_in_search
 from sweeps.search.outcome import outcome
 from sweeps.search.selection import TEST_READ, candidates, select
 from sweeps.spec import SweepSpec
@@ -29,6 +30,7 @@ from sweeps.store.objects import ObjectStore
 if TYPE_CHECKING:
     from study.data import Dataset
     from study.experiments import Experiment
+    from study.training import Training
 
 
 _Score = Callable[[Sequence[Trial]], Iterator[tuple[Trial, dict[str, Any]]]]
@@ -69,9 +71,12 @@ def _conclude_search(driver: Driver, score: _Score) -> dict[str, Any]:
         write_best(folder, spec, history.trials[final])
     else:
         folder.discard(folder.best)  # an earlier choice's
-    for run in history.selection:  # the models that were kept in case one of them would be the final one
-        if run.state == "complete" and run.key != final:
-            driver.drop_checkpoint(run.key)
+    for key in (
+        *complete_in_search(spec, history)[:1],
+        *(run.key for run in history.selection if run.state == "complete"),
+    ):
+        if key != final:  # the models that were kept in case one of them would be the final one
+            driver.drop_checkpoint(key)
     return body
 
 
@@ -246,23 +251,14 @@ def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
     from study.exporting import ExportError
     from study.predictions import predict
     from study.reproducibility import environment
-    from study.training import CheckpointError, Plan, Training
 
     spec, trial = final.spec, final.trial
     config = spec.trial_config(trial.params, trial.seed)
     last = trial.measurements[-1]
-    plan = Plan(**final.plan) if final.plan else None
-    if plan is not None:
-        plan = Plan(plan.horizon_steps, last.step)
-    note = ""
-    try:
-        checkpoint = first_there(final.checkpoints, final.store) or final.checkpoints[0]
-        training = Training(config, data, plan=plan, checkpoint=checkpoint)
-    except CheckpointError as error:
-        note = f"trained again, since {error}"
-        training = Training(config, data, plan=plan)
-        for _ in training.run():
-            pass
+    training, notes = _as_measured(final, data)
+    if trial.state != "complete":
+        training.finish()  # so that a replay ends there too
+        notes.append(f"ended early, after {spec.told(last.fidelity)}")
     if final.store:  # which keeps it until the outcome is recorded
         shutil.rmtree(final.checkpoints[-1].parent, ignore_errors=True)
     if training.digest() != last.digest:
@@ -276,12 +272,35 @@ def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
         "test_accuracy": test["accuracy"],
         "test_images": len(split.labels),
         "confusion": predict(training, split).confusion().tolist(),  # a row for each true class
-        "note": note,
+        "note": "; ".join(notes),
     }
+    how = "complete" if trial.state == "complete" else "ended early"
     write = partial(_keep, final, training, trial.measurements, environment(config, data))
     try:
-        experiment = write(exit_reason="complete", extra=facts, example=data.validation)
+        experiment = write(exit_reason=how, extra=facts, example=data.validation)
     except ExportError as error:  # the test set is read, and must not be again for a file that can't be made
-        facts["note"] = "; ".join(filter(None, (note, f"no model.pt2: {error}")))
-        experiment = write(exit_reason="complete", extra=facts)
+        facts["note"] = "; ".join([*notes, f"no model.pt2: {error}"])
+        experiment = write(exit_reason=how, extra=facts)
     return _scores(experiment, final.results)
+
+
+def _as_measured(final: _Final, data: "Dataset") -> tuple["Training", list[str]]:
+    """Return the training at the trial's last report, and notes: from its checkpoint or, without one, trained again."""
+    from study.training import CheckpointError, Plan, Training
+
+    trial, last = final.trial, final.trial.measurements[-1]
+    config = final.spec.trial_config(trial.params, trial.seed)
+    plan = Plan(**{**final.plan, "stop_steps": last.step}) if final.plan else None
+    try:
+        checkpoint = first_there(final.checkpoints, final.store) or final.checkpoints[0]
+        training = Training(config, data, plan=plan, checkpoint=checkpoint)
+        if training.step == last.step:
+            return training, []
+        why = "its checkpoint is ahead of its last report"
+    except CheckpointError as error:
+        why = str(error)
+    training = Training(config, data, plan=plan)
+    for measurement in training.run():
+        if measurement.report == last.report:
+            break
+    return training, [f"trained again, since {why}"]

@@ -18,8 +18,9 @@ from sweeps.execution.failures import failing_alike
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.execution.reports import NONDETERMINISTIC, end_of, is_last, repeated_otherwise, without_metric
 from sweeps.execution.spending import Spending
-from sweeps.search.agenda import Ask, Finished, GoOn, Measure, Record, Replicate, Wait, Work, next_work, stage_of
-from sweeps.search.budgets import Limit, ended, limit, resting
+from sweeps.search.agenda import Ask, Finished, Fit, GoOn, Measure, Record, Replicate, Wait, Work, next_work, stage_of
+from sweeps.search.budgets import Ended, ended, limit, own_limit, resting
+from sweeps.search.closing import closing, fit
 from sweeps.search.costs import NOTE as COSTS_NOTE
 from sweeps.search.history import (
     BEGAN,
@@ -37,9 +38,10 @@ from sweeps.search.history import (
     Trial,
     TrialKey,
 )
+from sweeps.search.keeping import unneeded
 from sweeps.search.pruning import decide
 from sweeps.search.ranges import FAILURE_NOTE, LOSS_NOTE, NOTE, OPTIMIZER, RangeKey
-from sweeps.search.selection import may_be_stored, selection_seed
+from sweeps.search.selection import selection_seed
 from sweeps.search.suggestion import suggest, trial_seed
 from sweeps.sections import STAGES, Stage
 from sweeps.spec import SweepSpec
@@ -91,7 +93,8 @@ class Driver:
         self.spent.book("ledger")
         self.history.apply(stamp, row)
         if isinstance(row, Decided | Moved):
-            self._drop_unneeded(self.history.trials[row.key])
+            for key in unneeded(self.spec, self.history, self.history.trials[row.key]):
+                self.drop_checkpoint(key)
         self.observe(stamp, row)
         for outage in self._ledger.outages():
             self.record(Noted("warning", {"text": outage}))
@@ -110,9 +113,8 @@ class Driver:
 
         Not where a budget has ended: then they rest no more, and are cut.
         """
-        now = self.clock()
-        over = ended(self.spec, self.history, now)
-        found = resting(self.spec, self.history, now)
+        over = ended(self.spec, self.history, self.clock())
+        found = resting(self.spec, self.history, self.clock())
         return {key for key in found if not over.of(key.stage)}
 
     def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
@@ -145,6 +147,9 @@ class Driver:
                 case Record(row):
                     self.record(row)
                     continue
+                case Fit():
+                    self.record(fit(self.spec, self.history, self.clock()))
+                    continue
                 case Wait():
                     return "wait"
                 case Finished():
@@ -155,10 +160,17 @@ class Driver:
 
     def _next_work(self, held: Collection[TrialKey | RangeKey]) -> Work:
         """The agenda's answer, which is a function of these: a slot that waits asks several times a second."""
-        asked = self.history.last.seq, frozenset(held), ended(self.spec, self.history, self.clock())
+        over = self._over()
+        asked = (self.history.last.seq, frozenset(held), over)
         if self._answered is None or self._answered[0] != asked:
-            self._answered = asked, next_work(self.spec, self.history, held, asked[-1])
+            self._answered = asked, next_work(self.spec, self.history, held, over)
         return self._answered[1]
+
+    def _over(self) -> Ended:
+        """Which stages are at their end; that a budget ends the search is committed first."""
+        if (row := closing(self.spec, self.history, self.clock())) is not None:
+            self.record(row)
+        return ended(self.spec, self.history, self.clock())
 
     def hand_out(self, key: TrialKey | RangeKey) -> Leg | RangeLeg:
         """The leg of a trial or range test, which a worker holds from now on."""
@@ -180,7 +192,7 @@ class Driver:
             plan=self.history.plan(key),
             handed_out=now,
             host=socket.gethostname(),
-            limit=self._limit(key, now),
+            limit=own_limit(self.spec, self.history, trial, now, len(self.live)),
             store=self.folder.store,
             earlier=tuple(earlier),
         )
@@ -248,8 +260,7 @@ class Driver:
 
     def _cut_if_ended(self, trial: Trial) -> None:
         """A budget that is used up ends a trial at its report; its checkpoint is as old as that."""
-        name = ended(self.spec, self.history, self.clock()).of(trial.key.stage)
-        if name and trial.state == "running":
+        if trial.state == "running" and (name := self._over().of(trial.key.stage)):
             self.record(Moved(trial.key, "cut", name))
 
     def _ranged(self, key: RangeKey, message: Message) -> None:
@@ -311,16 +322,12 @@ class Driver:
         now = self.clock()
         self._pass(now)
         silent = [key for key in self.live if now - self._heard[key] > self.spec.retries.report_timeout]
-        limits = {key: self._limit(key, now) for key in self.live if isinstance(key, TrialKey)}
+        held = [self.history.trials[key] for key in self.live if isinstance(key, TrialKey)]
+        limits = {trial.key: limit(self.spec, self.history, trial, now, len(self.live)) for trial in held}
         late = {key: nearest.name for key, nearest in limits.items() if nearest is not None and nearest.patience < 0}
         found = dict.fromkeys(silent, HUNG) | late
         self._killed |= found
         return found
-
-    def _limit(self, key: TrialKey, now: float) -> Limit | None:
-        sessions = list(self.history.noted("session"))
-        slots = sessions[-1].body.get("slots", 0) if sessions else 0
-        return limit(self.spec, self.history, self.history.trials[key], now, max(slots, len(self.live), 1))
 
     def _pass(self, now: float) -> None:
         """Note that time has passed: while this process stood still, no worker could be heard."""
@@ -391,9 +398,3 @@ class Driver:
         except LedgerError as error:
             text = f"the checkpoint of {key.label} is not needed and stays: `sweeps clean` removes it ({error})"
             self.record(Noted("warning", {"text": text}, key))
-
-    def _drop_unneeded(self, trial: Trial) -> None:
-        """Free the disk of a trial that can't go on; a possible final model stays until the choice is made."""
-        may_go_on = trial.state in ("running", "paused", "cut", "failed")  # its code may be mended
-        if not (may_go_on or may_be_stored(self.spec, trial)):
-            self.drop_checkpoint(trial.key)

@@ -38,12 +38,16 @@ _LARGEST_STORE = 2**29  # bytes; a data set is staged once a node, and the large
 
 @dataclass(frozen=True)
 class Session:
-    """A Ray that is ready: how many trials fit at a time, where its dashboard is, and what a person should know."""
+    """A Ray that is ready: how many trials fit at a time, where its dashboard is, and what a person should know.
+
+    selection_slots: how many runs on fresh seeds fit at a time, where they have other resources.
+    """
 
     slots: int
     dashboard: str | None
     notes: tuple[str, ...]
     needs_token: bool = False
+    selection_slots: int | None = None
 
     @property
     def where(self) -> str:
@@ -108,9 +112,10 @@ def session(resources: Resources, *more: Resources, verbose: bool = False) -> It
     try:
         if is_ours:
             _start(verbose)
-        slots, *_ = [slots_of(each, resources_of_nodes().values()) for each in (resources, *more)]
+        slots, *others = [slots_of(each, resources_of_nodes().values()) for each in (resources, *more)]
         # Ray sets this where it asks for a token, which is its default on one machine since 2.59.
-        yield Session(slots, _dashboard(), notes, needs_token=os.environ.get("RAY_AUTH_MODE") == "token")
+        needs_token = os.environ.get("RAY_AUTH_MODE") == "token"
+        yield Session(slots, _dashboard(), notes, needs_token, *others)
     finally:
         node: Any = ray._private.worker._global_node
         if is_ours:

@@ -90,7 +90,7 @@ def runs_section(spec: SweepSpec, history: History) -> Section | None:
 
 def path_section(spec: SweepSpec, history: History) -> Section | None:
     """The path from a baseline to a winner, a change a step: spec and history are those of the design that took it."""
-    walked = steps(effects(spec, history))[1:]
+    walked = steps(spec, history)[1:]
     if not walked:
         return None
     told = [

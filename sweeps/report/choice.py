@@ -14,8 +14,10 @@ from sweeps.spec import SweepSpec
 
 
 def choice_section(spec: SweepSpec, selection: Selection | None, state: State) -> Section | None:
-    """Who was tried again, who was raced out, and what the winner is worth; None while nobody was."""
-    if selection is None:
+    """Who was tried again, who was raced out, and what the winner is worth; None where nobody was."""
+    if selection is None or not (
+        any(c.values for c in selection.candidates) or any(p.values or p.missing for p in selection.published)
+    ):
         return None
     parts: list[Chart | Table] = []
     rows = [_row(c, selection) for c in selection.candidates if c.counted]

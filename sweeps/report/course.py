@@ -11,6 +11,7 @@ from sweeps.report.axes import thinned
 from sweeps.report.parts import Chart, Picture, Section, Table
 from sweeps.search.history import History, Trial
 from sweeps.search.incumbent import best_so_far
+from sweeps.search.standing import State, shown_state
 from sweeps.spec import SweepSpec
 
 _MOST_CURVES = 200  # that are drawn
@@ -69,7 +70,7 @@ def _best_chart(spec: SweepSpec, places: list[float], values: list[float], name:
     return Chart((Picture(svg(figure, f"best-{name}", told, (WIDTH, 2.8))),), told, table)
 
 
-def curves_section(spec: SweepSpec, history: History, winner: int | None) -> Section | None:
+def curves_section(spec: SweepSpec, history: History, winner: int | None, state: State) -> Section | None:
     """Every trial's learning curve, those stopped early in grey; None while nothing was measured."""
     measured = [trial for trial in history.search if trial.with_metric(spec.metric)]
     if not measured:
@@ -94,7 +95,7 @@ def curves_section(spec: SweepSpec, history: History, winner: int | None) -> Sec
     )
     told = _curves_in_words(spec, measured, winner) + thinning
     chart = Chart((Picture(svg(figure, "curves", told, (WIDTH, 3.6))),), told)
-    return Section("curves", "Learning curves", parts=(chart, *_trials_table(spec, history.search)))
+    return Section("curves", "Learning curves", parts=(chart, *_trials_table(spec, history.search, state)))
 
 
 def _curves_in_words(spec: SweepSpec, measured: list[Trial], winner: int | None) -> str:
@@ -112,7 +113,7 @@ def _curves_in_words(spec: SweepSpec, measured: list[Trial], winner: int | None)
     return f"{told}. The winner, trial {winner}, ends at {end} after {after}."
 
 
-def _trials_table(spec: SweepSpec, trials: list[Trial]) -> tuple[Table, ...]:
+def _trials_table(spec: SweepSpec, trials: list[Trial], state: State) -> tuple[Table, ...]:
     """Every trial, where they are few enough to be read."""
     if len(trials) > _MOST_ROWS:
         return ()
@@ -120,7 +121,7 @@ def _trials_table(spec: SweepSpec, trials: list[Trial]) -> tuple[Table, ...]:
     rows = tuple(
         (
             trial.key.label,
-            trial.state,
+            shown_state(trial.state, state),
             words.value(spec.metric, trial.value(spec.metric)),
             f"{trial.last.fidelity:.3g}" if trial.last else "–",
             words.settings(spec.space.in_order(trial.params)),

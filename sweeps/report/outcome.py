@@ -1,11 +1,14 @@
 """What came out of a sweep in two or three sentences that a person would say, whatever its state."""
 
+from collections import Counter
+
 from sweeps.report import words
 from sweeps.search.effects import Effect, effects
 from sweeps.search.history import History
 from sweeps.search.intervals import Interval, of_accuracy
+from sweeps.search.outcome import shortened, unconfirmed
 from sweeps.search.selection import BASELINE, TEST_READ, Published, Selection, final_key
-from sweeps.search.standing import State, best_of
+from sweeps.search.standing import State, best_of, shown_state
 from sweeps.spec import SweepSpec
 
 
@@ -18,7 +21,9 @@ def headline(spec: SweepSpec, history: History, selection: Selection | None, sta
     if selection is None or selection.final is None:
         reason = (history.outcome or {}).get("reason") or "no trial came to a value"
         return (f"No trial won: {reason}.", f"{_tried(spec, history)}.")
-    return (_winner(spec, selection), *(_test(history) if final_key(history) == selection.final else ()))
+    why = unconfirmed(spec, history, selection), shortened(spec, history)
+    reasons = [f"{text[0].upper()}{text[1:]}." for text in why if text]
+    return (_winner(spec, selection), *reasons, *(_test(history) if final_key(history) == selection.final else ()))
 
 
 def _so_far(spec: SweepSpec, history: History, state: State) -> str:
@@ -29,8 +34,8 @@ def _so_far(spec: SweepSpec, history: History, state: State) -> str:
     best = best_of(spec, history)
     if best is None:
         return f"{where}; none has a value yet."
-    found = words.achieved(spec.metric, best.value(spec.metric) or 0.0)
-    return f"{where}; the best so far is trial {best.key.label} with {found}, on one seed."
+    found = f"{words.achieved(spec.metric, best.value)} after {spec.told(best.fidelity)}"
+    return f"{where}; the best so far is trial {best.trial.key.label} with {found}, on one seed."
 
 
 def _what_next(spec: SweepSpec, history: History, state: State) -> tuple[str, ...]:
@@ -46,21 +51,34 @@ def _what_next(spec: SweepSpec, history: History, state: State) -> tuple[str, ..
 
 
 def _tried(spec: SweepSpec, history: History) -> str:
-    states = sorted({trial.state for trial in history.search})
-    counts = [f"{sum(t.state == state for t in history.search):,} {state}" for state in states]
+    states = Counter(shown_state(trial.state, "over") for trial in history.search)
+    counts = [f"{count:,} {state}" for state, count in sorted(states.items())]
     return f"{len(history.search):,} of {words.count(spec.trials, 'trial')} were begun" + (
         f": {words.listed(counts)}" if counts else ""
     )
 
 
 def _winner(spec: SweepSpec, selection: Selection) -> str:
-    published = selection.published[0]
-    assert published.interval is not None  # there is a final model
     who = f"The baseline, trial {BASELINE}," if selection.winner == BASELINE else f"Trial {selection.winner}"
+    if not selection.is_confirmed:
+        return f"{who} {_not_confirmed(spec, selection)}."
+    published = selection.published[0]
+    assert published.interval is not None  # that is what confirms it
     found = f"{_published(spec, published, published.interval)}{_against_baseline(spec, selection)}"
     is_cheapest = selection.candidates[0].is_cheapest
     cheapest = " as the cheapest of those that are as good as the best" if is_cheapest else ""
     return f"{who} won{cheapest}: {found}.{_model(selection)}"
+
+
+def _not_confirmed(spec: SweepSpec, selection: Selection) -> str:
+    """What is said of a winner that no seed has confirmed which chose nothing."""
+    assert selection.value is not None  # there is a final model
+    mean, winner = words.achieved(spec.metric, selection.value.mean), selection.candidates[0]
+    if selection.basis == "selection":
+        seeds = words.count(selection.value.n, "fresh seed")
+        return f"was chosen and is not confirmed: {mean} on the {seeds} that chose it, which make it look better"
+    where = f"{mean} after {spec.told(winner.searched_at)}"
+    return f"is the best of the search and is not confirmed: {where} on one seed, which makes it look better"
 
 
 def _model(selection: Selection) -> str:

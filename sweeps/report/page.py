@@ -77,7 +77,7 @@ def _of_search(subject: Subject, winner: int | None) -> list[Section | None]:
     spec, history = subject.spec, subject.history
     return [
         course.best_section(spec, history),
-        course.curves_section(spec, history, winner),
+        course.curves_section(spec, history, winner, subject.state),
         parameters.parallel_section(spec, history, winner),
         parameters.importance_section(spec, history),
         parameters.slices_section(spec, history, winner),

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from sweeps.search.budgets import Ended, may_go_on
+from sweeps.search.fitting import as_fitted
 from sweeps.search.history import RESUMED, Decided, History, Moved, TrialKey
 from sweeps.search.pruning import promotion
 from sweeps.search.race import Race, next_runs, race
@@ -58,6 +59,11 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """The search is over: what is left of the budgets says how much of the selection there is time for."""
+
+
+@dataclass(frozen=True)
 class Wait:
     """Nothing to do until a live trial reports."""
 
@@ -67,7 +73,7 @@ class Finished:
     """Nothing to do any more."""
 
 
-Work = Measure | Ask | Replicate | GoOn | Record | Wait | Finished
+Work = Measure | Ask | Replicate | GoOn | Record | Fit | Wait | Finished
 
 
 def stage_of(work: Work) -> Stage | None:
@@ -108,6 +114,9 @@ def _next_trial(spec: SweepSpec, history: History, live: Collection[TrialKey], e
 def _next_of_selection(spec: SweepSpec, history: History, live: Collection[TrialKey], ended: Ended) -> Work:
     if spec.design:
         return Wait() if live else Finished()  # its cells were all trained on common seeds: there is nothing to choose
+    if history.budgeted.fitted is None and (spec.time is not None or spec.device_hours is not None):
+        return Fit()
+    spec = as_fitted(spec, history)
     numbers = candidates(spec, history)
     choosing = [] if ended.choice else next_runs(spec, race(spec, history, numbers))
     work: Work | None = _next_fresh(history, live, choosing)

@@ -127,8 +127,8 @@ def _winner(history: History) -> _Found:
     if outcome.get("winner") is None:
         return _Found()
     mean, low, high, score = (outcome.get(name) for name in ("mean", "low", "high", "test_accuracy"))
-    # Ledgers of earlier versions tell the seeds that the winner was chosen on, which are those of its mean.
-    return _Found(f"trial {outcome['winner']}", mean, low, high, outcome.get("n", outcome.get("seeds")), score)
+    name = f"trial {outcome['winner']}" + ("" if outcome.get("basis") == "evaluation" else ", not confirmed")
+    return _Found(name, mean, low, high, outcome["n"], score)
 
 
 def _best_cell(entry: Entry) -> _Found:

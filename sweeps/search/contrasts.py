@@ -9,6 +9,7 @@ from typing import Any
 
 from search_spaces import Constant, to_table
 from study.config import CONDITIONS, TrialConfig
+from sweeps.search.bounds import metric_bounds
 from sweeps.search.comparing import Entry
 from sweeps.search.history import Trial
 from sweeps.search.intervals import Interval, interval, mean_of
@@ -141,8 +142,10 @@ def common_trials(entries: Sequence[Entry]) -> list[Common]:
 
 def pairs(entries: Sequence[Entry], found: Sequence[Common]) -> list[Pair]:
     """For each two sweeps the mean of their paired differences, with a 95 % t interval."""
+    bounds = [metric_bounds(entry.spec, entry.history) for entry in entries]
+    span = max(high for _, high in bounds) - min(low for low, _ in bounds)
     return [
-        Pair(names, interval([one.difference for one in found if one.sweeps == names]))
+        Pair(names, interval([one.difference for one in found if one.sweeps == names], (-span, span)))
         for names in combinations([entry.name for entry in entries], 2)
     ]
 

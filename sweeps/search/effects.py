@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.measurement import Measurement
+from sweeps.search.bounds import SHARE, metric_bounds
 from sweeps.search.fates import fate
 from sweeps.search.history import History, Trial, TrialKey
 from sweeps.search.intervals import Interval, interval, mean_of, paired
@@ -51,7 +52,8 @@ def effects(spec: SweepSpec, history: History) -> list[Effect]:
         variant.protocol: index for index, variant in reversed(list(enumerate(design.variants)))
     }  # the first cell of each protocol
     scores = {note.key: note.body["test_accuracy"] for note in history.noted("scored")}
-    means = [interval(list(found.values())) for found in values]
+    bounds = metric_bounds(spec, history)
+    means = [interval(list(found.values()), bounds) for found in values]
     found = []
     for index, variant in enumerate(design.variants):
         reference = references[variant.protocol]
@@ -64,8 +66,8 @@ def effects(spec: SweepSpec, history: History) -> list[Effect]:
                 params=variant.params,
                 values=values[index],
                 mean=means[index],
-                difference=None if index == reference else paired(values[index], values[reference]),
-                test=interval([scores[trial.key] for trial in trials if trial.key in scores]),
+                difference=None if index == reference else paired(values[index], values[reference], bounds),
+                test=interval([scores[trial.key] for trial in trials if trial.key in scores], SHARE),
                 rank=_rank(spec, means[index], peers),
                 seconds=_mean([m.seconds for m in _ends(trials)]),
                 epoch_seconds=_mean([m.seconds / m.fidelity for m in _ends(trials) if m.fidelity]),

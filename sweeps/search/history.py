@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from study.measurement import Measurement
+from sweeps.search.notes import Budgeted
 from sweeps.sections import Stage
 
 State = Literal["running", "paused", "cut", "pruned", "complete", "failed"]
@@ -198,10 +199,7 @@ class Trial:
 
 
 class History:
-    """The fold: trials by key in the order they were asked, and what was noted.
-
-    What is asked for at every row is kept by stage, state and kind, lest it cost more the longer a sweep is.
-    """
+    """The fold: trials by key in the order they were asked, and what was noted; each row is looked at once."""
 
     def __init__(self, rows: Iterable[tuple[Stamp, Row]] = ()) -> None:
         self.trials: dict[TrialKey, Trial] = {}
@@ -221,6 +219,7 @@ class History:
         self._occupied = 0.0  # by all trials, s
         self.extended_at = (0.0, 0.0)  # `elapsed` and `occupied` when the budgets were last enlarged, s
         self.is_closed = False  # whether the search was ended by hand
+        self.budgeted = Budgeted()
         self.is_concluded = False  # whether the last outcome is of all rows that could change it
         self.turn = 0  # how far a deterministic sweep has come, in reports
         for stamp, row in rows:
@@ -326,6 +325,7 @@ class History:
         self.is_concluded = row.kind == "outcome" or (self.is_concluded and row.kind not in (EXTENDED, SELECTED, RETRY))
         if row.kind == EXTENDED:
             self.extended_at = self.worked, self.occupied(self._worked)
+        self.budgeted = self.budgeted.after(row.kind, row.body)
         for number, replicate in row.body["trials"] if row.kind == RETRY else ():
             trial = self._by_state["failed"].pop(TrialKey(number, replicate))
             self._by_state["cut"][trial.key] = trial
@@ -396,5 +396,4 @@ class History:
     @property
     def outcome(self) -> Mapping[str, Any] | None:
         """The result of the last conclusion, None while there is none."""
-        outcomes = self._by_kind.get("outcome")
-        return outcomes[-1].body if outcomes else None
+        return next((note.body for note in reversed(self._by_kind.get("outcome", []))), None)

@@ -1,7 +1,7 @@
 """Means over seeds, and accuracies over images, with their confidence intervals.
 
-Student's t intervals at 95 %; of differences, pairs by common seeds. Of one model's accuracy the interval is Wilson's,
-over images that it might have been tested on.
+Student's t intervals at 95 %, which end at the bounds of what is measured (see sweeps.search.bounds); of differences,
+pairs by common seeds. Of one model's accuracy the interval is Wilson's, over images that it might have been tested on.
 Sources: Student, The Probable Error of a Mean, Biometrika 6(1), 1908; Wilson, Probable Inference, JASA 22, 1927.
 """
 
@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+Bounds = tuple[float, float]  # the lowest and the highest value that something can have
+UNBOUNDED: Bounds = (-math.inf, math.inf)
 CONFIDENCE = 0.95
 
 
@@ -57,8 +59,8 @@ def variance_of(values: Sequence[float]) -> float:
     return math.inf if math.isnan(found) else found
 
 
-def interval(values: Sequence[float]) -> Interval | None:
-    """The mean and its interval; None for no values."""
+def interval(values: Sequence[float], bounds: Bounds = UNBOUNDED) -> Interval | None:
+    """Return the mean and its interval within the bounds of a value; None for no values."""
     n = len(values)
     if not n:
         return None
@@ -69,12 +71,13 @@ def interval(values: Sequence[float]) -> Interval | None:
     half = quantile(n - 1, (1 + CONFIDENCE) / 2) * deviation / math.sqrt(n)
     if not math.isfinite(abs(mean) + half):
         return Interval(n, mean, None, None)
-    return Interval(n, mean, mean - half, mean + half)
+    return Interval(n, mean, max(mean - half, bounds[0]), min(mean + half, bounds[1]))
 
 
-def paired(values: Mapping[int, float], reference: Mapping[int, float]) -> Interval | None:
-    """The mean difference from a reference over the seeds that both have."""
-    return interval([values[seed] - reference[seed] for seed in values if seed in reference])
+def paired(values: Mapping[int, float], reference: Mapping[int, float], bounds: Bounds = UNBOUNDED) -> Interval | None:
+    """Return the mean difference from a reference over the seeds that both have; bounds: of a value."""
+    span = bounds[1] - bounds[0]
+    return interval([values[seed] - reference[seed] for seed in values if seed in reference], (-span, span))
 
 
 def of_accuracy(accuracy: float, images: int) -> Interval:

@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from sweeps.search.fates import fate
+from sweeps.search.fitting import as_fitted
 from sweeps.search.history import History
-from sweeps.search.selection import BASELINE, Candidate, Published, Selection, failed_in_choice
+from sweeps.search.intervals import Interval
+from sweeps.search.selection import BASELINE, Candidate, Selection, failed_in_choice
 from sweeps.spec import SweepSpec
 
 _TOLD = 3  # trials whose fate is told where there is no winner
 
 
 def outcome(spec: SweepSpec, history: History, selection: Selection) -> dict[str, Any]:
-    """The result in a few values: winner and baseline on the seeds that are published, and how the winner was found."""
+    """The result in a few values: winner and baseline on the seeds that are published, and how the winner was found.
+
+    basis: where the winner's value is from: evaluation, or selection or search, which don't confirm it.
+    """
     final = selection.final
     winner = selection.candidates[0] if final else None
     published = {found.number: found for found in selection.published}
@@ -20,8 +25,9 @@ def outcome(spec: SweepSpec, history: History, selection: Selection) -> dict[str
         "winner": winner.number if winner else None,
         "final": final.label if final else None,
         "metric": spec.metric,
-        **_estimate("", published.get(selection.winner) if selection.winner is not None else None),
-        **_estimate("baseline_", published.get(BASELINE)),
+        "basis": selection.basis,
+        **_estimate("", selection.value),
+        **_estimate("baseline_", published[BASELINE].interval if BASELINE in published else None),
         "difference": selection.difference.mean if selection.difference else None,
         "difference_low": selection.difference.low if selection.difference else None,
         "difference_high": selection.difference.high if selection.difference else None,
@@ -30,19 +36,41 @@ def outcome(spec: SweepSpec, history: History, selection: Selection) -> dict[str
         "optimism": selection.optimism,
         "seeds": selection.seeds,
         "trials": len(history.search),
-        "reason": _why(winner, selection) if winner else _why_none(spec, history, selection),
+        "reason": _why(spec, history, winner, selection) if winner else _why_none(spec, history, selection),
     }
 
 
-def _estimate(prefix: str, found: Published | None) -> dict[str, Any]:
-    """What is published of a configuration: its mean over n further seeds, and the interval."""
-    known = found.interval if found else None
+def _estimate(prefix: str, known: Interval | None) -> dict[str, Any]:
+    """What is known of a configuration: its mean over n seeds, and the interval, where seeds chose nothing."""
     names = ("mean", "low", "high", "n")
     return {f"{prefix}{name}": getattr(known, name) if known else None for name in names}
 
 
-def _why(winner: Candidate, selection: Selection) -> str:
-    return "; ".join(filter(None, (winner.reason, selection.instead)))
+def _why(spec: SweepSpec, history: History, winner: Candidate, selection: Selection) -> str:
+    found = (winner.reason, selection.instead, unconfirmed(spec, history, selection), shortened(spec, history))
+    return "; ".join(filter(None, found))
+
+
+def unconfirmed(spec: SweepSpec, history: History, selection: Selection) -> str:
+    """Return why the winner is not confirmed, "" where it is."""
+    if selection.basis is None or selection.is_confirmed:
+        return ""
+    if not spec.selection.published_seeds:
+        return "not confirmed: the selection has no published seeds"
+    if not as_fitted(spec, history).selection.published_seeds:
+        return "not confirmed: the time was too short for a training on a fresh seed that chose nothing"
+    return "not confirmed: a budget ended before a run on a further seed came to its end"
+
+
+def shortened(spec: SweepSpec, history: History) -> str:
+    """Return how much of the selection there was time for, "" where it was all."""
+    asked, rule = spec.selection, as_fitted(spec, history).selection
+    if rule == asked:
+        return ""
+    numbers = [
+        f"{r.candidates} candidates, {r.seeds} seeds and {r.published_seeds} published seeds" for r in (rule, asked)
+    ]
+    return f"the budgets sufficed for {numbers[0]}, where {numbers[1]} were asked for"
 
 
 def _why_none(spec: SweepSpec, history: History, selection: Selection) -> str:
@@ -58,9 +86,7 @@ def _why_none(spec: SweepSpec, history: History, selection: Selection) -> str:
     reasons = [f"trial {c.number}: {c.reason}" for c in selection.candidates if c.number in failed]
     if len(reasons) == len(selection.candidates):
         return f"no trial has a finite value on all its fresh seeds ({_first(reasons)})"
-    if any(run.key.stage == "choice" for run in history.selection):
-        return "a budget ended before one fresh seed was through: the share that is held back for them is too small"
-    return "a budget ended before any fresh seed could begin: the share that is held back for them is too small"
+    return f"no candidate is left ({_first([f'trial {c.number}: {c.reason}' for c in selection.candidates])})"
 
 
 def _first(told: Sequence[str]) -> str:

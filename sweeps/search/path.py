@@ -16,7 +16,8 @@ from search_spaces import FloatBy, Scalar
 from sweeps.commands import command
 from sweeps.design import Cell, Design
 from sweeps.errors import SpecError
-from sweeps.search.effects import Effect
+from sweeps.search.bounds import metric_bounds
+from sweeps.search.effects import effects
 from sweeps.search.history import History, TrialKey
 from sweeps.search.importance import importance
 from sweeps.search.intervals import Interval, paired
@@ -117,10 +118,11 @@ def leads_to_winner(design: Design, spec: SweepSpec, history: History) -> bool:
     return ends == (dict(with_measured_space(spec, history).baseline), dict(history.trials[TrialKey(winner)].params))
 
 
-def steps(found: list[Effect]) -> list[Step]:
-    """What each change bought, from the effects of a path's design; the baseline is the first, and bought nothing."""
+def steps(spec: SweepSpec, history: History) -> list[Step]:
+    """Return what each change of a path's design bought; the baseline is the first, and bought nothing."""
+    found, bounds = effects(spec, history), metric_bounds(spec, history)
     walked = []
     for before, after in zip([None, *found], found, strict=False):
-        bought = None if before is None else paired(after.values, before.values)
+        bought = None if before is None else paired(after.values, before.values, bounds)
         walked.append(Step(after.cell, after.mean, bought, after.difference))
     return walked

@@ -60,12 +60,16 @@ def fresh_values(spec: SweepSpec, history: History, number: int) -> dict[int, fl
 
 
 def race(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
-    """The race as far as it has come; one candidate alone has won before any seed."""
+    """The race as far as it has come; one candidate alone has won before any seed, and the first where none chooses."""
+    if not spec.selection.chooses:
+        return Race(tuple(numbers[:1]), 0)
     return _without_the_failed(numbers, lambda among, first: _until_a_failure(spec, history, among, first))
 
 
 def race_as_it_ended(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
     """The race where a budget ended it: a failure on a seed that not all came to counts too."""
+    if not spec.selection.chooses:
+        return Race(tuple(numbers[:1]), 0)
 
     def ended(among: Sequence[int], first: int) -> Race:
         run = _until_a_failure(spec, history, among, first)

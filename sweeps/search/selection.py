@@ -5,6 +5,9 @@
     publication   winner and baseline on further seeds, which chose nothing: their means have no luck of the winner in
                   them. The first of the winner's models is stored, tested and replayed: which one, is fixed beforehand
 
+What a budget or the spec leaves out is not made up for: without a further seed the winner is not confirmed, and has the
+value that chose it: the mean on the fresh seeds or, without any, what the search saw last of its best trial.
+
 Sources: Cawley and Talbot, On Over-fitting in Model Selection, JMLR 2010 (what chose can't judge); Breiman et al.,
 Classification and Regression Trees, 1984 (one standard error).
 """
@@ -17,15 +20,18 @@ from typing import Literal
 
 from search_spaces.space import Configuration, configuration
 from study.seeds import derive_seed
+from sweeps.search.bounds import metric_bounds
 from sweeps.search.costs import costs, pareto_front
 from sweeps.search.fates import fate
+from sweeps.search.fitting import as_fitted
 from sweeps.search.history import PUBLISHED, History, Trial, TrialKey
 from sweeps.search.intervals import Interval, interval, mean_of, paired, variance_of
 from sweeps.search.labels import parse_label
 from sweeps.search.race import Race, fresh_values, is_sound, race_as_it_ended
 from sweeps.spec import SweepSpec
 
-Decision = Literal["winner", "beaten", "raced out", "out"]
+Decision = Literal["winner", "beaten", "raced out", "out", "not compared"]
+Basis = Literal["evaluation", "selection", "search"]  # the stage that a winner's value comes from
 
 TEST_READ = "test_read"  # the kind of note that says that the test set is about to be read for a trial's model
 BASELINE = 0  # the number of the trial in which every parameter has its default
@@ -96,6 +102,13 @@ class Selection:
     optimism: float | None
     final: TrialKey | None
     instead: str = ""
+    basis: Basis | None = None
+    value: Interval | None = None
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the winner's value is from seeds that chose nothing."""
+        return self.basis == "evaluation"
 
 
 def selection_seed(spec: SweepSpec, replicate: int) -> int:
@@ -121,9 +134,10 @@ def by_last_value(spec: SweepSpec, history: History) -> list[int]:
 
 
 def candidates(spec: SweepSpec, history: History) -> list[int]:
-    """The best configurations of the search by their last values, and the baseline."""
+    """Return the best configurations by their last values, and the baseline; one of them where no seed chooses."""
+    rule = as_fitted(spec, history).selection
     best = by_last_value(spec, history)
-    chosen = list(islice(_distinct(history, best), spec.selection.candidates))
+    chosen = list(islice(_distinct(history, best), rule.candidates if rule.chooses else 1))
     baseline = [BASELINE] if BASELINE in best and BASELINE not in chosen else []
     return chosen + baseline
 
@@ -145,6 +159,7 @@ def publication(spec: SweepSpec, history: History, numbers: Sequence[int]) -> li
     A baseline that failed on a seed that chose is not published. A failure here ends nothing, lest what is published
     hang on who was faster.
     """
+    spec = as_fitted(spec, history)
     failed = failed_in_choice(spec, history) - set(numbers[:1])
     sound = [number for number in dict.fromkeys(numbers) if number not in failed]
     return [TrialKey(n, PUBLISHED + seed) for seed in range(1, spec.selection.published_seeds + 1) for n in sound]
@@ -155,20 +170,16 @@ def failed_in_choice(spec: SweepSpec, history: History) -> set[int]:
     return {run.key.number for run in history.selection if run.key.stage == "choice" and not is_sound(spec, run)}
 
 
-def may_be_stored(spec: SweepSpec, trial: Trial) -> bool:
-    """Whether the trial's model may yet be scored on the test set and stored as an experiment."""
-    is_asked_for = spec.design.test if spec.design else trial.key.stage == "publication"
-    return is_asked_for and trial.state == "complete" and spec.target is None  # a function has no model to score
-
-
 def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selection:
-    """The choice and the publication as far as they have come; numbers: of the candidates."""
+    """The choice and the publication as far as they have come; numbers: of the candidates, best in the search first."""
+    spec = as_fitted(spec, history)
     run = _with_a_round(spec, history, numbers)
     judged = [_judge(spec, history, run, number) for number in numbers]
     left = [candidate for candidate in judged if candidate.number in run.left]
     winner, by, is_cheapest = _winner(spec, left)
     ordered = sorted(judged, key=lambda c: (c is not winner, _standing(spec, run, c)))
     against = winner.counted if winner else {}
+    bounds = metric_bounds(spec, history)
     ranked = []
     for place, candidate in enumerate(ordered, start=1):
         decision, reason = _verdict(spec, run, candidate, winner, by)
@@ -176,7 +187,7 @@ def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selecti
             reason += "; it failed on a further seed, on which nothing was decided any more"
         rank = None if candidate.mean is None and candidate is not winner else place
         is_compared = candidate is not winner and candidate.mean is not None
-        difference = paired(candidate.counted, against) if is_compared else None
+        difference = paired(candidate.counted, against, bounds) if is_compared else None
         is_by_cost = is_cheapest and candidate is winner
         ranked.append(
             replace(
@@ -222,14 +233,15 @@ def _judge(spec: SweepSpec, history: History, run: Race, number: int) -> Candida
 def _winner(spec: SweepSpec, left: Sequence[Candidate]) -> tuple[Candidate | None, str, bool]:
     """The best mean of those that are left, or the cheapest that is as good; by what it won, and whether by its cost.
 
-    Of equal means the cheaper wins, then the earlier. The only one that is left needs no mean.
+    Of equal means the cheaper wins, then the earlier. The only one that is left needs no mean. Where none has one,
+    since a budget ended before, the best of the search wins.
     """
     by, cost = f"best mean {spec.metric} on fresh seeds", spec.selection.cost
     if len(left) == 1:
         return left[0], by, False
     able = [(_order(spec, candidate.mean), candidate) for candidate in left if candidate.mean is not None]
     if not able:
-        return None, by, False
+        return (left[0] if left else None), by, False
     best, leader = min(able, key=lambda item: (item[0], item[1].costs.get(cost or "", math.inf), item[1].number))
     if spec.selection.rule != "within_one_se" or cost is None:
         return leader, by, False
@@ -266,7 +278,7 @@ def _verdict(
     if number in run.failed:
         return "out", run.failed[number]
     if winner is None or winner.mean is None or candidate.mean is None:
-        return "out", "no fresh seed came to its end"
+        return ("out", "no fresh seed came to its end") if spec.selection.chooses else ("not compared", "no seed chose")
     behind = _order(spec, candidate.mean) - _order(spec, winner.mean)
     if behind == 0:
         return (
@@ -283,6 +295,10 @@ def _is_dearer(spec: SweepSpec, candidate: Candidate, winner: Candidate) -> bool
 
 
 def _why(spec: SweepSpec, run: Race, candidate: Candidate, by: str) -> str:
+    if not spec.selection.chooses:
+        return "best of the search, where no fresh seed chooses"
+    if candidate.mean is None and len(run.left) > 1:
+        return "best of the search, since a budget ended before one fresh seed was through"
     if candidate.mean is None:
         return "the only candidate that is left"
     short = "" if run.is_over else f" of {spec.selection.seeds}, not all of which came to an end"
@@ -312,13 +328,36 @@ def _published(spec: SweepSpec, history: History, ranked: tuple[Candidate, ...],
     both = [winner, *(c.number for c in ranked if c.number == BASELINE != winner and c.number not in failed)]
     published = tuple(_publish(spec, history, number) for number in both)
     own = published[0]
-    difference = paired(own.values, published[1].values) if len(published) > 1 else None
-    final, instead = _final(history, winner, list(own.values))
-    searched = ranked[0].searched
-    optimism = None
-    if searched is not None and own.interval is not None:
-        optimism = _order(spec, own.interval.mean) - _order(spec, searched)
-    return Selection(ranked, winner, rounds, published, difference, optimism, final, instead)
+    difference = paired(own.values, published[1].values, metric_bounds(spec, history)) if len(published) > 1 else None
+    basis, value = _value(spec, history, ranked[0], own)
+    final, instead = _final(history, winner, list(own.values)) if basis == "evaluation" else (None, "")
+    if basis in ("selection", "search"):
+        final = TrialKey(winner, 1 if basis == "selection" else 0)
+    optimism = None if final is None else _optimism(spec, ranked[0], own, history.trials[final])
+    return Selection(ranked, winner, rounds, published, difference, optimism, final, instead, basis, value)
+
+
+def _value(
+    spec: SweepSpec, history: History, winner: Candidate, own: Published
+) -> tuple[Basis | None, Interval | None]:
+    """What is known of the winner, and from which stage; nothing where it came to no value on a further seed."""
+    if own.interval is not None:
+        return "evaluation", own.interval
+    further = [run for run in history.selection if (run.key.number, run.key.stage) == (own.number, "publication")]
+    if not all(is_sound(spec, run) for run in further):
+        return None, None
+    if winner.mean is not None:
+        return "selection", Interval(winner.seeds, winner.mean, None, None)
+    return "search", Interval(1, winner.searched, None, None) if winner.searched is not None else None
+
+
+def _optimism(spec: SweepSpec, winner: Candidate, own: Published, final: Trial) -> float | None:
+    """By how much better the search saw the winner; None where it saw it at another fidelity than is published."""
+    if own.interval is None or winner.searched is None or final.last is None:
+        return None
+    if not math.isclose(winner.searched_at, final.last.fidelity, rel_tol=1e-9):
+        return None
+    return _order(spec, own.interval.mean) - _order(spec, winner.searched)
 
 
 def _final(history: History, winner: int, seeds: Sequence[int]) -> tuple[TrialKey | None, str]:
@@ -341,12 +380,12 @@ def _publish(spec: SweepSpec, history: History, number: int) -> Published:
     runs = {seed: history.trials.get(TrialKey(number, PUBLISHED + seed)) for seed in seeds}
     values = {s: value for s, run in runs.items() if run and (value := run.full_value(spec.metric)) is not None}
     missing = "; ".join(f"seed {seed}: {fate(run)}" for seed, run in runs.items() if seed not in values)
-    return Published(number, values, interval(list(values.values())), missing)
+    return Published(number, values, interval(list(values.values()), metric_bounds(spec, history)), missing)
 
 
 def selection_of(spec: SweepSpec, history: History) -> Selection | None:
-    """The selection as it stands; None while no trial has run on a fresh seed."""
-    if not history.selection:
+    """The selection as it stands; None while no trial has run on a fresh seed, unless the outcome needs none."""
+    if not history.selection and (history.outcome or {}).get("winner") is None:
         return None
     return select(spec, history, candidates(spec, history))
 

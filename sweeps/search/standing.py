@@ -1,45 +1,63 @@
 """How far a sweep has come: its best trial, and whether anything is left to do."""
 
 import math
-from heapq import heappop, heappush
+from dataclasses import dataclass
 from typing import Literal
 
 from sweeps.search.agenda import Finished, next_work
 from sweeps.search.budgets import ended
-from sweeps.search.history import History, Trial, TrialKey
+from sweeps.search.history import History, Trial
 from sweeps.spec import SweepSpec
 
 State = Literal["running", "stopped", "over"]  # a driver is at work; none is, and there is work left; all is done
 
 
+@dataclass(frozen=True)
+class Best:
+    """The best value that a search has seen, and the trial and the fidelity at which it was reported."""
+
+    trial: Trial
+    value: float
+    fidelity: float
+
+
 class Leader:
-    """The search's best trial by its last finite value, of a history that grows: each report is looked at once."""
+    """The best value that a search has seen, of a history that grows: each report is looked at once.
+
+    It never goes back, whatever becomes of its trial. Of equal values the first counts.
+    """
 
     def __init__(self, spec: SweepSpec, history: History) -> None:
         self._metric, self._history = spec.metric, history
         self._sign = -1 if spec.direction == "maximize" else 1
         self._seen = 0
-        self._standings: list[tuple[float, int]] = []  # a heap of losses and numbers, also of reports that are not last
+        self._best: Best | None = None
 
-    def now(self) -> Trial | None:
-        """The best trial as the history stands; None where none has a value."""
+    def now(self) -> Best | None:
+        """Return the best as the history stands; None where no report has a finite value."""
         for trial, measurement in self._history.measured[self._seen :]:
             value = measurement.values.get(self._metric, math.nan)
-            if trial.key.replicate == 0 and math.isfinite(value):
-                heappush(self._standings, (self._sign * value, trial.key.number))
+            if trial.key.replicate or not math.isfinite(value):
+                continue
+            if self._best is None or self._sign * value < self._sign * self._best.value:
+                self._best = Best(trial, value, measurement.fidelity)
         self._seen = len(self._history.measured)
-        while self._standings:
-            loss, number = self._standings[0]
-            trial = self._history.trials[TrialKey(number)]
-            if trial.state != "failed" and trial.value(self._metric) == self._sign * loss:
-                return trial
-            heappop(self._standings)  # for good: a trial that failed or diverged stays so in a session
-        return None
+        return self._best
 
 
-def best_of(spec: SweepSpec, history: History) -> Trial | None:
-    """The search's best trial by its last finite value."""
+def best_of(spec: SweepSpec, history: History) -> Best | None:
+    """Return the best value that the search has seen."""
     return Leader(spec, history).now()
+
+
+def shown_state(trial: str, sweep: str) -> str:
+    """Return the words for a trial's state: it runs, or may be promoted, only as long as its sweep may go on."""
+    match trial, sweep:
+        case "running", "stopped":
+            return "halted"
+        case "paused", "over":
+            return "stopped at a rung"
+    return trial
 
 
 def is_over(spec: SweepSpec, history: History) -> bool:

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sweeps.search.agenda import Finished, is_searching, next_work, published_ahead
-from sweeps.search.budgets import ended
+from sweeps.search.budgets import ended, lefts, spent
+from sweeps.search.closing import closing, fitted
 from sweeps.search.extension import as_extended
+from sweeps.search.fitting import as_fitted
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, TrialKey
 from sweeps.search.outcome import outcome
 from sweeps.search.pruning import decide, promotion
@@ -14,6 +16,8 @@ from sweeps.search.race import next_runs, race
 from sweeps.search.selection import BASELINE, candidates, publication, select, selection_seed
 from sweeps.search.suggestion import suggest, trial_seed
 from sweeps.spec import SweepSpec
+
+_CLOCKS = 1.0  # s by which the clocks of driver and ledger may differ
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,10 @@ def verify(spec: SweepSpec, rows: Iterable[tuple[Stamp, Row]]) -> Verification:
                 difference = _concluded(spec, history, stamp, row)
             case Noted(kind="retry"):
                 difference = _retried(history, row)
+            case Noted(kind="closed"):
+                difference = _closed(as_extended(spec, history), history, stamp, row)
+            case Noted(kind="fitted"):
+                difference = _fitted(as_extended(spec, history), history, stamp, row)
             case Moved(state="complete"):
                 difference = _completed(spec, history, row)
             case Measured() if spec.deterministic:
@@ -103,6 +111,7 @@ def _not_asked_for(spec: SweepSpec, history: History, stamp: Stamp, key: TrialKe
 
 def _due(spec: SweepSpec, history: History) -> set[TrialKey]:
     """The runs on fresh seeds that race and publication need, whichever slot was free."""
+    spec = as_fitted(spec, history)
     numbers = candidates(spec, history)
     choice = race(spec, history, numbers)
     # Without a budget nothing but its own end ends the choice; with one, only a clock would know.
@@ -126,6 +135,26 @@ def _concluded(spec: SweepSpec, history: History, stamp: Stamp, row: Noted) -> s
         if name != "reason" and not _is_same(row.body.get(name), value):
             return f"its {name} is recorded as {row.body.get(name)!r}, and computed again {value!r}"
     return None
+
+
+def _closed(spec: SweepSpec, history: History, stamp: Stamp, row: Noted) -> str | None:
+    """Say why a budget had no reason to end the search then."""
+    now = stamp.time + _CLOCKS
+    if closing(spec, history, now) is None:
+        return "no budget ended the search then"
+    names = spent(spec, history, now, "search")
+    return None if row.body["budget"] in names else f"it names {row.body['budget']!r}, but {names[0]} ended the search"
+
+
+def _fitted(spec: SweepSpec, history: History, stamp: Stamp, row: Noted) -> str | None:
+    """What is left goes by the clock of that moment; how much of the selection that is for, can be computed again."""
+    left, at_the_row = row.body["left"], lefts(spec, history, stamp.time)
+    if left.keys() != at_the_row.keys() or any(left[name] < at_the_row[name] - _CLOCKS for name in left):
+        return f"what was left is recorded as {left}, and was {at_the_row}"
+    again = fitted(spec, history, left)
+    return (
+        None if again == row.body["selection"] else f"recorded is {row.body['selection']}, and computed again {again}"
+    )
 
 
 def _is_same(recorded: object, value: object) -> bool:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
     from study.figures import Bundle, Descent, Estimate
 
+_WORDS = {  # for a winner's value, by the stage that it is from
+    "evaluation": "mean on fresh seeds",
+    "selection": "not confirmed: mean on the seeds that chose",
+    "search": "not confirmed: best of the search",
+}
 FEW = 7  # cells whose runs can be told apart in one picture
 
 
@@ -56,7 +61,7 @@ def _learning_curves(spec: SweepSpec, history: History) -> "Figure":
     outcome = history.outcome or {}
     winner = None if outcome.get("winner") is None else str(outcome["winner"])
     title = f"{spec.name}: {len(curves)} trial{'' if len(curves) == 1 else 's'}" + (
-        f", mean on fresh seeds {outcome['mean']:.4g}" if winner is not None else ""
+        f", {_WORDS[outcome['basis']]} {outcome['mean']:.4g}" if winner is not None else ""
     )
     return learning_curves(
         curves, winner, metric=spec.metric, direction=spec.direction, unit=spec.fidelity_unit, title=title

@@ -53,7 +53,13 @@ def selection_columns(spec: SweepSpec) -> list[Column]:
         Column(
             "rank", pa.int64(), "", "place in the choice, 1 is the winner's", _of_candidate(lambda r: r.candidate.rank)
         ),
-        Column("decision", pa.string(), "", "winner, beaten, raced out or out", lambda r: r.candidate.decision),
+        Column(
+            "decision",
+            pa.string(),
+            "",
+            "winner, beaten, raced out, out or not compared",
+            lambda r: r.candidate.decision,
+        ),
         Column("reason", pa.string(), "", "of the decision, or of the run's state", _reason),
         *_interval("published", "mean of winner and baseline over further seeds", _published),
         *_interval("advantage", "of the winner over the baseline, paired by the further seeds", _advantage),
@@ -64,6 +70,7 @@ def selection_columns(spec: SweepSpec) -> list[Column]:
         Column(
             "optimism", pa.float64(), "", "how much better that was than what is published", _of_candidate(_optimism)
         ),
+        Column("is_confirmed", pa.bool_(), "", "the winner's value is from seeds that chose nothing", _is_confirmed),
     ]
     after = [
         Column(
@@ -121,6 +128,10 @@ def _advantage(row: Judged) -> Interval | None:
 
 def _optimism(row: Judged) -> float | None:
     return row.selection.optimism if row.candidate.decision == "winner" else None
+
+
+def _is_confirmed(row: Judged) -> bool | None:
+    return row.selection.is_confirmed if row.run is None and row.candidate.decision == "winner" else None
 
 
 def _cost(name: str) -> Callable[[Judged], float | None]:

@@ -4,6 +4,7 @@ from sweeps.execution.failures import NOTE as ALIKE_NOTE
 from sweeps.result import Result
 from sweeps.search.extension import ended_by, more_of, searching_on
 from sweeps.search.intervals import Interval, of_accuracy
+from sweeps.search.outcome import shortened, unconfirmed
 from sweeps.search.ranges import FAILURE_NOTE
 from sweeps.search.selection import BASELINE, Candidate, Selection, selection_of
 from sweeps.spec import SweepSpec
@@ -45,6 +46,8 @@ def outcome_lines(result: Result) -> list[str]:
         accuracy = estimate(of_accuracy(outcome["test_accuracy"], outcome["test_images"]))
         lines.append(f"test set, {reads}: accuracy {accuracy}, loss {number(outcome['test_loss'])}")
         lines.append(f"model:  {result.folder.home}/{outcome['experiment']}")
+    if short := shortened(result.spec, result.history):
+        lines.append(short)
     lines += _time_was_over(result)
     lines.append(f"tables: {result.folder.shown}/*.parquet")
     lines.append(f"check:  {result.folder.command('reproduce')}")
@@ -58,6 +61,8 @@ def _not_over(result: Result) -> str:
 
 
 def _winner_lines(result: Result, selection: Selection) -> list[str]:
+    if not selection.is_confirmed:
+        return _unconfirmed_lines(result, selection)
     winner, *others = selection.published
     seeds = f"{len(winner.values)} further seed{_s(len(winner.values))}"
     against = "it is the baseline" if winner.number == BASELINE else ""
@@ -80,6 +85,21 @@ def _winner_lines(result: Result, selection: Selection) -> list[str]:
     return lines
 
 
+def _unconfirmed_lines(result: Result, selection: Selection) -> list[str]:
+    """Say what the winner's value is worth that no seed has confirmed which chose nothing."""
+    spec, winner = result.spec, selection.candidates[0]
+    where = f"on one seed after {spec.told(winner.searched_at)} of the search"
+    if selection.basis == "selection":
+        where = f"on the {selection.seeds} fresh seed{_s(selection.seeds)} that chose it"
+    return [
+        f"winner, not confirmed: trial {winner.number}, {spec.metric} {estimate(selection.value)} {where}, "
+        "which makes it look better than it is",
+        f"        {params_in_brief(spec.space.in_order(result.trial(winner.number).params))}",
+        f"        {unconfirmed(spec, result.history, selection)}",
+        *([f"        {'; '.join(how)}"] if (how := _choice(spec, selection)) else []),
+    ]
+
+
 def _choice(spec: SweepSpec, selection: Selection) -> list[str]:
     if not selection.seeds:
         return []
@@ -91,11 +111,11 @@ def _choice(spec: SweepSpec, selection: Selection) -> list[str]:
 
 
 def _luck(spec: SweepSpec, selection: Selection) -> list[str]:
-    """By how much the winner's last value in the search was better than what is published of it."""
-    if selection.optimism is None:
-        return []
+    """By how much the winner's last value in the search was better than what is published of it, at equal fidelity."""
     winner = selection.candidates[0]
     searched = searched_in_brief(spec, winner)
+    if selection.optimism is None:
+        return [f"in the search it had {searched}"] if winner.searched is not None else []
     if abs(selection.optimism) <= _ROUNDING * abs(winner.searched or 0.0):
         return [f"in the search it had {searched}, as it is"]
     side = "better" if selection.optimism > 0 else "worse"

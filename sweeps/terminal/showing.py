@@ -15,6 +15,7 @@ from sweeps.names import as_path
 from sweeps.result import Result
 from sweeps.search.ranges import measured_ranges
 from sweeps.search.selection import Selection, selection_of
+from sweeps.search.standing import shown_state
 from sweeps.store.folders import list_folders, results_option
 from sweeps.store.rows import dump_json
 from sweeps.terminal.outcome import difference, estimate, outcome_lines, searched_in_brief
@@ -87,7 +88,7 @@ def tell_list(results: Path, *, as_json: bool) -> None:
         if "error" in sweep:
             add_row(table, sweep["name"], "", "", sweep["error"])
             continue
-        counts = sorted((_shown(state, sweep["state"]), count) for state, count in sweep["states"].items())
+        counts = sorted((shown_state(state, sweep["state"]), count) for state, count in sweep["states"].items())
         states = ", ".join(f"{count} {state}" for state, count in counts)
         told = _result_cell(sweep, results_option(results))
         add_row(table, sweep["name"], f"{sweep['trials']}/{sweep['asked_for']}", states, told)
@@ -104,12 +105,8 @@ def _result_cell(sweep: dict[str, Any], where: dict[str, str]) -> str:
         return f"{outcome['complete']} of {sweep['asked_for']} trials of a design compared"
     if outcome["winner"] is None:
         return "no winner"
-    return f"trial {outcome['winner']}, {outcome['metric']} {number(outcome['mean'])}"
-
-
-def _shown(trial: str, sweep: str) -> str:
-    """How the state of a trial is told: it runs only where its sweep does, and goes on with it."""
-    return "halted" if (trial, sweep) == ("running", "stopped") else trial
+    found = f"trial {outcome['winner']}, {outcome['metric']} {number(outcome['mean'])}"
+    return found if outcome["basis"] == "evaluation" else f"{found}, not confirmed"
 
 
 def tell_sweep(result: Result, *, as_json: bool) -> None:
@@ -122,7 +119,7 @@ def tell_sweep(result: Result, *, as_json: bool) -> None:
     tell_outcome(result)
     for found in measured_ranges(result.history).values():
         say(range_in_brief(found))
-    if selection := selection_of(result.spec, result.history):
+    if result.history.selection and (selection := selection_of(result.spec, result.history)):
         console().print(_selection_table(result, selection))
     console().print(_trials_table(result))
 
@@ -201,5 +198,5 @@ def _trials_table(result: Result) -> Table:
         if design:
             variant, replicate = design.place(trial.key.number)
             params = ", ".join(filter(None, (variant.cell, variant.protocol, f"seed {replicate}")))
-        add_row(table, trial.key.label, _shown(trial.state, state), *(cell(n) for n in numbers), params, reason)
+        add_row(table, trial.key.label, shown_state(trial.state, state), *(cell(n) for n in numbers), params, reason)
     return table

@@ -9,7 +9,9 @@ from study.measurement import Measurement
 from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Leg, Message
 from sweeps.search.budgets import Ended, device_seconds, ended, limit, may_go_on, resting
+from sweeps.search.closing import closing
 from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Noted, Row, Stamp, TrialKey
+from sweeps.search.notes import CLOSED
 from sweeps.store.folders import SweepFolder
 
 START, A, B = Noted("session", {}), TrialKey(0), TrialKey(1)
@@ -98,23 +100,61 @@ def test_the_time_between_sessions_is_nobodys() -> None:
 @pytest.mark.parametrize(
     ("changes", "now", "over"),
     [
-        ({"time": 100}, 59, Ended()),
-        ({"time": 100}, 60, Ended("time")),
-        ({"time": 100}, 87, Ended("time")),
-        ({"time": 100}, 88, Ended("time", "time")),  # 14 of the 44 trainings that 40 s are held back for are published
-        ({"time": 100}, 100, Ended("time", "time", "time")),
-        ({"device_hours": 100 / 3600}, 59, Ended()),
-        ({"device_hours": 100 / 3600}, 61, Ended("device_hours")),
-        ({"device_hours": 100 / 3600, "resources": {"cpus_per_trial": 4}}, 26, Ended(*["device_hours"] * 3)),
-        ({"device_hours": 100 / 3600, "resources": {"gpus_per_trial": 0.25}}, 100, Ended()),
+        # Of 1000 s at most 400 are held back. A training takes 9 s, and 32 of them with a quarter more than that 360 s.
+        ({"time": 1000}, 638, Ended()),
+        ({"time": 1000}, 640, Ended("time")),
+        ({"time": 1000}, 927, Ended("time")),
+        ({"time": 1000}, 929, Ended("time", "time")),  # 8 of the 32 trainings are published
+        ({"time": 1000}, 1001, Ended("time", "time", "time")),
+        ({"device_hours": 1000 / 3600}, 638, Ended()),
+        ({"device_hours": 1000 / 3600}, 640, Ended("device_hours")),
+        ({"device_hours": 1000 / 3600, "resources": {"cpus_per_trial": 4}}, 251, Ended(*["device_hours"] * 3)),
+        ({"device_hours": 1000 / 3600, "resources": {"gpus_per_trial": 0.25}}, 1001, Ended()),
         ({"device_hours": 1, "time": 10}, 10, Ended("time", "time", "time")),
+        ({"time": 20}, 19, Ended()),  # not one training fits into 8 s: nothing is held back
         ({}, 1e9, Ended()),
     ],
 )
-def test_a_share_of_what_a_sweep_may_use_is_held_back_for_the_selection(
+def test_what_the_selection_will_take_is_held_back_from_the_search(
     changes: dict[str, Any], now: float, over: Ended
 ) -> None:
-    assert ended(small_spec(**changes), history_of((0, START), (0, asked(A))), now) == over
+    history = history_of((0, START), (0, asked(A)), (1, report(A)))
+
+    assert ended(small_spec(**changes), history, now) == over
+
+
+def test_nothing_is_held_back_before_the_first_report() -> None:
+    history = history_of((0, START), (0, asked(A)))
+
+    assert ended(small_spec(time=100), history, 99) == Ended()
+    assert ended(small_spec(time=100), history, 100) == Ended("time", "time", "time")
+
+
+def test_what_ended_the_search_stays_whatever_the_next_report_says() -> None:
+    spec, rows = small_spec(time=1000), [(0, START), (0, asked(A)), (1, report(A))]
+    closed = closing(spec, history_of(*rows), 640)
+    assert closed == Noted(CLOSED, {"budget": "time"})
+    quicker = [(640, closed), (640, report(A, 2)), (640.1, report(A, 3)), (640.2, report(A, 4))]
+
+    assert ended(spec, history_of(*rows, *quicker), 641) == Ended("time")
+    assert closing(spec, history_of(*rows, *quicker), 641) is None
+    assert ended(spec, history_of(*rows, *quicker, (642, Noted("extended", {"time": 60}))), 641).search is None
+
+
+def test_a_budget_that_nears_its_end_leaves_the_selection_what_it_takes(folder: SweepFolder, clock: Clock) -> None:
+    selection = {"candidates": 1, "seeds": 1, "published_seeds": 1, "time_share": 0.6}
+    driver = started(folder, clock, time=100, trials=500, selection=selection)
+    begun, leg = clock.now, take(driver)
+    while not leg.key.replicate:
+        clock.now += 1
+        at = len(driver.history.trials[leg.key].measurements) + 1
+        measured = Message("measured", Measurement(at, at, at, 0.1, {"loss": 1 / at}), {})
+        leg = leg if driver.receive(leg.key, measured) else take(driver)
+
+    # Four trainings of 9 s, and a quarter more, and a report: 46 s are left to the selection.
+    assert driver.history.budgeted.closed_by == "time"
+    assert 53 <= clock.now - begun <= 55
+    assert driver.history.budgeted.fitted == {"candidates": 1, "seeds": 1, "published_seeds": 1}
 
 
 def test_the_nearest_budget_ends_a_leg() -> None:
@@ -127,7 +167,7 @@ def test_the_nearest_budget_ends_a_leg() -> None:
     spec = small_spec(time=1000, device_hours=200 / 3600, trial_time=400)
     found = limit(spec, history, history.trials[A], 20, workers=2)
     assert found is not None
-    assert (found.name, found.left) == ("device_hours", pytest.approx((120 - 20) / 2))
+    assert (found.name, found.left) == ("device_hours", pytest.approx((200 - 20) / 2))
     assert limit(small_spec(), history, history.trials[A], 20, workers=2) is None
 
 
@@ -149,11 +189,11 @@ def test_a_trial_that_used_its_own_time_stays_cut_until_it_is_given_more(folder:
 def test_a_budget_that_is_over_cuts_a_trial_at_its_report(folder: SweepFolder, clock: Clock) -> None:
     driver = started(folder, clock, device_hours=100 / 3600, pruning={"name": "none", "max_fidelity": 9})
     leg = take(driver)
-    clock.now += 61
+    clock.now += 101
 
     assert not driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 0.5}), {}))
     assert (driver.history.trials[leg.key].state, driver.history.trials[leg.key].reason) == ("cut", "device_hours")
-    assert take(driver).key == TrialKey(0, PUBLISHED + 1)  # the selection has its share still
+    assert driver.next_leg() == "finished"
 
 
 def test_the_selection_is_cut_where_the_whole_budget_is_over(folder: SweepFolder, clock: Clock) -> None:
@@ -220,7 +260,7 @@ def test_a_worker_that_does_not_stop_when_time_is_over_is_killed_and_its_trial_i
 ) -> None:
     driver = started(folder, clock, time=100)
     key = take(driver).key
-    clock.now += 62
+    clock.now += 102
     assert driver.overdue() == {}
     clock.now += 2
     assert driver.overdue() == {key: "time"}
@@ -244,9 +284,9 @@ def test_a_trial_that_rests_is_cut_when_the_budget_ends(folder: SweepFolder, clo
     driver.receive(take(driver).key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 0.5}), {}))
     key = take(driver).key
     driver.lost(key, "its actor died")
-    clock.now += 61
+    clock.now += 101
 
-    assert take(driver).key == TrialKey(0, PUBLISHED + 1)
+    assert driver.next_leg() == "finished"
     assert (driver.history.trials[key].state, driver.history.trials[key].reason) == ("cut", "time")
 
 
@@ -273,10 +313,11 @@ def test_time_is_counted_though_every_session_is_killed_before_a_report(folder: 
     assert open_driver(folder, small_spec(time=100)).history.worked == pytest.approx(4 * 20, abs=4 * 6)
 
 
-def test_what_a_sweep_is_given_later_is_shared_between_search_and_selection() -> None:
-    rows = [(0, START), (100, Noted("outcome", {})), (500, Noted("extended", {"time": 60})), (500, START)]
-    history = history_of(*rows)
+def test_of_what_a_sweep_is_given_later_a_share_at_most_is_held_back() -> None:
+    rows = [(0, START), (0, asked(A)), (1, report(A)), (1, Moved(A, "cut", "time")), (100, Noted("outcome", {}))]
+    history = history_of(*rows, (500, Noted("extended", {"time": 60})), (500, START))
 
-    assert ended(small_spec(time=160), history, 500 + 35) == Ended()
-    assert ended(small_spec(time=160), history, 500 + 37) == Ended("time")
+    # Of 24 s one training of 9 s, a quarter more and a report; of 64 s it would be four.
+    assert ended(small_spec(time=160), history, 500 + 47) == Ended()
+    assert ended(small_spec(time=160), history, 500 + 48) == Ended("time")
     assert ended(small_spec(time=160), history, 500 + 61) == Ended("time", "time", "time")

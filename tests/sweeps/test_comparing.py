@@ -79,11 +79,14 @@ def test_what_a_sweep_found_and_took_is_what_its_ledger_says(results: Path, all_
 
 
 def test_an_interval_is_told_where_the_outcome_has_one() -> None:
-    body = {"winner": 0, "metric": "loss", "mean": 0.3, "low": 0.2, "high": 0.4, "seeds": 2, "test_accuracy": 0.9}
+    values = {"mean": 0.3, "low": 0.2, "high": 0.4, "n": 2, "test_accuracy": 0.9}
+    body = {"winner": 0, "metric": "loss", "basis": "evaluation", **values}
     spec = model({}, {"learning_rate": {"float": [0.1, 0.2]}})
     found = standing(entry("a", spec, *tried(0, {"learning_rate": 0.1}, 0.5), Noted("outcome", body)))
 
-    assert (found.mean, found.low, found.high, found.test_accuracy) == (0.3, 0.2, 0.4, 0.9)
+    assert (found.best, found.mean, found.low, found.high, found.test_accuracy) == ("trial 0", 0.3, 0.2, 0.4, 0.9)
+    searched = Noted("outcome", {**body, "basis": "search", "low": None, "high": None})
+    assert standing(entry("a", spec, *tried(0, {"learning_rate": 0.1}, 0.5), searched)).best == "trial 0, not confirmed"
 
 
 def test_what_a_sweep_can_not_tell_is_named(all_four: Comparison) -> None:

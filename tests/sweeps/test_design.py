@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import preset
+from study.measurement import Measurement
 from sweeps.design import Design
 from sweeps.errors import SpecError
 from sweeps.search.agenda import Finished, next_work
-from sweeps.search.budgets import Ended
-from sweeps.search.history import Asked, History, Moved, Stamp, TrialKey
+from sweeps.search.budgets import Ended, ended
+from sweeps.search.history import Asked, History, Measured, Moved, Noted, Stamp, TrialKey
 from sweeps.search.suggestion import suggest, trial_seed
 from sweeps.spec import SweepSpec, load_spec, parse_spec
 
@@ -73,7 +74,13 @@ def test_a_design_says_where_a_function_is_ended_and_keeps_it() -> None:
 
 
 def test_a_design_may_use_the_whole_time() -> None:
-    assert load_spec({"name": "d", "time": "100s", "design": {"cells": CELLS}}).share("search") == 1.0
+    spec, key = load_spec({"name": "d", "time": "100s", "design": {"cells": CELLS}}), TrialKey(0)
+    report = Measured(key, Measurement(1, 1, 1.0, 1.0, {"validation_accuracy": 0.5}))
+    rows = [Noted("session", {}), Asked(key, {}, 0, 0), report]
+    history = History((Stamp(seq, float(seq)), row) for seq, row in enumerate(rows, start=1))
+
+    assert ended(spec, history, 100.5) == Ended()
+    assert ended(spec, history, 101.5) == Ended("time", "time", "time")
 
 
 def test_a_cell_of_a_preset_has_its_defaults_and_what_hangs_on_its_changes() -> None:

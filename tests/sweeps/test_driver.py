@@ -16,7 +16,7 @@ from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Leg, Message
 from sweeps.search.agenda import Work, next_work
-from sweeps.search.history import PUBLISHED, Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
+from sweeps.search.history import Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
 from sweeps.search.selection import candidates, select
 from sweeps.search.verification import verify
 from sweeps.spec import SweepSpec
@@ -279,28 +279,6 @@ def test_a_skipped_report_is_a_fault(folder: SweepFolder) -> None:
     driver.receive(leg.key, Message("measured", Measurement(3, 3, 3.0, 0.1, {"loss": 0.5}, None), {}))
 
     assert driver.history.trials[leg.key].reason == "report 3 came before 1"
-
-
-def test_time_that_is_over_cuts_running_trials_and_leaves_the_selection_its_share(folder: SweepFolder) -> None:
-    now = [1000.0]
-    spec = small_spec(time="100s", trials=50)
-    driver = open_driver(folder, spec, clock=lambda: now[0])
-    driver.start({})
-    started = driver.history.last.time
-    now[0] = started
-    leg = driver.next_leg()
-    assert isinstance(leg, Leg)
-    assert leg.limit is not None
-    assert leg.limit.left == pytest.approx(60)
-    driver.receive(leg.key, Message("measured", Measurement(1, 1, 1.0, 0.1, {"loss": 0.5}, None), {}))
-    now[0] = started + 61
-
-    assert driver.history.trials[leg.key].state == "paused"
-    fresh = driver.next_leg()
-    assert isinstance(fresh, Leg)
-    assert fresh.key == TrialKey(0, PUBLISHED + 1)
-    assert fresh.limit is not None
-    assert fresh.limit.left == pytest.approx(39)
 
 
 def test_checkpoints_of_ended_trials_are_freed_and_those_that_may_go_on_stay(folder: SweepFolder) -> None:

@@ -64,7 +64,7 @@ def test_gauges_say_how_the_sweep_stands(seen: tuple[Meter, dict[str, Kept]]) ->
     for state, count in states.items():
         assert kept["sweeps_trials"].values[("state", state), own] == count
     assert kept["sweeps_trials"].values[("state", "running"), own] == 0
-    assert kept["sweeps_best_value"].values[(own,)] == best_of(meter.spec, meter.history).value("loss")
+    assert kept["sweeps_best_value"].values[(own,)] == best_of(meter.spec, meter.history).value
     assert {dict(tags)["rung"]: n for tags, n in kept["sweeps_rung_trials"].values.items()} == {
         str(rung): count for rung, count in reached.items()
     }

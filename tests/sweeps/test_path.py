@@ -15,7 +15,6 @@ import sweeps
 from search_spaces import preset
 from sweeps.execution.conclusion import conclude
 from sweeps.execution.driver import Driver
-from sweeps.search.effects import effects
 from sweeps.search.history import Noted, Stamp
 from sweeps.search.path import leads_to_winner, path_table, steps
 from sweeps.spec import SweepSpec, load_spec
@@ -135,7 +134,7 @@ def test_what_each_step_bought_is_paired_with_the_step_before_and_told(
 ) -> None:
     walker = finished(SweepFolder(folder.results, "bowl-path"), path_spec(searcher))
 
-    found = steps(effects(walker.spec, walker.history))
+    found = steps(walker.spec, walker.history)
     assert found[0].bought is None
     for before, after in pairwise(found):
         assert after.bought.mean == pytest.approx(after.mean.mean - before.mean.mean)

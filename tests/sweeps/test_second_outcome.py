@@ -29,7 +29,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return moment
 
 
-def test_a_budget_too_small_for_one_fresh_seed_is_said_and_more_of_it_goes_on(
+def test_a_budget_too_small_for_one_fresh_seed_ends_with_a_winner_that_is_not_confirmed_and_more_of_it_goes_on(
     folder: SweepFolder, now: list[float]
 ) -> None:
     driver = open_driver(folder, small_spec(time="10s", selection=SELECTION), clock=lambda: now[0])
@@ -43,15 +43,20 @@ def test_a_budget_too_small_for_one_fresh_seed_is_said_and_more_of_it_goes_on(
 
     Simulation(driver).run(stop=at_the_end)
     conclude(driver, None, None)
-    assert driver.history.outcome["winner"] is None
-    assert "the share that is held back for them is too small" in lines(folder)[0]
-    assert f"`sweeps resume bowl --time +10m --results {folder.results}` goes on" in lines(folder)[1]
+    assert (driver.history.outcome["winner"], driver.history.outcome["basis"]) == (
+        driver.history.search[0].key[0],
+        "search",
+    )
+    assert lines(folder)[0].startswith("winner, not confirmed: trial 0, loss ")
+    assert "on one seed after 1 report of the search, which makes it look better than it is" in lines(folder)[0]
+    assert "not confirmed: a budget ended before a run on a further seed came to its end" in lines(folder)[2]
+    assert f"`sweeps resume bowl --time +10m --results {folder.results}` goes on" in " ".join(lines(folder))
 
     more = extension(driver.spec, {"time": "10m"})
     assert more is not None
     longer = after(driver, more, lambda: now[0])
     conclude(longer, None, None)
-    assert longer.history.outcome["winner"] is not None
+    assert longer.history.outcome["basis"] == "evaluation"
 
 
 def test_select_ends_a_search_and_more_trials_open_it_again(folder: SweepFolder) -> None:

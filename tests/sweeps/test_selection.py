@@ -9,7 +9,9 @@ from simulation import small_spec
 from study.measurement import Measurement
 from sweeps.errors import SpecError
 from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Noted, Stamp, TrialKey
+from sweeps.search.intervals import Interval
 from sweeps.search.labels import parse_label
+from sweeps.search.race import race
 from sweeps.search.selection import BASELINE, TEST_READ, Selection, candidates, publication, select, selection_seed
 
 SPEC = small_spec(selection={"candidates": 2, "seeds": 2, "published_seeds": 2})
@@ -186,7 +188,9 @@ def test_the_final_model_is_the_winners_first_on_a_further_seed() -> None:
     runs = chosen_on(1, 0.1, 0.1) | chosen_on(0, 0.5, 0.5)
 
     assert chosen([1, 0], runs, published_on(1, 0.9, 0.1)).final == TrialKey(1, PUBLISHED + 1)
-    assert chosen([1, 0], runs).final is None
+    assert chosen([1, 0], runs).final == TrialKey(
+        1, 1
+    )  # that of its first seed that chose, as long as there is no other
     later = chosen([1, 0], runs, published_on(1, None, 0.1))
     assert later.final == TrialKey(1, PUBLISHED + 2)
     assert later.published[0].missing == "seed 1: failed"
@@ -200,7 +204,7 @@ def test_optimism_is_how_much_better_the_search_saw_the_winner(direction: str, o
     assert found.optimism == pytest.approx(optimism)
 
 
-def test_a_winner_that_the_search_stopped_has_the_optimism_of_its_last_value_and_says_of_when() -> None:
+def test_what_the_search_saw_at_one_fidelity_is_not_compared_with_what_is_published_at_another() -> None:
     history = History()
     for row in (
         Asked(TrialKey(0), {"x": 0.5}, 0, 0),
@@ -211,7 +215,7 @@ def test_a_winner_that_the_search_stopped_has_the_optimism_of_its_last_value_and
     add(history, TrialKey(0, PUBLISHED + 1), 0.2)
 
     found = select(SPEC, history, [0])
-    assert found.optimism == pytest.approx(0.1)
+    assert found.optimism is None
     assert (found.candidates[0].searched, found.candidates[0].searched_at) == (0.1, 1.0)
 
 
@@ -283,11 +287,68 @@ def test_a_candidate_whose_first_seed_was_cut_takes_no_seed_from_the_others() ->
     assert found.candidates[-1].reason == "fresh seed 1: cut time"
 
 
-def test_where_all_were_cut_on_their_first_seed_there_is_no_winner() -> None:
+def test_where_all_were_cut_on_their_first_seed_the_best_of_the_search_wins_and_is_not_confirmed() -> None:
     found = select(SPEC, cut(history_of(SEARCH), TrialKey(1, 1), TrialKey(2, 1)), [1, 2])
 
-    assert found.winner is None
-    assert {c.decision for c in found.candidates} == {"out"}
+    assert (found.winner, found.basis, found.final) == (1, "search", TrialKey(1))
+    assert found.value == Interval(1, 0.1, None, None)
+    assert found.candidates[0].reason == "best of the search, since a budget ended before one fresh seed was through"
+    assert [c.decision for c in found.candidates] == ["winner", "out"]
+
+
+def test_who_failed_on_a_fresh_seed_does_not_win_by_the_search() -> None:
+    found = select(SPEC, cut(history_of(SEARCH | chosen_on(1, None)), TrialKey(2, 1), TrialKey(0, 1)), [1, 2, 0])
+
+    assert (found.winner, found.basis) == (2, "search")
+
+
+def test_a_winner_without_a_further_seed_has_the_mean_of_those_that_chose_it_and_no_interval() -> None:
+    runs = chosen_on(1, 0.5, 0.5), chosen_on(2, 0.1, 0.3), chosen_on(0, 0.9, 0.9)
+    found = chosen([1, 2, 0], *runs, published_seeds=0)
+
+    assert (found.winner, found.basis, found.is_confirmed) == (2, "selection", False)
+    assert found.value == Interval(2, pytest.approx(0.2), None, None)
+    assert found.final == TrialKey(2, 1)
+    assert (found.optimism, found.difference) == (None, None)
+
+
+@pytest.mark.parametrize("rule", [{"candidates": 0}, {"seeds": 0}, {"candidates": 0, "seeds": 0}])
+def test_without_candidates_or_seeds_the_best_of_the_search_is_published_as_it_comes(rule: dict[str, int]) -> None:
+    spec = small_spec(selection={"candidates": 2, "seeds": 2, "published_seeds": 2, **rule})
+    history = history_of(SEARCH | published_on(1, 0.2, 0.4) | published_on(0, 0.6, 0.6))
+    numbers = candidates(spec, history)
+    found = select(spec, history, numbers)
+
+    assert numbers == [1, 0]
+    assert race(spec, history, numbers).is_over
+    assert [(c.number, c.decision) for c in found.candidates] == [(1, "winner"), (0, "not compared")]
+    assert (found.basis, found.final) == ("evaluation", TrialKey(1, PUBLISHED + 1))
+    assert found.value is not None
+    assert found.value.mean == pytest.approx(0.3)
+    assert found.difference is not None
+
+
+def test_a_selection_of_nothing_publishes_the_search_s_best_as_it_is() -> None:
+    spec = small_spec(selection="none")
+    found = select(spec, history_of(SEARCH), candidates(spec, history_of(SEARCH)))
+
+    assert spec.selection.trainings == 0
+    assert (found.winner, found.basis, found.final) == (1, "search", TrialKey(1))
+    assert publication(spec, history_of(SEARCH), [1, 0]) == []
+
+
+def test_a_winner_that_failed_on_its_further_seeds_is_none() -> None:
+    found = chosen([3], published_on(3, None))
+
+    assert (found.winner, found.final, found.basis) == (3, None, None)
+
+
+@pytest.mark.parametrize(
+    ("rule", "trainings"),
+    [({}, 44), ({"candidates": 0}, 14), ({"seeds": 0}, 14), ({"published_seeds": 0}, 30), ({"candidates": 1}, 24)],
+)
+def test_a_selection_knows_how_many_trainings_it_takes(rule: dict[str, int], trainings: int) -> None:
+    assert small_spec(selection=rule).selection.trainings == trainings
 
 
 def test_a_failure_counts_also_where_a_budget_ended() -> None:
@@ -316,7 +377,8 @@ def test_maximize_prefers_the_larger_mean() -> None:
         ({"selection": {"rule": "within_one_se"}}, "within_one_se takes the cheapest: give selection.cost"),
         ({"selection": {"rule": "within_one_se", "cost": "size", "seeds": 1}}, "one seed has no standard error"),
         ({"selection": {"seeds": 1001}}, "selection.seeds"),
-        ({"selection": {"published_seeds": 0}}, "selection.published_seeds"),
+        ({"selection": {"published_seeds": -1}}, "selection.published_seeds"),
+        ({"selection": "some"}, "selection: a selection is a table, or \"none\", but got 'some'"),
     ],
 )
 def test_a_rule_that_makes_no_sense_is_refused(changes: dict[str, Any], message: str) -> None:

@@ -1,0 +1,29 @@
+"""What budgets wrote about a sweep: which of them ended its search, and for how much of the selection they suffice."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+CLOSED = "closed"  # the kind of note that a budget ends the search; it stays ended until the sweep gets more
+FITTED = "fitted"  # the kind of note of the selection for which the budgets suffice, once the search is over
+
+
+@dataclass(frozen=True)
+class Budgeted:
+    """The budget that ended the search, and the keys of [selection] for which the budgets suffice; None without."""
+
+    closed_by: str | None = None
+    fitted: Mapping[str, int] | None = None
+
+    def after(self, kind: str, body: Mapping[str, Any]) -> "Budgeted":
+        """Return what holds after one more note: more of a budget, or a trial to retry, opens the search again."""
+        match kind:
+            case "closed":
+                return replace(self, closed_by=body["budget"])
+            case "fitted":
+                return replace(self, fitted=body["selection"])
+            case "extended" | "retry":
+                return Budgeted()
+            case "selected":
+                return replace(self, fitted=None)
+        return self

@@ -1,0 +1,84 @@
+"""What the final selection costs: in trainings before the first trial, and in time as soon as reports tell it."""
+
+from collections.abc import Callable
+
+from sweeps.search.fitting import as_fitted
+from sweeps.search.history import History, Measured, Noted, Row, Stamp
+from sweeps.search.notes import FITTED
+from sweeps.search.pace import pace, selection_costs
+from sweeps.spec import SweepSpec
+
+_REPORTS = 2  # of a trial, from which its pace can be told
+
+
+class SelectionCosts:
+    """Says what a sweep's selection costs, and how much of it there is time for; each once a session."""
+
+    def __init__(self, spec: SweepSpec, history: History, slots: int, say: Callable[[str], None]) -> None:
+        self._spec, self._history, self._slots, self._say = spec, history, slots, say
+        self._is_timed = bool(spec.design or not spec.selection.trainings)
+        if not spec.design:
+            say(in_trainings(spec))
+
+    def observe(self, stamp: Stamp, row: Row) -> None:
+        """Take a row that is committed."""
+        if isinstance(row, Measured) and not self._is_timed:
+            trial = self._history.trials[row.key]
+            if len(trial.measurements) >= _REPORTS or row.measurement.fidelity == self._spec.max_fidelity:
+                self._is_timed = True
+                self._say_time()
+        if isinstance(row, Noted) and row.kind == FITTED:
+            self._say_fitted()
+
+    def _say_time(self) -> None:
+        usual = pace(self._spec, self._history)
+        if usual is None:
+            return
+        rule = self._spec.selection
+        lengths = [usual.training] * min(max(rule.candidates, 1) + 1, self._spec.trials)
+        seconds = selection_costs(rule, lengths, self._slots).both
+        self._say(
+            f"final selection: about {_duration(seconds)} for its {_trainings(rule.trainings)} at most, "
+            f"{self._slots} at a time and {_duration(usual.training)} each"
+        )
+
+    def _say_fitted(self) -> None:
+        asked, rule = self._spec.selection, as_fitted(self._spec, self._history).selection
+        if rule == asked:
+            return
+        what = _in_words(as_fitted(self._spec, self._history))
+        self._say(f"final selection: there is time for {rule.trainings} of {_trainings(asked.trainings)}: {what}")
+
+
+def in_trainings(spec: SweepSpec) -> str:
+    """Return what a selection takes at most, in trainings to full fidelity."""
+    rule = spec.selection
+    if not rule.trainings:
+        return f"final selection: no training; {_in_words(spec)}"
+    return f"final selection, after the search: {_trainings(rule.trainings)} at most; {_in_words(spec)}"
+
+
+def _in_words(spec: SweepSpec) -> str:
+    rule = spec.selection
+    choice = "the best of the search wins"
+    if rule.chooses:
+        choice = f"{rule.candidates + 1} candidates with the baseline on {_seeds(rule.seeds)}"
+    if not rule.published_seeds:
+        return f"{choice}, and the winner is not confirmed"
+    return f"{choice}, then winner and baseline on {_seeds(rule.published_seeds)}"
+
+
+def _trainings(count: int) -> str:
+    return f"{count} training{'' if count == 1 else 's'}"
+
+
+def _seeds(count: int) -> str:
+    return f"{count} fresh seed{'' if count == 1 else 's'}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return "less than 1 s"
+    if seconds < 90:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.2g} min" if seconds < 5400 else f"{seconds / 3600:.2g} h"

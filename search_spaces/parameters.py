@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-from search_spaces.plain import LARGEST, SMALLEST, Scalar, SpaceError, check_text, plain
+from search_spaces.plain import Scalar, SpaceError, check_scalar, check_size, in_brief, plain
 
 When = Mapping[str, tuple[Scalar, ...]]
 
@@ -36,18 +36,8 @@ def _whole(name: str, value: object) -> int:
     value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise SpaceError(f"{name} must be a whole number, but got {value!r}")
-    _check_size(name, value)
+    check_size(name, value)
     return value
-
-
-def _check_size(name: str, value: object) -> None:
-    if isinstance(value, int) and not SMALLEST <= value <= LARGEST:
-        raise SpaceError(f"{name} must be a whole number from {SMALLEST} to {LARGEST}, but got {_in_brief(value)}")
-
-
-def _in_brief(value: int) -> str:
-    """Return a whole number, or its order of magnitude where it has very many digits."""
-    return str(value) if value.bit_length() <= 128 else f"{'-' if value < 0 else ''}2**{value.bit_length() - 1} or more"
 
 
 def _number(name: str, value: object) -> float:
@@ -58,7 +48,7 @@ def _number(name: str, value: object) -> float:
     try:
         found = float(value) + 0.0
     except OverflowError:
-        raise SpaceError(f"{name} must be a number that a float can hold, but got {_in_brief(value)}") from None  # type: ignore[arg-type]
+        raise SpaceError(f"{name} must be a number that a float can hold, but got {in_brief(value)}") from None  # type: ignore[arg-type]
     _require(math.isfinite(found), f"{name} must be finite, but got {value!r}")
     return found
 
@@ -274,7 +264,7 @@ class Choice:
         object.__setattr__(self, "when", _plain_when(self.when))
         _require(len(self.values) > 0, "choice must list at least one value, but got none")
         for value in self.values:
-            _check_scalar("choice", value)
+            check_scalar("choice", value)
         # Equality in Python's sense: 1, 1.0 and True can't be told apart by samplers.
         if (twice := _first_repeated(self.values)) is not None:
             what = f"{twice[1]!r} twice" if same(*twice) else f"{twice[0]!r} and {twice[1]!r}, which are equal"
@@ -315,7 +305,7 @@ class Constant:
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", plain(self.value))
         object.__setattr__(self, "when", _plain_when(self.when))
-        _check_scalar("value", self.value)
+        check_scalar("value", self.value)
 
     @property
     def default(self) -> Scalar:
@@ -380,20 +370,6 @@ def count_of(parameter: Plain) -> int:
     """Return how many values there are of a parameter that has a finite list of them."""
     assert parameter.count is not None
     return parameter.count
-
-
-def _check_scalar(name: str, value: object) -> None:
-    match value:
-        case bool():
-            return
-        case int():
-            _check_size(name, value)
-        case float():
-            _require(math.isfinite(value), f"{name} must be finite, but got {value!r}")
-        case str():
-            check_text(name, value)
-        case _:
-            raise SpaceError(f"{name} must hold plain values, but got {value!r}")
 
 
 def _first_repeated(values: tuple[Scalar, ...]) -> tuple[Scalar, Scalar] | None:

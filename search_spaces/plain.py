@@ -1,5 +1,6 @@
 """Plain values: what a parameter may hold, whatever library it came from, and whether every store can hold it."""
 
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +34,33 @@ def plain(value: Any) -> Any:
 def _base(kind: type, value: Any) -> Any:
     """Return what a value of a subclass is beneath, past a __str__ or __repr__ of its own."""
     return str.__str__(value) if kind is str else value
+
+
+def check_scalar(name: str, value: object) -> None:
+    """Raise SpaceError for a value that is not plain, not finite, or that some store can't hold."""
+    match value:
+        case bool():
+            return
+        case int():
+            check_size(name, value)
+        case float():
+            if not math.isfinite(value):
+                raise SpaceError(f"{name} must be finite, but got {value!r}")
+        case str():
+            check_text(name, value)
+        case _:
+            raise SpaceError(f"{name} must hold plain values, but got {value!r}")
+
+
+def check_size(name: str, value: object) -> None:
+    """Raise SpaceError for a whole number of more than 64 bits."""
+    if isinstance(value, int) and not SMALLEST <= value <= LARGEST:
+        raise SpaceError(f"{name} must be a whole number from {SMALLEST} to {LARGEST}, but got {in_brief(value)}")
+
+
+def in_brief(value: int) -> str:
+    """Return a whole number, or its order of magnitude where it has very many digits."""
+    return str(value) if value.bit_length() <= 128 else f"{'-' if value < 0 else ''}2**{value.bit_length() - 1} or more"
 
 
 def check_text(name: str, text: str) -> None:

@@ -12,6 +12,7 @@ from sweeps.cli_cluster import commands as clustering
 from sweeps.cli_reading import commands as reading
 from sweeps.cli_study import commands as studying
 from sweeps.errors import SpecError
+from sweeps.names import as_path
 from sweeps.options import (
     RESULTS,
     CpusPerTrial,
@@ -207,16 +208,20 @@ def reproduce(
 
     A sweep's trial is compared with its ledger, an experiment such as results/custom_cnn/exp_1 with its own files.
     """
+    from sweeps.terminal.screen import waiting
+
     if "/" in name:
         if trial != "best":
             raise SpecError(f"--trial belongs to a sweep, and {name} is one experiment: leave it out")
         from sweeps.terminal.single import reproduce_one
 
-        replay, what = reproduce_one(Path(name), data_dir), f"experiment {name}"
+        with waiting(f"training {name} again"):
+            replay, what = reproduce_one(as_path(name), data_dir), f"experiment {name}"
     else:
         from sweeps.api import load
 
-        replay = load(name, results=results, ledger=ledger).reproduce(trial, data_dir)
+        with waiting(f"training trial {trial} of {name} again"):
+            replay = load(name, results=results, ledger=ledger).reproduce(trial, data_dir)
         what = f"trial {replay.label} of {name}"
     if replay.identical:
         say(f"identical: {what}, {replay.what}")
@@ -236,8 +241,10 @@ def verify(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None) -> 
     Nothing is trained: `reproduce` does that. A stored value that was changed later is named with its trial.
     """
     from sweeps.api import verify as verify_sweep
+    from sweeps.terminal.screen import waiting
 
-    found = verify_sweep(name, results=results, ledger=ledger)
+    with waiting(f"computing the decisions of {name} again"):
+        found = verify_sweep(name, results=results, ledger=ledger)
     if not found.holds:
         say(f"different: {found.difference}")
         raise typer.Exit(1)

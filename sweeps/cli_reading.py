@@ -42,13 +42,30 @@ def show(
     figure: Annotated[
         Path | None, typer.Option(help="Draw the sweep's main figure into this file (png, svg, pdf).")
     ] = None,
+    top: Annotated[int | None, typer.Option(help="Only so many trials, the best without --sort.")] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(help="Order of trials: value (best first), trial, seconds, fidelity, a parameter or a metric."),
+    ] = None,
+    trial: Annotated[
+        str | None,
+        typer.Option(help="One trial in full: best, a number, or a label like 3-seed1 or range-adam."),
+    ] = None,
 ) -> None:
-    """Show a sweep: its outcome, its selection and its trials."""
+    """Show a sweep: its outcome, its selection and its trials; or one of its trials in full.
+
+    `--sort=-seconds` turns an order around.
+    """
     from sweeps.api import load
-    from sweeps.terminal.showing import draw, tell_sweep
+    from sweeps.terminal.showing import draw, tell_sweep, tell_trial
 
     result = load(name, results=results, ledger=ledger)
-    tell_sweep(result, as_json=as_json)
+    if trial is not None and (top or sort):
+        raise SpecError("--trial shows one trial, and --top and --sort belong to a table of them: leave them out")
+    if trial is None:
+        tell_sweep(result, as_json=as_json, top=top, sort=sort)
+    else:
+        tell_trial(result, trial, as_json=as_json)
     if figure is not None:
         draw(result, figure)
 
@@ -106,7 +123,9 @@ def explain(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None, as
 def report(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None) -> None:
     """Write a sweep's report, one self-contained HTML page; also of one that runs, or was stopped."""
     from sweeps.api import load
+    from sweeps.terminal.screen import waiting
 
     result = load(name, results=results, ledger=ledger)
-    page = result.report()
+    with waiting(f"drawing the report of {name}"):
+        page = result.report()
     say(f"report: {page}" + (f" (sent to {result.folder.shown})" if result.folder.store else ""))

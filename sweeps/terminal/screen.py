@@ -33,6 +33,7 @@ class Screen:
     """Lines for a person, or for a program in the form "json", with what is being waited for below them."""
 
     def __init__(self, stream: TextIO | None, form: Form, *, has_panel: bool = True) -> None:
+        self._is_output = stream is sys.stdout
         self._stream = tolerant(stream)
         self._form = form
         self._console = console(self._stream)  # this stream, also while what others print goes elsewhere
@@ -106,7 +107,7 @@ class Screen:
 
     def _open_panel(self) -> None:
         if self._has_panel:
-            live = Live(console=self._console, auto_refresh=False, transient=True)
+            live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=self._is_output)
             live.start()
             self._live = live
 

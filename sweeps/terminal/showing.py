@@ -1,7 +1,9 @@
 """Finished and running sweeps in the terminal: outcome, selection and trials as tables, or as JSON."""
 
 import json
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +20,12 @@ from sweeps.search.selection import Selection, selection_of
 from sweeps.search.standing import shown_state
 from sweeps.store.folders import list_folders, results_option
 from sweeps.store.rows import dump_json
+from sweeps.terminal.failures import failure_lines
 from sweeps.terminal.outcome import difference, estimate, outcome_lines, searched_in_brief
-from sweeps.terminal.progress import params_in_brief, range_in_brief
-from sweeps.terminal.streams import console, say
+from sweeps.terminal.progress import range_in_brief
+from sweeps.terminal.streams import console, drop, say
 from sweeps.terminal.tables import add_row, cell, number, records
+from sweeps.terminal.trials import print_trial, ranked, trial_facts, trials_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,11 +61,22 @@ def tell_end(run: Callable[[], Result], *, as_json: bool) -> None:
     try:
         result = run()
     except OutcomeError as error:
-        if not as_json:
-            tell_outcome(error.result)
+        _tell_whatever_reads(error.result, as_json=as_json)
         raise
-    if not as_json:
-        tell_outcome(result)
+    _tell_whatever_reads(result, as_json=as_json)
+
+
+def _tell_whatever_reads(result: Result, *, as_json: bool) -> None:
+    """Tell the outcome; where nothing reads standard output any more, the sweep has ended as well as it has."""
+    try:
+        if not as_json:
+            tell_outcome(result)
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        drop(sys.stdout)
+        text = f"the outcome can't be shown here ({error}): `{result.folder.command('show')}` shows it"
+        with suppress(OSError, ValueError):
+            say(f"warning: {text}", error=True)
 
 
 def tell_list(results: Path, *, as_json: bool) -> None:
@@ -109,10 +124,15 @@ def _result_cell(sweep: dict[str, Any], where: dict[str, str]) -> str:
     return found if outcome["basis"] == "evaluation" else f"{found}, not confirmed"
 
 
-def tell_sweep(result: Result, *, as_json: bool) -> None:
-    """One sweep in full."""
+def tell_sweep(result: Result, *, as_json: bool, top: int | None = None, sort: str | None = None) -> None:
+    """One sweep in full. top, sort: as of `ranked`."""
+    trials = ranked(result, sort, top)
     if as_json:
         frames = {name: records(frame) for name, frame in _frames(result).items()}
+        if top or sort:
+            places = {trial.key.number: place for place, trial in enumerate(trials)}
+            rows = (row for row in frames["trials"] if row["trial"] in places and not row["replicate"])
+            frames["trials"] = sorted(rows, key=lambda row: places[row["trial"]])
         tests = list(measured_ranges(result.history).values())
         say(json.dumps({**json.loads(dump_json({**summary(result), "range_tests": tests})), **frames}))
         return
@@ -121,7 +141,20 @@ def tell_sweep(result: Result, *, as_json: bool) -> None:
         say(range_in_brief(found))
     if result.history.selection and (selection := selection_of(result.spec, result.history)):
         console().print(_selection_table(result, selection))
-    console().print(_trials_table(result))
+    console().print(trials_table(result, trials))
+    for line in failure_lines(result.history.search, result.folder):
+        say(line)
+
+
+def tell_trial(result: Result, label: str, *, as_json: bool) -> None:
+    """One trial in full, or a range test; SpecError where there is none of that label."""
+    tests = {key.label: found for key, found in measured_ranges(result.history).items()}
+    if as_json:
+        say(dump_json(tests.get(label) or trial_facts(result, label)))
+    elif label in tests:
+        say(range_in_brief(tests[label]))
+    else:
+        print_trial(result, label)
 
 
 def _frames(result: Result) -> "dict[str, pd.DataFrame]":
@@ -179,24 +212,4 @@ def _selection_table(result: Result, selection: Selection) -> Table:
         numbers = (cell(c.rank), str(c.number), number(c.mean), cell(c.n), difference(c.difference))
         costs = [number(c.costs.get(cost)), "yes" if c.on_front else ""] if cost else []
         add_row(table, *numbers, searched_in_brief(result.spec, c), *costs, c.decision, c.reason)
-    return table
-
-
-def _trials_table(result: Result) -> Table:
-    design = result.spec.design
-    title = "trials of the design" if design else "trials of the search"
-    table = Table(title=title, box=None, header_style="bold", title_justify="left")
-    unit = result.spec.fidelity_unit
-    what, state = "cell" if design else "parameters", result.state
-    for title in ("trial", "state", result.spec.metric, unit, "s", what, "reason"):
-        table.add_column(title, no_wrap=title != what, overflow="ellipsis")
-    for trial in result.history.search:
-        last = trial.last
-        numbers = (trial.value(result.spec.metric), last.fidelity if last else None, last.seconds if last else None)
-        reason = trial.reason.splitlines()[0] if trial.reason else ""
-        params = params_in_brief(result.spec.space.in_order(trial.params))
-        if design:
-            variant, replicate = design.place(trial.key.number)
-            params = ", ".join(filter(None, (variant.cell, variant.protocol, f"seed {replicate}")))
-        add_row(table, trial.key.label, shown_state(trial.state, state), *(cell(n) for n in numbers), params, reason)
     return table

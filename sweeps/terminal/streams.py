@@ -8,6 +8,7 @@ import io
 import os
 import sys
 import unicodedata
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
@@ -54,7 +55,15 @@ def close_streams() -> None:
         try:
             stream.flush()
         except (OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            drop(stream)
+
+
+def drop(stream: TextIO) -> None:
+    """Send what is written from now on, and what is buffered, to where nothing is kept."""
+    with suppress(OSError, ValueError):  # a stream that is closed, or of no file
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 class _Tolerant:

@@ -1,0 +1,150 @@
+"""The trials of a sweep in the terminal: as a table in the order that is asked for, or one of them in full."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from sweeps.errors import SpecError
+from sweeps.result import Result
+from sweeps.search.history import Trial
+from sweeps.search.standing import shown_state
+from sweeps.store.folders import first_there
+from sweeps.terminal.failures import log_of, why
+from sweeps.terminal.progress import params_in_brief
+from sweeps.terminal.streams import console, plain, say
+from sweeps.terminal.tables import add_row, cell
+
+COLUMNS = ("trial", "value", "seconds", "fidelity")
+_MOST = 8  # digits of a value in the table of reports
+
+
+def ranked(result: Result, sort: str | None = None, top: int | None = None) -> list[Trial]:
+    """Return the trials of the search in an order; those that have no value in it come last.
+
+    Args:
+        result: The sweep.
+        sort: A column, parameter or metric, smallest first, but "value" the best first; "-" in front turns it around.
+            By number without it or, where `top` is given, the best first.
+        top: How many; all without it.
+
+    Raises:
+        SpecError: For a name that the sweep doesn't have, or fewer than one.
+    """
+    if top is not None and top < 1:
+        raise SpecError(f"--top: give 1 or more, but got {top}")
+    sort = sort or ("trial" if top is None else "value")
+    name = sort.removeprefix("-")
+    keys = {trial.key: _key(result, trial, name) for trial in result.history.search}
+    _check_column(result, name)
+    known = [trial for trial in result.history.search if keys[trial.key] is not None]
+    known.sort(key=lambda trial: keys[trial.key] or (), reverse=sort.startswith("-"))
+    return [*known, *(trial for trial in result.history.search if keys[trial.key] is None)][:top]
+
+
+def _check_column(result: Result, name: str) -> None:
+    trials = result.history.search
+    parameters = list(result.spec.space.parameters)
+    metrics = dict.fromkeys(metric for t in trials if t.last for metric in t.last.values)
+    if name not in (names := (*COLUMNS, *parameters, *metrics)):
+        raise SpecError(f"--sort: the sweep has no column {name!r}: choose from {', '.join(names)}")
+
+
+def _key(result: Result, trial: Trial, name: str) -> tuple[Any, ...] | None:
+    """Return what a trial is sorted by, None where it has nothing there."""
+    found = _value(result, trial, name)
+    if found is None or (isinstance(found, float) and math.isnan(found)):  # it has no place in an order
+        return None
+    return ("", found) if isinstance(found, int | float) else (type(found).__name__, str(found))
+
+
+def _value(result: Result, trial: Trial, name: str) -> Any:
+    spec, last = result.spec, trial.last
+    if name == "trial":
+        return trial.key.number
+    if name in ("value", spec.metric):
+        value = trial.value(spec.metric)
+        return -value if value is not None and name == "value" and spec.direction == "maximize" else value
+    if name in ("seconds", "fidelity"):
+        return getattr(last, name) if last else None
+    if name in trial.params:
+        return trial.params[name]
+    return last.values.get(name) if last else None
+
+
+def trials_table(result: Result, trials: list[Trial]) -> Table:
+    """Return a row for each trial."""
+    design = result.spec.design
+    title = "trials of the design" if design else "trials of the search"
+    table = Table(title=title, box=None, header_style="bold", title_justify="left")
+    what = "cell" if design else "parameters"
+    for column in ("trial", "state", result.spec.metric, result.spec.fidelity_unit, "s", what, "reason"):
+        table.add_column(plain(column), no_wrap=column != what, overflow="ellipsis")
+    for trial in trials:
+        last = trial.last
+        numbers = (trial.value(result.spec.metric), last.fidelity if last else None, last.seconds if last else None)
+        params = params_in_brief(result.spec.space.in_order(trial.params))
+        if design:
+            variant, replicate = design.place(trial.key.number)
+            params = ", ".join(filter(None, (variant.cell, variant.protocol, f"seed {replicate}")))
+        add_row(table, trial.key.label, shown_state(trial.state, result.state), *map(cell, numbers), params, why(trial))
+    return table
+
+
+def trial_facts(result: Result, label: str) -> dict[str, Any]:
+    """Return everything about one trial as values for a program; SpecError where there is none of that label."""
+    trial = result.trial(label)
+    return {
+        "trial": trial.key.label,
+        "state": shown_state(trial.state, result.state),
+        "reason": trial.reason,
+        "parameters": result.spec.space.in_order(trial.params),
+        "seed": trial.seed,
+        "reports": [_report(m) for m in trial.measurements],
+        "log": str(log_of(trial, result.folder)),
+        "checkpoint": _checkpoint(result, trial),
+        "traceback": trial.detail,
+        "reproduce": result.folder.command("reproduce", trial=trial.key.label) if trial.measurements else None,
+    }
+
+
+def _report(measurement: Any) -> dict[str, Any]:
+    places = {"report": measurement.report, "fidelity": measurement.fidelity, "seconds": measurement.seconds}
+    return {**places, "metrics": dict(measurement.values), "digest": measurement.digest}
+
+
+def _checkpoint(result: Result, trial: Trial) -> str | None:
+    """Return where the trial's last checkpoint is, None where there is none any more."""
+    found = first_there(result.folder.written_checkpoints(trial.key.label, trial.breaks), result.folder.store)
+    return None if found is None else str(found)
+
+
+def print_trial(result: Result, label: str) -> None:
+    """Print one trial in full: parameters with all digits, reports, log, checkpoint, and how to reproduce it."""
+    facts = trial_facts(result, label)
+    reason = f" ({why(result.trial(label))})" if facts["reason"] else ""
+    say(f"trial {facts['trial']} of {result.name}: {facts['state']}{reason}, seed {facts['seed']}")
+    for name, value in facts["parameters"].items():
+        say(f"  {name} = {value!r}")
+    if facts["reports"]:
+        console().print(_reports_table(facts["reports"]))
+    say(f"log:        {facts['log']}{'' if Path(facts['log']).exists() else ' (not there)'}")
+    say(f"checkpoint: {facts['checkpoint'] or 'none is kept'}")
+    if facts["traceback"]:
+        say(facts["traceback"].rstrip())
+    if facts["reproduce"]:
+        say(f"reproduce:  {facts['reproduce']}")
+
+
+def _reports_table(reports: list[Mapping[str, Any]]) -> Table:
+    metrics = list(dict.fromkeys(name for report in reports for name in report["metrics"]))
+    table = Table(box=None, header_style="bold")
+    for column in ("report", "fidelity", "s", *metrics):
+        table.add_column(plain(column), overflow="fold")
+    for report in reports:
+        values = [report["metrics"].get(name) for name in metrics]
+        numbers = (report["fidelity"], report["seconds"], *values)
+        add_row(table, str(report["report"]), *("-" if n is None else f"{n:.{_MOST}g}" for n in numbers))
+    return table

@@ -5,13 +5,13 @@ and `lost` in turn, `began` when a worker has started, and now and then asks `ov
 """
 
 import hashlib
-import socket
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 from study.measurement import Measurement
+from sweeps.clock import machine
 from sweeps.errors import LedgerError, SweepError
 from sweeps.execution.failures import NOTE as ALIKE_NOTE
 from sweeps.execution.failures import failing_alike
@@ -60,7 +60,10 @@ def ignore(_stamp: Stamp, _row: Row) -> None:
 
 
 class Driver:
-    """Drives one sweep from its ledger, whose history need not be read twice. `observe` sees a row after its commit."""
+    """Drives one sweep from its ledger, whose history need not be read twice. `observe` sees a row after its commit.
+
+    It counts time by the clock of the ledger, so that no two clocks are compared.
+    """
 
     def __init__(
         self,
@@ -68,7 +71,6 @@ class Driver:
         folder: SweepFolder,
         ledger: Ledger,
         observe: Observer = ignore,
-        clock: Callable[[], float] = time.time,
         history: History | None = None,
     ) -> None:
         self.spec: SweepSpec = spec
@@ -77,7 +79,7 @@ class Driver:
         self.live: set[TrialKey | RangeKey] = set()
         self._ledger = ledger
         self.observe = observe
-        self.clock = clock
+        self.clock = ledger.clock
         self._heard: dict[TrialKey | RangeKey, float] = {}  # when each worker last said a word
         self._looked: float | None = None  # when `overdue` was last called
         self._killed: dict[TrialKey | RangeKey, str] = {}  # why a worker that will be lost was killed
@@ -190,8 +192,8 @@ class Driver:
             checkpoint=checkpoint,
             log=self.folder.log(key.label),
             plan=self.history.plan(key),
-            handed_out=now,
-            host=socket.gethostname(),
+            handed_out=time.monotonic(),
+            machine=machine(),
             limit=own_limit(self.spec, self.history, trial, now, len(self.live)),
             store=self.folder.store,
             earlier=tuple(earlier),

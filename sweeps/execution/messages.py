@@ -1,6 +1,5 @@
 """What the driver tells a worker (a leg) and what the worker answers (messages), and who gives and takes them."""
 
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from study.measurement import Measurement
+from sweeps.clock import machine
 from sweeps.search.budgets import TRIAL_TIME, Limit
 from sweeps.search.history import TrialKey
 from sweeps.search.ranges import RangeKey
@@ -27,8 +27,8 @@ class Leg:
     checkpoint: Path  # which no other worker writes
     log: Path
     plan: Mapping[str, Any] | None = None  # the recorded horizon of a wall-clock trial that goes on
-    handed_out: float = 0.0  # seconds since the epoch, by the clock of
-    host: str = ""  # the driver's
+    handed_out: float = 0.0  # when, s of the monotonic clock of
+    machine: str = ""  # the driver's
     limit: Limit | None = None  # a budget: when nothing is left of it the worker saves and reports `cut`
     store: ObjectStore | None = None  # where checkpoint and log are sent; then the paths are those of a copy
     earlier: tuple[Path, ...] = ()  # checkpoints of workers that were given up, the last first
@@ -41,9 +41,9 @@ class Leg:
         """
         if self.limit is None:
             return lambda: False
-        counts = self.limit.name != TRIAL_TIME and self.host == socket.gethostname()
-        waited = time.time() - self.handed_out if counts else 0.0
-        end = time.monotonic() + self.limit.left - max(waited, 0.0)
+        counts = self.limit.name != TRIAL_TIME and self.machine == machine()
+        waited = time.monotonic() - self.handed_out if counts else 0.0
+        end = time.monotonic() + self.limit.left - waited
         return lambda: time.monotonic() >= end
 
     @property

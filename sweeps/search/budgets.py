@@ -125,8 +125,9 @@ def may_go_on(spec: SweepSpec, trial: Trial) -> bool:
 
 def resting(spec: SweepSpec, history: History, now: float) -> set[TrialKey]:
     """The trials that lost a worker, or raised, and wait before they go on: twice as long each time."""
+    passed = history.elapsed(now)
     return {
         trial.key
         for trial in history.running
-        if trial.needs_worker and now < trial.halted + spec.retries.wait * 2 ** (trial.losses + trial.errors - 1)
+        if trial.needs_worker and passed < trial.halted + spec.retries.wait * 2 ** (trial.losses + trial.errors - 1)
     }

@@ -142,7 +142,7 @@ class Trial:
     losses: int = 0  # how often its worker died or hung
     breaks: int = 0  # how often it was taken from a worker that may live on unseen
     errors: int = 0  # how often it raised an exception and was tried again
-    halted: float = 0.0  # when it last came to need another worker (seconds since the epoch)
+    halted: float = 0.0  # when it last came to need another worker, s of the sweep's sessions
     occupied: float = 0.0  # wall-clock for which it held a worker, s
     held: float = 0.0  # when it was last given a worker (seconds since the epoch)
     due: int = 0  # when its next report falls due in a deterministic sweep, in reports; see `turn`
@@ -289,7 +289,7 @@ class History:
             trial.errors += row.reason == RETRIED
             if row.reason in _BREAKS:
                 trial.goes_on_after(_BREAKS[row.reason])
-            trial.halted = stamp.time
+            trial.halted = self.elapsed(stamp.time)
         elif row.state == "cut":
             trial.breaks += bool(row.detail)  # its worker did not stop in time
         else:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from sweeps.clock import SessionClock
 from sweeps.commands import command
 from sweeps.errors import LeaseError, LedgerError
 from sweeps.search.history import History, Row, Stamp, TrialKey
@@ -59,6 +60,7 @@ class Place(Protocol):
 class Ledger:
     """An open store. Every `append` is one durable commit; a row that is returned is never lost.
 
+    clock: gives the times of the rows that are appended.
     say: told at once where the store is away and when it is back; standard error hears it until it is set.
     """
 
@@ -69,6 +71,7 @@ class Ledger:
         self._last = 0
         self._chain = ""
         self._outages: list[str] = []
+        self.clock: Callable[[], float] = SessionClock()
         self.say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)
 
     @property
@@ -161,7 +164,7 @@ class Ledger:
         there once, or LedgerError is raised and nothing that was returned before is lost.
         """
         table, columns = to_columns(row)
-        stamp = Stamp(self._last + 1, time.time())
+        stamp = Stamp(self._last + 1, self.clock())
         values = {"seq": stamp.seq, "time": stamp.time, **columns}
         chain = link(self._chain, table, values)
         insert = table.insert().values(**values, digest_chain=chain)

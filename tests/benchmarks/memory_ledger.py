@@ -12,6 +12,9 @@ class InMemoryLedger:
         self.now = 0.0
         self._seqs = itertools.count(1)
 
+    def clock(self) -> float:
+        return self.now
+
     def history(self) -> History:
         return History()
 

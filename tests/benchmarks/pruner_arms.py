@@ -41,7 +41,7 @@ class Ours:
         }
         self._ledger = InMemoryLedger()
         folder = SweepFolder(Path(tempfile.gettempdir()), "pruning")
-        driver = Driver(load_spec(table | spec), folder, self._ledger, clock=lambda: self._ledger.now)  # type: ignore[arg-type]
+        driver = Driver(load_spec(table | spec), folder, self._ledger)  # type: ignore[arg-type]
         self._driver = InOrder(driver) if driver.spec.deterministic else driver
         self._made: Counter[int] = Counter()
 

@@ -95,10 +95,13 @@ class Simulation:
                 del workers[key]
 
 
-def open_driver(folder: SweepFolder, spec: SweepSpec, **options: Any) -> Driver:
-    """A driver on a new ledger, or on the one that lies there."""
+def open_driver(
+    folder: SweepFolder, spec: SweepSpec, clock: Callable[[], float] | None = None, **options: Any
+) -> Driver:
+    """A driver on a new ledger, or on the one that lies there; `clock` is the session's."""
     folder.create()
     ledger = Ledger.open(folder.ledger) if folder.ledger.exists() else Ledger.create(folder.ledger, spec)
+    ledger.clock = clock or ledger.clock
     return Driver(spec, folder, ledger, **options)
 
 

@@ -30,19 +30,18 @@ def asked(key: TrialKey) -> Asked:
 
 
 class Clock:
-    """A time of day that moves where a test says so; ledgers stamp their rows by it."""
+    """A session's clock that moves where a test says so."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.now = 1000.0
-        monkeypatch.setattr("sweeps.store.ledger.time.time", lambda: self.now)
 
     def __call__(self) -> float:
         return self.now
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+def clock() -> Clock:
+    return Clock()
 
 
 def started(folder: SweepFolder, clock: Clock, **changes: Any) -> Driver:

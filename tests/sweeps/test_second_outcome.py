@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import pytest
 from simulation import Simulation, open_driver, small_spec, swept
@@ -22,11 +21,9 @@ from sweeps.terminal.cleaning import clean_sweep
 
 
 @pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time of day of ledger and drivers, s, in a list to be set."""
-    moment = [time.time()]  # workers have a clock of their own
-    monkeypatch.setattr("sweeps.store.ledger.time", SimpleNamespace(time=lambda: moment[0], sleep=time.sleep))
-    return moment
+def now() -> list[float]:
+    """The time of a session's clock, s, in a list to be set."""
+    return [time.time()]
 
 
 def test_a_budget_too_small_for_one_fresh_seed_ends_with_a_winner_that_is_not_confirmed_and_more_of_it_goes_on(
@@ -99,7 +96,7 @@ def test_a_choice_by_another_rule_keeps_what_was_trained(folder: SweepFolder) ->
     assert again.history.outcome["n"] == 5
 
 
-def after(driver: Driver, row: Noted, clock: Callable[[], float] = time.time) -> Driver:
+def after(driver: Driver, row: Noted, clock: Callable[[], float] | None = None) -> Driver:
     """The same sweep with a row that enlarges it or sets its choice anew, run to where it would be concluded."""
     driver.record(row)
     longer = open_driver(driver.folder, as_extended(driver.spec, driver.history), clock=clock)
@@ -157,9 +154,10 @@ def test_trials_that_were_cut_by_hand_and_opened_again_are_told_with_what_ended_
 
     start = now[0]
 
-    def late() -> float:  # the time is over as soon as anybody looks
-        now[0] = start + 200
-        return now[0]
+    beginning = iter([start])
+
+    def late() -> float:  # the time is over as soon as the session has begun
+        return next(beginning, start + 200)
 
     longer = after(by_hand, Noted("extended", {"trials": 6}), late)
     conclude(longer, None, None)

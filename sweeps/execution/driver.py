@@ -26,6 +26,7 @@ from sweeps.search.history import (
     BEGAN,
     HUNG,
     LOST,
+    PREEMPTED,
     RETRIED,
     Asked,
     Decided,
@@ -62,7 +63,7 @@ def ignore(_stamp: Stamp, _row: Row) -> None:
 class Driver:
     """Drives one sweep from its ledger, whose history need not be read twice. `observe` sees a row after its commit.
 
-    It counts time by the clock of the ledger, so that no two clocks are compared.
+    It counts time by the clock of the ledger.
     """
 
     def __init__(
@@ -348,22 +349,22 @@ class Driver:
         """Whether this machine can write to the sweep's folder, so that only a worker's own node may be at fault."""
         return self.folder.takes_files()
 
-    def lost(self, key: TrialKey | RangeKey, reason: str) -> None:
+    def lost(self, key: TrialKey | RangeKey, reason: str, *, was_preempted: bool = False) -> None:
         """The worker of a live trial died: the trial goes on elsewhere, or fails if that happens too often."""
         self.let_go(key)
-        why = self._killed.pop(key, LOST)
+        why = PREEMPTED if was_preempted else self._killed.pop(key, LOST)
         if isinstance(key, RangeKey):
-            self._lost_range_test(key, why if why == HUNG else reason)
+            self._lost_range_test(key, why, reason)
             return
         trial, most = self.history.trials[key], self.spec.retries.lost
         if trial.state != "running":
             return
-        if why not in (LOST, HUNG):
+        if why not in (LOST, HUNG, PREEMPTED):
             self.record(Moved(key, "cut", why, "its worker did not stop in time: it goes on from its last checkpoint"))
             return
         if why == HUNG:
             reason = f"no word from its worker for {self.spec.retries.report_timeout:g} s"
-        if trial.losses < most or self.spec.deterministic:
+        if trial.losses < most or self.spec.deterministic or was_preempted:
             self.record(Moved(key, "running", why, reason))
             if trial.losses > most:  # to fail it now would be decided by the clock
                 raise SweepError(
@@ -374,7 +375,10 @@ class Driver:
             what = "hung" if why == HUNG else "was lost"
             self.record(Moved(key, "failed", f"its worker {what}, {most + 1} in all: {reason}"))
 
-    def _lost_range_test(self, key: RangeKey, reason: str) -> None:
+    def _lost_range_test(self, key: RangeKey, why: str, reason: str) -> None:
+        if why == PREEMPTED:
+            return
+        reason = why if why == HUNG else reason
         self.record(Noted(LOSS_NOTE, {OPTIMIZER: key.optimizer, "reason": reason}))
         losses = sum(note.body[OPTIMIZER] == key.optimizer for note in self.history.noted(LOSS_NOTE))
         if losses > self.spec.retries.lost:

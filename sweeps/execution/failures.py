@@ -19,8 +19,8 @@ def reason_of(error: BaseException) -> str:
     """Return the exception in one line, with the place in the user's code where there is one."""
     try:
         text = " ".join(str(error).split())
-    except Exception as second:  # a user's exception may fail to say anything
-        text = f"its text can't be had ({type(second).__name__})"
+    except BaseException as second:  # a user's exception may fail to say anything
+        text = f"its text can't be shown ({type(second).__name__})"
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     place = _place_of(error)
     return f"{type(error).__name__}{f': {text}' if text else ''}{f' ({place})' if place else ''}"

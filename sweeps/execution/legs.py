@@ -1,5 +1,7 @@
 """One leg in a process of its own, told in messages: a stretch of a trial to its next halt, or a range test."""
 
+import re
+import sys
 import traceback
 from collections.abc import Callable, Generator
 from dataclasses import asdict
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from study.data import Dataset
 
 
+# The errors of devices for which torch has no class of their own.
+_OF_DEVICE = re.compile(
+    r"\b(CUDA|HIP|cuDNN|CUDNN|CUBLAS|CUSPARSE|CUSOLVER|CUFFT|NCCL|MPS|XPU)[\w ]*(error|out of memory)|CU\w+_STATUS_"
+)
 _BY_RAY = "ray_terminate_msg"  # what SystemExit has where not the trial raised it, but Ray on a SIGTERM
 
 
@@ -71,10 +77,10 @@ def run_leg(
     except _UnsavedError as error:
         yield Message("unsaved", reason=f"the checkpoint of trial {leg.key.label} {error}")
     except BaseException as error:  # whatever a trial raises is a record, and the actor stays warm
-        if hasattr(error, _BY_RAY) or isinstance(error, (KeyboardInterrupt, GeneratorExit)):
+        if is_from_outside(error):
             raise
         spent.book(doing)
-        yield _failed(error)
+        yield failed(error)
 
 
 class _UnsavedError(Exception):
@@ -134,11 +140,62 @@ def run_range_leg(leg: RangeLeg, spec: SweepSpec, data: "Dataset", spent: Spendi
         yield Message("ranged", range=asdict(found), environment=environment(config, data))
     except Exception as error:  # as with a trial
         spent.book("training")
-        yield _failed(error)
+        yield failed(error)
 
 
-def _failed(error: BaseException) -> Message:
-    return Message("failed", reason=reason_of(error), detail=traceback.format_exc())
+def is_from_outside(error: BaseException) -> bool:
+    """Return whether the trial did not raise it: Ray on a SIGTERM, or the worker that closes this generator."""
+    is_at_a_yield = error.__traceback__ is None or error.__traceback__.tb_next is None
+    return hasattr(error, _BY_RAY) or (isinstance(error, GeneratorExit) and is_at_a_yield)
+
+
+def failed(error: BaseException) -> Message:
+    """Return the message about what a trial raised, whatever the exception makes of being shown."""
+    try:
+        detail = "".join(traceback.format_exception(error))
+    except BaseException as worse:
+        detail = f"its traceback can't be shown ({type(worse).__name__})"
+    return Message(
+        "failed", reason=_storable(reason_of(error)), detail=_storable(detail), ends_worker=is_of_device(error)
+    )
+
+
+def text_of(error: BaseException) -> str:
+    """Return the text of an exception, as it can be stored."""
+    try:
+        return _storable(str(error))
+    except BaseException as worse:
+        return f"its text can't be shown ({type(worse).__name__})"
+
+
+def _storable(text: str) -> str:
+    """Return text without what UTF-8 or a database can't hold."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def is_of_device(error: BaseException) -> bool:
+    """Return whether an exception, or what led to it, is an error of a GPU, out of memory too.
+
+    After one, further calls in the same process fail, or find too little memory.
+    """
+    torch = sys.modules.get("torch")
+    kinds = tuple(getattr(torch, name) for name in ("OutOfMemoryError", "AcceleratorError") if hasattr(torch, name))
+    return any(
+        isinstance(one, kinds) or (isinstance(one, RuntimeError) and bool(_OF_DEVICE.search(text_of(one))))
+        for one in _causes(error)
+    )
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an exception with all that it was raised from, or holds."""
+    found, open_ = list[BaseException](), [error]
+    while open_:
+        one = open_.pop()
+        if not any(one is known for known in found):
+            found.append(one)
+            held = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+            open_ += [cause for cause in (one.__cause__, one.__context__, *held) if cause is not None]
+    return found
 
 
 def _begin(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> tuple[Run, list[Measurement], tuple[str, ...]]:
@@ -155,7 +212,7 @@ def _begin(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> tuple[Run, lis
         run = begin(leg, checkpoint)
         return run, _unreported(leg, run, checkpoint), ()
     except Exception as error:  # a damaged file shows in many ways; each means the same here
-        note = f"the checkpoint of trial {leg.key.label} can't be used ({error}): it starts again"
+        note = f"the checkpoint of trial {leg.key.label} can't be used ({text_of(error)}): it starts again"
         return begin(leg, None), [], (note,)
 
 

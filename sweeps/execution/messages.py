@@ -98,6 +98,7 @@ class Message:
     costs: Mapping[str, float] | None = None  # of the model of an ended run on a fresh seed
     notes: tuple[str, ...] = ()  # what a person should know, such as a checkpoint that could not be used
     node: str = ""  # Ray's name of the worker's
+    ends_worker: bool = False  # its process can't train another trial, such as after an error of its device
     spent: Mapping[str, float] = field(default_factory=dict)  # by its worker since the last word, on what, s
 
 
@@ -142,8 +143,8 @@ class LegSource(Protocol):
     def began(self, key: TrialKey | RangeKey) -> None:
         """The worker of something live has started."""
 
-    def lost(self, key: TrialKey | RangeKey, reason: str) -> None:
-        """The worker of something live died."""
+    def lost(self, key: TrialKey | RangeKey, reason: str, *, was_preempted: bool = False) -> None:
+        """The worker of something live died; with its node, where that was taken away for others."""
 
     def overdue(self) -> dict[TrialKey | RangeKey, str]:
         """What is live and whose workers are to be killed now, and why."""

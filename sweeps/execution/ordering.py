@@ -78,11 +78,11 @@ class InOrder:
             driver.let_go(key)
         return goes_on
 
-    def lost(self, key: TrialKey | RangeKey, reason: str) -> None:
+    def lost(self, key: TrialKey | RangeKey, reason: str, *, was_preempted: bool = False) -> None:
         """The worker of a live trial died; what it reported before stays, to be made again where it waited."""
         if isinstance(key, TrialKey):
             self._early.pop(key, None)
-        self._driver.lost(key, reason)
+        self._driver.lost(key, reason, was_preempted=was_preempted)
 
     def _waiting(self, trial: Trial) -> deque[Message] | None:
         return self._early.get(trial.key) or None

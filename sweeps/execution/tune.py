@@ -117,11 +117,11 @@ class _Bridge:
         self.driver.began(leg.key)
         return self.actors.setdefault(actor, actor.train).options(name=leg.title)
 
-    def gone(self, key: TrialKey | RangeKey, report: str) -> None:
+    def gone(self, key: TrialKey | RangeKey, report: str, *, was_preempted: bool = False) -> None:
         """The actor of a leg has died, or did not start; report: what Ray says of it."""
         self.holders.pop(key, None)
         self._given.pop(key, None)
-        self.driver.lost(key, self._faults.pop(key, "") or why_lost(report))
+        self.driver.lost(key, self._faults.pop(key, "") or why_lost(report), was_preempted=was_preempted)
 
     def gives_up_node(self, key: TrialKey | RangeKey, message: Message) -> bool:
         """Whether only the node of a worker that can't save is at fault: its trial then goes on on another.
@@ -135,13 +135,13 @@ class _Bridge:
         ray.kill(self.holders.pop(key))
         return True
 
-    def hand_on(self, trial: Trial) -> bool:
+    def hand_on(self, trial: Trial, *, ends_worker: bool = False) -> bool:
         """Give the actor of a leg that is over the next one; False if there is none now, or the actor was killed.
 
         False also where another leg waits for it: the stay ends, and Tune gives the actor to that.
         """
         actor = self.holders.pop(trial.config["leg"].key, None)
-        leg = "wait" if actor is None or self._is_short else self.free_leg()
+        leg = "wait" if actor is None or ends_worker or self._is_short else self.free_leg()
         if isinstance(leg, str):
             return False
         trial.config = {**trial.config, "leg": leg}
@@ -239,15 +239,19 @@ class _LegScheduler(TrialScheduler):
         bridge.profile.add(message.spent)
         if bridge.call(lambda: bridge.gives_up_node(key, message)):
             return TrialScheduler.CONTINUE  # which its dead actor can't, and that is told as an error
-        goes_on = bridge.answer(lambda: bridge.driver.receive(key, message) or bridge.hand_on(trial))
+        ends = message.ends_worker
+        goes_on = bridge.answer(lambda: bridge.driver.receive(key, message) or bridge.hand_on(trial, ends_worker=ends))
         # Tune would keep what every task of an actor gave until the actor's stay ends.
         tune_controller._actor_manager.clear_actor_task_futures(tune_controller._trial_to_actor[trial])
+        if ends and not goes_on:  # else Tune would give the actor to another trial, and wait for it in vain
+            tune_controller._started_actors.discard(tune_controller._trial_to_actor[trial])
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         key = trial.config["leg"].key
         report = Path(trial.error_file).read_text("utf-8") if trial.error_file else ""
-        self._bridge.call(lambda: self._bridge.gone(key, report))
+        was_preempted = bool(getattr(trial.get_pickled_error(), "preempted", False))
+        self._bridge.call(lambda: self._bridge.gone(key, report, was_preempted=was_preempted))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Nothing to do: a stay ends by the driver's verdict."""
@@ -344,6 +348,8 @@ def execute(
     """
     bridge = _Bridge(driver, slots, stop, word, profile, say)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots())
+    # Else Tune would start a trial of a preempted node again by itself, after the driver has heard of its end.
+    os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
     with tempfile.TemporaryDirectory(prefix="sweeps-tune-") as scratch:
         tuner = Tuner(
             worker,

@@ -1,9 +1,7 @@
 """The warm Ray actor in which trials train, one leg after another: a class Trainable that Tune creates and reuses."""
 
 import contextlib
-import logging
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +15,9 @@ from study.measurement import Measurement
 from sweeps.errors import LedgerError
 from sweeps.execution.determinism import worker_variables
 from sweeps.execution.functions import Function
-from sweeps.execution.legs import run_leg, run_range_leg
+from sweeps.execution.isolation import Isolation
+from sweeps.execution.legs import failed, is_from_outside, run_leg, run_range_leg
+from sweeps.execution.logs import TrialLog
 from sweeps.execution.messages import Leg, Message, RangeLeg, in_copy
 from sweeps.execution.placing import bundle, keeping_off
 from sweeps.execution.sharing import Mark
@@ -43,8 +43,10 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             self._outside = mark.missing()  # of a node that joined later, nobody has asked
             self._node = ray.get_runtime_context().get_node_id()
             self._data: Any = None if function else _data_of_a_prepared_process(spec, data)
-            self._device_is_lost = False
+            self._ends = False  # after this segment
             self._is_stopping = word.heard().is_set
+            self._isolation = Isolation()
+            self._log: TrialLog | None = None  # while a segment is open
             self._spent = Spending()
             self.reset_config(config)
 
@@ -54,9 +56,9 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             return True
 
         def _take(self, leg: Leg | RangeLeg) -> None:
-            if self._device_is_lost:
-                os._exit(1)  # the driver hears of a lost actor, and the trial starts in a new one
             self._leave()
+            if self._ends:
+                os._exit(1)  # the driver knew of it, and had no segment for this process
             self._leg: Leg | RangeLeg = leg
             self._is_fetched = leg.store is None
             if leg.store:  # a copy that is gone with the leg: who goes on with the trial fetches it again
@@ -68,8 +70,26 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
                 else run_leg(self._leg, self._begin, self._is_stopping, self._spent)
             )
 
+        def _end(self) -> None:
+            """End a segment: let the trial's code clean up, and set the process back."""
+            if (log := self._log) is None:
+                return
+            try:
+                with self._isolation.trial() as run:
+                    run(self._messages.close)
+            except BaseException as error:
+                if is_from_outside(error):
+                    raise
+                log.tell(f"raised while it was ended: {failed(error).detail}")
+            if threads := self._isolation.left_threads:
+                log.tell(f"these threads of the trial run on: {', '.join(threads)}")
+            self._isolation.begin()
+            log.close()
+            self._log = None
+
         def _leave(self) -> None:
-            """Send the log of a leg that the driver has ended, which the worker does not hear of before the next."""
+            """End a segment that the driver has ended, which the worker does not hear of before the next."""
+            self._end()
             if not hasattr(self, "_leg") or self._leg.store is None:
                 return
             if self._leg.log.exists():
@@ -101,25 +121,39 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
                 if self._leg.store and not self._is_fetched:
                     self._leg.store.fetch(self._leg.log)
                     self._is_fetched = True
-                with _logging_to(self._leg.log):
-                    message = next(self._messages)
-                    print(_log_line(self._leg, message), flush=True)
-                if self._leg.store and message.kind != "measured":
-                    self._leg.store.send(self._leg.log)
+                message = self._asked()
+                if message.kind != "measured":
+                    self._end()
+                    if self._leg.store:
+                        self._leg.store.send(self._leg.log)
             except LedgerError as error:
                 message = Message("unsaved", reason=str(error))
             except OSError as error:  # what a trial raises is a message: this is its log
                 message = Message("unsaved", reason=f"the log {self._leg.log} can't be written ({error.strerror})")
-            # After one of these every further call in this process fails.
-            self._device_is_lost = "CUDA error" in message.reason
+            return replace(message, ends_worker=self._ends)
+
+        def _asked(self) -> Message:
+            """Let the trial go on to its next message, under its own settings, and log that."""
+            try:
+                with self._isolation.trial() as run:
+                    if self._log is None:
+                        self._log = TrialLog(self._leg.log)
+                        self._log.capture()
+                    message = run(lambda: next(self._messages))
+            except RecursionError as error:  # the trial left too little for its failure to be worded
+                message = failed(error)
+            self._ends = self._ends or message.ends_worker or bool(self._isolation.stuck)
+            assert self._log is not None
+            self._log.write(_log_line(self._leg, message))
             return message
 
         def save_checkpoint(self, checkpoint_dir: str) -> None:
             raise RuntimeError("checkpoints are the worker's own: Tune is told to keep none")
 
         def cleanup(self) -> None:
-            self._messages.close()
             self._leave()
+            if self._ends:
+                os._exit(0)  # else it would go on until Ray has no more use for it, with its share of the device
 
         def __repr__(self) -> str:
             # Ray asks once, when the actor is made; the tasks carry the trial of the moment.
@@ -135,20 +169,6 @@ def _data_of_a_prepared_process(spec: SweepSpec, data: Any) -> Any:
 
     prepare_process(spec.trial_config(spec.baseline, 0).threads)
     return ray.get(data)
-
-
-@contextlib.contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    """What the trial prints or logs goes to its own file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        handler = logging.StreamHandler(file)
-        logging.getLogger().addHandler(handler)
-        try:
-            with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-                yield
-        finally:
-            logging.getLogger().removeHandler(handler)
 
 
 def _log_line(leg: Leg | RangeLeg, message: Message) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sweeps.search.fitting import held_back
-from sweeps.search.history import History, Trial, TrialKey
+from sweeps.search.history import PREEMPTED, History, Trial, TrialKey
 from sweeps.sections import STAGES, Stage
 from sweeps.spec import SweepSpec
 
@@ -124,10 +124,15 @@ def may_go_on(spec: SweepSpec, trial: Trial) -> bool:
 
 
 def resting(spec: SweepSpec, history: History, now: float) -> set[TrialKey]:
-    """The trials that lost a worker, or raised, and wait before they go on: twice as long each time."""
+    """Return the trials that lost a worker, or raised, and wait before they go on: twice as long each time.
+
+    One whose node was preempted does not wait.
+    """
     passed = history.elapsed(now)
     return {
         trial.key
         for trial in history.running
-        if trial.needs_worker and passed < trial.halted + spec.retries.wait * 2 ** (trial.losses + trial.errors - 1)
+        if trial.needs_worker
+        and trial.reason != PREEMPTED
+        and passed < trial.halted + spec.retries.wait * 2 ** (trial.losses + trial.errors - 1)
     }

@@ -21,7 +21,8 @@ EXTENDED = "extended"  # gives a sweep more trials or time
 SELECTED = "selected"  # ends the search, and may say anew how the winner is chosen
 RETRY = "retry"  # lets trials that failed run again
 BETWEEN_SESSIONS = ("session", EXTENDED, SELECTED, RETRY)
-LOST, HUNG, RETRIED = "lost", "hung", "retried"  # reasons for which a running trial needs another worker
+# Reasons for which a running trial needs another worker; what was preempted counts as no loss.
+LOST, HUNG, RETRIED, PREEMPTED = "lost", "hung", "retried", "preempted"
 RESUMED = "resumed"  # the reason with which it gets one
 AGAIN = "failed, and may run again"  # the reason with which a trial that failed is interrupted
 _BREAKS = {LOST: "the loss of its worker", HUNG: "a worker that hung", RETRIED: "an error", RESUMED: "an interruption"}
@@ -179,7 +180,7 @@ class Trial:
     @property
     def needs_worker(self) -> bool:
         """Whether it runs and lost its worker, or raised and is tried again."""
-        return self.state == "running" and self.reason in (LOST, HUNG, RETRIED)
+        return self.state == "running" and self.reason in (LOST, HUNG, RETRIED, PREEMPTED)
 
     @property
     def diverged(self) -> bool:
@@ -285,7 +286,7 @@ class History:
             self._charge(trial, trial.held - stamp.time)
         if row.state == "running":
             trial.losses += row.reason in (LOST, HUNG)
-            trial.breaks += row.reason in (LOST, HUNG)
+            trial.breaks += row.reason in (LOST, HUNG, PREEMPTED)
             trial.errors += row.reason == RETRIED
             if row.reason in _BREAKS:
                 trial.goes_on_after(_BREAKS[row.reason])

@@ -19,6 +19,7 @@ from sweeps.search.earlier import NOTE as WARM_START
 from sweeps.search.history import (
     HUNG,
     LOST,
+    PREEMPTED,
     RETRIED,
     Asked,
     Decided,
@@ -184,7 +185,9 @@ class Progress:
         if isinstance(row, Measured):
             return row.measurement.report == 1 and row.key == next(iter(self.history.trials))
         is_end = isinstance(row, Decided) and row.verdict in ("pause", "stop")
-        return is_end or (isinstance(row, Moved) and (row.state != "running" or row.reason in (LOST, HUNG, RETRIED)))
+        return is_end or (
+            isinstance(row, Moved) and (row.state != "running" or row.reason in (LOST, HUNG, RETRIED, PREEMPTED))
+        )
 
     def summary(self, now: float) -> Summary:
         """The sweep at a glance, at a time (seconds since the epoch)."""
@@ -211,7 +214,7 @@ class Progress:
         shown = "no value" if value is None else f"{self._spec.metric} {number(value)}"
         place = f" at {trial.last.fidelity:g}" if trial.last else ""
         best = "" if summary.best is None else f" | best {number(summary.best)} (trial {summary.best_trial})"
-        is_told = trial.state in ("failed", "pruned") or trial.reason in (LOST, HUNG, RETRIED)
+        is_told = trial.state in ("failed", "pruned") or trial.reason in (LOST, HUNG, RETRIED, PREEMPTED)
         reason = f" ({self._why(trial)})" if is_told and trial.reason else ""
         name = f"{row.key.label}{self._cell(trial)}"
         return (

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,15 @@ def talkative(params, seed):
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> Any:
+def worker(tmp_path: Path) -> Iterator[Any]:
     folder = SweepFolder(tmp_path / "results", "bowl")
     folder.create()
     made = worker_class(small_spec(), talkative, None, StopWord(), make_mark(folder))
     # Without Tune's own set-up, which makes folders and reads the cluster.
     actor = made.__new__(made)
     actor.setup({"leg": a_leg(tmp_path, 3)})
-    return actor
+    yield actor
+    actor.cleanup()
 
 
 def test_an_actor_says_sweep_trial_and_main_parameters(worker: Any, tmp_path: Path) -> None:
@@ -85,8 +87,10 @@ def test_what_a_trial_raises_is_a_message_and_the_actor_stays(worker: Any, tmp_p
 def test_after_a_lost_device_the_process_is_left(worker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[int] = []
     monkeypatch.setattr("sweeps.execution.worker.os._exit", left.append)
-    worker._messages = iter([Message("failed", reason="RuntimeError: CUDA error: an illegal access")])
-    worker.step()
-    worker.reset_config({"leg": a_leg(tmp_path, 4)})
+    worker._messages = (Message("failed", reason="RuntimeError", ends_worker=ends) for ends in (False, True))
 
-    assert left == [1]
+    assert not worker.step()[MESSAGE].ends_worker
+    assert worker.step()[MESSAGE].ends_worker
+    assert left == []  # not before the message is with the driver
+    worker.cleanup()
+    assert left == [0]

@@ -1,0 +1,158 @@
+"""What a trial sets in its process is there for that trial, and not for the next one in the same worker.
+
+A worker has one `Isolation`. Each segment of a trial begins under the settings that the process had before any trial.
+What a module sets while a trial imports it is kept, since the module stays imported and would not set it again.
+
+Python can't undo everything: variables of modules, threads that run on and functions registered with atexit remain.
+"""
+
+import contextvars
+import decimal
+import importlib.abc
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, TypeVar
+
+from sweeps.execution.setting import Setting
+from sweeps.execution.settings import plug_descriptors, put_leftovers_away, settings
+
+_Answer = TypeVar("_Answer")
+
+
+class Isolation:
+    """Sets a worker's process back between segments of trials."""
+
+    def __init__(self) -> None:
+        self._clean: dict[str, Any] = {}
+        self._imports = _Imports(self._keep)
+        self.begin()
+
+    def begin(self) -> None:
+        """Set everything back to how it was before any trial."""
+        self._imports.stop()
+        self._adopt()
+        put_leftovers_away()
+        _put(self._clean, settings())
+        self._threads = set(threading.enumerate())
+        self._trial: dict[str, Any] = {}
+        self._context = contextvars.copy_context()
+        self._context.run(lambda: decimal.setcontext(decimal.getcontext().copy()))
+
+    @contextmanager
+    def trial(self) -> Iterator[Callable[[Callable[[], _Answer]], _Answer]]:
+        """Let the trial run for the block; gives what calls a function in the context of the trial.
+
+        Between two blocks the trial's settings stay as they are, since its threads may run on. Only those that
+        would disturb the worker are away.
+        """
+        disturbing = [setting for setting in settings() if setting.disturbs]
+        _put(self._trial, disturbing)
+        self._imports.start()
+        try:
+            yield self._context.run
+        finally:
+            self._imports.stop()
+            self._trial = _values(disturbing)
+            _put(self._clean, disturbing)
+            plug_descriptors()
+
+    @property
+    def stuck(self) -> list[str]:
+        """The settings that the trial changed and that can't be set back in this process."""
+        present = _values(setting for setting in settings() if setting.sticks)
+        return [name for name, value in present.items() if not _is_same(value, self._clean.get(name, value))]
+
+    @property
+    def left_threads(self) -> list[str]:
+        """The threads that the trial began and that run on."""
+        return sorted(thread.name for thread in threading.enumerate() if thread not in self._threads)
+
+    def _adopt(self) -> None:
+        """Keep the settings of libraries that were imported outside of any trial."""
+        self._clean = _values(setting for setting in settings() if setting.name not in self._clean) | self._clean
+
+    def _keep(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+        """Keep what an import has changed."""
+        for name, value in after.items():
+            old, clean = before.get(name), self._clean.get(name)
+            if name not in self._clean:
+                self._clean[name] = value
+            elif isinstance(value, dict) and isinstance(old, dict):
+                changed = {key: one for key, one in value.items() if key not in old or not _is_same(one, old[key])}
+                self._clean[name] = {**clean, **changed}  # type: ignore[dict-item]
+            elif _is_same(old, clean):
+                self._clean[name] = value
+
+
+def _values(rows: Iterable[Setting]) -> dict[str, Any]:
+    """Return what the settings are now, without those that can't be read, such as a folder that was removed."""
+    found = {}
+    for setting in rows:
+        with suppress(Exception):
+            found[setting.name] = setting.get()
+    return found
+
+
+def _put(values: Mapping[str, Any], rows: Sequence[Setting]) -> None:
+    """Set what differs; what can't be set stays."""
+    present = _values(rows)
+    for setting in rows:
+        name = setting.name
+        if name in values and not (name in present and _is_same(present[name], values[name])):
+            with suppress(Exception):
+                setting.set(values[name])
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
+    try:
+        return bool(one == other)
+    except Exception:  # arrays and tensors have no single answer
+        return False
+
+
+class _Imports(importlib.abc.MetaPathFinder):
+    """Compares the settings before and after each import that a trial makes, with all that is imported within it."""
+
+    def __init__(self, keep: Callable[[Mapping[str, Any], Mapping[str, Any]], None]) -> None:
+        self._keep = keep
+        self._local = threading.local()
+
+    def start(self) -> None:
+        """Look at imports from now on."""
+        sys.meta_path.insert(0, self)
+
+    def stop(self) -> None:
+        """Look at them no more."""
+        sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find a module by the other finders; where no import is under way, its execution is watched."""
+        if getattr(self._local, "is_importing", False):
+            return None
+        others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
+        spec = next(filter(None, (finder.find_spec(fullname, path, target) for finder in others)), None)
+        if spec is not None and hasattr(spec.loader, "exec_module"):
+            with suppress(AttributeError):  # a loader written in C has no attributes of its own
+                spec.loader.exec_module = self._watched(spec.loader.exec_module)  # type: ignore[union-attr, method-assign]
+        return spec
+
+    def _watched(self, execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+        def exec_module(module: ModuleType) -> None:
+            module.__loader__.__dict__.pop("exec_module", None)  # one loader may load several modules
+            self._local.is_importing = True
+            before = _values(settings())
+            try:
+                execute(module)
+                self._keep(before, _values(settings()))
+            finally:
+                self._local.is_importing = False
+
+        return exec_module

@@ -1,0 +1,188 @@
+"""The settings of libraries that trials use, a function for each library; see `settings`."""
+
+import copy
+import gc
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sweeps.execution.setting import Setting, attributes
+
+
+def _numpy(numpy: Any) -> list[Setting]:
+    return [
+        Setting("NumPy's errors", numpy.geterr, lambda value: numpy.seterr(**value)),
+        Setting("NumPy's error function", numpy.geterrcall, numpy.seterrcall),
+        Setting("NumPy's printing", numpy.get_printoptions, lambda value: numpy.set_printoptions(**value)),
+        Setting("NumPy's generator", numpy.random.get_state, numpy.random.set_state),
+    ]
+
+
+def _torch(torch: Any) -> list[Setting]:
+    c, backends = torch._C, torch.backends
+    return [
+        Setting("torch's default type", torch.get_default_dtype, torch.set_default_dtype),
+        Setting("torch's default device", lambda: _default_device(torch), torch.set_default_device),
+        Setting("torch's threads", torch.get_num_threads, torch.set_num_threads),
+        Setting(
+            "torch's threads between operations",
+            torch.get_num_interop_threads,
+            torch.set_num_interop_threads,
+            sticks=True,
+        ),
+        Setting("deterministic algorithms", lambda: _deterministic(torch), lambda value: _set_deterministic(c, value)),
+        *attributes(torch.utils.deterministic, "fill_uninitialized_memory"),
+        Setting("matrix precision", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+        *attributes(backends.cudnn, "enabled", "benchmark", "benchmark_limit", "deterministic", "allow_tf32"),
+        *attributes(
+            backends.cuda.matmul,
+            "allow_tf32",
+            "allow_fp16_reduced_precision_reduction",
+            "allow_bf16_reduced_precision_reduction",
+        ),
+        *attributes(backends.mkldnn, "enabled", "deterministic", "allow_tf32"),
+        *_switches(backends.cuda, "flash_sdp", "mem_efficient_sdp", "math_sdp", "cudnn_sdp"),
+        Setting("gradients", torch.is_grad_enabled, torch.set_grad_enabled),
+        Setting("anomaly mode", lambda: _anomaly(torch), lambda value: torch.autograd.set_detect_anomaly(*value)),
+        *(_autocast(torch, kind) for kind in ("cpu", "cuda")),
+        Setting("small numbers as zero", _flushes_small_numbers, torch.set_flush_denormal),
+        Setting("repeated warnings of torch", torch.is_warn_always_enabled, torch.set_warn_always),
+        Setting(
+            "torch's printing",
+            lambda: dict(vars(torch._tensor_str.PRINT_OPTS)),
+            vars(torch._tensor_str.PRINT_OPTS).update,
+        ),
+        Setting("hooks of all modules", lambda: _module_hooks(torch), lambda value: _set_module_hooks(torch, value)),
+        Setting(
+            "torch's sharing", torch.multiprocessing.get_sharing_strategy, torch.multiprocessing.set_sharing_strategy
+        ),
+        Setting("torch's generator", torch.get_rng_state, torch.set_rng_state),
+        Setting(
+            "CUDA's generators",
+            lambda: _of_cuda(torch, torch.cuda.get_rng_state_all),
+            lambda value: _set_cuda_generators(torch, value),
+        ),
+        Setting(
+            "CUDA's device",
+            lambda: _of_cuda(torch, torch.cuda.current_device),
+            lambda value: torch.cuda.set_device(value or 0),
+        ),
+        Setting("MPS's generator", lambda: _of_mps(torch), _if_any(torch.mps.set_rng_state)),
+    ]
+
+
+def _default_device(torch: Any) -> Any:
+    """Return the device that was set, None where none was; a `with` block is undone by its own end."""
+    context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+    return None if context is None else context.device
+
+
+def _deterministic(torch: Any) -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def _set_deterministic(c: Any, value: tuple[bool, bool]) -> None:
+    # Not by torch.use_deterministic_algorithms, which imports torch's compiler.
+    c._set_deterministic_algorithms(value[0], warn_only=value[1])
+
+
+def _switches(owner: Any, *names: str) -> list[Setting]:
+    return [Setting(name, getattr(owner, f"{name}_enabled"), getattr(owner, f"enable_{name}")) for name in names]
+
+
+def _anomaly(torch: Any) -> tuple[bool, bool]:
+    return torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
+
+
+def _autocast(torch: Any, kind: str) -> Setting:
+    def put(value: tuple[bool, Any]) -> None:
+        torch.set_autocast_enabled(kind, value[0])
+        torch.set_autocast_dtype(kind, value[1])
+
+    return Setting(
+        f"autocast on {kind}", lambda: (torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)), put
+    )
+
+
+def _flushes_small_numbers() -> bool:
+    return sys.float_info.min / float("2") == 0.0
+
+
+def _module_hooks(torch: Any) -> dict[str, dict[Any, Any]]:
+    found = vars(torch.nn.modules.module)
+    return {
+        name: dict(hooks) for name, hooks in found.items() if name.startswith("_global_") and isinstance(hooks, dict)
+    }
+
+
+def _set_module_hooks(torch: Any, values: Mapping[str, Mapping[Any, Any]]) -> None:
+    for name, hooks in values.items():
+        present = getattr(torch.nn.modules.module, name)
+        present.clear()
+        present.update(hooks)
+
+
+def _of_cuda(torch: Any, get: Callable[[], Any]) -> Any:
+    return get() if torch.cuda.is_initialized() else None
+
+
+def _set_cuda_generators(torch: Any, value: Any) -> None:
+    if value is None:  # CUDA was not in use: its generators begin with the seed of torch's own
+        torch.cuda.manual_seed_all(torch.initial_seed())
+    else:
+        torch.cuda.set_rng_state_all(value)
+
+
+def _of_mps(torch: Any) -> Any:
+    return torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+
+
+def _if_any(put: Callable[[Any], object]) -> Callable[[Any], object]:
+    return lambda value: None if value is None else put(value)
+
+
+def _matplotlib(matplotlib: Any) -> list[Setting]:
+    rc = matplotlib.rcParams
+    # As plain values: matplotlib would check each, and look for a backend.
+    return [Setting("matplotlib's rcParams", lambda: dict(dict.items(rc)), lambda value: dict.update(rc, value))]
+
+
+def _sklearn(sklearn: Any) -> list[Setting]:
+    return [Setting("scikit-learn's settings", sklearn.get_config, lambda value: sklearn.set_config(**value))]
+
+
+def _pandas(pandas: Any) -> list[Setting]:
+    options = pandas._config.config._global_config
+    return [
+        Setting("pandas' options", lambda: copy.deepcopy(options), lambda value: options.update(copy.deepcopy(value)))
+    ]
+
+
+LIBRARIES: Mapping[str, Callable[[Any], list[Setting]]] = {
+    "numpy": _numpy,
+    "torch": _torch,
+    "matplotlib": _matplotlib,
+    "sklearn": _sklearn,
+    "pandas": _pandas,
+}
+
+
+def _empty_caches(torch: Any) -> None:
+    if torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        gc.collect()
+        torch.mps.empty_cache()
+
+
+def _end_process_group(distributed: Any) -> None:
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+LEFTOVERS: Mapping[str, Callable[[Any], object]] = {
+    "matplotlib.pyplot": lambda pyplot: pyplot.close("all"),
+    "torch.distributed": _end_process_group,
+    "torch": _empty_caches,
+}

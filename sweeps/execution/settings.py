@@ -1,0 +1,254 @@
+"""What code can set in its process, as a table: each setting with what gets it and what sets it.
+
+Libraries have a part of the table each, which is asked only where the library is imported.
+"""
+
+import contextlib
+import faulthandler
+import functools
+import gc
+import locale
+import logging
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from sweeps.execution.library_settings import LEFTOVERS, LIBRARIES
+from sweeps.execution.setting import Setting, attributes
+
+_STREAMS = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
+_HOOKS = ("excepthook", "unraisablehook", "displayhook", "breakpointhook", "dont_write_bytecode")
+
+
+def settings() -> list[Setting]:
+    """Return the table as it is now, with the parts of the libraries that are imported."""
+    modules = [(name, sys.modules[name]) for name in LIBRARIES if _is_imported(name)]
+    return [*_python(), *(row for name, module in modules for row in _library(name, module))]
+
+
+def _is_imported(name: str) -> bool:
+    """Return whether a module is there and whole; one may be just about to be imported."""
+    module = sys.modules.get(name)
+    return module is not None and not getattr(module.__spec__, "_initializing", False)
+
+
+@functools.cache
+def _library(name: str, module: ModuleType) -> tuple[Setting, ...]:
+    return tuple(LIBRARIES[name](module))
+
+
+def _list(owner: Any, name: str) -> Setting:
+    """Return the setting of a list: which one it is, and what is in it."""
+
+    def put(value: tuple[list[Any], list[Any]]) -> None:
+        value[0][:] = value[1]
+        setattr(owner, name, value[0])
+
+    return Setting(f"{owner.__name__}.{name}", lambda: (getattr(owner, name), list(getattr(owner, name))), put)
+
+
+@functools.cache
+def _python() -> tuple[Setting, ...]:
+    return (
+        Setting("working directory", os.getcwd, os.chdir),
+        Setting("environment", lambda: dict(os.environ), _set_environment),
+        Setting("umask", _umask, os.umask),
+        _list(sys, "path"),
+        _list(sys, "argv"),
+        *attributes(sys, *_STREAMS, *_HOOKS),
+        Setting("recursion limit", sys.getrecursionlimit, sys.setrecursionlimit, disturbs=True),
+        Setting("switch interval", sys.getswitchinterval, sys.setswitchinterval),
+        Setting("digits of whole numbers", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
+        Setting("trace function", sys.gettrace, sys.settrace),
+        Setting("profile function", sys.getprofile, sys.setprofile),
+        *attributes(threading, "excepthook"),
+        Setting("stack size of threads", threading.stack_size, threading.stack_size),
+        Setting("Python's generator", random.getstate, random.setstate),
+        *attributes(tempfile, "tempdir"),
+        Setting("timeout of sockets", socket.getdefaulttimeout, socket.setdefaulttimeout),
+        Setting(
+            "locale", lambda: locale.setlocale(locale.LC_ALL), lambda value: locale.setlocale(locale.LC_ALL, value)
+        ),
+        Setting("garbage collector", gc.isenabled, lambda value: gc.enable() if value else gc.disable()),
+        Setting("garbage thresholds", gc.get_threshold, lambda value: gc.set_threshold(*value)),
+        Setting("garbage debugging", gc.get_debug, gc.set_debug),
+        Setting("warnings", _warnings, _set_warnings, disturbs=True),
+        *attributes(warnings, "showwarning", "formatwarning", "defaultaction"),
+        *attributes(logging, "raiseExceptions", "lastResort"),
+        Setting("loggers", _loggers, _set_loggers),
+        Setting("logging.disable", lambda: logging.root.manager.disable, logging.disable),
+        Setting("logger class", logging.getLoggerClass, logging.setLoggerClass),
+        Setting("log records", logging.getLogRecordFactory, logging.setLogRecordFactory),
+        Setting("start method", lambda: multiprocessing.get_start_method(allow_none=True), _set_start_method),
+        Setting("priority", lambda: os.getpriority(os.PRIO_PROCESS, 0), _set_priority, sticks=True),
+        *_processors(),
+        Setting("hard limits", lambda: {n: hard for n, (_, hard) in _limits().items()}, lambda _: None, sticks=True),
+        Setting("limits", _limits, _set_limits),
+        Setting(
+            "timer", lambda: signal.getitimer(signal.ITIMER_REAL), lambda _: signal.setitimer(signal.ITIMER_REAL, 0)
+        ),
+        Setting("standard descriptors", _descriptors, lambda _: plug_descriptors(also_open=True)),
+        Setting("signal handlers", _handlers, _set_handlers),
+        Setting("blocked signals", _blocked, _set_blocked),
+        Setting("faulthandler", faulthandler.is_enabled, _set_faulthandler),
+    )
+
+
+def _processors() -> list[Setting]:
+    if not hasattr(os, "sched_getaffinity"):  # on macOS
+        return []
+    return [Setting("processors", lambda: os.sched_getaffinity(0), lambda value: os.sched_setaffinity(0, value))]
+
+
+def _set_environment(values: Mapping[str, str]) -> None:
+    has_moved = values.get("TZ") != os.environ.get("TZ")
+    for name in os.environ.keys() - values.keys():
+        del os.environ[name]
+    for name, value in values.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+    if has_moved:
+        time.tzset()
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _set_start_method(method: str | None) -> None:
+    multiprocessing.set_start_method(method, force=True)
+
+
+def _set_priority(value: int) -> None:
+    os.setpriority(os.PRIO_PROCESS, 0, value)
+
+
+def _limits() -> dict[int, tuple[int, int]]:
+    numbers = {getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}
+    found = {}
+    for number in numbers:
+        with contextlib.suppress(OSError, ValueError):
+            found[number] = resource.getrlimit(number)
+    return found
+
+
+def _set_limits(values: Mapping[int, tuple[int, int]]) -> None:
+    for number, value in values.items():
+        if resource.getrlimit(number) != value:
+            resource.setrlimit(number, value)
+
+
+def _warnings() -> tuple[Any, ...]:
+    return warnings.filters, list(warnings.filters)
+
+
+def _set_warnings(value: tuple[Any, ...]) -> None:
+    warnings.resetwarnings()  # also has each warning shown once again
+    warnings.filters = value[0]
+    value[0][:] = value[1]
+
+
+def _loggers() -> dict[str, tuple[Any, ...]]:
+    """Return what is set of each logger, by name; "" is the root."""
+    known = list(logging.root.manager.loggerDict.items())
+    loggers = {name: logger for name, logger in known if isinstance(logger, logging.Logger)}
+    return {
+        name: (one.level, tuple(one.handlers), one.propagate, one.disabled, tuple(one.filters))
+        for name, one in {"": logging.root, **loggers}.items()
+    }
+
+
+def _set_loggers(values: Mapping[str, tuple[Any, ...]]) -> None:
+    fresh = (logging.NOTSET, (), True, False, ())
+    for name, now in _loggers().items():
+        value = values.get(name, fresh)
+        if value == now:
+            continue
+        logger = logging.getLogger(name or None)
+        logger.setLevel(value[0])  # also has what is cached of levels forgotten
+        logger.handlers[:], logger.filters[:] = value[1], value[4]
+        logger.propagate, logger.disabled = value[2], value[3]
+
+
+def _handlers() -> dict[int, Any]:
+    return {number: signal.getsignal(number) for number in signal.valid_signals()}
+
+
+def _set_handlers(values: Mapping[int, Any]) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number, handler in values.items():
+        if handler is not None and signal.getsignal(number) != handler:  # None is one that Python has not set
+            signal.signal(number, handler)
+
+
+def _blocked() -> Any:
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def _set_blocked(value: Any) -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, value)
+
+
+def _set_faulthandler(is_on: bool) -> None:
+    faulthandler.cancel_dump_traceback_later()
+    if is_on and not faulthandler.is_enabled():
+        faulthandler.enable(file=2, all_threads=False)
+    elif not is_on:
+        faulthandler.disable()
+
+
+_DESCRIPTORS = (0, 1, 2)
+
+
+@functools.cache
+def _kept_descriptors() -> Mapping[int, int]:
+    """Return copies of the standard descriptors as they were at first."""
+    return {number: os.dup(number) for number in _DESCRIPTORS if _identity(number) is not None}
+
+
+def _identity(descriptor: int) -> tuple[int, int] | None:
+    """Return what tells an open file from others, None for a descriptor that is closed."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _descriptors() -> list[tuple[int, int] | None]:
+    _kept_descriptors()
+    return [_identity(number) for number in _DESCRIPTORS]
+
+
+def plug_descriptors(*, also_open: bool = False) -> None:
+    """Open standard descriptors again that were closed, before another file takes their numbers.
+
+    also_open: set back those that are open, too.
+    """
+    for number, kept in _kept_descriptors().items():
+        if also_open or _identity(number) is None:
+            os.dup2(kept, number)
+
+
+def put_leftovers_away() -> None:
+    """Free what a trial left in libraries: figures, process groups, memory of devices; show each warning once again."""
+    _set_warnings(_warnings())
+    warnings.onceregistry.clear()  # type: ignore[attr-defined]
+    for name, put_away in LEFTOVERS.items():
+        if (module := sys.modules.get(name)) is not None:
+            with contextlib.suppress(Exception):  # such as after an error of the device
+                put_away(module)

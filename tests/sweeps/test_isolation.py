@@ -1,0 +1,335 @@
+"""What a trial sets in its process is there for all of that trial, and not for the next one in the same worker."""
+
+import contextlib
+import decimal
+import faulthandler
+import gc
+import locale
+import logging
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from simulation import small_spec
+from test_worker import a_leg
+
+from sweeps.execution.sharing import make_mark
+from sweeps.execution.stopping import StopWord
+from sweeps.execution.worker import MESSAGE, worker_class
+from sweeps.store.folders import SweepFolder
+
+
+def a_worker(folder: Path, function: Any) -> Any:
+    results = SweepFolder(folder / "results", "bowl")
+    results.create()
+    made = worker_class(small_spec(), function, None, StopWord(), make_mark(results))
+    actor = made.__new__(made)
+    actor.setup({"leg": a_leg(folder, 0)})
+    return actor
+
+
+def soft_limit() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def lower_soft_limit() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft_limit() - 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
+def umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def nothing(*_: object) -> None:
+    """Stand for a handler."""
+
+
+# What a function can see of each setting, and how it changes it.
+SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+    "working directory": (os.getcwd, lambda: os.chdir(tempfile.mkdtemp())),
+    "a variable": (lambda: os.environ.get("OF_A_TRIAL"), lambda: os.environ.update(OF_A_TRIAL="1")),
+    "a removed variable": (lambda: "PATH" in os.environ, lambda: os.environ.pop("PATH")),
+    "time zone": (lambda: time.localtime(0).tm_hour, lambda: (os.environ.update(TZ="XXX-5"), time.tzset())),
+    "umask": (umask, lambda: os.umask(0o777 - umask())),
+    "sys.path": (lambda: list(sys.path), lambda: sys.path.append("/of-a-trial")),
+    "another sys.path": (lambda: list(sys.path), lambda: setattr(sys, "path", ["/of-a-trial", *sys.path])),
+    "sys.argv": (lambda: list(sys.argv), lambda: setattr(sys, "argv", ["train.py"])),
+    "standard input": (lambda: sys.stdin, lambda: setattr(sys, "stdin", None)),
+    "exception hook": (lambda: sys.excepthook, lambda: setattr(sys, "excepthook", nothing)),
+    "recursion limit": (sys.getrecursionlimit, lambda: sys.setrecursionlimit(5000)),
+    "trace function": (sys.gettrace, lambda: sys.settrace(nothing)),  # type: ignore[arg-type]
+    "Python's generator": (random.getstate, lambda: random.seed(7)),
+    "tempdir": (tempfile.gettempdir, lambda: setattr(tempfile, "tempdir", "/of-a-trial")),
+    "timeout of sockets": (socket.getdefaulttimeout, lambda: socket.setdefaulttimeout(7.0)),
+    "locale": (lambda: locale.setlocale(locale.LC_ALL), lambda: locale.setlocale(locale.LC_ALL, "C.UTF-8")),
+    "decimal context": (lambda: decimal.getcontext().prec, lambda: setattr(decimal.getcontext(), "prec", 7)),
+    "garbage collector": (gc.isenabled, gc.disable),
+    "garbage thresholds": (gc.get_threshold, lambda: gc.set_threshold(7)),
+    "warnings filters": (lambda: list(warnings.filters), lambda: warnings.simplefilter("error")),
+    "showwarning": (lambda: warnings.showwarning, lambda: setattr(warnings, "showwarning", nothing)),
+    "root level": (lambda: logging.root.level, lambda: logging.root.setLevel(7)),
+    "root handlers": (lambda: len(logging.root.handlers), logging.root.handlers.clear),
+    "logging.disable": (lambda: logging.root.manager.disable, logging.disable),
+    "a logger": (
+        lambda: logging.getLogger("theirs").propagate,
+        lambda: setattr(logging.getLogger("theirs"), "propagate", False),
+    ),
+    "a new logger": (lambda: logging.getLogger("new").level, lambda: logging.getLogger("new").setLevel(7)),
+    "signal handler": (lambda: signal.getsignal(signal.SIGUSR1), lambda: signal.signal(signal.SIGUSR1, nothing)),
+    "blocked signals": (
+        lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2]),
+    ),
+    "timer": (lambda: signal.getitimer(signal.ITIMER_REAL)[0] > 0, lambda: signal.alarm(600)),
+    "faulthandler": (
+        faulthandler.is_enabled,
+        faulthandler.disable if faulthandler.is_enabled() else faulthandler.enable,
+    ),
+    "limits": (soft_limit, lower_soft_limit),
+    "start method": (
+        lambda: multiprocessing.get_start_method(allow_none=True),
+        lambda: multiprocessing.set_start_method("spawn", force=True),
+    ),
+    "NumPy's errors": (np.geterr, lambda: np.seterr(all="raise")),
+    "NumPy's printing": (lambda: np.get_printoptions()["precision"], lambda: np.set_printoptions(precision=3)),
+    "NumPy's generator": (lambda: str(np.random.get_state()), lambda: np.random.seed(7)),
+    "default type": (torch.get_default_dtype, lambda: torch.set_default_dtype(torch.float64)),
+    "default device": (torch.get_default_device, lambda: torch.set_default_device("meta")),
+    "torch's threads": (torch.get_num_threads, lambda: torch.set_num_threads(torch.get_num_threads() + 1)),
+    "deterministic algorithms": (
+        torch.are_deterministic_algorithms_enabled,
+        lambda: torch.use_deterministic_algorithms(not torch.are_deterministic_algorithms_enabled()),
+    ),
+    "cudnn.benchmark": (
+        lambda: torch.backends.cudnn.benchmark,
+        lambda: setattr(torch.backends.cudnn, "benchmark", not torch.backends.cudnn.benchmark),
+    ),
+    "cudnn.deterministic": (
+        lambda: torch.backends.cudnn.deterministic,
+        lambda: setattr(torch.backends.cudnn, "deterministic", not torch.backends.cudnn.deterministic),
+    ),
+    "TF32 of cuDNN": (
+        lambda: torch.backends.cudnn.allow_tf32,
+        lambda: setattr(torch.backends.cudnn, "allow_tf32", not torch.backends.cudnn.allow_tf32),
+    ),
+    "TF32 of products": (
+        lambda: torch.backends.cuda.matmul.allow_tf32,
+        lambda: setattr(torch.backends.cuda.matmul, "allow_tf32", not torch.backends.cuda.matmul.allow_tf32),
+    ),
+    "matrix precision": (torch.get_float32_matmul_precision, lambda: torch.set_float32_matmul_precision("medium")),
+    "gradients": (torch.is_grad_enabled, lambda: torch.set_grad_enabled(False)),
+    "anomaly mode": (torch.is_anomaly_enabled, lambda: torch.autograd.set_detect_anomaly(True)),
+    "autocast": (lambda: torch.is_autocast_enabled("cpu"), lambda: torch.set_autocast_enabled("cpu", True)),
+    "small numbers as zero": (lambda: (torch.tensor(1e-38) / 100).item() == 0, lambda: torch.set_flush_denormal(True)),
+    "torch's generator": (lambda: torch.get_rng_state().tolist(), lambda: torch.manual_seed(7)),
+    "hooks of all modules": (
+        lambda: len(torch.nn.modules.module._global_forward_hooks),
+        lambda: torch.nn.modules.module.register_module_forward_hook(nothing),
+    ),
+    "rcParams": (
+        lambda: matplotlib.rcParams["lines.linewidth"],
+        lambda: matplotlib.rcParams.update({"lines.linewidth": 7}),
+    ),
+    "pandas' options": (lambda: pd.get_option("display.precision"), lambda: pd.set_option("display.precision", 3)),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_a_trial_sets_is_there_until_its_end_and_not_in_the_next(name: str, tmp_path: Path) -> None:
+    see, change = SETTINGS[name]
+    found, changed, kept = [], [], []
+
+    def function(params: Any, seed: int) -> Iterator[dict[str, float]]:
+        found.append(see())
+        change()
+        changed.append(see())
+        yield {"loss": 1.0}
+        kept.append(see())
+
+    worker, before = a_worker(tmp_path, function), see()
+    for number in (1, 2, 3):
+        worker.step()
+        assert worker.step()[MESSAGE].kind == "ended"
+        worker.reset_config({"leg": a_leg(tmp_path, number)})
+    worker.cleanup()
+
+    if name != "root handlers":  # of which the trial's log is one
+        assert found[0] == before
+    assert found[1:] == found[:1] * 2
+    assert all(value != found[0] for value in changed)
+    assert kept == changed
+    assert see() == before
+
+
+def test_a_trial_that_pauses_leaves_its_settings_too(tmp_path: Path) -> None:
+    found = []
+
+    def function(params: Any, seed: int) -> Iterator[dict[str, float]]:
+        found.append(torch.get_default_dtype())
+        torch.set_default_dtype(torch.float64)
+        while True:
+            yield {"loss": 1.0}
+
+    worker = a_worker(tmp_path, function)
+    for number in (1, 2):
+        worker.step()
+        worker.reset_config({"leg": a_leg(tmp_path, number)})  # as after a pause, of which a worker does not hear
+    worker.step()
+    worker.cleanup()
+
+    assert found == [torch.float32] * 3
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_with_blocks_that_are_open_at_a_report_are_the_trials_own(tmp_path: Path) -> None:
+    inside, after = [], []
+
+    def function(params: Any, seed: int) -> Iterator[dict[str, float]]:
+        with (
+            warnings.catch_warnings(),
+            np.errstate(all="raise"),
+            decimal.localcontext(prec=3),
+            torch.no_grad(),
+            contextlib.redirect_stdout(None),
+        ):
+            warnings.simplefilter("error")
+            yield {"loss": 1.0}
+            inside.append(
+                (np.geterr()["over"], decimal.getcontext().prec, torch.is_grad_enabled(), warnings.filters[0][0])
+            )
+        after.append((np.geterr()["over"], decimal.getcontext().prec, torch.is_grad_enabled()))
+        yield {"loss": 1.0}
+
+    before = np.geterr()["over"], decimal.getcontext().prec, torch.is_grad_enabled()
+    worker = a_worker(tmp_path, function)
+    for _ in range(2):
+        worker.step()
+    worker.reset_config({"leg": a_leg(tmp_path, 1)})
+    worker.step()
+    worker.reset_config({"leg": a_leg(tmp_path, 2)})  # within the blocks
+    for _ in range(2):
+        worker.step()
+    worker.cleanup()
+
+    assert inside == [("raise", 3, False, "error")] * 2
+    assert after == [before] * 2
+
+
+def test_what_an_import_sets_stays_with_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "of_a_trial.py").write_text(
+        "import os, warnings\nos.environ['OF_AN_IMPORT'] = '1'\nwarnings.filterwarnings('ignore', 'of a trial')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = []
+
+    def function(params: Any, seed: int) -> Iterator[dict[str, float]]:
+        os.environ["BEFORE_THE_IMPORT"] = "1"
+        import of_a_trial  # noqa: F401
+
+        found.append(
+            (os.environ.get("OF_AN_IMPORT"), any(one[1] and one[1].pattern == "of a trial" for one in warnings.filters))
+        )
+        yield {"loss": 1.0}
+
+    worker = a_worker(tmp_path, function)
+    worker.step()
+    worker.reset_config({"leg": a_leg(tmp_path, 1)})
+    assert "BEFORE_THE_IMPORT" not in os.environ
+    worker.step()
+    worker.cleanup()
+    os.environ.pop("OF_AN_IMPORT")
+
+    assert found == [("1", True)] * 2
+
+
+def test_a_library_that_a_trial_imports_first_is_set_back_to_how_it_came(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from sweeps.execution.isolation import Isolation
+
+isolation = Isolation()
+assert "torch" not in sys.modules
+for _ in range(2):
+    with isolation.trial() as run:
+        import torch
+        assert torch.get_default_dtype() == torch.float32
+        torch.set_default_dtype(torch.float64)
+        torch.set_num_threads(torch.get_num_threads() + 1)
+    isolation.begin()
+print("done")
+"""
+    assert fresh(code) == "done"
+
+
+def fresh(code: str) -> str:
+    import subprocess
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or done.stderr
+
+
+def test_descriptors_that_a_trial_closed_are_opened_again_at_once() -> None:
+    code = """
+import os
+from sweeps.execution.isolation import Isolation
+
+isolation = Isolation()
+with isolation.trial():
+    os.close(1)
+    os.close(2)
+assert os.open(os.devnull, os.O_RDONLY) > 2
+with isolation.trial():
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+isolation.begin()
+print("done")
+"""
+    assert fresh(code) == "done"
+
+
+def test_a_process_that_can_not_be_set_back_is_given_up_after_the_trial() -> None:
+    code = """
+import torch
+from sweeps.execution.isolation import Isolation
+
+isolation = Isolation()
+assert isolation.stuck == []
+with isolation.trial():
+    torch.set_num_interop_threads(torch.get_num_interop_threads() + 1)
+print(isolation.stuck)
+"""
+    assert fresh(code) == '["torch\'s threads between operations"]'
+
+
+def test_threads_that_run_on_are_told_in_the_log(tmp_path: Path) -> None:
+    gate = threading.Event()
+
+    def function(params: Any, seed: int) -> Iterator[dict[str, float]]:
+        threading.Thread(target=gate.wait, name="prefetch", daemon=True).start()
+        yield {"loss": 1.0}
+
+    worker = a_worker(tmp_path, function)
+    worker.step()
+    worker.step()
+    gate.set()
+
+    assert "these threads of the trial run on: prefetch" in (tmp_path / "0.log").read_text()

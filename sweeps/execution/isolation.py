@@ -141,14 +141,15 @@ class _Imports(importlib.abc.MetaPathFinder):
         spec = next(filter(None, (finder.find_spec(fullname, path, target) for finder in others)), None)
         if spec is not None and hasattr(spec.loader, "exec_module"):
             with suppress(AttributeError):  # a loader written in C has no attributes of its own
-                spec.loader.exec_module = self._watched(spec.loader.exec_module)  # type: ignore[union-attr, method-assign]
+                spec.loader.exec_module = self._watched(spec.loader.exec_module, _values(settings()))  # type: ignore[union-attr, method-assign]
         return spec
 
-    def _watched(self, execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+    def _watched(
+        self, execute: Callable[[ModuleType], None], before: Mapping[str, Any]
+    ) -> Callable[[ModuleType], None]:
         def exec_module(module: ModuleType) -> None:
             module.__loader__.__dict__.pop("exec_module", None)  # one loader may load several modules
             self._local.is_importing = True
-            before = _values(settings())
             try:
                 execute(module)
                 self._keep(before, _values(settings()))

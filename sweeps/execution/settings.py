@@ -33,14 +33,12 @@ _HOOKS = ("excepthook", "unraisablehook", "displayhook", "breakpointhook", "dont
 
 def settings() -> list[Setting]:
     """Return the table as it is now, with the parts of the libraries that are imported."""
-    modules = [(name, sys.modules[name]) for name in LIBRARIES if _is_imported(name)]
-    return [*_python(), *(row for name, module in modules for row in _library(name, module))]
-
-
-def _is_imported(name: str) -> bool:
-    """Return whether a module is there and whole; one may be just about to be imported."""
-    module = sys.modules.get(name)
-    return module is not None and not getattr(module.__spec__, "_initializing", False)
+    found = [*_python()]
+    for name in LIBRARIES:
+        if (module := sys.modules.get(name)) is not None:
+            with contextlib.suppress(AttributeError):  # another thread is just about to import it
+                found += _library(name, module)
+    return found
 
 
 @functools.cache

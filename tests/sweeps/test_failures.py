@@ -41,7 +41,7 @@ def raising(error: BaseException) -> Callable[[], NoReturn]:
         (raising(ValueError("two\nlines")), "ValueError: two lines"),
         (raising(ValueError()), "ValueError"),
         (raising(ValueError("x" * 900)), f"ValueError: {'x' * 500}…"),
-        (raising(SilentError()), "SilentError: its text can't be had (RuntimeError)"),
+        (raising(SilentError()), "SilentError: its text can't be shown (RuntimeError)"),
         (raising(SystemExit(3)), "SystemExit: 3"),
         (raising(asyncio.CancelledError()), "CancelledError"),
         (lambda: json.loads("{"), "JSONDecodeError: Expecting property name enclosed in double quotes"),

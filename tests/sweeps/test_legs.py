@@ -1,11 +1,14 @@
 """A leg begins with its trial's last checkpoint; what a worker writes that was given up is nothing to it."""
 
+import asyncio
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from functions import bowl_with_checkpoint
 from ray._private.worker import raise_sys_exit_with_custom_error_message
 from simulation import open_driver, small_spec
@@ -13,7 +16,7 @@ from test_worker import a_leg
 
 from sweeps.execution.driver import Driver
 from sweeps.execution.functions import Function
-from sweeps.execution.legs import run_leg, unreported_of
+from sweeps.execution.legs import failed, run_leg, unreported_of
 from sweeps.execution.messages import Leg, Message
 from sweeps.execution.targets import FunctionRun
 from sweeps.store.folders import SweepFolder
@@ -143,3 +146,73 @@ def test_a_checkpoint_that_would_not_come_back_equal_is_the_trials_failure_at_it
     assert message.kind == "failed"
     assert message.reason.startswith("CheckpointError: checkpoint['model'] is a object, which a checkpoint can't keep")
     assert "a checkpoint may hold" in message.reason
+
+
+class SilentError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (SilentError(), "SilentError: its text can't be shown (RuntimeError)"),
+        (ValueError(), "ValueError"),
+        (asyncio.CancelledError(), "CancelledError"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (SystemExit(3), "SystemExit: 3"),
+        (GeneratorExit(), "GeneratorExit"),
+        (ExceptionGroup("two", [ValueError("a"), KeyError("b")]), "ExceptionGroup: two (2 sub-exceptions)"),
+        (OSError("can't read caf\udce9.csv"), "OSError: can't read caf\\udce9.csv"),
+        (ValueError("a\0b"), "ValueError: a\\x00b"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_whatever_a_trial_raises_is_its_own_failure(error: BaseException, reason: str, tmp_path: Path) -> None:
+    def raises(params: Any, seed: int) -> Iterator[dict[str, Any]]:
+        yield {"loss": 1.0}
+        raise error
+
+    messages = run(a_leg(tmp_path, 3), raises)
+    next(messages)
+    message = next(messages)
+
+    assert (message.kind, message.ends_worker) == ("failed", False)
+    assert re.fullmatch(re.escape(reason) + r" \(.*test_legs\.py:\d+\)", message.reason)
+    assert "in raises" in message.detail
+    f"{message.reason}{message.detail}".encode()
+    assert next(messages, None) is None
+
+
+def test_a_segment_that_is_closed_ends_without_a_message(tmp_path: Path) -> None:
+    messages = run(a_leg(tmp_path, 3), climbing_by(1.0))
+    next(messages)
+    messages.close()  # type: ignore[attr-defined]
+
+
+def raised_from(error: BaseException) -> BaseException:
+    wrapped = ValueError("a step failed")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+@pytest.mark.parametrize(
+    ("error", "is_of_device_"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"), True),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered", 700), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"), True),
+        (RuntimeError("HIP out of memory. Tried to allocate 2 GiB"), True),
+        (raised_from(torch.OutOfMemoryError("no more")), True),
+        (ExceptionGroup("both", [ValueError("a"), torch.OutOfMemoryError("no more")]), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied (1x2 and 3x4)"), False),
+        (RuntimeError("Expected all tensors to be on the same device, cuda:0 and cpu"), False),
+        (ValueError("CUDA error: says a user"), False),
+        (MemoryError(), False),
+    ],
+    ids=str,
+)
+def test_after_an_error_of_the_device_the_worker_ends(error: BaseException, is_of_device_: bool) -> None:
+    assert failed(error).ends_worker is is_of_device_

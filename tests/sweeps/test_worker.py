@@ -1,7 +1,12 @@
 """The actor in which trials train: its name says what it does, and each trial has a log of its own."""
 
+import inspect
 import logging
+import math
+import os
 import re
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,10 +92,98 @@ def test_what_a_trial_raises_is_a_message_and_the_actor_stays(worker: Any, tmp_p
 def test_after_a_lost_device_the_process_is_left(worker: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[int] = []
     monkeypatch.setattr("sweeps.execution.worker.os._exit", left.append)
-    worker._messages = (Message("failed", reason="RuntimeError", ends_worker=ends) for ends in (False, True))
+    worker._messages = (Message("failed", reason="RuntimeError", ends_worker=True) for _ in range(1))
 
-    assert not worker.step()[MESSAGE].ends_worker
     assert worker.step()[MESSAGE].ends_worker
     assert left == []  # not before the message is with the driver
     worker.cleanup()
     assert left == [0]
+
+
+def closes(params, seed):
+    sys.stdout.close()
+    yield {"loss": 1.0}
+
+
+def detaches(params, seed):
+    sys.stdout.detach()
+    yield {"loss": 1.0}
+
+
+def replaces(params, seed):
+    sys.stdout = sys.stderr = None
+    yield {"loss": 1.0}
+
+
+def closes_descriptors(params, seed):
+    os.close(1)
+    os.close(2)
+    yield {"loss": 1.0}
+
+
+def shuts_logging_down(params, seed):
+    logging.shutdown()
+    logging.disable()
+    logging.root.handlers.clear()
+    yield {"loss": 1.0}
+
+
+def makes_warnings_errors(params, seed):
+    warnings.simplefilter("error")
+    yield {"loss": 1.0}
+
+
+def leaves_little_depth(params, seed):
+    yield {"loss": 1.0}
+    sys.setrecursionlimit(len(inspect.stack(0)) + 3)
+    yield {"loss": math.sqrt(1.0)}
+
+
+def says_what_is_no_utf_8(params, seed):
+    print("caf\udce9", file=sys.stderr)
+    print("caf\udce9")
+    warnings.warn("caf\udce9 has no header", stacklevel=1)
+    logging.getLogger("theirs").warning("caf\udce9")
+    yield {"loss": 1.0}
+
+
+def raises_at_its_end(params, seed):
+    try:
+        while True:
+            yield {"loss": 1.0}
+    finally:
+        raise KeyboardInterrupt("caf\udce9")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "function",
+    [
+        closes,
+        detaches,
+        replaces,
+        closes_descriptors,
+        shuts_logging_down,
+        makes_warnings_errors,
+        leaves_little_depth,
+        says_what_is_no_utf_8,
+        raises_at_its_end,
+    ],
+    ids=lambda function: function.__name__,
+)
+def test_nothing_a_trial_does_to_what_it_says_stops_the_worker(function: Any, tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path / "results", "bowl")
+    folder.create()
+    made = worker_class(small_spec(), function, None, StopWord(), make_mark(folder))
+    actor = made.__new__(made)
+    for number in (3, 4):
+        actor.setup({"leg": a_leg(tmp_path, number)}) if number == 3 else actor.reset_config(
+            {"leg": a_leg(tmp_path, 4)}
+        )
+        assert actor.step()[MESSAGE].kind == "measured"
+        assert actor.step()[MESSAGE].kind in ("ended", "measured", "failed")
+    actor.cleanup()
+
+    log = (tmp_path / "3.log").read_text("utf-8")
+    assert "trial 3 report 1" in log
+    assert log.count("caf\\udce9") >= (3 if function is says_what_is_no_utf_8 else 0)  # a warning goes to pytest

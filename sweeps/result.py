@@ -46,7 +46,7 @@ class Result:
         self._ledger = ledger
         with closing(Ledger.open(place_of(folder, ledger), read_only=True)) as opened:
             self.history = opened.history()
-            self.spec: SweepSpec = as_extended(opened.spec(), self.history)
+            self.spec: SweepSpec = folder.named(as_extended(opened.spec(), self.history))
 
     @cached_property
     def state(self) -> State:

@@ -144,7 +144,7 @@ def go_on(
             rest = folder.command("export", to="saved")
             raise LedgerError(f"the ledger of {folder.name!r} is damaged ({changed}): `{rest}` saves the rest")
         history, first = ledger.history(), ledger.spec()
-        spec = as_extended(first, history)
+        spec = folder.named(as_extended(first, history))
         _check_bound(spec, at_most)
         function = function or (resolve(spec.target) if spec.target else None)
         if changes.wanted is not None:
@@ -153,7 +153,7 @@ def go_on(
         for row in changes.rows(first, history):
             history.apply(ledger.append(row), row)
             rows.append(row)
-        spec = as_extended(first, history)
+        spec = folder.named(as_extended(first, history))
         _write_spec(folder, spec)  # in any case: a kill may have come between an earlier row and this
         folder.send()
         _drive(

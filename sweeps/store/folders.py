@@ -11,6 +11,7 @@ from tempfile import NamedTemporaryFile
 from sweeps.commands import command
 from sweeps.errors import LedgerError, SpecError, SweepNotFoundError
 from sweeps.names import as_path, check_name, is_name
+from sweeps.spec import SweepSpec
 from sweeps.store.objects import ObjectStore, object_store
 
 _PROBE = 2**22  # bytes, about what a checkpoint of the small CNN has
@@ -94,6 +95,10 @@ class SweepFolder:
     def beside(self, name: str) -> "SweepFolder":
         """The folder of another sweep of the same results."""
         return SweepFolder(Path(self.home), name)
+
+    def named(self, spec: SweepSpec) -> SweepSpec:
+        """Return the spec under the name of this folder, which a user may have renamed."""
+        return spec if spec.name == self.name else spec.model_copy(update={"name": self.name})
 
     @property
     def names(self) -> list[str]:

@@ -40,6 +40,16 @@ class Place(Protocol):
     def cautions(self) -> list[str]:
         """What a person should know before a sweep relies on it."""
 
+    @property
+    def away(self) -> str:
+        """What is said of it while it can't be had, such as "is away"."""
+
+    @property
+    def remedy(self) -> str:
+        """What then helps."""
+
+    def is_away(self, error: sa.exc.DBAPIError) -> bool: ...
+
     def exists(self) -> bool: ...
 
     def require(self) -> None: ...
@@ -160,8 +170,8 @@ class Ledger:
     def append(self, row: Row) -> Stamp:
         """Commit one row, durably; gives its sequence number and time.
 
-        Where the connection is lost it is made again for up to PATIENCE, and the row is written unless it was: it is
-        there once, or LedgerError is raised and nothing that was returned before is lost.
+        Where the connection is lost, or another holds the store, that is tried again for up to PATIENCE, and the row is
+        written unless it was: it is there once, or LedgerError is raised and nothing that was returned before is lost.
         """
         table, columns = to_columns(row)
         stamp = Stamp(self._last + 1, self.clock())
@@ -172,7 +182,7 @@ class Ledger:
             try:
                 self._commit(insert)
             except sa.exc.DBAPIError as error:
-                if not error.connection_invalidated:
+                if not self._place.is_away(error):
                     raise
                 self._commit_again(insert, chain, error)
         self._last, self._chain = stamp.seq, chain
@@ -186,7 +196,7 @@ class Ledger:
         """After the connection was lost: connect and claim again, and write the row unless it was committed."""
         start, pause = time.monotonic(), _FIRST_PAUSE
         reason = _line(error)
-        self.say(f"the ledger {self._place} is away ({reason}): trying for {PATIENCE:g} s to go on")
+        self.say(f"the ledger {self._place} {self._place.away} ({reason}): trying for {PATIENCE:g} s to go on")
         while time.monotonic() - start < PATIENCE:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -196,7 +206,7 @@ class Ledger:
                 if not self._has(chain):
                     self._commit(insert)
             except sa.exc.DBAPIError as again:
-                if not (again.connection_invalidated or isinstance(again, sa.exc.OperationalError)):
+                if not (self._place.is_away(again) or isinstance(again, sa.exc.OperationalError)):
                     raise
                 reason = _line(again)
                 continue
@@ -206,7 +216,7 @@ class Ledger:
             return
         raise LedgerError(
             f"the ledger {self._place} stayed away for {PATIENCE:g} s ({reason}): what was acknowledged is kept; "
-            "start the server, then `sweeps resume`"
+            f"{self._place.remedy}, then `sweeps resume`"
         ) from error
 
     def _has(self, chain: str) -> bool:

@@ -56,6 +56,8 @@ class Database:
     url: URL
     name: str  # the sweep's
     advice = "mend the server or the rights of its user"
+    away = "is away"
+    remedy = "start the server"
 
     @classmethod
     def parse(cls, text: str, name: str) -> "Database":
@@ -189,6 +191,10 @@ class Database:
             yield
         finally:
             connection.close()
+
+    def is_away(self, error: sa.exc.DBAPIError) -> bool:
+        """Whether the connection was lost, so that it is worth to try again."""
+        return error.connection_invalidated
 
     def refusal(self, error: sa.exc.DatabaseError) -> LedgerError | None:
         """What to say where the server, not the ledger, is at fault; None where the ledger is."""

@@ -1,11 +1,14 @@
 """A ledger in a SQLite file: the default place, which needs no server."""
 
 import re
+import shutil
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -15,6 +18,11 @@ from sqlalchemy.engine import Connection
 from study.files import replacing
 from sweeps.errors import LedgerError
 
+# What SQLite says where a file may be whole and can't be used now; extended codes have these in their last byte.
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
+_CLOSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH)
+_OF_THE_MACHINE = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT)
+_WAIT_TO_READ, _WAIT_TO_WRITE = 10.0, 1.0  # s for another's lock; a driver then says that it waits, and waits on
 _OF_SEVERAL_MACHINES = re.compile(r"9p|afs|beegfs|ceph|cifs|glusterfs|gpfs|lustre|nfs\d?|smb\d?|sshfs")
 
 
@@ -30,6 +38,8 @@ class File:
 
     path: Path
     advice = "free space or mend permissions"
+    away = "is locked by another process"
+    remedy = "end what holds it, such as a backup or a browser of databases"
 
     def __str__(self) -> str:
         return str(self.path)
@@ -54,8 +64,16 @@ class File:
             raise LedgerError(f"there is no ledger at {self}: start the sweep with `sweeps run`")
 
     def connect(self, *, read_only: bool = False, token: str = "") -> Connection:
-        """WAL with a full sync at each commit: a commit survives a power failure."""
-        return _connect(self.path, read_only)
+        """WAL with a full sync at each commit: a commit survives a power failure.
+
+        A finished ledger is read on media and in folders where nothing can be written, too.
+        """
+        try:
+            return _connect(self.path, read_only)
+        except sa.exc.DatabaseError as error:
+            if not read_only or _code(error) not in _CLOSED:
+                raise
+        return _connect_where_nothing_is_written(self.path)
 
     @contextmanager
     def creating(self) -> Iterator[Connection]:
@@ -78,8 +96,24 @@ class File:
         """A file is its folder's only ledger, and in a folder whoever makes a file first has it."""
         return nullcontext()
 
-    def refusal(self, _error: sa.exc.DatabaseError) -> LedgerError | None:
-        """A file that can't be read as a database is damaged, whatever else SQLite says of it."""
+    def is_away(self, error: sa.exc.DBAPIError) -> bool:
+        """Whether another process holds the file, so that it is worth to try again."""
+        return _code(error) in _LOCKED
+
+    def refusal(self, error: sa.exc.DatabaseError) -> LedgerError | None:
+        """What to say where the file may be whole and can't be used now; None where it is no sound ledger."""
+        code, line = _code(error), " ".join(str(error.orig).split())
+        if code in _LOCKED:
+            return LedgerError(f"the ledger {self} {self.away} ({line}): {self.remedy}, and do it again")
+        if code in _CLOSED:
+            return LedgerError(
+                f"the ledger {self} can't be opened ({line}): mend the permissions of it and of its folder"
+            )
+        if code in _OF_THE_MACHINE:
+            return LedgerError(
+                f"the ledger {self} can't be used ({line}): what was acknowledged is kept; free space or look after "
+                "the disk, and do it again"
+            )
         return None
 
     def remove(self) -> None:
@@ -87,13 +121,40 @@ class File:
         self.path.unlink(missing_ok=True)
 
 
-def _connect(path: Path, read_only: bool = False) -> Connection:
-    mode = "ro" if read_only else "rwc"
+def _code(error: sa.exc.DBAPIError) -> int:
+    """Return SQLite's primary result code of an error."""
+    return int(getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+
+
+def _connect_where_nothing_is_written(path: Path) -> Connection:
+    """Open a ledger without the files that SQLite would put next to it.
+
+    Nothing changes such a file, unless a driver that died left rows in its log: then a copy of both is read.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if not log.exists() or log.stat().st_size == 0:
+        return _connect(path, read_only=True, more="&immutable=1")
+    copies = TemporaryDirectory(prefix="sweeps-ledger-")
+    try:
+        for file in (path, log):
+            shutil.copyfile(file, Path(copies.name) / file.name)
+        connection = _connect(Path(copies.name) / path.name, read_only=True)
+    except OSError as error:
+        raise LedgerError(
+            f"the ledger {path} can't be copied to where it can be read ({error.strerror}): set TMPDIR to a folder "
+            "with room for it"
+        ) from error
+    weakref.finalize(connection, copies.cleanup)
+    return connection
+
+
+def _connect(path: Path, read_only: bool = False, more: str = "") -> Connection:
+    mode, timeout = ("ro", _WAIT_TO_READ) if read_only else ("rwc", _WAIT_TO_WRITE)
     # SQLAlchemy would decode a path in a URL before SQLite does: `#`, `?` and `%` would be read as a URL's own signs.
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    uri = f"{path.absolute().as_uri()}?mode={mode}{more}"
     engine = sa.create_engine(
         "sqlite://",
-        creator=lambda: sqlite3.connect(uri, uri=True, timeout=10, check_same_thread=False),
+        creator=lambda: sqlite3.connect(uri, uri=True, timeout=timeout, check_same_thread=False),
         poolclass=sa.QueuePool,
     )
 
@@ -112,5 +173,9 @@ def _connect(path: Path, read_only: bool = False) -> Connection:
     with ExitStack() as undone:
         undone.callback(engine.dispose)
         connection = engine.connect()
+        undone.callback(connection.close)
+        if read_only:  # the file is opened here, and not with the first question
+            with connection.begin():
+                connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
         undone.pop_all()
     return connection

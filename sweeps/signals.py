@@ -1,6 +1,8 @@
-"""Stop signals: Ctrl-C and SIGTERM are one thing to whoever runs a sweep or trains a model."""
+"""Stop signals: Ctrl-C, SIGTERM and a closed terminal are one thing to whoever runs a sweep or trains a model."""
 
+import os
 import signal
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +12,8 @@ from contextlib import contextmanager
 class Stop:
     """The handler of a sweep's signals: the first one asks trials that are training to save, a second one insists.
 
-    Outside of `gently` the first one interrupts at once.
+    Outside of `gently` the first one interrupts at once. A terminal that closes may signal more than once: that never
+    insists.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -19,9 +22,13 @@ class Stop:
         self.asked: float | None = None  # when, s of the monotonic clock
 
     def __call__(self, number: int, frame: object) -> None:
-        if not self._is_gentle or self.asked is not None:
+        if number == signal.SIGHUP:
+            _leave_terminal()
+            if self.asked is not None:
+                return
+        is_first, self.asked = self.asked is None, self.asked or time.monotonic()
+        if not (self._is_gentle and is_first):
             raise KeyboardInterrupt
-        self.asked = time.monotonic()
 
     @contextmanager
     def gently(self) -> Iterator[None]:
@@ -33,15 +40,42 @@ class Stop:
             self._is_gentle = False
 
 
+def _leave_terminal() -> None:
+    """Write no more to a terminal that was closed, which would be an error wherever a line is printed."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (1, 2):
+        if stat.S_ISCHR(os.fstat(number).st_mode):
+            os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
 @contextmanager
 def stop_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Have both handled as long as the block runs; outside the main thread signals are not ours to take."""
+    """Have all handled as long as the block runs; outside the main thread signals are not ours to take.
+
+    A hang-up that is ignored already, as below `nohup`, stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    numbers = (signal.SIGINT, signal.SIGTERM, *(() if ignored else (signal.SIGHUP,)))
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
         for number, old in before.items():
             signal.signal(number, old)
+
+
+@contextmanager
+def outliving_the_terminal() -> Iterator[None]:
+    """Have the processes that are started in the block ignore that the terminal is closed: they end with this one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)

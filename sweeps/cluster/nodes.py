@@ -15,7 +15,7 @@ from sweeps.cluster.addresses import DEFAULT_ADDRESS, is_loopback
 from sweeps.cluster.tokens import MODE, has_token, make_token, token_path
 from sweeps.commands import command
 from sweeps.errors import ResourceError, SpecError
-from sweeps.execution.session import ENVIRONMENT, make_private, user_folder
+from sweeps.execution.session import ENVIRONMENT, check_length, make_private, user_folder
 
 GCS_PORT = 6379
 _LAST_PORT = 65535
@@ -198,7 +198,14 @@ def _ray(arguments: list[str], folder: Path | None, *, token: bool) -> None:
         raise ResourceError("the program `ray` is not there: install ray[default] beside this package")
     try:
         done = subprocess.run(
-            [program, *arguments, "--temp-dir", str(make_private(place)), "--disable-usage-stats", *_ANY_PORT],
+            [
+                program,
+                *arguments,
+                "--temp-dir",
+                str(make_private(check_length(place))),
+                "--disable-usage-stats",
+                *_ANY_PORT,
+            ],
             env=_environment(place, token=token),
             capture_output=True,
             text=True,

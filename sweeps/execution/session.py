@@ -17,6 +17,7 @@ from typing import Any
 from sweeps.errors import ResourceError
 from sweeps.execution.placing import resources_of_nodes, slots_of
 from sweeps.sections import Resources
+from sweeps.signals import outliving_the_terminal
 
 # Read by Ray when it is imported or when a sweep starts; a value that the user has set stays.
 ENVIRONMENT = {
@@ -33,6 +34,8 @@ ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 LOCAL = "sweeps_local"  # a resource by which such a Ray is told from a cluster, at whose address it may be
+_LONGEST_SOCKET = 107 if sys.platform == "linux" else 103  # bytes of a path
+_SOCKET = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"  # of Ray, below its folder
 _LARGEST_STORE = 2**29  # bytes; a data set is staged once a node, and the largest of ours has 180 MB
 
 
@@ -66,6 +69,17 @@ def user_folder() -> Path:
 def ray_folder() -> Path:
     """Where the Rays that sweeps start keep sockets and logs."""
     return user_folder() / "ray"
+
+
+def check_length(folder: Path) -> Path:
+    """Return the folder of a Ray; ResourceError where the paths of its sockets would be too long for the system."""
+    longest = _LONGEST_SOCKET - len(_SOCKET)
+    if (length := len(os.fsencode(folder))) > longest:
+        raise ResourceError(
+            f"{folder} is too long for the sockets of Ray ({length} bytes, at most {longest}): set TMPDIR to a shorter "
+            "folder, such as /tmp"
+        )
+    return folder
 
 
 def make_private(folder: Path) -> Path:
@@ -134,18 +148,20 @@ def _import_ahead() -> None:
 def _start(verbose: bool) -> None:
     import ray
 
+    folder = make_private(check_length(ray_folder()))
     threading.Thread(target=_import_ahead, daemon=True).start()
     try:
-        ray.init(
-            address="local",  # RAY_ADDRESS in the environment must not send a local run to a cluster
-            include_dashboard=True,
-            dashboard_host="127.0.0.1",
-            logging_level=logging.INFO if verbose else logging.ERROR,
-            log_to_driver=verbose,
-            object_store_memory=_LARGEST_STORE,
-            resources={LOCAL: 1},
-            _temp_dir=str(make_private(ray_folder())),
-        )
+        with outliving_the_terminal():
+            ray.init(
+                address="local",  # RAY_ADDRESS in the environment must not send a local run to a cluster
+                include_dashboard=True,
+                dashboard_host="127.0.0.1",
+                logging_level=logging.INFO if verbose else logging.ERROR,
+                log_to_driver=verbose,
+                object_store_memory=_LARGEST_STORE,
+                resources={LOCAL: 1},
+                _temp_dir=str(folder),
+            )
     except (OSError, RuntimeError, ValueError, TimeoutError) as error:
         raise ResourceError(f"Ray can't be started here ({error}): look into {ray_folder()} for its logs") from error
 

@@ -63,7 +63,14 @@ def measured(process: subprocess.Popen[str], enough: int) -> list[int]:
 
 
 # Both are handled in one place, which tests/sweeps/test_single.py tries with both.
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stop_signal_keeps_what_was_reported_and_says_how_to_resume(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "slow.toml").write_text(SLOW_SWEEP)
     process = started(tmp_path, str(COMMAND), "run", "slow.toml", "--json", "--profile")

@@ -1,5 +1,6 @@
 """From a spec to a running sweep: which folder it gets, and that a sweep refused at its start leaves none."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,30 @@ def test_a_session_is_bounded_by_one_or_more_and_a_deterministic_sweep_by_its_sp
         _check_bound(small_spec(), 0)
     with pytest.raises(SpecError, match="a deterministic sweep has the one in its spec"):
         _check_bound(small_spec(deterministic=True, concurrency=3), 2)
+
+
+def test_a_second_sweep_in_a_process_is_refused_while_the_first_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end, ended = threading.Event(), threading.Event(), list[str]()
+
+    def drive(driver: Driver, *_: object, **__: object) -> None:
+        begun.set()
+        may_end.wait(60)
+        ended.append(driver.spec.name)
+
+    def run(name: str) -> None:
+        start(small_spec(name=name), SweepFolder(tmp_path, name), None, None, "none", verbose=False)
+
+    monkeypatch.setattr("sweeps.running._drive", drive)
+    first = threading.Thread(target=run, args=("one",))
+    first.start()
+    assert begun.wait(60)
+    with pytest.raises(ResourceError, match="one at a time"):
+        run("two")
+    assert not SweepFolder(tmp_path, "two").path.exists()
+    may_end.set()
+    first.join()
+    run("two")
+
+    assert ended == ["one", "two"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import ResourceError
-from sweeps.execution.session import Session, make_private, set_environment
+from sweeps.execution.session import Session, check_length, make_private, set_environment
 
 
 def test_a_users_own_setting_of_rays_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,3 +53,9 @@ def test_a_folder_that_another_prepared_for_a_ray_is_refused(tmp_path: Path) -> 
 
     with pytest.raises(ResourceError, match=r"above belongs to another user, or is no folder: .* TMPDIR"):
         make_private(tmp_path / "above" / "ray")
+
+
+def test_a_folder_whose_sockets_would_have_too_long_names_is_refused_with_what_to_set() -> None:
+    assert check_length(Path("/tmp/sweeps-1000/ray"))
+    with pytest.raises(ResourceError, match=r"too long for the sockets of Ray .*: set TMPDIR"):
+        check_length(Path("/scratch") / ("of-a-user-with-a-long-name" * 2) / "sweeps-1000" / "ray")

@@ -1,19 +1,18 @@
 """A sweep from its spec to its outcome: new or resumed, on this machine's Ray, with one driver at a time."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, redirect_stdout
+from collections.abc import Mapping, Sequence
+from contextlib import closing, redirect_stdout
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from threading import Lock
 from time import perf_counter
 from typing import Any
 
 from study.data import DataError
 from study.files import replacing
 from sweeps.cautions import cautions
-from sweeps.errors import InterruptedSweepError, LedgerError, ResourceError, SpecError, SweepError
+from sweeps.errors import InterruptedSweepError, LedgerError, SpecError, SweepError
 from sweeps.execution.driver import Driver
 from sweeps.execution.functions import (
     Function,
@@ -24,7 +23,7 @@ from sweeps.execution.functions import (
     source_hash,
     takes_checkpoint,
 )
-from sweeps.execution.session import session
+from sweeps.execution.session import only_one, session
 from sweeps.execution.spending import Profile
 from sweeps.report.following import Follower
 from sweeps.search.earlier import NOTE as WARM_START
@@ -44,24 +43,8 @@ from sweeps.terminal.screen import Form
 from sweeps.terminal.selecting import SelectionCosts
 from sweeps.watching import attempt, draw, draw_profile, say_warning, watched_by
 
-_RUNS = Lock()  # held while a sweep runs
 
-
-@contextmanager
-def _only_one() -> Iterator[None]:
-    """Refuse a second sweep in this process, which would share the Ray of the first and end it under its trials."""
-    if not _RUNS.acquire(blocking=False):
-        raise ResourceError(
-            "another sweep runs in this process, where there can be one at a time: run this one after it, or in a "
-            "process of its own"
-        )
-    try:
-        yield
-    finally:
-        _RUNS.release()
-
-
-@_only_one()
+@only_one()
 def start(
     spec: SweepSpec,
     folder: SweepFolder,
@@ -136,7 +119,7 @@ def _write_spec(folder: SweepFolder, spec: SweepSpec) -> None:
         temporary.write_text(f"# What ran; hash {spec.hash}\n{spec.to_toml()}", "utf-8")
 
 
-@_only_one()
+@only_one()
 def go_on(
     folder: SweepFolder,
     function: Function | None,

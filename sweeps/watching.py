@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
-from sweeps.execution.driver import Driver, Observer
+from sweeps.execution.driver import Driver
+from sweeps.execution.messages import Observer
 from sweeps.execution.spending import Profile
 from sweeps.search.history import Row, Stamp
 from sweeps.search.standing import State

@@ -6,7 +6,7 @@ and `lost` in turn, `began` when a worker has started, and now and then asks `ov
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from sweeps.clock import machine
 from sweeps.errors import LedgerError, SweepError
 from sweeps.execution.failures import NOTE as ALIKE_NOTE
 from sweeps.execution.failures import failing_alike
-from sweeps.execution.messages import Leg, Message, RangeLeg
+from sweeps.execution.messages import Leg, Message, Observer, RangeLeg, ignore
 from sweeps.execution.reports import NONDETERMINISTIC, end_of, is_last, repeated_otherwise, without_metric
 from sweeps.execution.spending import Spending
 from sweeps.search.agenda import Ask, Finished, Fit, GoOn, Measure, Record, Replicate, Wait, Work, next_work, stage_of
@@ -35,7 +35,6 @@ from sweeps.search.history import (
     Moved,
     Noted,
     Row,
-    Stamp,
     Trial,
     TrialKey,
 )
@@ -52,12 +51,6 @@ from sweeps.store.rows import dump_json
 
 _GAP = 10.0  # s between two looks at the workers, which come several times a second, after which the process slept
 _HEARTBEAT = 5.0  # s without a row after which one is written, where a budget of time is counted by rows
-
-Observer = Callable[[Stamp, Row], None]
-
-
-def ignore(_stamp: Stamp, _row: Row) -> None:
-    """An observer that looks away."""
 
 
 class Driver:

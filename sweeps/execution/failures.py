@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import sysconfig
 import traceback
 from functools import cache
@@ -10,17 +11,56 @@ from pathlib import Path
 from sweeps.search.history import History
 
 ALIKE = 3  # trials that fail the same way, with no report in the whole sweep, before it stops
+# The errors of devices for which torch has no class of their own.
+_OF_DEVICE = re.compile(
+    r"\b(CUDA|HIP|cuDNN|CUDNN|CUBLAS|CUSPARSE|CUSOLVER|CUFFT|NCCL|MPS|XPU)[\w ]*(error|out of memory)|CU\w+_STATUS_"
+)
 NOTE = "failing_alike"  # the kind of note that says that a session ended for that
 _LONGEST = 500  # characters of a reason; the traceback has the rest
 _PLACE = re.compile(r"\(([^()]+:\d+)\)$")
 
 
+def text_of(error: BaseException) -> str:
+    """Return the text of an exception, as it can be stored."""
+    try:
+        return storable(str(error))
+    except BaseException as worse:
+        return f"its text can't be shown ({type(worse).__name__})"
+
+
+def storable(text: str) -> str:
+    """Return text without what UTF-8 or a database can't hold."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def is_of_device(error: BaseException) -> bool:
+    """Return whether an exception, or what led to it, is an error of a GPU, out of memory too.
+
+    After one, further calls in the same process fail, or find too little memory.
+    """
+    torch = sys.modules.get("torch")
+    kinds = tuple(getattr(torch, name) for name in ("OutOfMemoryError", "AcceleratorError") if hasattr(torch, name))
+    return any(
+        isinstance(one, kinds) or (isinstance(one, RuntimeError) and bool(_OF_DEVICE.search(text_of(one))))
+        for one in _causes(error)
+    )
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an exception with all that it was raised from, or holds."""
+    found, open_ = list[BaseException](), [error]
+    while open_:
+        one = open_.pop()
+        if not any(one is known for known in found):
+            found.append(one)
+            held = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
+            open_ += [cause for cause in (one.__cause__, one.__context__, *held) if cause is not None]
+    return found
+
+
 def reason_of(error: BaseException) -> str:
     """Return the exception in one line, with the place in the user's code where there is one."""
-    try:
-        text = " ".join(str(error).split())
-    except BaseException as second:  # a user's exception may fail to say anything
-        text = f"its text can't be shown ({type(second).__name__})"
+    text = " ".join(text_of(error).split())
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     place = _place_of(error)
     return f"{type(error).__name__}{f': {text}' if text else ''}{f' ({place})' if place else ''}"
@@ -45,7 +85,11 @@ def _roots() -> tuple[Path, ...]:
 
 
 def _shown(file: str) -> str:
-    return os.path.relpath(file) if Path(file).is_relative_to(Path.cwd()) else file
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # the trial removed it
+        return file
+    return os.path.relpath(file, here) if Path(file).is_relative_to(here) else file
 
 
 def failing_alike(history: History) -> str | None:

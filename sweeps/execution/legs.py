@@ -1,7 +1,5 @@
 """One leg in a process of its own, told in messages: a stretch of a trial to its next halt, or a range test."""
 
-import re
-import sys
 import traceback
 from collections.abc import Callable, Generator
 from dataclasses import asdict
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING
 from study.files import replacing
 from study.measurement import Measurement
 from sweeps.errors import LedgerError
-from sweeps.execution.failures import reason_of
+from sweeps.execution.failures import is_of_device, reason_of, storable, text_of
 from sweeps.execution.messages import Leg, Message, RangeLeg
 from sweeps.execution.spending import Spending
 from sweeps.execution.targets import Run
@@ -24,10 +22,6 @@ if TYPE_CHECKING:
     from study.data import Dataset
 
 
-# The errors of devices for which torch has no class of their own.
-_OF_DEVICE = re.compile(
-    r"\b(CUDA|HIP|cuDNN|CUDNN|CUBLAS|CUSPARSE|CUSOLVER|CUFFT|NCCL|MPS|XPU)[\w ]*(error|out of memory)|CU\w+_STATUS_"
-)
 _BY_RAY = "ray_terminate_msg"  # what SystemExit has where not the trial raised it, but Ray on a SIGTERM
 
 
@@ -155,47 +149,7 @@ def failed(error: BaseException) -> Message:
         detail = "".join(traceback.format_exception(error))
     except BaseException as worse:
         detail = f"its traceback can't be shown ({type(worse).__name__})"
-    return Message(
-        "failed", reason=_storable(reason_of(error)), detail=_storable(detail), ends_worker=is_of_device(error)
-    )
-
-
-def text_of(error: BaseException) -> str:
-    """Return the text of an exception, as it can be stored."""
-    try:
-        return _storable(str(error))
-    except BaseException as worse:
-        return f"its text can't be shown ({type(worse).__name__})"
-
-
-def _storable(text: str) -> str:
-    """Return text without what UTF-8 or a database can't hold."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
-
-
-def is_of_device(error: BaseException) -> bool:
-    """Return whether an exception, or what led to it, is an error of a GPU, out of memory too.
-
-    After one, further calls in the same process fail, or find too little memory.
-    """
-    torch = sys.modules.get("torch")
-    kinds = tuple(getattr(torch, name) for name in ("OutOfMemoryError", "AcceleratorError") if hasattr(torch, name))
-    return any(
-        isinstance(one, kinds) or (isinstance(one, RuntimeError) and bool(_OF_DEVICE.search(text_of(one))))
-        for one in _causes(error)
-    )
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return an exception with all that it was raised from, or holds."""
-    found, open_ = list[BaseException](), [error]
-    while open_:
-        one = open_.pop()
-        if not any(one is known for known in found):
-            found.append(one)
-            held = one.exceptions if isinstance(one, BaseExceptionGroup) else ()
-            open_ += [cause for cause in (one.__cause__, one.__context__, *held) if cause is not None]
-    return found
+    return Message("failed", reason=reason_of(error), detail=storable(detail), ends_worker=is_of_device(error))
 
 
 def _begin(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> tuple[Run, list[Measurement], tuple[str, ...]]:

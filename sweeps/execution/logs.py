@@ -5,6 +5,10 @@ import logging
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 class TrialLog:
@@ -44,8 +48,8 @@ class TrialLog:
 class _Sink(io.FileIO):
     """A file whose full disk is no error of the code that prints: the worker meets it at its own next line."""
 
-    def write(self, data: object) -> int | None:
+    def write(self, data: "Buffer", /) -> int:
         try:
-            return super().write(data)  # type: ignore[arg-type]
+            return super().write(data)
         except OSError:
-            return len(memoryview(data))  # type: ignore[arg-type]
+            return len(memoryview(data))

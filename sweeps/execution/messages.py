@@ -9,10 +9,16 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 from study.measurement import Measurement
 from sweeps.clock import machine
 from sweeps.search.budgets import TRIAL_TIME, Limit
-from sweeps.search.history import TrialKey
+from sweeps.search.history import Row, Stamp, TrialKey
 from sweeps.search.ranges import RangeKey
 from sweeps.spec import SweepSpec
 from sweeps.store.objects import PATIENCE, ObjectStore
+
+Observer = Callable[[Stamp, Row], None]
+
+
+def ignore(_stamp: Stamp, _row: Row) -> None:
+    """An observer that looks away."""
 
 
 @dataclass(frozen=True)

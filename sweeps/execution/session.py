@@ -36,6 +36,7 @@ ENVIRONMENT = {
 LOCAL = "sweeps_local"  # a resource by which such a Ray is told from a cluster, at whose address it may be
 _LONGEST_SOCKET = 107 if sys.platform == "linux" else 103  # bytes of a path
 _SOCKET = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"  # of Ray, below its folder
+_RUNS = threading.Lock()  # held while a sweep runs in this process
 _LARGEST_STORE = 2**29  # bytes; a data set is staged once a node, and the largest of ours has 180 MB
 
 
@@ -110,6 +111,24 @@ def set_environment() -> tuple[str, ...]:
             "import sweeps first, or set RAY_ENABLE_UV_RUN_RUNTIME_ENV=0",
         )
     return ()
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Refuse a second sweep in this process, which would share the Ray of the first and end it under its trials.
+
+    Raises:
+        ResourceError: Where a sweep runs here already.
+    """
+    if not _RUNS.acquire(blocking=False):
+        raise ResourceError(
+            "another sweep runs in this process, where there can be one at a time: run this one after it, or in a "
+            "process of its own"
+        )
+    try:
+        yield
+    finally:
+        _RUNS.release()
 
 
 @contextmanager

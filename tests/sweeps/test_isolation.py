@@ -171,7 +171,7 @@ def test_what_a_trial_sets_is_there_until_its_end_and_not_in_the_next(name: str,
         worker.reset_config({"leg": a_leg(tmp_path, number)})
     worker.cleanup()
 
-    if name != "root handlers":  # of which the trial's log is one
+    if name not in ("root handlers", "Python's generator"):  # the trial's log is one; each trial seeds it
         assert found[0] == before
     assert found[1:] == found[:1] * 2
     assert all(value != found[0] for value in changed)

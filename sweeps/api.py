@@ -13,6 +13,7 @@ from sweeps.execution.functions import Function, check_function, function_name
 from sweeps.names import as_path
 from sweeps.plans import ablation_cells, baseline_cells, design_spec
 from sweeps.result import Result, concluded
+from sweeps.returning import how_to_continue
 from sweeps.running import go_on, is_taken, new_folder, recorded_data_dir, start
 from sweeps.search.comparing import check_named
 from sweeps.search.extension import Changes
@@ -22,7 +23,6 @@ from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import place_of
-from sweeps.store.returning import how_to_continue
 from sweeps.terminal.screen import Form
 
 if TYPE_CHECKING:

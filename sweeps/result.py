@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.errors import OutcomeError, SpecError
 from sweeps.execution.functions import Function, resolve
 from sweeps.names import as_path, is_name
+from sweeps.returning import to_resume
 from sweeps.search.effects import Effect, effects
 from sweeps.search.extension import as_extended
 from sweeps.search.history import History, Trial
@@ -150,7 +151,7 @@ class Result:
 
     def trial(self, trial: int | str = "best") -> Trial:
         """A trial by number, by label ("3-seed1"), or the final model's ("best"); SpecError if there is none."""
-        again = f"`{self.folder.command('resume')}`"
+        again = f"`{to_resume(self.spec, self.folder.where)}`"
         if trial == "best":
             key = final_key(self.history)
             if key is None:

@@ -26,6 +26,7 @@ from sweeps.execution.functions import (
 from sweeps.execution.session import only_one, session
 from sweeps.execution.spending import Profile
 from sweeps.report.following import Follower
+from sweeps.returning import how_to_continue
 from sweeps.search.earlier import NOTE as WARM_START
 from sweeps.search.extension import Changes, as_extended
 from sweeps.search.history import History, Noted
@@ -36,7 +37,6 @@ from sweeps.store.folders import SweepFolder
 from sweeps.store.lease import is_held, lease
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import new_place, place_of, remember
-from sweeps.store.returning import how_to_continue
 from sweeps.terminal.metrics import Meter
 from sweeps.terminal.progress import Progress
 from sweeps.terminal.screen import Form

@@ -6,6 +6,7 @@ from functools import partial
 from sweeps.execution.driver import Driver
 from sweeps.execution.messages import Observer
 from sweeps.execution.spending import Profile
+from sweeps.returning import to_resume
 from sweeps.search.history import Row, Stamp
 from sweeps.search.standing import State
 from sweeps.store.folders import SweepFolder
@@ -38,7 +39,7 @@ def draw(driver: Driver, state: State, say: Callable[[str], None], ledger_url: s
 
     seen, folder = (driver.folder, driver.spec, driver.history), driver.folder
     for what, write, again in (
-        ("figures", partial(write_figures, *seen), folder.command("resume")),
+        ("figures", partial(write_figures, *seen), to_resume(driver.spec, folder.where)),
         ("report", partial(write_report, *seen, state, ledger=ledger_url), folder.command("report")),
     ):
         attempt(what, write, f"`{again}`", say)

@@ -49,7 +49,19 @@ INNER = {
     "terminal": {"search", "store", "execution", "terminal", "result", "comparison"},
     "cluster": {"store", "execution", "terminal", "cluster", "api"},
 }
-COMMON = {"clock", "commands", "design", "errors", "names", "rules", "sections", "signals", "spec", "spec_files"}
+COMMON = {
+    "clock",
+    "commands",
+    "design",
+    "errors",
+    "names",
+    "returning",
+    "rules",
+    "sections",
+    "signals",
+    "spec",
+    "spec_files",
+}
 
 
 @pytest.mark.parametrize("room", INNER)

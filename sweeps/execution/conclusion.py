@@ -12,10 +12,10 @@ import tomli_w
 
 from study.experiments import ExperimentError, claim, list_experiments, load_experiment
 from study.files import replacing
-from sweeps.commands import command
 from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
 from sweeps.execution.placing import options_of
+from sweeps.returning import to_resume
 from sweeps.search.fates import fate
 from sweeps.search.history import History, Noted, Trial
 from sweeps.search.keeping import complete_in_search
@@ -24,7 +24,7 @@ from sweeps.search.selection import TEST_READ, candidates, select
 from sweeps.spec import SweepSpec
 from sweeps.store.columns import in_brief
 from sweeps.store.export import write_tables
-from sweeps.store.folders import SweepFolder, first_there, results_option
+from sweeps.store.folders import SweepFolder, first_there
 from sweeps.store.objects import ObjectStore
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def save_tables(folder: SweepFolder, spec: SweepSpec, history: History, warn: Ca
     try:
         write_tables(folder.path, spec, history, warn)
     except Exception as error:
-        again = f"sweeps resume {spec.name}{results_option(folder.home)}"
-        warn(f"the tables could not be written ({in_brief(error)}): try `{again}`")
+        warn(f"the tables could not be written ({in_brief(error)}): try `{to_resume(spec, folder.where)}`")
 
 
 def _conclude_search(driver: Driver, score: _Score) -> dict[str, Any]:
@@ -182,7 +181,7 @@ def _scored(spec: SweepSpec, pending: dict[Any, Trial]) -> tuple[Trial, dict[str
     except ray.exceptions.RayError as error:
         raise SweepError(
             f"the model of trial {trial.key.label} of {spec.name!r} could not be scored "
-            f"({getattr(error, 'cause', error)}): all is kept; mend the cause, then `{command('resume', spec.name)}`"
+            f"({getattr(error, 'cause', error)}): all is kept; mend the cause, then `{to_resume(spec, {})}`"
         ) from error
 
 

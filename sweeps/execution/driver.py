@@ -18,6 +18,7 @@ from sweeps.execution.failures import failing_alike
 from sweeps.execution.messages import Leg, Message, Observer, RangeLeg, ignore
 from sweeps.execution.reports import NONDETERMINISTIC, end_of, is_last, repeated_otherwise, without_metric
 from sweeps.execution.spending import Spending
+from sweeps.returning import to_resume
 from sweeps.search.agenda import Ask, Finished, Fit, GoOn, Measure, Record, Replicate, Wait, Work, next_work, stage_of
 from sweeps.search.budgets import Ended, ended, limit, own_limit, resting
 from sweeps.search.closing import closing, fit
@@ -306,8 +307,8 @@ class Driver:
             raise SweepError(f"{fault}: yield it, or name one of these as `metric`, in a sweep of its own")
         if (text := failing_alike(self.history)) is not None:
             self.record(Noted(ALIKE_NOTE, {"reason": text}))
-            again = f"mend it, then `sweeps resume {self.spec.name}` goes on with the trials to come"
-            raise SweepError(f"{text}; see {self.folder.log(trial.key.label)}: {again}")
+            again = to_resume(self.spec, self.folder.where, "--retry-failed")
+            raise SweepError(f"{text}; see {self.folder.log(trial.key.label)}; mend it, then `{again}` runs all again")
 
     def overdue(self) -> dict[TrialKey | RangeKey, str]:
         """What is live and whose workers are to be killed now, and why: call `lost` once they are.
@@ -362,7 +363,7 @@ class Driver:
             if trial.losses > most:  # to fail it now would be decided by the clock
                 raise SweepError(
                     f"the worker of trial {key.label} was lost {trial.losses} times ({reason}), without which a "
-                    f"deterministic sweep can't go on: mend the cause, then `{self.folder.command('resume')}`"
+                    f"deterministic sweep can't go on: mend the cause, then `{to_resume(self.spec, self.folder.where)}`"
                 )
         else:
             what = "hung" if why == HUNG else "was lost"

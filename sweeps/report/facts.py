@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 from sweeps.commands import command
 from sweeps.report.parts import Listing, Part, Section, Table
+from sweeps.returning import to_resume
 from sweeps.search.advice import advice
 from sweeps.search.extension import searching_on
 from sweeps.search.history import History
@@ -32,10 +33,10 @@ def commands(spec: SweepSpec, history: History, where: Mapping[str, str], state:
         ),
     ]
     if state != "running":
-        known.append((command("resume", spec.name, **where), "goes on, if there is anything left to do"))
+        known.append((to_resume(spec, where), "goes on, if there is anything left to do"))
     if state == "over" and not spec.design:
         more = searching_on(spec, history).split()
-        known.append((command("resume", spec.name, *more, **where), "searches on"))
+        known.append((to_resume(spec, where, *more), "searches on"))
     return "\n".join(f"{line}  # {what}" for line, what in known)
 
 

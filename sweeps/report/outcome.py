@@ -1,8 +1,10 @@
 """What came out of a sweep in two or three sentences that a person would say, whatever its state."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from sweeps.report import words
+from sweeps.returning import to_resume
 from sweeps.search.effects import Effect, effects
 from sweeps.search.history import History
 from sweeps.search.intervals import Interval, of_accuracy
@@ -12,10 +14,15 @@ from sweeps.search.standing import State, best_of, shown_state
 from sweeps.spec import SweepSpec
 
 
-def headline(spec: SweepSpec, history: History, selection: Selection | None, state: State) -> tuple[str, ...]:
-    """The outcome first: the winner, or a design's effects; so far, where it is not over; or why there is none."""
+def headline(
+    spec: SweepSpec, history: History, selection: Selection | None, state: State, where: Mapping[str, str]
+) -> tuple[str, ...]:
+    """The outcome first: the winner, or a design's effects; so far, where it is not over; or why there is none.
+
+    where: the option that finds the results folder.
+    """
     if state != "over":
-        return (_so_far(spec, history, state), *_what_next(spec, history, state))
+        return (_so_far(spec, history, state), *_what_next(spec, history, where, state))
     if spec.design:
         return _design(spec, history)
     if selection is None or selection.final is None:
@@ -38,9 +45,9 @@ def _so_far(spec: SweepSpec, history: History, state: State) -> str:
     return f"{where}; the best so far is trial {best.trial.key.label} with {found}, on one seed."
 
 
-def _what_next(spec: SweepSpec, history: History, state: State) -> tuple[str, ...]:
+def _what_next(spec: SweepSpec, history: History, where: Mapping[str, str], state: State) -> tuple[str, ...]:
     if state == "stopped":
-        return (f"Nothing that was shown is lost: sweeps resume {spec.name} goes on.",)
+        return (f"Nothing that was shown is lost: {to_resume(spec, where)} goes on.",)
     # Not while the first winner is being tested: there was a choice before only where there is an outcome.
     if history.outcome is not None and not spec.design and (reads := sum(1 for _ in history.noted(TEST_READ))):
         read = f"The test set was read {words.times(reads)} for what was chosen before"

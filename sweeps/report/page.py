@@ -49,7 +49,7 @@ def render(subject: Subject, written: datetime | None = None) -> str:
         state=subject.state,
         refresh=REFRESH,
         written=f"{written or datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
-        headline=headline(spec, history, selection, subject.state),
+        headline=headline(spec, history, selection, subject.state, subject.where),
         sections=sections(subject),
     )
 

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter
-from sweeps.commands import command
+from sweeps.returning import to_resume
 from sweeps.search.extension import searching_on
 from sweeps.search.history import History, Trial
 from sweeps.search.intervals import mean_of, variance_of
@@ -217,7 +217,7 @@ def _still_rising(spec: SweepSpec, history: History, where: Mapping[str, str]) -
     if (late := _late_rise(spec, history)) > _BY_CHANCE_OF_TWO * noise:
         yield (
             f"the best value of the search was still rising: by {late:.2g} in its last quarter, where seeds differ by "
-            f"{noise:.2g}: `{command('resume', spec.name, *searching_on(spec, history).split(), **where)}`"
+            f"{noise:.2g}: `{to_resume(spec, where, *searching_on(spec, history).split())}`"
         )
     rises = [_end_rise(spec, run, sign) for run in history.selection if run.key.number == winner.number]
     known = [rise for rise in rises if rise is not None]

@@ -16,6 +16,7 @@ from search_spaces import FloatBy, Scalar
 from sweeps.commands import command
 from sweeps.design import Cell, Design
 from sweeps.errors import SpecError
+from sweeps.returning import to_resume
 from sweeps.search.bounds import metric_bounds
 from sweeps.search.effects import effects
 from sweeps.search.history import History, TrialKey
@@ -54,9 +55,7 @@ def path_table(spec: SweepSpec, history: History, seeds: int) -> dict[str, Any]:
         )
     winner = (history.outcome or {}).get("winner")
     if winner is None:
-        raise SpecError(
-            f"the sweep {spec.name!r} has no winner to come to: finish it with `{command('resume', spec.name)}`"
-        )
+        raise SpecError(f"the sweep {spec.name!r} has no winner to come to: finish it with `{to_resume(spec, {})}`")
     spec = with_measured_space(spec, history)
     start, end = spec.baseline, history.trials[TrialKey(winner)].params
     cells = [Cell(name=BASELINE_CELL, params=dict(start)), *_cells(spec, history, start, end)]

@@ -85,7 +85,12 @@ class SweepFolder:
 
     def command(self, verb: str, *words: object, **options: object) -> str:
         """Return a command about this sweep, as `sweeps.commands.command`, that finds it from the working folder."""
-        return command(verb, self.name, *words, **options, **results_option(self.home))
+        return command(verb, self.name, *words, **options, **self.where)
+
+    @property
+    def where(self) -> dict[str, str]:
+        """Return the option with which a `command` finds its results folder from the working folder."""
+        return results_option(self.home)
 
     @property
     def shown(self) -> Path | str:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from rich.table import Table
 
 from sweeps.result import Result
+from sweeps.returning import to_resume
 from sweeps.search.importance import Importance
 from sweeps.store.rows import dump_json
 from sweeps.terminal.outcome import difference, estimate
@@ -48,7 +49,7 @@ def _how_to_walk(result: Result) -> str:
     if walked is None:
         return f"`{result.folder.command('path')}` walks from the baseline to the winner"
     if walked.history.outcome is None:
-        return f"`{walked.folder.command('resume')}` walks on from the baseline to the winner"
+        return f"`{to_resume(walked.spec, walked.folder.where)}` walks on from the baseline to the winner"
     return (
         f"the sweep {walked.name!r} leads to an earlier winner: remove {walked.folder.shown}, then "
         f"`{result.folder.command('path')}` walks to this one"

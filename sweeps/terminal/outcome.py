@@ -2,6 +2,7 @@
 
 from sweeps.execution.failures import NOTE as ALIKE_NOTE
 from sweeps.result import Result
+from sweeps.returning import to_resume
 from sweeps.search.extension import ended_by, more_of, searching_on
 from sweeps.search.intervals import Interval, of_accuracy
 from sweeps.search.outcome import shortened, unconfirmed
@@ -57,7 +58,7 @@ def outcome_lines(result: Result) -> list[str]:
 def _not_over(result: Result) -> str:
     if result.state == "running":
         return f"the sweep {result.name!r} is running"
-    return f"the sweep {result.name!r} is not over: go on with `{result.folder.command('resume')}`"
+    return f"the sweep {result.name!r} is not over: go on with `{to_resume(result.spec, result.folder.where)}`"
 
 
 def _winner_lines(result: Result, selection: Selection) -> list[str]:
@@ -156,12 +157,12 @@ def _time_was_over(result: Result) -> list[str]:
     if result.history.is_closed:
         more = searching_on(result.spec, result.history)
         ended = f"the search was ended by hand after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
-        return [f"{ended}: `{result.folder.command('resume', *more.split())}` opens it again"]
+        return [f"{ended}: `{to_resume(result.spec, result.folder.where, *more.split())}` opens it again"]
     names = ended_by(result.spec, result.history)
     if not names:
         return []
     ended = f"{' and '.join(names)} ended after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
-    return [f"{ended}: `{result.folder.command('resume', *more_of(names).split())}` goes on"]
+    return [f"{ended}: `{to_resume(result.spec, result.folder.where, *more_of(names).split())}` goes on"]
 
 
 def _s(count: int) -> str:

@@ -15,6 +15,7 @@ from sweeps.comparison import Comparison
 from sweeps.errors import OutcomeError, SpecError, SweepError
 from sweeps.names import as_path
 from sweeps.result import Result
+from sweeps.returning import to_resume
 from sweeps.search.ranges import measured_ranges
 from sweeps.search.selection import Selection, selection_of
 from sweeps.search.standing import shown_state
@@ -45,6 +46,7 @@ def summary(result: Result) -> dict[str, Any]:
         "states": states,
         "metric": result.spec.metric,
         "outcome": history.outcome,
+        "resume": to_resume(result.spec, result.folder.where),
     }
 
 
@@ -105,17 +107,17 @@ def tell_list(results: Path, *, as_json: bool) -> None:
             continue
         counts = sorted((shown_state(state, sweep["state"]), count) for state, count in sweep["states"].items())
         states = ", ".join(f"{count} {state}" for state, count in counts)
-        told = _result_cell(sweep, results_option(results))
+        told = _result_cell(sweep)
         add_row(table, sweep["name"], f"{sweep['trials']}/{sweep['asked_for']}", states, told)
     console().print(table)
 
 
-def _result_cell(sweep: dict[str, Any], where: dict[str, str]) -> str:
+def _result_cell(sweep: dict[str, Any]) -> str:
     outcome = sweep["outcome"]
     if sweep["state"] == "running":
         return "running"
     if sweep["state"] == "stopped":
-        return f"stopped: `{command('resume', sweep['name'], **where)}` goes on"
+        return f"stopped: `{sweep['resume']}` goes on"
     if "complete" in outcome:
         return f"{outcome['complete']} of {sweep['asked_for']} trials of a design compared"
     if outcome["winner"] is None:

@@ -150,7 +150,7 @@ def test_that_the_test_set_was_read_before_is_told_only_where_there_was_a_choice
     told = []
     for row in (read, ended):
         history.apply(Stamp(history.last.seq + 1, 0.0), row)
-        told.append(" ".join(headline(small_spec(), history, None, "running")))
+        told.append(" ".join(headline(small_spec(), history, None, "running", {})))
 
     assert "only then tested" in told[0]
     assert "The test set was read once for what was chosen before; the winner is chosen anew" in told[1]

@@ -9,11 +9,11 @@ from simulation import TABLE, open_driver, rows_of, small_spec, swept
 
 import sweeps
 from sweeps.errors import SpecError
+from sweeps.returning import how_to_continue, is_importable, to_resume
 from sweeps.search.extension import Changes, as_extended, grown
 from sweeps.search.history import EXTENDED, SELECTED, History, Noted, Stamp
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
-from sweeps.store.returning import how_to_continue, is_importable
 
 BUDGETS: dict[str, Any] = {"trials": 12, "time": "60s", "device_hours": 0.1, "trial_time": "10s"}
 
@@ -165,6 +165,18 @@ def test_a_command_continues_what_it_can_import_and_a_call_the_rest() -> None:
     assert said("__main__:train") == (f"run the script again with resume=True, or go on with `{call.format('train')}`")
     assert f"`{call.format('inner')}`" in said("pkg.mod:outer.<locals>.inner")
     assert f"`{call.format('...')}`" in said("pkg.mod:train.<partial>")
+
+
+def test_what_is_given_more_is_an_option_of_the_command_or_an_argument_of_the_call() -> None:
+    def said(target: str, *options: str) -> str:
+        return to_resume(small_spec().model_copy(update={"target": target}), {}, *options)
+
+    assert said("functions:bowl", "--time", "+10m", "--trials", "+6") == "sweeps resume bowl --time +10m --trials +6"
+    script = "__main__:train"
+    assert said(script, "--time", "+10m", "--trials", "+6") == (
+        "sweeps.resume('bowl', target=train, time='10m', trials=6)"
+    )
+    assert said(script, "--retry-failed") == "sweeps.resume('bowl', target=train, retry_failed=True)"
 
 
 def test_in_a_notebook_there_is_no_script_to_run_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """How to continue a sweep, in words that work for whatever it trains."""
 
+import itertools
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from sweeps.commands import command
@@ -12,11 +14,38 @@ def how_to_continue(spec: SweepSpec, home: Path | str) -> str:
 
     The results folder is named in full, so that it works from any other.
     """
-    if spec.target is None or is_importable(spec.target):
-        return f"go on with `{command('resume', spec.name, results=home)}`"
+    resuming = f"go on with `{to_resume(spec, {'results': str(home)})}`"
+    if _is_resumed_by_command(spec):
+        return resuming
     again = "run the script" if _script() else "call sweeps.run"
-    call = f"sweeps.resume({spec.name!r}, target={_called(spec.target)}, results={str(home)!r})"
-    return f"{again} again with resume=True, or go on with `{call}`"
+    return f"{again} again with resume=True, or {resuming}"
+
+
+def to_resume(spec: SweepSpec, where: Mapping[str, str], *options: str) -> str:
+    """Return the command that resumes a sweep or, for a function that no command can import, the call in its script.
+
+    Args:
+        spec: Of the sweep.
+        where: The option that finds its results folder, {} for the default one.
+        options: Further options of `sweeps resume`, such as "--trials", "+20".
+    """
+    if _is_resumed_by_command(spec):
+        return command("resume", spec.name, *options, **where)
+    named = {"target": _called(spec.target or ""), **{key: repr(value) for key, value in where.items()}}
+    for option, given in itertools.pairwise([*options, "--"]):
+        if option.startswith("--"):
+            named[option[2:].replace("-", "_")] = "True" if given.startswith("--") else _as_argument(given)
+    return f"sweeps.resume({', '.join([repr(spec.name), *(f'{key}={value}' for key, value in named.items())])})"
+
+
+def _is_resumed_by_command(spec: SweepSpec) -> bool:
+    return spec.target is None or is_importable(spec.target)
+
+
+def _as_argument(given: str) -> str:
+    """Return an option's value as Python writes it; what a budget grows by has no sign there."""
+    text = given.removeprefix("+")
+    return text if text.replace(".", "", 1).isdigit() else repr(text)
 
 
 def is_importable(target: str) -> bool:

@@ -42,7 +42,9 @@ def story(jumps: Sequence[tuple[int, float]] = (), between: float = 0.0) -> Any:
     """
     offset, passed, messages = [1e9], [500.0], [0]
     clocks = SimpleNamespace(time=lambda: offset[0] + passed[0], monotonic=lambda: passed[0])
-    spec = small_spec(trials=8, sampler="random", time=24, trial_time=2, device_hours=1, retries={"lost": 9, "wait": 2})
+    budgets = {"time": 24, "trial_time": 2, "device_hours": 1}
+    retries = {"lost": 9, "wait": 2}
+    spec = small_spec(trials=30, sampler="random", selection="none", retries=retries, **budgets)
     waited = []
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patched:
         for module in ("sweeps.clock", "sweeps.store.ledger"):

@@ -234,7 +234,7 @@ def test_a_node_on_which_nothing_can_be_saved_is_given_up_and_its_trial_goes_on_
     monkeypatch.setattr("ray.kill", killed.append)
     bridge = a_bridge(2, say=said.append, others=others)
     bridge.driver.can_save = lambda: can_save
-    bridge.driver.lost = lambda key, reason: lost.append(reason)
+    bridge.driver.lost = lambda key, reason, was_preempted=False: lost.append(reason)
     trial, actor, _ = a_stay(bridge)
     key = trial.config["leg"].key
 

@@ -63,7 +63,7 @@ class Timed:
     def __post_init__(self) -> None:
         self.ledger = MemoryLedger(lambda: self.now)
         folder: Any = SweepFolder(Path("/nowhere"), self.spec.name)
-        self.driver = Driver(self.spec, folder, self.ledger, clock=lambda: self.now, history=History())  # type: ignore[arg-type]
+        self.driver = Driver(self.spec, folder, self.ledger, history=History())  # type: ignore[arg-type]
         self.driver.drop_checkpoint = lambda key: None  # type: ignore[method-assign]
         self.draw = random.Random(self.machine.seed)
         self.due: dict[

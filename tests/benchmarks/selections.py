@@ -75,7 +75,7 @@ def read(task: str, metric: str) -> dict[int, list[float]]:
 
 def add(history: History, key: TrialKey, metric: str, value: float) -> None:
     ended = "complete" if math.isfinite(value) else "failed"
-    rows = (Asked(key, {"x": 0.0}, 0, 0), Measured(key, Measurement(1, 1, 1.0, 0.0, {metric: value})))
+    rows = (Asked(key, {"x": key.number / 100}, 0, 0), Measured(key, Measurement(1, 1, 1.0, 0.0, {metric: value})))
     for row in (*rows, Moved(key, ended, "")):
         history.apply(Stamp(history.last.seq + 1, 0.0), row)
 

@@ -1,9 +1,10 @@
-"""An ordinary PyTorch training behind a generator: each of its trials is identical, whatever threads and start."""
+"""Ordinary training code behind a generator: each of its trials is identical, whatever library, threads and start."""
 
 import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,14 @@ name = "ordinary"
 trials = 8
 metric = "loss"
 direction = "minimize"
-target = "ordinary:mlp"
+target = "{module}:{function}"
 
 [space]
 lr = {{ float = [1e-4, 1e-1], log = true, default = 0.003 }}
 
 [pruning]
 reduction_factor = 2
-max_fidelity = 6
+max_fidelity = 4
 
 [resources]
 cpus_per_trial = {threads}
@@ -43,7 +44,7 @@ import sweeps
 
 spec = tomllib.load(open("ordinary.toml", "rb"))
 del spec["target"]
-result = sweeps.run(spec, target=mlp, results="results", progress="none")
+result = sweeps.run(spec, target={function}, results="results", progress="none")
 """
 REPORT = """
 os.environ["OMP_NUM_THREADS"] = "7"  # of another shell
@@ -56,16 +57,28 @@ print(json.dumps({{**said, "continued": len(paused), "trials": len(replays), "ta
 LOAD = 'import json\nimport os\n\nimport sweeps\n\nresult = sweeps.load("ordinary", results="results")\n'
 
 
+# The function, its module, and the package that it needs: `uv run --group frameworks pytest -m slow` has all.
+CODE = {
+    "a plain loop": ("ordinary", "mlp", "torch"),
+    "Lightning": ("frameworks", "lightning_module", "lightning"),
+    "Hugging Face": ("frameworks", "hugging_face_trainer", "transformers"),
+}
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("code", CODE)
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("start", ["command line", "script"])
-def test_every_trial_of_an_ordinary_training_is_identical_also_after_a_pause(
-    tmp_path: Path, threads: int, start: str
+def test_every_trial_of_ordinary_training_is_identical_also_after_a_pause(
+    tmp_path: Path, code: str, threads: int, start: str
 ) -> None:
-    source = (HERE / "ordinary.py").read_text()
-    (tmp_path / "ordinary.toml").write_text(SPEC.format(threads=threads))
-    (tmp_path / "ordinary.py").write_text(source)
-    (tmp_path / "begin.py").write_text(SCRIPT.format(source=source) + REPORT.format())
+    module, function, package = CODE[code]
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    source = (HERE / f"{module}.py").read_text()
+    (tmp_path / "ordinary.toml").write_text(SPEC.format(module=module, function=function, threads=threads))
+    (tmp_path / f"{module}.py").write_text(source)
+    (tmp_path / "begin.py").write_text(SCRIPT.format(source=source, function=function) + REPORT.format())
     (tmp_path / "load.py").write_text(LOAD + REPORT.format())
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
     if start == "command line":
@@ -80,7 +93,7 @@ def test_every_trial_of_an_ordinary_training_is_identical_also_after_a_pause(
         "environment": [],
         "continued": found["continued"],
         "trials": 8,
-        "target": "ordinary:mlp" if start == "command line" else "__main__:mlp",
+        "target": f"{module if start == 'command line' else '__main__'}:{function}",
     }
     assert found["continued"] >= 1
 

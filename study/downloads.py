@@ -40,7 +40,7 @@ _UNREADABLE = (
 def default_data_dir() -> Path:
     """The folder of full sets: $NN_TRAINING_STUDY_DATA, else one in this user's cache (XDG base directories)."""
     if given := os.environ.get(DATA_DIR_VARIABLE):
-        return Path(given)
+        return Path(given).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "nn-training-study" / "data"
 

@@ -179,7 +179,7 @@ def claim(folder: Path, kind: str = EXPERIMENT) -> Path:
 
 def load_experiment(folder: Path | str) -> Experiment:
     """A stored run; ExperimentError for a folder that is missing, incomplete or of another schema version."""
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise ExperimentError(f"there is no experiment in {folder}: the folder is missing")
     # Read first: it was written last.

@@ -8,6 +8,7 @@ from typing import Any
 
 from search_spaces.space import hint
 from sweeps.errors import SpecError
+from sweeps.names import as_path
 
 LARGEST_FILE = 1_000_000  # bytes of a spec, by file or by request
 
@@ -24,7 +25,7 @@ def read_table(spec: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], st
         return dict(spec), "spec"
     if not isinstance(spec, str | Path):
         raise SpecError(f"a spec is a preset's name, a .toml file, a table or a SweepSpec, but got {spec!r}")
-    path = Path(spec)
+    path = as_path(spec)
     looks_like_a_path = path.suffix == ".toml" or len(path.parts) > 1
     if not looks_like_a_path and str(spec) not in preset_names():
         raise SpecError(

@@ -19,6 +19,7 @@ from sweeps.cluster.tokens import TOKEN_FILE, has_token, use_token
 from sweeps.commands import command
 from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
 from sweeps.execution.session import ENVIRONMENT, LOCAL, set_environment
+from sweeps.names import as_path
 from sweeps.spec import SweepSpec, load_spec
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Cluster:
             if not isinstance(given, str | Path) and (given is not None or key == "results"):
                 raise SpecError(f"{key}: a path is needed, but got {given!r}")
         if code is not None:
-            require_folder(Path(code))
+            require_folder(as_path(code))
         where = {"results": str(results), "data_dir": data_dir and str(data_dir), "ledger": ledger}
         if spec is not None:
             loaded = load_spec(spec, name=name, trials=trials, concurrency=concurrency)
@@ -139,9 +140,9 @@ class Cluster:
             loaded.target if spec is not None else next(filter(None, (job.metadata.get(_TARGET) for job in mine)), None)
         )
         if target:
-            code = Path.cwd() if code is None else Path(code)
+            code = Path.cwd() if code is None else as_path(code)
             check_target(target, code)
-        return self._submit(id_, request, None if code is None else Path(code), target)
+        return self._submit(id_, request, None if code is None else as_path(code), target)
 
     def _submit(self, id_: str, request: Request, code: Path | None, target: str | None) -> Job:
         metadata = {_MARK: request.name, "kind": request.kind, "results": request.results}

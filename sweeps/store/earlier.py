@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from search_spaces import Choice, Constant, Parameter
 from sweeps.errors import SpecError
+from sweeps.names import as_path
 from sweeps.search.earlier import Earlier, warm_start_note
 from sweeps.search.history import Noted
 from sweeps.spec import SweepSpec, parse_spec
@@ -29,7 +30,7 @@ def read_warm_start(spec: SweepSpec, place: str, results: Path) -> Noted:
     """
     names = ("trials", "measurements")
     if "/" in place:
-        files = [Path(place) / f"{name}.parquet" for name in names]
+        files = [as_path(place) / f"{name}.parquet" for name in names]
     else:
         folder = SweepFolder(results, place).require()
         files = [folder.fetched(folder.table(name)) for name in names]

@@ -198,7 +198,7 @@ def draw(result: Result | Comparison, path: Path) -> None:
     from study.figures import save
 
     try:
-        save(result.figure(), path)
+        save(result.figure(), as_path(path))
     except (OSError, ValueError) as error:
         raise SpecError(f"the figure {path} can't be written: {error}") from error
 

@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 from strange import FOLDERS
 
+from study.downloads import DATA_DIR_VARIABLE, default_data_dir
+from study.experiments import ExperimentError, load_experiment
 from sweeps.commands import command, install
+from sweeps.errors import SpecError
 from sweeps.names import as_path
+from sweeps.spec import load_spec
+from sweeps.store.earlier import read_warm_start
 from sweeps.store.folders import SweepFolder, list_folders
 
 SHELL = 'eval "set -- $1"; printf "%s\\0" "$@"'
@@ -56,6 +61,19 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert SweepFolder(Path("~/out"), "small").results == tmp_path / "out"
     assert as_path("~") == tmp_path
     assert as_path("a~b/~") == Path("a~b/~")
+
+
+def test_a_tilde_is_the_home_folder_wherever_a_path_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(DATA_DIR_VARIABLE, "~/data")
+    (tmp_path / "mine.toml").write_text("trials = 1\n[space]\nlearning_rate = { float = [0.01, 0.1] }\n")
+
+    assert load_spec("~/mine.toml").name == "mine"
+    assert default_data_dir() == tmp_path / "data"
+    with pytest.raises(ExperimentError, match=f"no experiment in {tmp_path}/exp_1"):
+        load_experiment("~/exp_1")
+    with pytest.raises(SpecError, match=f"{tmp_path}/earlier/trials.parquet"):
+        read_warm_start(load_spec("quickstart"), "~/earlier", tmp_path)
 
 
 def test_an_extra_can_be_installed_without_a_clone() -> None:

@@ -18,17 +18,18 @@ class Stop:
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self.tell = tell  # a person, what goes on
-        self._is_gentle = False
+        self._is_gentle = self._is_hung_up = False
         self.asked: float | None = None  # when, s of the monotonic clock
 
     def __call__(self, number: int, frame: object) -> None:
         if number == signal.SIGHUP:
             _leave_terminal()
-            if self.asked is not None:
+            if self._is_hung_up or self.asked is not None:
                 return
-        is_first, self.asked = self.asked is None, self.asked or time.monotonic()
-        if not (self._is_gentle and is_first):
+            self._is_hung_up = True
+        if not self._is_gentle or self.asked is not None:
             raise KeyboardInterrupt
+        self.asked = time.monotonic()
 
     @contextmanager
     def gently(self) -> Iterator[None]:

@@ -2,10 +2,19 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from sweeps.signals import Stop, outliving_the_terminal, stop_signals
+
+
+@pytest.fixture(autouse=True)
+def _a_terminal_can_hang_up() -> Iterator[None]:
+    """Set back that a hang-up is ignored, as it is where the tests run below `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

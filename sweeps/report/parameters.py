@@ -82,8 +82,11 @@ def _importance_in_words(found: list[Importance], known: list[Importance]) -> st
     ]
     rest = f" {_unknown(found)}" if len(known) < len(found) else ""
     if not shares:
-        return f"No parameter tells the best trials from the others better than chance does.{rest}"
-    return f"By more than chance gives, the best trials differ from the others in {words.listed(shares)}.{rest}"
+        return f"No parameter tells more of the order of the trials than chance does.{rest}"
+    return (
+        f"These tell more of the order of the trials than chance does, each by its share in what tells the best "
+        f"from the others: {words.listed(shares)}.{rest}"
+    )
 
 
 def _unknown(found: list[Importance]) -> str:

@@ -6,8 +6,8 @@ further is better, and of those that came equally far who has the better value t
 equals share a rank. Trials that a budget cut, or that failed, were judged by nobody and are left out; of very many,
 evenly spaced ranks are taken, which tell no less and cost seconds, not minutes. A parameter under a condition is judged
 where it is active, weighted by how often that is among the best and among all. The intervals come from drawing the
-trials again, with replacement. A share alone proves nothing, since all that is told apart is shared out: what chance
-tells apart is found by dealing the ranks out anew.
+trials again, with replacement. A share alone proves nothing, since all that is told apart is shared out: whether a
+parameter tells more of the order of all trials than chance does is tested for itself, see `chance`.
 Sources: Watanabe et al., PED-ANOVA, IJCAI 2023, and its conditional form, as Optuna has them; Efron, Bootstrap Methods,
 Annals of Statistics 7(1), 1979 (percentiles).
 """
@@ -23,8 +23,9 @@ from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from search_spaces import Constant, Parameter, RangeTest
+from search_spaces import Choice, Constant, Parameter, RangeTest
 from study.seeds import derive_seed
+from sweeps.search.chance import Column, telling
 from sweeps.search.history import History, Trial
 from sweeps.search.intervals import CONFIDENCE
 from sweeps.search.optuna_view import OptunaView, shown_name
@@ -36,8 +37,7 @@ FEWEST = 10  # judged trials in which a parameter is active, without which nothi
 # The best quarter is told from all, but never fewer than five. Optuna's evaluator takes a tenth; on the 400 recorded
 # configurations a quarter found the three most important again from 100 of them in 14 of 18 cases, a tenth in 9.
 _BEST, _FEWEST_BEST = 0.25, 5
-_DRAWS = _SHUFFLES = 60
-_CHANCE = 0.05  # of the shuffles tell a parameter apart better
+_DRAWS = 60
 BY_CHANCE = "no more than chance"
 
 
@@ -46,7 +46,7 @@ class Importance:
     """A parameter's share (0..1) of all that was told apart, with its interval; None where nothing can be said.
 
     trials: in which it was active. condition: when that is, "" for always. note: why there is no number, or BY_CHANCE
-    where shuffled ranks would give as much.
+    where the order of the trials doesn't show that it matters.
     """
 
     parameter: str
@@ -76,8 +76,7 @@ def importance(spec: SweepSpec, history: History) -> list[Importance]:
         draw = np.random.default_rng(derive_seed(spec.seed, "importance"))
         places = draw.integers(len(frozen), size=(_DRAWS if shares else 0, len(frozen)))
         drawn = [_shares(_apart(view, [frozen[place] for place in row], names)) for row in places]
-        dealt = [_apart(view, _dealt(frozen, draw), names) for _ in range(_SHUFFLES if shares else 0)]
-        chance = {name for name in shares if sum(d[name] >= apart[name] for d in dealt) > _CHANCE * _SHUFFLES}
+        chance = _by_chance(spec, judged, frozen, {name: varying[name] for name in able}) if shares else set()
     found = [_told(name, varying[name], active[name], shares.get(name), drawn, name in chance) for name in varying]
     return sorted(found, key=lambda i: -1.0 if i.share is None else i.share, reverse=True)
 
@@ -113,12 +112,17 @@ def _frozen(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> tuple
     return view, found
 
 
-def _dealt(trials: Sequence[FrozenTrial], draw: np.random.Generator) -> list[FrozenTrial]:
-    """The same trials with their ranks dealt out anew."""
-    dealt = [copy(trial) for trial in trials]
-    for trial, other in zip(dealt, draw.permutation(len(trials)), strict=True):
-        trial.value = trials[other].value
-    return dealt
+def _by_chance(
+    spec: SweepSpec, judged: Sequence[Trial], frozen: Sequence[FrozenTrial], parameters: dict[str, Parameter]
+) -> set[str]:
+    """The parameters that tell no more of the order of the trials than chance does."""
+    asked = [trial for _, trial in sorted(zip((t.key.number for t in judged), frozen, strict=True))]
+    columns = {
+        name: Column([t.params.get(shown_name(name, parameter)) for t in asked], isinstance(parameter, Choice))
+        for name, parameter in parameters.items()
+    }
+    found = telling(columns, [trial.value or 0.0 for trial in asked], derive_seed(spec.seed, "chance"))
+    return set(parameters).difference(found)
 
 
 def _apart(view: OptunaView, trials: Sequence[FrozenTrial], names: dict[str, str]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from searched import Given, searched, spec_over
 
 from study.measurement import Measurement
+from sweeps.search.chance import Column, telling
 from sweeps.search.history import Asked, History, Measured, Moved, Noted, Stamp, TrialKey
 from sweeps.search.importance import BY_CHANCE, FEWEST, MOST, Importance, _by_rank, importance
 from sweeps.spec import load_spec
@@ -94,6 +95,74 @@ def test_what_chance_tells_apart_as_well_is_marked() -> None:
 
     assert (found["x"].note, found["noise"].note) == ("", BY_CHANCE)
     assert all(one.note == BY_CHANCE for one in guessed)
+
+
+IDLE = {f"idle{number}": {"float": [0.0, 1.0]} for number in range(3)}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "loss", "seed"),
+    [
+        ({"choice": ["a", "b", "c", "d"]}, lambda value: value == "d", 1),
+        ({"float": [1e-4, 1.0], "log": True}, lambda value: max(0.0, -3 - math.log10(value)), 0),
+    ],
+    ids=["one choice is worse", "one end is worse"],
+)
+def test_what_a_scatter_plot_shows_is_more_than_chance(
+    parameter: Mapping[str, Any], loss: Callable[[Any], float], seed: int
+) -> None:
+    # Among the best quarter alone these hardly show.
+    spec, draw = spec_over({"x": parameter, **IDLE}), random.Random(seed)
+    params = [spec.space.sample(draw) for _ in range(60)]
+    found = by_name(importance(spec, searched([(p, loss(p["x"]) + draw.gauss(0, 0.3), 9.0) for p in params])))
+
+    assert {name for name, one in found.items() if one.note == ""} == {"x"}
+
+
+def test_what_says_nothing_is_called_chance() -> None:
+    spec, alarms = spec_over({**IDLE, "kind": {"choice": ["a", "b", "c"]}}), 0
+    for seed in range(60):
+        draw = random.Random(seed)
+        params = [spec.space.sample(draw) for _ in range(40)]
+        alarms += bool(telling(columns(params), [draw.random() for _ in params], seed))
+
+    assert alarms <= 6
+
+
+def test_what_drifts_while_trials_get_better_is_called_chance() -> None:
+    alarms = 0
+    for seed in range(60):
+        draw = random.Random(seed)
+        params = [{name: 0.01 * number + draw.gauss(0, 0.3) for name in IDLE} for number in range(100)]
+        alarms += bool(telling(columns(params), [draw.gauss(-0.01 * number, 0.3) for number in range(100)], seed))
+
+    assert alarms <= 6
+
+
+def test_what_is_repeated_together_with_what_decides_is_called_chance() -> None:
+    alarms = 0
+    for seed in range(60):
+        draw = random.Random(seed)
+        shares = [draw.random() for _ in range(60)]
+        params = [{"x": x, "idle": x + draw.gauss(0, 0.3)} for x in shares]
+        found = telling(columns(params), [x + draw.gauss(0, 0.1) for x in shares], seed)
+        assert found[0] == "x"
+        alarms += "idle" in found
+
+    assert alarms <= 6
+
+
+def test_of_a_parameter_under_a_condition_only_the_trials_in_which_it_is_active_are_compared() -> None:
+    draw = random.Random(0)
+    params = [{"kind": kind, "y": draw.random() if kind == "b" else None} for kind in "ab" * 40]
+    ranks = [p["y"] if p["y"] is not None else draw.random() for p in params]
+
+    assert telling(columns(params), ranks, 0) == ["y"]
+    assert telling(columns(params), [float(p["y"] is None) for p in params], 0) == ["kind"]
+
+
+def columns(params: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+    return {name: Column([p[name] for p in params], isinstance(params[0][name], str)) for name in params[0]}
 
 
 def test_a_learning_rate_whose_bounds_were_measured_is_judged_in_these() -> None:

@@ -45,6 +45,7 @@ def lightning_module(params, seed, checkpoint):
                 enable_progress_bar=False,
                 enable_model_summary=False,
             )
+            model.train()  # Lightning leaves the modules in the mode in which the validation put them
             trainer.fit(model, loader, ckpt_path=file if file.exists() else None)
             trainer.save_checkpoint(file)
             yield {

@@ -152,9 +152,15 @@ def stop(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = Fals
     if (job := cluster.job(name)).is_over:
         say(f"{job.sweep}: nothing to stop, its job {job.id} is over ({job.status.lower()})")
         return
+    had_begun = job.status != "PENDING"
     job = cluster.stop(name)
-    onwards = f"; go on with {again(job, _there(address, insecure=insecure))}" if job.status == "STOPPED" else ""
-    say(f"{job.sweep}: {job.status.lower()}{onwards}")
+    onwards = f"go on with {again(job, _there(address, insecure=insecure))}"
+    if job.status != "STOPPED":
+        say(f"{job.sweep}: {job.status.lower()}")
+    elif had_begun:
+        say(f"{job.sweep}: stopped; {onwards}")
+    else:
+        say(f"{job.sweep}: stopped before its job had begun; submit it again, or {onwards} if it has trials already")
 
 
 def _there(address: str, *, insecure: bool) -> dict[str, object]:

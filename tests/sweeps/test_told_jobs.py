@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sweeps import cli_cluster
 from sweeps.cluster.jobs import Job
 from sweeps.cluster.showing import tell_job
 from sweeps.errors import ResourceError
@@ -74,6 +75,30 @@ def test_the_status_of_a_job_that_is_over_is_its_outcome(capsys: pytest.CaptureF
 
     assert said_of(a_job("SUCCEEDED", 0), log, capsys).splitlines()[1:] == log.splitlines()[1:]
     assert said_of(a_job("RUNNING", None), log[:20], capsys).splitlines()[1:] == ["0:30 trial 4 paused"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("RUNNING", "STOPPED", "bowl: stopped; go on with `sweeps submit --resume bowl --results /r`"),
+        (
+            "PENDING",
+            "STOPPED",
+            "bowl: stopped before its job had begun; submit it again, or go on with "
+            "`sweeps submit --resume bowl --results /r` if it has trials already",
+        ),
+        ("PENDING", "FAILED", "bowl: failed"),
+        ("SUCCEEDED", "", "bowl: nothing to stop, its job sweep-bowl-1 is over (succeeded)"),
+    ],
+)
+def test_stop_says_what_is_true_of_a_job_that_has_not_begun(
+    before: str, after: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = SimpleNamespace(job=lambda _: a_job(before, None), stop=lambda _: a_job(after, None))
+    monkeypatch.setattr(cli_cluster, "cluster_at", lambda *_, **__: cluster)
+    cli_cluster.stop("bowl")
+
+    assert capsys.readouterr().out.splitlines() == [told]
 
 
 def test_what_others_wrote_does_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,8 +34,9 @@ def suggest(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scal
 
     def draw(attempt: int) -> Mapping[str, Scalar]:
         again = (attempt,) if attempt else ()
-        if spec.sampler.name == "qmc":
-            return sobol_point(space, derive_seed(spec.seed, *again) if again else spec.seed, number - len(start))
+        if spec.sampler.name == "qmc":  # a seed for each number: one for all would repeat a choice in the same half
+            place = derive_seed(spec.seed, "qmc", number, *again) if again else spec.seed
+            return sobol_point(space, place, number - len(start))
         seed = derive_seed(spec.seed, "suggestion", number, *again)
         return _learnt(spec, space, history, seed)
 

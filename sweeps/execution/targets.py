@@ -7,6 +7,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from search_spaces.plain import check_name
 from study.files import replacing
 from study.measurement import Measurement
 from sweeps.execution.checkpoints import (
@@ -171,7 +172,7 @@ class FunctionRun:
         self._state = yielded.get(CHECKPOINT)
         if self._state is not None and not self.resumable:
             raise TypeError(f"it yields a {CHECKPOINT}, but takes none: call its third parameter {CHECKPOINT!r}")
-        values = {str(name): _number(name, value) for name, value in yielded.items() if name != CHECKPOINT}
+        values = _metrics({name: value for name, value in yielded.items() if name != CHECKPOINT})
         report = self.last.report + 1 if self.last else 1
         spent = self.last.seconds if self.last else 0.0
         return Measurement(report, report, float(report), spent + seconds, values, None)
@@ -204,6 +205,17 @@ def _check_equal(state: object, path: Path) -> None:
         raise CheckpointError(f"{place} does not come back equal from the file: {HOLDS}")
 
 
+def _metrics(reported: Mapping[Any, Any]) -> dict[str, float]:
+    """Return metrics as numbers by their names; SpaceError or TypeError for what no table could hold."""
+    values = dict[str, float]()
+    for name, value in reported.items():
+        check_name(text := str(name), "a metric's name")
+        if text in values:
+            raise TypeError(f"two metrics of a report are called {text!r}: give each a name of its own")
+        values[text] = _number(name, value)
+    return values
+
+
 def _number(name: object, value: Any) -> float:
     """Return a metric as a number; TypeError names what is none."""
     try:
@@ -212,10 +224,17 @@ def _number(name: object, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
-        shown = repr(value)
+        shown = _shown(value)
         shown = shown if len(shown) <= 60 and "\n" not in shown else f"{' '.join(shown[:60].split())}…"
         kind = type(value).__name__
         raise TypeError(f"metric {name!r} must be a number, but is {kind}{shape} {shown}") from error
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # such as of a whole number of more than 4,300 digits
+        return f"that can't be shown ({type(error).__name__})"
 
 
 def _watched(state: Any) -> Any:

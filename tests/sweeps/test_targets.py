@@ -15,6 +15,7 @@ import functions
 import numpy as np
 import pytest
 
+from search_spaces import SpaceError
 from sweeps.errors import SpecError
 from sweeps.execution.functions import check_function, check_ours, function_name, pickled, resolve, source_hash
 from sweeps.execution.targets import FunctionRun
@@ -278,12 +279,17 @@ def yields(what: object, params, seed):
         ({"loss": [0.5]}, "metric 'loss' must be a number, but is list"),
         ({"loss": 1 + 2j}, "metric 'loss' must be a number, but is complex"),
         ({"loss": 10**400}, "metric 'loss' must be a number, but is int"),
+        ({"loss": 10**5000}, r"metric 'loss' must be a number, but is int that can't be shown \(ValueError\)"),
+        ({"lo\0ss": 1.0}, r"a metric's name must be text that every table can hold, but got 'lo\\x00ss' \(character 3"),
+        ({"caf\udce9": 1.0}, r"a metric's name must be text that every table can hold, but got 'caf\\udce9'"),
+        ({"": 1.0}, "a metric's name must be text of at least one character, but got ''"),
+        ({1: 1.0, "1": 2.0}, "two metrics of a report are called '1': give each a name of its own"),
         ({"loss": np.ones(3)}, r"metric 'loss' must be a number, but is ndarray of shape \(3,\)"),
     ],
 )
 def test_what_is_no_dict_of_numbers_is_refused_by_its_value(what: object, message: str) -> None:
     run = FunctionRun(functools.partial(yields, what), {}, 0, None)
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises((TypeError, SpaceError), match=message):
         next(run.measurements(never))
 
 

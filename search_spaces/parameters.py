@@ -67,6 +67,9 @@ def _plain_when(when: object) -> When:
     return {parent: tuple(v) if isinstance(v, list) else (v,) for parent, v in table.items()}
 
 
+_BOUNDS = ("low", "high")  # without which there is no range
+
+
 class _Steps(NamedTuple):
     """A stepped range as the exact decimals that are written for its floats."""
 
@@ -106,7 +109,7 @@ class Float:
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step", "default"):
-            if (value := getattr(self, name)) is not None:
+            if (value := getattr(self, name)) is not None or name in _BOUNDS:
                 object.__setattr__(self, name, _number(name, value))
         object.__setattr__(self, "when", _plain_when(self.when))
         _check_range(self.low, self.high, self.log)
@@ -199,7 +202,7 @@ class Int:
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step", "default"):
-            if (value := getattr(self, name)) is not None:
+            if (value := getattr(self, name)) is not None or name in _BOUNDS:
                 object.__setattr__(self, name, _whole(name, value))
         object.__setattr__(self, "when", _plain_when(self.when))
         _check_range(self.low, self.high, self.log)

@@ -213,3 +213,11 @@ def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
     file.write_text("\ufeffx = { int = [1, 2] }", "utf-8")
 
     assert search_spaces.load(file).parameters == {"x": Int(1, 2)}
+
+
+@pytest.mark.parametrize("odd", [None, "1", True, [1], {"a": 1}, 1j, object()], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("kind", [Float, Int])
+@pytest.mark.parametrize("bound", ["low", "high"])
+def test_a_bound_that_is_no_number_is_refused_by_its_name(odd: object, kind: Any, bound: str) -> None:
+    with pytest.raises(SpaceError, match=f"{bound} must be a (whole )?number, but got "):
+        kind(**{"low": 1, "high": 2, bound: odd})

@@ -24,6 +24,7 @@ _TURNS = """
     neg negative negated minus not non no inv inverse inverted reciprocal complement reduction reduced improvement gain
     increase decrease drop decay gap delta diff difference change ratio std stdev var variance deviation spread range
     time seconds duration to until count scale weight threshold coefficient temperature
+    fixed caught found corrected detected avoided saved removed recovered
 """
 _LESS, _MORE, _TURNING = (frozenset(words.split()) for words in (_LESS_IS_BETTER, _MORE_IS_BETTER, _TURNS))
 _HUMPS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")

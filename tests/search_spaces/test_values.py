@@ -6,6 +6,7 @@ import tomllib
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest

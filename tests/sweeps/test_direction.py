@@ -77,7 +77,7 @@ def test_what_was_taken_from_the_name_is_part_of_the_stored_spec(metric: str, di
     assert cautions(spec) == []
 
 
-@pytest.mark.parametrize("metric", ["x", "error_score", "neg_mean_squared_error"])
+@pytest.mark.parametrize("metric", ["x", "error_score", "neg_mean_squared_error", "errors_fixed"])
 def test_the_direction_of_a_function_is_asked_for_where_the_name_does_not_say_it(metric: str) -> None:
     with pytest.raises(
         SpecError, match=rf"direction: the name of the metric '{metric}' doesn't say .*: give direction"

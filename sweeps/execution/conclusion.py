@@ -55,7 +55,7 @@ def save_tables(folder: SweepFolder, spec: SweepSpec, history: History, warn: Ca
     try:
         write_tables(folder.path, spec, history, warn)
     except Exception as error:
-        warn(f"the tables could not be written ({in_brief(error)}): try `{to_resume(spec, folder.where)}`")
+        warn(f"a table could not be written ({in_brief(error)}): try `{to_resume(spec, folder.where)}`")
 
 
 def _conclude_search(driver: Driver, score: _Score) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import os
 import platform
 import random
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
@@ -190,13 +191,21 @@ def _once_imported(library: str, what: str, act: Callable[[Any], None]) -> None:
 class _Finder(importlib.abc.MetaPathFinder):
     """Finds a library where the others find it, with a loader that acts after its own."""
 
+    def __init__(self) -> None:
+        self._local = threading.local()
+
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if not any(library == name for library, _ in _AFTER_IMPORT):
+        # Another finder may ask all others too, and so this one.
+        if getattr(self._local, "is_finding", False) or not any(library == name for library, _ in _AFTER_IMPORT):
             return None
-        others = (finder for finder in sys.meta_path if not isinstance(finder, _Finder))
-        spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
+        others = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
+        self._local.is_finding = True
+        try:
+            spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
+        finally:
+            self._local.is_finding = False
         if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader)
         return spec

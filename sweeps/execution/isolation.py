@@ -135,10 +135,14 @@ class _Imports(importlib.abc.MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Find a module by the other finders; where no import is under way, its execution is watched."""
-        if getattr(self._local, "is_importing", False):
+        if getattr(self._local, "is_busy", False):  # such a finder may ask all others too, and so this one
             return None
         others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
-        spec = next(filter(None, (finder.find_spec(fullname, path, target) for finder in others)), None)
+        self._local.is_busy = True
+        try:
+            spec = next(filter(None, (finder.find_spec(fullname, path, target) for finder in others)), None)
+        finally:
+            self._local.is_busy = False
         if spec is not None and hasattr(spec.loader, "exec_module"):
             with suppress(AttributeError):  # a loader written in C has no attributes of its own
                 spec.loader.exec_module = self._watched(spec.loader.exec_module, _values(settings()))  # type: ignore[union-attr, method-assign]
@@ -149,11 +153,11 @@ class _Imports(importlib.abc.MetaPathFinder):
     ) -> Callable[[ModuleType], None]:
         def exec_module(module: ModuleType) -> None:
             module.__loader__.__dict__.pop("exec_module", None)  # one loader may load several modules
-            self._local.is_importing = True
+            self._local.is_busy = True
             try:
                 execute(module)
                 self._keep(before, _values(settings()))
             finally:
-                self._local.is_importing = False
+                self._local.is_busy = False
 
         return exec_module

@@ -291,8 +291,9 @@ def write_tables(to: Path, spec: SweepSpec, history: History, warn: Warn) -> Non
     """Write each table into a folder, in one rename.
 
     warn: is called with a line for each column that holds text in place of its type, and for each table that can't be
-    made; the others are written. OSError where the folder can't be written.
+    made; the others are written. OSError, after that, where a file can't be written.
     """
+    failed = []
     for name, make in _makers(spec, history).items():
         try:
             table = make(warn)
@@ -300,7 +301,9 @@ def write_tables(to: Path, spec: SweepSpec, history: History, warn: Warn) -> Non
             typed = pa.Table.from_pandas(to_frame(table), schema=table.schema, preserve_index=False)
             with replacing(to / f"{name}.parquet") as temporary:
                 pq.write_table(typed, temporary, compression="zstd")
-        except OSError:
-            raise
+        except OSError as error:
+            failed.append(error)
         except Exception as error:  # whatever is wrong with one table, the rest is written
             warn(f"{name}.parquet could not be written ({in_brief(error)})")
+    if failed:
+        raise failed[0]

@@ -116,6 +116,14 @@ def test_whatever_is_wrong_with_a_value_the_others_are_kept(wrong: Any) -> None:
     assert [values[0].as_py(), values[2].as_py(), values[3].as_py()] == ["1.5", None, "2.5"]
 
 
+def test_a_file_that_cannot_be_written_leaves_the_others(tmp_path: Path) -> None:
+    (tmp_path / "trials.parquet" / "of-someone").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"trials\.parquet"):
+        write_tables(tmp_path, small_spec(), one_trial({"kind": "a", "x": 0.5}, {"loss": 1.0}), print)
+
+    assert (tmp_path / "measurements.parquet").is_file()
+
+
 def test_a_column_that_fails_leaves_the_rest_of_the_tables_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -338,3 +338,24 @@ def test_threads_that_run_on_are_told_in_the_log(tmp_path: Path) -> None:
     gate.set()
 
     assert "these threads of the trial run on: prefetch" in (tmp_path / "0.log").read_text()
+
+
+@pytest.mark.parametrize("library", ["torch", "numpy"])
+@pytest.mark.parametrize("is_seeded_before", [True, False])
+def test_a_trial_may_be_the_first_to_import_a_library_that_is_seeded(library: str, is_seeded_before: bool) -> None:
+    # Both the seeding and the isolation look for such an import, each by asking all who find modules.
+    seed = "determinism.seed_generators(3)"
+    code = f"""
+import sys
+from sweeps.execution import determinism
+from sweeps.execution.isolation import Isolation
+
+assert {library!r} not in sys.modules
+{seed if is_seeded_before else "pass"}
+with Isolation().trial() as run:
+    {"pass" if is_seeded_before else seed}
+    run(lambda: __import__({library!r}))
+    import {library}
+print({"torch.initial_seed()" if library == "torch" else "numpy.random.get_state()[1][0]"}, end="")
+"""
+    assert fresh(code) == "3"

@@ -39,7 +39,7 @@ from sweeps.store.ledger import Ledger
 from sweeps.store.places import new_place, place_of, remember
 from sweeps.terminal.metrics import Meter
 from sweeps.terminal.progress import Progress
-from sweeps.terminal.screen import Form
+from sweeps.terminal.screen import Form, check_form
 from sweeps.terminal.selecting import SelectionCosts
 from sweeps.watching import attempt, draw, draw_profile, say_warning, watched_by
 
@@ -62,6 +62,7 @@ def start(
     profiled: say and draw at the end where the time went.
     """
     begun = perf_counter()
+    check_form(form)
     function = function or (resolve(spec.target) if spec.target else None)
     spec, notices = as_it_can_be_pruned(spec, function)
     place = new_place(folder, ledger_url)
@@ -137,6 +138,7 @@ def go_on(
     at_most: trials at a time, where the spec allows more. profiled: as of `start`.
     """
     begun = perf_counter()
+    check_form(form)
     place = place_of(folder, ledger_url)
     folder.create()
     with lease(folder.lease, folder.name), closing(Ledger.open(place)) as ledger:

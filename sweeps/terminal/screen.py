@@ -9,12 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Literal, TextIO
+from typing import Literal, TextIO, get_args
 
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from sweeps.errors import SpecError
 from sweeps.terminal.streams import console, plain, tolerant
 
 Form = Literal["auto", "json", "none"]
@@ -27,6 +28,12 @@ def duration(seconds: float) -> str:
     """Return a duration as 0:07 or 1:02:03."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
+def check_form(form: str) -> None:
+    """Raise SpecError for a form of progress that does not exist, before anything is made."""
+    if form not in get_args(Form):
+        raise SpecError(f"progress: choose from {', '.join(get_args(Form))}, but got {form!r}")
 
 
 class Screen:

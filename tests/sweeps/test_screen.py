@@ -2,12 +2,15 @@
 
 import io
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.text import Text
 from simulation import Simulation, open_driver, small_spec
 
+import sweeps
+from sweeps.errors import SpecError
 from sweeps.execution.conclusion import conclude
 from sweeps.search.history import Noted, Stamp
 from sweeps.store.folders import SweepFolder
@@ -167,3 +170,10 @@ def test_the_panel_is_text(terminal: Terminal) -> None:
     with shown.opened():
         shown.show(lambda: Text("[/] stays"), lambda: "")
         waits_until_written(terminal, "[/] stays")
+
+
+def test_a_form_of_progress_that_does_not_exist_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="progress: choose from auto, json, none, but got 'lines'"):
+        sweeps.run("quickstart", results=tmp_path, progress="lines")  # type: ignore[arg-type]
+
+    assert list(tmp_path.iterdir()) == []

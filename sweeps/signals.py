@@ -1,4 +1,4 @@
-"""Stop signals: Ctrl-C, SIGTERM and a closed terminal are one thing to whoever runs a sweep or trains a model."""
+"""Stop signals: a sweep or a training stops in the same way at Ctrl-C, at SIGTERM and when its terminal closes."""
 
 import os
 import signal

@@ -36,7 +36,7 @@ class Isolation:
         self._imports.stop()
         self._adopt()
         put_leftovers_away()
-        _put(self._clean, settings())
+        self.not_set_back = _put(self._clean, settings())
         self._threads = set(threading.enumerate())
         self._trial: dict[str, Any] = {}
         self._context = contextvars.copy_context()
@@ -97,14 +97,17 @@ def _values(rows: Iterable[Setting]) -> dict[str, Any]:
     return found
 
 
-def _put(values: Mapping[str, Any], rows: Sequence[Setting]) -> None:
-    """Set what differs; what can't be set stays."""
-    present = _values(rows)
+def _put(values: Mapping[str, Any], rows: Sequence[Setting]) -> list[str]:
+    """Set what differs; return the names of the settings that can't be set, with the kind of error."""
+    present, failed = _values(rows), []
     for setting in rows:
         name = setting.name
         if name in values and not (name in present and _is_same(present[name], values[name])):
-            with suppress(Exception):
+            try:
                 setting.set(values[name])
+            except Exception as error:
+                failed.append(f"{name} ({type(error).__name__})")
+    return failed
 
 
 def _is_same(one: Any, other: Any) -> bool:

@@ -56,8 +56,9 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             return True
 
         def _take(self, leg: Leg | RangeLeg) -> None:
+            is_to_end = self._ends  # what the driver knows; what `_leave` finds, it hears with the next message
             self._leave()
-            if self._ends:
+            if is_to_end:
                 os._exit(1)  # the driver knew of it, and had no segment for this process
             self._leg: Leg | RangeLeg = leg
             self._is_fetched = leg.store is None
@@ -84,6 +85,9 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             if threads := self._isolation.left_threads:
                 log.tell(f"these threads of the trial run on: {', '.join(threads)}")
             self._isolation.begin()
+            if settings := self._isolation.not_set_back:
+                log.tell(f"these settings could not be set back, so the worker ends soon: {', '.join(settings)}")
+                self._ends = True
             log.close()
             self._log = None
 

@@ -14,7 +14,7 @@ from sweeps.spec import SweepSpec
 
 
 def choice_section(spec: SweepSpec, selection: Selection | None, state: State) -> Section | None:
-    """Who was tried again, who was raced out, and what the winner is worth; None where nobody was."""
+    """Return the section of the candidates, what ended each one, and the winner's value; None without candidates."""
     if selection is None or not (
         any(c.values for c in selection.candidates) or any(p.values or p.missing for p in selection.published)
     ):

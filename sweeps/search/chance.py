@@ -1,13 +1,13 @@
 """Which parameters tell more of the order of trials than chance does: a permutation test, the most telling first.
 
-Null hypothesis: a trial's rank doesn't hang on the parameter, given when it was asked and the parameters found before.
+Null hypothesis: a trial's rank does not depend on the parameter, given its number and the parameters found before.
 The statistic is the share of the spread of ranks that a regression explains: on a number's rank and its square, or on
 the values of a choice (Kruskal and Wallis' H over n - 1). It shows what a scatter plot does: a slope, an optimum within
 the range, a choice that is worse than the others. What shows only for two parameters together it does not.
-A sampler that learns asks for better trials as it goes, and for others, so that all parameters drift with the ranks:
-these are compared, and dealt out anew, among trials asked one after the other alone. Such a sampler also repeats what
-was good together with what says nothing. The most telling parameter is therefore found first, and what it explains is
-taken out of the ranks before the others are looked at (Freedman and Lane's residuals); weaker ones then show as well.
+A learning sampler suggests better trials over time, so that all parameters drift with the ranks. Ranks are therefore
+compared and shuffled only within blocks of consecutive trials. Such a sampler also repeats irrelevant values together
+with good ones. The most telling parameter is therefore found first. What it explains is removed from the ranks before
+the others are tested (Freedman and Lane's residuals), so that weaker ones show as well.
 The level is Holm's for all parameters together: where nothing matters, one search in twenty has one that seems to.
 Sources: Kruskal and Wallis, Use of Ranks in One-Criterion Variance Analysis, 1952; Freedman and Lane, A Nonstochastic
 Interpretation of Reported Significance Levels, 1983; Holm, A Simple Sequentially Rejective Multiple Test Procedure,

@@ -16,7 +16,7 @@ from sweeps.sections import SelectionRule, Stage
 from sweeps.spec import SweepSpec
 
 _FURTHEST = 8  # trials that say what a training takes
-_TOGETHER = 2  # rounds of a race that run together: nobody is raced out after the first
+_TOGETHER = 2  # rounds of a race that run together: no candidate is raced out after the first
 
 
 @dataclass(frozen=True)

@@ -50,12 +50,12 @@ def in_brief(error: Exception) -> str:
 
 
 def _text(value: Callable[[Any], Any], row: Any) -> str | None:
-    """Return a value as text that can be stored; null where even that can't be had."""
+    """Return a value as text that can be stored, or why it has no text; null for a value that is missing."""
     try:
         found = value(row)
         return None if found is None else str(found).encode("utf-8", "backslashreplace").decode()
-    except Exception:
-        return None
+    except Exception as error:
+        return f"can't be shown ({type(error).__name__})"
 
 
 def unique_names(fixed: Iterable[str], given: Iterable[str], prefix: str) -> dict[str, str]:

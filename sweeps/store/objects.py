@@ -201,7 +201,7 @@ def _opened(url: str) -> tuple["FileSystem", str]:
 
         try:
             _OPEN[url] = FileSystem.from_uri(url)
-        except (OSError, ValueError, NotImplementedError) as error:
+        except (OSError, ValueError, NotImplementedError) as error:  # pyarrow may be built without a kind of store
             raise _refusal(url, "opened", error) from error
     return _OPEN[url]
 

@@ -99,6 +99,10 @@ def test_json_gives_every_number_back_bit_for_bit(value: float) -> None:
     assert math.isnan(again) if math.isnan(value) else struct.pack("d", again) == struct.pack("d", value)
 
 
+def shown(value: Any) -> str:
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
 class Unprintable:
     def __str__(self) -> str:
         raise RuntimeError("no text")
@@ -114,6 +118,7 @@ def test_whatever_is_wrong_with_a_value_the_others_are_kept(wrong: Any) -> None:
     assert why
     assert field.metadata[b"degraded"].startswith(b"text, since ")
     assert [values[0].as_py(), values[2].as_py(), values[3].as_py()] == ["1.5", None, "2.5"]
+    assert values[1].as_py() == ("can't be shown (RuntimeError)" if isinstance(wrong, Unprintable) else shown(wrong))
 
 
 def test_a_file_that_cannot_be_written_leaves_the_others(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,22 +27,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from simulation import small_spec
-from test_worker import a_leg
+from test_worker import a_leg, a_worker
 
-from sweeps.execution.sharing import make_mark
-from sweeps.execution.stopping import StopWord
-from sweeps.execution.worker import MESSAGE, worker_class
-from sweeps.store.folders import SweepFolder
-
-
-def a_worker(folder: Path, function: Any) -> Any:
-    results = SweepFolder(folder / "results", "bowl")
-    results.create()
-    made = worker_class(small_spec(), function, None, StopWord(), make_mark(results))
-    actor = made.__new__(made)
-    actor.setup({"leg": a_leg(folder, 0)})
-    return actor
+from sweeps.execution.settings import settings
+from sweeps.execution.worker import MESSAGE
 
 
 def soft_limit() -> int:
@@ -359,3 +348,28 @@ with Isolation().trial() as run:
 print({"torch.initial_seed()" if library == "torch" else "numpy.random.get_state()[1][0]"}, end="")
 """
     assert fresh(code) == "3"
+
+
+def test_a_setting_that_cannot_be_set_back_is_in_the_log_and_ends_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def function(params: Any, seed: int) -> Iterator[dict[str, float]]:
+        sys.setrecursionlimit(sys.getrecursionlimit() + 1)
+        yield {"loss": 1.0}
+
+    def refuses(value: object) -> None:
+        raise PermissionError
+
+    table = [replace(one, set=refuses) if one.name == "recursion limit" else one for one in settings()]
+    worker = a_worker(tmp_path, function)
+    monkeypatch.setattr("sweeps.execution.isolation.settings", lambda: table)
+    before = sys.getrecursionlimit()
+    worker.step()
+    message = worker.step()[MESSAGE]
+    sys.setrecursionlimit(before)
+
+    assert (message.kind, message.ends_worker) == ("ended", True)
+    assert (
+        "could not be set back, so the worker ends soon: recursion limit (PermissionError)"
+        in (tmp_path / "0.log").read_text()
+    )

@@ -74,7 +74,7 @@ def test_every_trial_of_ordinary_training_is_identical_also_after_a_pause(
 ) -> None:
     module, function, package = CODE[code]
     if find_spec(package) is None:
-        pytest.skip(f"{package} is not installed")
+        pytest.skip(f"{package} is not installed: `uv run --group frameworks pytest -m slow` installs it")
     source = (HERE / f"{module}.py").read_text()
     (tmp_path / "ordinary.toml").write_text(SPEC.format(module=module, function=function, threads=threads))
     (tmp_path / f"{module}.py").write_text(source)

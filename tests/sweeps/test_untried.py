@@ -33,7 +33,7 @@ def finite_spaces(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def suggested(spec: SweepSpec, count: int) -> list[Mapping[str, Any]]:
-    """Return the first suggestions of a search whose trials all end, with a loss that hangs on what was suggested."""
+    """Return the first suggestions of a search in which every trial completes; the loss depends on the suggestion."""
     history = History()
     found = []
     for number in range(count):

@@ -28,6 +28,16 @@ def a_leg(folder: Path, number: int, **changes: Any) -> Leg:
     return Leg("bowl", TrialKey(number), checkpoint=folder / str(number), log=folder / f"{number}.log", **given)
 
 
+def a_worker(folder: Path, function: Any, number: int = 0) -> Any:
+    """Return an actor without Tune's own set-up, which makes folders and reads the cluster."""
+    results = SweepFolder(folder / "results", "bowl")
+    results.create()
+    made = worker_class(small_spec(), function, None, StopWord(), make_mark(results))
+    actor = made.__new__(made)
+    actor.setup({"leg": a_leg(folder, number)})
+    return actor
+
+
 def talkative(params, seed):
     print("a word of", params["x"])
     logging.getLogger("theirs").warning("a warning")
@@ -37,12 +47,7 @@ def talkative(params, seed):
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Iterator[Any]:
-    folder = SweepFolder(tmp_path / "results", "bowl")
-    folder.create()
-    made = worker_class(small_spec(), talkative, None, StopWord(), make_mark(folder))
-    # Without Tune's own set-up, which makes folders and reads the cluster.
-    actor = made.__new__(made)
-    actor.setup({"leg": a_leg(tmp_path, 3)})
+    actor = a_worker(tmp_path, talkative, 3)
     yield actor
     actor.cleanup()
 

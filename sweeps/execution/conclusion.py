@@ -95,7 +95,7 @@ def _conclude_design(driver: Driver, score: _Score) -> dict[str, Any]:
         "metric": spec.metric,
         "trials": len(history.search),
         "complete": complete,
-        "reason": f"{complete} of {spec.trials} trials came to their end{_first_fate(history)}",
+        "reason": f"{complete} of {spec.trials} trials are complete{_first_fate(history)}",
     }
 
 

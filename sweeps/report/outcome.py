@@ -129,7 +129,7 @@ def _design(spec: SweepSpec, history: History) -> tuple[str, ...]:
     complete = sum(trial.state == "complete" for trial in history.search)
     cells, seeds = words.count(len(spec.design.cells), "cell"), words.count(spec.design.seeds, "common seed")
     whole = f"All {spec.trials:,} trials" if complete == spec.trials else f"{complete:,} of {spec.trials:,} trials"
-    told = f"{whole} of {cells} on {seeds} came to their end."
+    told = f"{whole} of {cells} on {seeds} are complete."
     found = [e for e in effects(spec, history) if e.difference is not None]
     return (told, _clearest(spec, found)) if found else (told,)
 

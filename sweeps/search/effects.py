@@ -19,7 +19,7 @@ from sweeps.spec import SweepSpec
 class Effect:
     """A cell under a protocol.
 
-    values: the metric by seed, of the trials that came to their end. difference: from the reference cell under the same
+    values: the metric by seed, of the trials that are complete. difference: from the reference cell under the same
     protocol, over the seeds that both have; None for the reference itself. test: the accuracy on the test set, where it
     was read. rank: by mean within the protocol, 1 is best. seconds: mean training time of a trial, s; epoch_seconds: of
     one pass over the training set (one report of a function). missing: why a seed has no value.

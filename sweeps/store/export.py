@@ -194,7 +194,7 @@ def _cell_columns(spec: SweepSpec) -> list[Column]:
         Column("protocol", pa.string(), "", _PROTOCOL, lambda r: r.protocol or None),
     ]
     rest = [
-        Column("n", pa.int64(), "seeds", "that came to their end", lambda r: len(r.values)),
+        Column("n", pa.int64(), "seeds", "that are complete", lambda r: len(r.values)),
         *three("mean", f"{spec.metric}, mean over seeds", "mean", "low", "high"),
         *three(
             "difference",

@@ -1,5 +1,7 @@
 """The outcome of a sweep in words, with the commands that come next."""
 
+from collections.abc import Sequence
+
 from sweeps.execution.failures import NOTE as ALIKE_NOTE
 from sweeps.result import Result
 from sweeps.returning import to_resume
@@ -10,7 +12,7 @@ from sweeps.search.ranges import FAILURE_NOTE
 from sweeps.search.selection import BASELINE, Candidate, Selection, selection_of
 from sweeps.spec import SweepSpec
 from sweeps.terminal.progress import params_in_brief
-from sweeps.terminal.tables import number
+from sweeps.terminal.tables import alike, number
 
 _ROUNDING = 1e-12  # of a value: less is what a mean of equal numbers may differ from them
 
@@ -26,7 +28,7 @@ def outcome_lines(result: Result) -> list[str]:
         figures = ", ".join(name for name in result.folder.names if name.endswith(".png"))
         stored = [note.body["experiment"] for note in result.history.noted("scored")]
         return [
-            f"{outcome['complete']} of {result.spec.trials} trials came to their end",
+            f"{outcome['complete']} of {result.spec.trials} trials are complete",
             *([f"models: {', '.join(stored)} in {result.folder.home}"] if stored else []),
             f"tables: {result.folder.shown}/*.parquet, figures: {figures}",
             f"check:  {result.folder.command('reproduce', trial=0)}",
@@ -130,22 +132,25 @@ def searched_in_brief(spec: SweepSpec, candidate: Candidate) -> str:
 
 def estimate(found: Interval | None) -> str:
     """A mean and its interval."""
-    if found is None:
-        return "-"
-    bounds = "" if found.low is None or found.high is None else f" [{number(found.low)}, {number(found.high)}]"
-    return f"{number(found.mean)}{bounds}"
+    return "-" if found is None else _with_bounds(found, alike(*_numbers(found)))
 
 
 def difference(found: Interval | None) -> str:
     """A difference and its interval, with a star where that leaves out zero."""
     if found is None:
         return "-"
-    bounds = "" if found.low is None or found.high is None else f" [{_signed(found.low)}, {_signed(found.high)}]"
-    return f"{_signed(found.mean)}{bounds}{' *' if found.excludes_zero else ''}"
+    numbers = _numbers(found)
+    signed = [f"{'+' if value >= 0 else ''}{text}" for value, text in zip(numbers, alike(*numbers), strict=True)]
+    return f"{_with_bounds(found, signed)}{' *' if found.excludes_zero else ''}"
 
 
-def _signed(value: float) -> str:
-    return f"{'+' if value >= 0 else ''}{number(value)}"
+def _numbers(found: Interval) -> list[float]:
+    return [value for value in (found.mean, found.low, found.high) if value is not None]
+
+
+def _with_bounds(found: Interval, texts: Sequence[str]) -> str:
+    mean, *bounds = texts
+    return f"{mean} [{', '.join(bounds)}]" if len(bounds) == 2 else mean
 
 
 def _time_was_over(result: Result) -> list[str]:

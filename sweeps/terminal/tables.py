@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_ROUNDING = 1e-9  # of the largest value: less is what equal ones may differ by
+
+
 def add_row(table: Table, *cells: str) -> None:
     """Add a row as it is: what users write may hold anything."""
     table.add_row(*(Text(plain(cell)) for cell in cells))
@@ -25,6 +28,17 @@ def number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 1e4 else f"{value:.4g}"
+
+
+def alike(*values: float) -> list[str]:
+    """Return values that are read together to the same place: four decimals, or two digits of how far they are apart."""
+    largest, apart = max(map(abs, values)), max(values) - min(values)
+    if not math.isfinite(apart) or apart <= _ROUNDING * largest:
+        return [number(value) for value in values]
+    if not 1e-4 <= largest < 1e4:
+        return [f"{value:.3e}" for value in values]
+    decimals = max(4, 1 - math.floor(math.log10(apart)))
+    return [f"{value:.{decimals}f}" for value in values]
 
 
 def cell(value: Any) -> str:

@@ -213,6 +213,6 @@ def test_a_failed_cell_is_told_and_the_others_are_compared(ray_with_gpus: Path, 
 
 def test_seconds_that_hold_no_step_fail_every_cell_and_say_why(ray_with_gpus: Path, tmp_path: Path) -> None:
     design = {"cells": [{"name": "plain"}], "seeds": 1, "seconds": 1e-6}
-    why = r"0 of 1 trials came to their end \(trial 0: failed ConfigError: seconds=1e-06 is shorter than one step"
+    why = r"0 of 1 trials are complete \(trial 0: failed ConfigError: seconds=1e-06 is shorter than one step"
     with pytest.raises(OutcomeError, match=why):
         sweeps.run({"name": "short", "design": design}, results=tmp_path, progress="none")

@@ -11,6 +11,7 @@ from study.figures.style import (
     VERMILLION,
     literal,
     note_hidden,
+    own_style,
     plain,
     plain_axes,
     shown_range,
@@ -35,6 +36,7 @@ class Curve:
     is_kept: bool  # False for a trial that was pruned or still waits at a rung
 
 
+@own_style
 def learning_curves(
     curves: Sequence[Curve], winner: str | None, *, metric: str, direction: str, unit: str, title: str
 ) -> "Figure":
@@ -73,6 +75,7 @@ def _legend(axes: object, curves: Sequence[Curve], winner: str | None) -> None:
     axes.legend(handles=entries, frameon=False, fontsize=8, loc="best")  # type: ignore[attr-defined]
 
 
+@own_style
 def training_curves(measurements: "Sequence[Measurement]", *, title: str) -> "Figure":
     """One run: loss and accuracy on training and validation images over the epochs, and the learning rate below."""
     from matplotlib.figure import Figure
@@ -97,6 +100,7 @@ def training_curves(measurements: "Sequence[Measurement]", *, title: str) -> "Fi
     return literal(figure)
 
 
+@own_style
 def lr_range_figure(result: "LrRange", *, title: str) -> "Figure":
     """A range test: the loss over the learning rate, the bounds for a search as a band, and both suggestions."""
     figure, axes = plain_axes()

@@ -11,6 +11,7 @@ from study.figures.style import (
     legend,
     literal,
     note_hidden,
+    own_style,
     plain,
     shown_range,
     ticks_at_whole_numbers,
@@ -33,6 +34,7 @@ class Estimate:
     high: float | None
 
 
+@own_style
 def differences_figure(
     panels: "Sequence[tuple[str, Sequence[Estimate]]]",
     *,
@@ -85,6 +87,7 @@ class Bundle:
     values: Sequence[Sequence[float]]
 
 
+@own_style
 def bundles_figure(
     panels: "Sequence[tuple[str, Sequence[Bundle]]]", *, metric: str, direction: str, units: Sequence[str], title: str
 ) -> "Figure":
@@ -119,6 +122,7 @@ def bundles_figure(
     return literal(figure)
 
 
+@own_style
 def ranks_figure(ranks: "Sequence[tuple[str, int, int]]", *, left: str, right: str, title: str) -> "Figure":
     """How the ranking changes between two protocols: a line for each cell, blue if it rises, vermillion if it falls."""
     from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from study.figures.style import literal
+from study.figures.style import literal, own_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,6 +17,7 @@ _GAP = 2  # pixels between images
 _COLUMNS = 6
 
 
+@own_style
 def image_grid(rows: "Sequence[tuple[str, np.ndarray]]", *, down: str, across: str, title: str) -> "Figure":
     """Rows of a name and equally many images (n, channels, height, width), uint8 or 0..1; down, across: axis labels."""
     from matplotlib.figure import Figure
@@ -42,6 +43,7 @@ def image_grid(rows: "Sequence[tuple[str, np.ndarray]]", *, down: str, across: s
     return literal(figure)
 
 
+@own_style
 def worst_images(split: "Split", predictions: "Predictions", *, count: int, title: str) -> "Figure":
     """The `count` images of a split with the highest loss, each with its true class, the answer, and the loss."""
     from matplotlib.figure import Figure

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from study.figures.style import PALETTE, literal, plain
+from study.figures.style import PALETTE, literal, own_style, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from study.layers import LayerStatistics
 
 
+@own_style
 def layers_figure(runs: "Mapping[str, Sequence[LayerStatistics]]", *, title: str) -> "Figure":
     """Spread of activations and of weight gradients over the layers, a line for each named run of one model."""
     from matplotlib.figure import Figure
@@ -36,6 +37,7 @@ def layers_figure(runs: "Mapping[str, Sequence[LayerStatistics]]", *, title: str
     return literal(figure)
 
 
+@own_style
 def confusion_figure(counts: np.ndarray, *, title: str) -> "Figure":
     """Confusions, counts (classes, classes) with true classes in rows; colour shows the errors alone."""
     from matplotlib.figure import Figure

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from study.figures.style import PALETTE, literal, plain
+from study.figures.style import PALETTE, literal, own_style, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +21,7 @@ class Descent:
     regrets: Sequence[float]
 
 
+@own_style
 def regret_figure(
     panels: "Sequence[tuple[str, Sequence[Descent]]]", *, metric: str, reference: str, title: str
 ) -> "Figure":

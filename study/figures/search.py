@@ -10,6 +10,7 @@ from study.figures.style import (
     GREY,
     VERMILLION,
     literal,
+    own_style,
     plain,
     plain_axes,
     shown_range,
@@ -52,6 +53,7 @@ class Seeds:
     is_winner: bool
 
 
+@own_style
 def best_figure(places: Sequence[float], values: Sequence[float], *, along: str, metric: str) -> "Figure":
     """The best value so far as a staircase; the last place is where the search is now. along: the axis' name."""
     figure, axes = plain_axes()
@@ -62,6 +64,7 @@ def best_figure(places: Sequence[float], values: Sequence[float], *, along: str,
     return literal(figure)
 
 
+@own_style
 def parallel_figure(scales: Sequence[Scale], tracks: Sequence[Track]) -> "Figure":
     """Parallel coordinates, a row for each parameter so that long names fit; a missing parameter is a gap."""
     figure, axes = plain_axes()
@@ -99,6 +102,7 @@ def _is_alone(places: Sequence[float | None], row: int) -> bool:
     return all(place is None for place in beside)
 
 
+@own_style
 def importance_figure(shares: Sequence[Estimate], by_chance: Collection[str] = ()) -> "Figure":
     """How much each parameter matters: shares (0..1) as bars with their intervals, the largest on top.
 
@@ -120,6 +124,7 @@ def importance_figure(shares: Sequence[Estimate], by_chance: Collection[str] = (
     return literal(figure)
 
 
+@own_style
 def slice_figure(scale: Scale, points: Sequence[tuple[float, float, Standing]], *, direction: str) -> "Figure":
     """A metric against one parameter, of many such: (place on the scale, value, standing); the axes have no names.
 
@@ -143,6 +148,7 @@ def slice_figure(scale: Scale, points: Sequence[tuple[float, float, Standing]], 
     return literal(figure)
 
 
+@own_style
 def rungs_figure(levels: Sequence[str], reached: Sequence[int], went_on: Sequence[int], *, unit: str) -> "Figure":
     """How many trials reached each rung, and how many of them went on: two bars a rung with their counts."""
     figure, axes = plain_axes()
@@ -162,6 +168,7 @@ def rungs_figure(levels: Sequence[str], reached: Sequence[int], went_on: Sequenc
     return literal(figure)
 
 
+@own_style
 def candidates_figure(candidates: Sequence[Seeds], *, metric: str) -> "Figure":
     """Candidates on fresh seeds, a row each: every seed's value as a small dot, the mean and its interval."""
     figure, axes = plain_axes()

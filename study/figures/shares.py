@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from study.figures.style import BLUE, literal, plain_axes
+from study.figures.style import BLUE, literal, own_style, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@own_style
 def shares_figure(parts: Mapping[str, float], *, unit: str, title: str) -> "Figure":
     """A bar for each part of a whole, in its unit, with its share beside it."""
     whole = sum(parts.values())

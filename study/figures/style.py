@@ -1,10 +1,10 @@
 """What all figures share: colours, plain axes, names with units, and the range that is shown."""
 
-import math
 import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from study.measurement import METRICS
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_DRAWABLE = 1e300  # between larger values matplotlib finds no finite distances
 
 # Okabe and Ito, Color Universal Design, 2008: blue, vermillion and green that differ for all kinds of sight.
 BLUE, VERMILLION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#BBBBBB"
@@ -63,7 +67,7 @@ def ticks_at_whole_numbers(axis: "Axis", largest: float) -> None:
 
 def shown_range(values: Sequence[float], direction: str) -> tuple[float, float]:
     """Limits of an axis that leave out the worst tenth of the values, where untrained models would flatten the rest."""
-    finite = sorted(value for value in values if math.isfinite(value))
+    finite = sorted(value for value in values if abs(value) <= _DRAWABLE)
     if not finite:
         return 0.0, 1.0
     worst = len(finite) // 10
@@ -108,8 +112,25 @@ def legend(axes: "Axes", lines: "Mapping[str, Artist]") -> None:
             text.set_text(name)
 
 
-def save(figure: "Figure", path: "str | Path | IO[Any]", **options: Any) -> None:
+def own_style(draw: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Draw by matplotlib's own defaults, whatever a user's matplotlibrc or script has set, such as text.usetex."""
+
+    @wraps(draw)
+    def drawn(*args: _P.args, **options: _P.kwargs) -> _R:
+        import numpy as np
+        from matplotlib import style
+
+        with style.context("default"), np.errstate(over="ignore"):  # of values that no axis can hold
+            return draw(*args, **options)
+
+    return drawn
+
+
+def write(figure: "Figure", path: "str | Path | IO[Any]", **options: Any) -> None:
     """Write a figure; signs that its font lacks are drawn as boxes, without a warning for each."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         figure.savefig(path, **options)
+
+
+save = own_style(write)

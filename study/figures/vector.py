@@ -5,7 +5,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
 
-from study.figures.style import BLUE, GREEN, GREY, PALETTE, VERMILLION, literal, save
+from study.figures.style import BLUE, GREEN, GREY, PALETTE, VERMILLION, literal, own_style, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +33,7 @@ _GEOMETRY = re.compile(r' (d|x|y|x1|x2|y1|y2|transform)="[^"]*"')
 _LONG_NUMBER = re.compile(r"(\.\d\d)\d+")
 
 
+@own_style
 def svg(figure: "Figure", name: str, description: str, size: tuple[float, float]) -> str:
     """The figure as an <svg> element as wide as its place, for a page that defines VARIABLES.
 
@@ -52,7 +53,7 @@ def svg(figure: "Figure", name: str, description: str, size: tuple[float, float]
         for text in figure.findobj(Text):
             text.set_fontsize(SIZE)
             text.set_parse_math(False)
-        save(figure, out, format="svg", transparent=True)  # the page's own fonts draw it
+        write(figure, out, format="svg", transparent=True)  # the page's own fonts draw it
     drawn = _DROPPED.sub("", out.getvalue())
     drawn = _TAG.sub(lambda tag: _tag(tag[0], name), drawn)
     box, body = re.search(r'viewBox="[^"]*"', drawn), drawn.partition("<svg")[2].partition(">")[2]

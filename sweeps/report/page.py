@@ -1,9 +1,9 @@
 """The page of a sweep from its history: which sections it has, in which order, and their HTML."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ from sweeps.spec import SweepSpec
 
 if TYPE_CHECKING:
     from jinja2 import Template
+
+Builder = Callable[[], Section | None]
 
 REFRESH = 15  # s after which a browser looks again at the page of a sweep that runs
 _DEEPEST = 0.65  # share of the colour in the fullest cell of a confusion matrix: its count stays legible
@@ -60,29 +62,39 @@ def sections(subject: Subject) -> list[Section]:
     selection = None if spec.design else selection_of(spec, history)
     is_decided = subject.state == "over"  # that of an earlier choice is none of a sweep that goes on
     winner = (history.outcome or {}).get("winner") if is_decided else None
-    found = [
-        cells.cells_section(spec, history),
-        cells.runs_section(spec, history),
+    builders: list[Builder] = [
+        partial(cells.cells_section, spec, history),
+        partial(cells.runs_section, spec, history),
         *([] if spec.design else _of_search(subject, winner)),
-        choice.choice_section(spec, selection, subject.state),
-        choice.confusion_section(subject.confusion) if is_decided else None,
-        facts.advice_section(spec, history, subject.where),
-        cells.path_section(*subject.walked) if subject.walked else None,
-        facts.facts_section(spec, history, subject.where, subject.state),
+        partial(choice.choice_section, spec, selection, subject.state),
+        *([partial(choice.confusion_section, subject.confusion)] if is_decided else []),
+        partial(facts.advice_section, spec, history, subject.where),
+        *([partial(cells.path_section, *subject.walked)] if subject.walked else []),
+        partial(facts.facts_section, spec, history, subject.where, subject.state),
     ]
+    found = [_built(build, place) for place, build in enumerate(builders)]
     return [section for section in found if section is not None]
 
 
-def _of_search(subject: Subject, winner: int | None) -> list[Section | None]:
+def _of_search(subject: Subject, winner: int | None) -> list[Builder]:
     spec, history = subject.spec, subject.history
     return [
-        course.best_section(spec, history),
-        course.curves_section(spec, history, winner, subject.state),
-        parameters.parallel_section(spec, history, winner),
-        parameters.importance_section(spec, history),
-        parameters.slices_section(spec, history, winner),
-        rungs.rungs_section(spec, history),
+        partial(course.best_section, spec, history),
+        partial(course.curves_section, spec, history, winner, subject.state),
+        partial(parameters.parallel_section, spec, history, winner),
+        partial(parameters.importance_section, spec, history),
+        partial(parameters.slices_section, spec, history, winner),
+        partial(rungs.rungs_section, spec, history),
     ]
+
+
+def _built(build: Builder, place: int) -> Section | None:
+    """Return a section; where it fails, one that says so, and the page keeps its others."""
+    try:
+        return build()
+    except Exception as error:
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return Section(f"missing-{place}", "A part that can't be shown", (f"Drawing it failed with {why}.",))
 
 
 @cache

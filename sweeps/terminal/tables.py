@@ -31,7 +31,7 @@ def number(value: float | None) -> str:
 
 
 def alike(*values: float) -> list[str]:
-    """Return values that are read together to the same place: four decimals, or two digits of how far they are apart."""
+    """Return values that are read together to the same place: four decimals, or two digits of their range."""
     largest, apart = max(map(abs, values)), max(values) - min(values)
     if not math.isfinite(apart) or apart <= _ROUNDING * largest:
         return [number(value) for value in values]

@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 
+import matplotlib
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -65,3 +66,23 @@ def test_the_ticks_of_a_logarithmic_axis_stay_powers() -> None:
 
     marks = [tick.label1 for tick in figure.axes[0].yaxis.get_major_ticks()]
     assert all(mark.get_parse_math() for mark in marks)
+
+
+def test_a_users_settings_of_matplotlib_change_no_figure(tmp_path: Path) -> None:
+    plain, other = tmp_path / "plain.png", tmp_path / "other.png"
+    save(figures("a$b")[0], plain)
+
+    with matplotlib.rc_context({"text.usetex": True, "font.size": 30, "savefig.dpi": 20, "axes.facecolor": "red"}):
+        save(figures("a$b")[0], other)
+        assert svg(figures("a$b")[0], "curves", "words", (4.5, 3.0)).startswith("<svg")
+        assert matplotlib.rcParams["text.usetex"], "the user's settings are the user's"
+
+    assert other.read_bytes() == plain.read_bytes()
+
+
+@pytest.mark.parametrize("values", [[1.7e308, -1.7e308], [1e301, 1.0], [5e-324, 1e-323], [0.5, 0.5]])
+def test_values_of_any_size_are_drawn(values: list[float], tmp_path: Path) -> None:
+    curve = Curve("0", [1, 2], values, is_kept=True)
+    save(
+        learning_curves([curve], "0", metric="loss", direction="minimize", unit="epochs", title=""), tmp_path / "a.png"
+    )

@@ -183,6 +183,23 @@ def test_a_page_has_a_section_for_all_that_there_is_to_say(folder: SweepFolder) 
     assert names[-1] == "facts"
 
 
+def test_a_page_keeps_its_other_sections_where_one_can_not_be_drawn(
+    folder: SweepFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("no finite axis")
+
+    spec, history = run(folder)
+    whole = sections(Subject(spec, history, "over"))
+    monkeypatch.setattr("sweeps.report.course.curves_section", fails)
+    found = sections(Subject(spec, history, "over"))
+
+    assert len(found) == len(whole)
+    assert [section.text for section in found if section not in whole] == [
+        ("Drawing it failed with ValueError: no finite axis.",)
+    ]
+
+
 def test_two_writings_of_one_ledger_differ_by_their_time_alone(folder: SweepFolder) -> None:
     spec, history = run(folder)
     first = write_report(folder, spec, history, written=WRITTEN).read_text("utf-8")

@@ -16,9 +16,11 @@ trials = 8
 metric = "loss"
 direction = "minimize"
 target = "{module}:{function}"
+# The best come first: they are paused while they have few to be compared with, and promoted after worse ones.
+start = [{{ lr = 3e-3 }}, {{ lr = 3e-4 }}, {{ lr = 2.5e-4 }}, {{ lr = 2e-4 }}, {{ lr = 1.5e-4 }}, {{ lr = 1e-4 }}]
 
 [space]
-lr = {{ float = [1e-4, 1e-1], log = true, default = 0.003 }}
+lr = {{ float = [1e-4, 1e-1], log = true, default = 0.01 }}
 
 [pruning]
 reduction_factor = 2

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -12,15 +13,23 @@ if TYPE_CHECKING:
 
 
 class TrialLog:
-    """A file that takes what the trial says. Nothing that the trial does to its streams can stop the worker."""
+    """A file that takes what the trial says. Neither it nor what the trial does to its streams stops the worker."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
+        self._problem: str | None = None  # why the file can't be written, until the worker has said so
+        self._is_warned = False
         # As standard error of a plain Python: text that is no UTF-8 is escaped.
         self._stream = io.TextIOWrapper(
-            io.BufferedWriter(_Sink(path, "a")), encoding="utf-8", errors="backslashreplace", line_buffering=True
+            io.BufferedWriter(self._sink()), encoding="utf-8", errors="backslashreplace", line_buffering=True
         )
+
+    def _sink(self) -> io.FileIO:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return _Sink(self._path, "a")
+        except OSError:  # the worker's next line meets it too
+            return _Sink(os.devnull, "w")
 
     def capture(self) -> None:
         """Send standard output, standard error and the root logger of this process here."""
@@ -28,25 +37,31 @@ class TrialLog:
         logging.getLogger().addHandler(logging.StreamHandler(self._stream))
 
     def write(self, text: str) -> None:
-        """Append lines of the worker; OSError where they can't be written."""
+        """Append lines of the worker, on which no result depends."""
         with suppress(OSError, ValueError):  # the trial may have closed it
             self._stream.flush()
-        with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text + "\n")
+        try:
+            self._path.parent.mkdir(exist_ok=True)
+            with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text + "\n")
+        except OSError as error:
+            self._problem = error.strerror
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what a person should know of a log that can't be written, once."""
+        if self._problem is None or self._is_warned:
+            return ()
+        self._is_warned = True
+        return (f"the log {self._path} can't be written ({self._problem}): the trial runs on without it",)
 
     def close(self) -> None:
         """Take no more; a thread that the trial left may still try to write."""
         with suppress(OSError, ValueError):
             self._stream.close()
 
-    def tell(self, text: str) -> None:
-        """Append a line of the worker that no result depends on, where that is possible."""
-        with suppress(OSError):
-            self.write(text)
-
 
 class _Sink(io.FileIO):
-    """A file whose full disk is no error of the code that prints: the worker meets it at its own next line."""
+    """A file whose full disk is no error of the code that prints: the worker says so at its own next line."""
 
     def write(self, data: "Buffer", /) -> int:
         try:

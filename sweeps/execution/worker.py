@@ -81,12 +81,12 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             except BaseException as error:
                 if is_from_outside(error):
                     raise
-                log.tell(f"raised while it was ended: {failed(error).detail}")
+                log.write(f"raised while it was ended: {failed(error).detail}")
             if threads := self._isolation.left_threads:
-                log.tell(f"these threads of the trial run on: {', '.join(threads)}")
+                log.write(f"these threads of the trial run on: {', '.join(threads)}")
             self._isolation.begin()
             if settings := self._isolation.not_set_back:
-                log.tell(f"these settings could not be set back, so the worker ends soon: {', '.join(settings)}")
+                log.write(f"these settings could not be set back, so the worker ends soon: {', '.join(settings)}")
                 self._ends = True
             log.close()
             self._log = None
@@ -128,12 +128,10 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
                 message = self._asked()
                 if message.kind != "measured":
                     self._end()
-                    if self._leg.store:
+                    if self._leg.store and self._leg.log.exists():
                         self._leg.store.send(self._leg.log)
             except LedgerError as error:
                 message = Message("unsaved", reason=str(error))
-            except OSError as error:  # what a trial raises is a message: this is its log
-                message = Message("unsaved", reason=f"the log {self._leg.log} can't be written ({error.strerror})")
             return replace(message, ends_worker=self._ends)
 
         def _asked(self) -> Message:
@@ -149,7 +147,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             self._ends = self._ends or message.ends_worker or bool(self._isolation.stuck)
             assert self._log is not None
             self._log.write(_log_line(self._leg, message))
-            return message
+            return replace(message, notes=(*message.notes, *self._log.warnings()))
 
         def save_checkpoint(self, checkpoint_dir: str) -> None:
             raise RuntimeError("checkpoints are the worker's own: Tune is told to keep none")

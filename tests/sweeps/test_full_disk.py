@@ -70,7 +70,7 @@ def test_what_cannot_be_saved_ends_the_session_and_not_the_trial(folder: SweepFo
     driver.start({})
     leg = driver.next_leg()
     assert isinstance(leg, Leg)
-    with pytest.raises(LedgerError, match=r"^the log x can't be written .no space.: .*then `sweeps resume`$"):
-        driver.receive(leg.key, Message("unsaved", reason="the log x can't be written (no space)"))
+    with pytest.raises(LedgerError, match=r"^the checkpoint x can't be written .no space.: .*then `sweeps resume`$"):
+        driver.receive(leg.key, Message("unsaved", reason="the checkpoint x can't be written (no space)"))
 
     assert driver.history.trials[leg.key].state == "running"

@@ -5,9 +5,10 @@ import logging
 import math
 import os
 import re
+import shutil
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from sweeps.store.folders import SweepFolder
 
 def a_leg(folder: Path, number: int, **changes: Any) -> Leg:
     params = {"x": 0.25, "kind": "b", "y": 2, "z": 1}
-    given: dict[str, Any] = {"params": params, "seed": 1, "known": 0, **changes}
-    return Leg("bowl", TrialKey(number), checkpoint=folder / str(number), log=folder / f"{number}.log", **given)
+    files = {"checkpoint": folder / str(number), "log": folder / f"{number}.log"}
+    given: dict[str, Any] = {"params": params, "seed": 1, "known": 0, **files, **changes}
+    return Leg("bowl", TrialKey(number), **given)
 
 
 def a_worker(folder: Path, function: Any, number: int = 0) -> Any:
@@ -82,6 +84,61 @@ def test_what_a_trial_says_is_in_its_own_log(worker: Any, tmp_path: Path, capsys
     assert "trial 4 report 1" in second
     assert "trial 3" not in second
     assert "a word" not in capsys.readouterr().out
+
+
+def removes(logs: Path) -> None:
+    shutil.rmtree(logs)
+
+
+def replaces_by_a_file(logs: Path) -> None:
+    shutil.rmtree(logs)
+    logs.write_text("")
+
+
+def replaces_by_a_folder(logs: Path) -> None:
+    shutil.rmtree(logs)
+    (logs / "3.log").mkdir(parents=True)
+
+
+def fills(logs: Path) -> None:
+    (logs / "3.log").unlink(missing_ok=True)
+    (logs / "3.log").symlink_to("/dev/full")
+
+
+@pytest.mark.parametrize("when", ["before the trial", "in the trial"])
+@pytest.mark.parametrize(
+    ("spoils", "said"),
+    [
+        (removes, None),
+        (replaces_by_a_file, "File exists|Not a directory"),
+        (replaces_by_a_folder, "Is a directory"),
+        (fills, "No space left on device"),
+    ],
+)
+def test_no_log_stops_a_trial_and_that_it_is_missing_is_said_once(
+    tmp_path: Path, spoils: Callable[[Path], None], said: str | None, when: str
+) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+
+    def f(params, seed):
+        print("a word")
+        if when == "in the trial":
+            spoils(logs)
+        yield {"loss": 1.0}
+        yield {"loss": 0.5}
+
+    actor = a_worker(tmp_path, f, 3)
+    actor.reset_config({"leg": a_leg(tmp_path, 3, log=logs / "3.log")})
+    if when == "before the trial":
+        spoils(logs)
+    messages = [actor.step()[MESSAGE] for _ in range(3)]
+    actor.cleanup()
+
+    assert [message.kind for message in messages] == ["measured", "measured", "ended"]
+    notes = [note for message in messages for note in message.notes]
+    assert len(notes) == (said is not None)
+    assert all(re.search(rf"3\.log can't be written \(({said})\): the trial runs on without it$", n) for n in notes)
 
 
 def test_what_a_trial_raises_is_a_message_and_the_actor_stays(worker: Any, tmp_path: Path) -> None:

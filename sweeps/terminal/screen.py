@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from sweeps.errors import SpecError
-from sweeps.terminal.streams import console, plain, tolerant
+from sweeps.terminal.streams import console, drop, plain, tolerant
 
 Form = Literal["auto", "json", "none"]
 SILENCE = 20.0  # s without a line, after which one says what is being waited for
@@ -128,6 +128,8 @@ class Screen:
         try:
             step()
         except Exception as error:  # a display only watches
+            if isinstance(error, BrokenPipeError):
+                drop(self._stream)  # also for the words at the end
             why = f"{type(error).__name__}: {' '.join(str(error).split())}"
             if self._live is not None:
                 with suppress(Exception):

@@ -103,7 +103,11 @@ def begin(text: str, *, as_json: bool) -> None:
 
 def console(file: TextIO | None = None) -> "Console":
     """Return a console that shows every text as it is; piped output gets long lines, not lines broken at 80 columns."""
-    from rich.console import Console
+    from rich.console import Console as Plain
+
+    class Console(Plain):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704 - the BrokenPipeError itself, where rich would end the process
 
     options: dict[str, Any] = {"file": file, "markup": False, "highlight": False, "emoji": False}
     found = Console(**options)

@@ -1,6 +1,7 @@
 """The screen only watches: whatever it meets, what is being watched goes on, and a person hears of it once."""
 
 import io
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -104,16 +105,10 @@ def test_a_panel_that_cannot_be_drawn_is_followed_by_lines(terminal: Terminal) -
 
 
 @pytest.mark.parametrize(
-    ("error", "warnings"),  # a reader that left, as `head` does, has nobody to be warned
-    [(BrokenPipeError("gone"), 0), (OSError(28, "full"), 1), (ValueError("I/O on closed file"), 1)],
+    "error", [BrokenPipeError("gone"), OSError(28, "full"), ValueError("I/O on closed file")], ids=repr
 )
 def test_a_sweep_goes_on_when_its_output_is_gone(
-    folder: SweepFolder,
-    terminal: Terminal,
-    error: Exception,
-    warnings: int,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: Any,
+    folder: SweepFolder, terminal: Terminal, error: Exception, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     monkeypatch.setattr("sys.stdout", terminal)
     driver = open_driver(folder, small_spec())
@@ -126,7 +121,28 @@ def test_a_sweep_goes_on_when_its_output_is_gone(
         conclude(driver, None, None)
 
     assert driver.history.outcome is not None
-    assert capfd.readouterr().err.count("nothing more is shown here") == warnings
+    assert capfd.readouterr().err.count("nothing more is shown here") == 1
+
+
+def test_a_reader_that_leaves_as_head_does_ends_no_sweep(
+    folder: SweepFolder, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr("sys.stdout", pipe)
+        driver = open_driver(folder, small_spec())
+        progress = Progress(driver.spec, folder, driver.history, "auto", verbose=False)
+        driver.observe = watched_by(progress.say, progress.observe)
+        with progress.shown():
+            progress.begin()
+            driver.start({})
+            Simulation(driver).run()
+            conclude(driver, None, None)
+        print("the last word of a command", flush=True)
+
+    assert driver.history.outcome is not None
+    assert capfd.readouterr().err.count("nothing more is shown here (BrokenPipeError") == 1
 
 
 @pytest.mark.parametrize("text", ["[conv,bn]", "[/]", "[bold", "\x1b[2J", "a\nb", "中"])

@@ -181,8 +181,17 @@ def _start(verbose: bool) -> None:
                 resources={LOCAL: 1},
                 _temp_dir=str(folder),
             )
-    except (OSError, RuntimeError, ValueError, TimeoutError) as error:
-        raise ResourceError(f"Ray can't be started here ({error}): look into {ray_folder()} for its logs") from error
+    except Exception as error:  # Ray raises Exception itself where one of its processes ends
+        last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise ResourceError(f"Ray can't be started here ({last}): {_what_to_do()}") from error
+
+
+def _what_to_do() -> str:
+    """Name the modules of the working directory that Ray's processes find before Python's own; else Ray's logs."""
+    hiding = [f"{name}.py" for name in sorted(sys.stdlib_module_names) if Path(f"{name}.py").is_file()]
+    if hiding:
+        return f"here {', '.join(hiding)} may hide modules of Python from Ray's processes: rename them"
+    return f"look into {ray_folder()} for its logs"
 
 
 def _quieten(verbose: bool) -> None:

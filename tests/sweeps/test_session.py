@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import ResourceError
-from sweeps.execution.session import Session, check_length, make_private, set_environment
+from sweeps.execution.session import Session, _start, check_length, make_private, set_environment
 
 
 def test_a_users_own_setting_of_rays_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +53,28 @@ def test_a_folder_that_another_prepared_for_a_ray_is_refused(tmp_path: Path) -> 
 
     with pytest.raises(ResourceError, match=r"above belongs to another user, or is no folder: .* TMPDIR"):
         make_private(tmp_path / "above" / "ray")
+
+
+@pytest.mark.parametrize(
+    ("files", "advice"),
+    [
+        (["queue.py", "types.py", "train.py"], "here queue.py, types.py may hide modules .*: rename"),
+        ([], "look into .*"),
+    ],
+)
+def test_a_ray_that_can_not_start_says_why_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: list[str], advice: str
+) -> None:
+    def fails(**_: object) -> None:
+        raise Exception("The last 20 lines of dashboard.log:\n  Traceback\nEOFError: unexpected EOF\n")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ray.init", fails)
+    for name in files:
+        (tmp_path / name).touch()
+
+    with pytest.raises(ResourceError, match=rf"^Ray can't be started here \(EOFError: unexpected EOF\): {advice}"):
+        _start(verbose=False)
 
 
 def test_a_folder_whose_sockets_would_have_too_long_names_is_refused_with_what_to_set() -> None:

@@ -1,9 +1,9 @@
 """Which way a metric is better, as far as the words of its name say it.
 
 A name is split at everything that is no letter or digit, and at the humps of camelCase: "val/lossBest" has the words
-val, loss and best. Words that are no measure of quality say nothing. A name says nothing either if its words contradict
-each other, or if one of them turns the meaning round: an `error_score` may be better high or low, and so may a
-`neg_mean_squared_error`.
+val, loss and best. A name says which way is better only if all its words are known: those of a measure, all of one
+direction, and those that leave a measure as it is. Any other word may turn it round, as in `errors_fixed`, `win_loss`
+or `davies_bouldin_score`, and so may arithmetic, as in `1-accuracy` or `exp(-loss)`.
 """
 
 import re
@@ -19,34 +19,57 @@ _MORE_IS_BETTER = """
     accuracy accuracies acc auc auroc auprc rocauc prauc f1 fscore score scores reward rewards return returns precision
     recall map ap mrr ndcg mcc bleu rouge meteor chrf iou miou dice jaccard psnr ssim r2 likelihood elbo
 """
-# These turn a measure round, or make something else of it: the name does not say what is better then.
+# These leave a measure as it is: where and how it was taken, and of what.
+_NEUTRAL = """
+    val valid validation train training test testing eval evaluation dev holdout heldout oof cv fold
+    mean avg average sum total median max min best final last epoch batch step running ema smoothed overall global
+    macro micro weighted balanced samples sample token tokens pixel image class word char character episode at top per
+    k n of the rate log
+    cross entropy ce bce focal triplet contrastive infonce huber hinge smooth l1 l2 kl ctc mlm lm cls reg box obj mask
+    squared square root absolute percentage quantile reconstruction perceptual adversarial distillation
+    generator discriminator actor critic policy value aux main roc pr
+"""
+# These turn a measure round, or make something else of it.
 _TURNS = """
     neg negative negated minus not non no inv inverse inverted reciprocal complement reduction reduced improvement gain
     increase decrease drop decay gap delta diff difference change ratio std stdev var variance deviation spread range
-    time seconds duration to until count scale weight threshold coefficient temperature
-    fixed caught found corrected detected avoided saved removed recovered
+    signed time scale weight coefficient
 """
-_LESS, _MORE, _TURNING = (frozenset(words.split()) for words in (_LESS_IS_BETTER, _MORE_IS_BETTER, _TURNS))
-_HUMPS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_TURNED_BY_SIGN = re.compile(r"\s*(?:[-\N{MINUS SIGN}\N{EN DASH}!~]|1\s*[-/\N{MINUS SIGN}\N{EN DASH}])")
+_LESS, _MORE, _LEFT, _TURNING = (
+    frozenset(words.split()) for words in (_LESS_IS_BETTER, _MORE_IS_BETTER, _NEUTRAL, _TURNS)
+)
+_HUMPS = re.compile(r"[FRL][12](?![a-z\d])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_MINUS = "-\N{MINUS SIGN}\N{EN DASH}"
+_ARITHMETIC = re.compile(
+    rf"[*()+=^<>|~!]|(?:^|[^\w\s])\s*[{_MINUS}]|\s[{_MINUS}/]\s"  # of exp(-loss), val/-loss, 1 - accuracy
+    rf"|(?:^|(?<!top)_|[/:\s])\d+(?:\.\d+)?\s*[{_MINUS}/]"  # of 1-accuracy, 1/loss; not of top-1-accuracy
+)
 
 
 def direction_by_name(metric: str) -> Direction | None:
     """Return which way the name says that the metric is better, None if it doesn't say."""
-    words = _words(metric)
-    if _TURNED_BY_SIGN.match(metric) or words & _TURNING:
+    words = words_of(metric)
+    if _ARITHMETIC.search(metric) or any(word not in _LESS | _MORE | _LEFT and not word.isdigit() for word in words):
         return None
-    less, more = bool(words & _LESS), bool(words & _MORE)
+    less, more = not words.isdisjoint(_LESS), not words.isdisjoint(_MORE)
     if less == more:
         return None
     return "minimize" if less else "maximize"
 
 
-def _words(name: str) -> set[str]:
+def is_turned(metric: str) -> bool:
+    """Return whether a name makes something else of the measure that it names, so that its bounds are not known."""
+    words = words_of(metric)
+    return bool(_ARITHMETIC.search(metric) or words & _TURNING or ("log" in words and "loss" not in words))
+
+
+def words_of(name: str) -> set[str]:
     """Return the words of a name in lower case; a part whose humps are its spelling, like mAP or F1, is one word."""
-    known = _LESS | _MORE
     words = set[str]()
-    for part in filter(None, re.split(r"[\W_]+", name)):
-        is_one = part.lower() in known or not part.isascii()
-        words |= {part.lower()} if is_one else {hump.lower() for hump in _HUMPS.findall(part)}
+    for part in re.split(r"[\W_]+", name):
+        whole, bare = part.lower(), part.lower().rstrip("0123456789")
+        if known := {whole, bare} & (_LESS | _MORE):
+            words |= known
+        elif part:
+            words |= {hump.lower() for hump in _HUMPS.findall(part)} if part.isascii() else {whole}
     return words

@@ -48,6 +48,20 @@ def alive_nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
+def is_drained(actor: Any) -> bool:
+    """Return whether an actor's node is being drained, or has gone since it was, as one that a cloud takes away.
+
+    Ray says so of an actor's death only where it saw the whole course of that; of a connection that broke it doesn't.
+    """
+    import ray
+    from ray.core.generated.common_pb2 import NodeDeathInfo  # type: ignore[attr-defined]
+
+    place = ray._private.state.actors(actor._actor_id.hex()).get("Address", {}).get("NodeID", "")
+    reasons = (NodeDeathInfo.AUTOSCALER_DRAIN_PREEMPTED, NodeDeathInfo.AUTOSCALER_DRAIN_IDLE)
+    gone = {node["NodeID"] for node in ray.nodes() if node["DeathReason"] in reasons}  # type: ignore[no-untyped-call]
+    return place in gone | set(ray._private.state.state.get_draining_nodes())
+
+
 def resources_of_nodes() -> dict[str, Mapping[str, float]]:
     """What each living node has, by Ray's names; by node."""
     return {node["NodeID"]: node["Resources"] for node in alive_nodes()}

@@ -25,7 +25,7 @@ from ray.tune.search import Searcher
 
 from sweeps.execution import stopping
 from sweeps.execution.messages import Leg, LegSource, Message, RangeLeg
-from sweeps.execution.placing import Slots
+from sweeps.execution.placing import Slots, is_drained
 from sweeps.execution.spending import Profile
 from sweeps.execution.stopping import StopWord
 from sweeps.execution.worker import MESSAGE
@@ -119,8 +119,9 @@ class _Bridge:
 
     def gone(self, key: TrialKey | RangeKey, report: str, *, was_preempted: bool = False) -> None:
         """The actor of a leg has died, or did not start; report: what Ray says of it."""
-        self.holders.pop(key, None)
+        actor = self.holders.pop(key, None)
         self._given.pop(key, None)
+        was_preempted = was_preempted or (actor is not None and is_drained(actor))
         self.driver.lost(key, self._faults.pop(key, "") or why_lost(report), was_preempted=was_preempted)
 
     def gives_up_node(self, key: TrialKey | RangeKey, message: Message) -> bool:

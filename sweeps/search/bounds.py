@@ -4,31 +4,21 @@ A true mean lies within the bounds too, so that an interval that ends there cove
 """
 
 import math
-import re
 
+from sweeps.direction import is_turned, words_of
 from sweeps.search.history import History
 from sweeps.search.intervals import UNBOUNDED, Bounds
 from sweeps.spec import SweepSpec
 
 SHARE: Bounds = (0.0, 1.0)
-_SHARES = frozenset(
-    [
-        "accuracy",
-        "acc",
-        "auc",
-        "auroc",
-        "auprc",
-        "f1",
-        "precision",
-        "recall",
-        "sensitivity",
-        "specificity",
-        "iou",
-        "dice",
-    ]
-)
-_LOSSES = frozenset(["loss", "error", "err", "rmse", "mse", "mae", "mape", "nll", "perplexity", "wer", "cer"])
-_WORD = re.compile(r"[A-Z]?[a-z]+\d?|[A-Z]+\d?|\d+")  # of val_f1, valLoss, ROC-AUC
+_SHARE_WORDS = """
+    accuracy acc auc auroc auprc rocauc prauc f1 fscore precision recall sensitivity specificity iou miou dice jaccard
+    map ap mrr ndcg ssim brier
+"""
+_LOSS_WORDS = "loss losses error errors err rmse mse mae mape nll perplexity ppl wer cer"
+_SHARES, _LOSSES = frozenset(_SHARE_WORDS.split()), frozenset(_LOSS_WORDS.split())
+_OTHERS = {"r2": (-math.inf, 1.0), "mcc": (-1.0, 1.0)}
+_RATES = frozenset(["error", "success", "win"])  # with the word rate; one of words may be above 1
 
 
 def metric_bounds(spec: SweepSpec, history: History) -> Bounds:
@@ -36,23 +26,24 @@ def metric_bounds(spec: SweepSpec, history: History) -> Bounds:
 
     A share lies in 0..1 (or 0..100, in percent) and a loss at 0 or above, unless a value says otherwise.
     """
-    kind = _kind(spec.metric)
-    if kind is None:
-        return UNBOUNDED
     values = [value for trial in history.trials.values() if (value := trial.value(spec.metric)) is not None]
-    if any(value < 0 for value in values):
-        return UNBOUNDED
-    if kind == "loss":
-        return 0.0, math.inf
-    highest = max(values, default=0.0)
-    return SHARE if highest <= 1 else (0.0, 100.0) if highest <= 100 else UNBOUNDED
+    for low, high in _by_name(spec.metric):
+        if all(low <= value <= high for value in values):
+            return low, high
+    return UNBOUNDED
 
 
-def _kind(metric: str) -> str | None:
-    """Return "share" or "loss" by the last word of a name that says it, None where none does."""
-    for word in reversed(_WORD.findall(metric)):
-        if word.lower() in _SHARES:
-            return "share"
-        if word.lower() in _LOSSES:
-            return "loss"
-    return None
+def _by_name(metric: str) -> list[Bounds]:
+    """Return the bounds that a name may mean, the narrowest first; [] where it says none."""
+    words = words_of(metric)
+    if is_turned(metric):
+        return []
+    if (
+        words & _SHARES
+        or ("rate" in words and words & _RATES and not words & {"word", "char", "character"})
+        or {"exact", "match"} <= words
+    ):
+        return [SHARE, (0.0, 100.0)]
+    if own := words & _OTHERS.keys():
+        return [_OTHERS[min(own)]]
+    return [(0.0, math.inf)] if words & _LOSSES else []

@@ -16,23 +16,38 @@ from sweeps.spec import load_spec
 MINIMIZED = """
     loss valLoss val/loss eval_loss train.loss test-loss val_loss_epoch LOSS losses MSELoss logLoss log_loss error
     top1_error error_rate validation_err RMSE valRMSE mse mae mean_squared_error max_error nll test_nll perplexity
-    eval/perplexity PPL wer CER fid brier ece bpb regret HTTPError crossentropy
+    eval/perplexity PPL wer CER fid brier ece bpb regret crossentropy focal_loss triplet_loss
+    value_loss word_error_rate loss_0
 """
 MAXIMIZED = """
     accuracy validation_accuracy val_acc acc acc1 acc@1 top-1-accuracy top1Accuracy balanced_accuracy AUC auroc valAUC
     roc_auc pr_auc F1 f1 F1Score f1-score macro_f1 score r2_score test/score reward reward/mean episodeReturn return
     precision precision@k recall recall_at_5 map mAP mAP@0.5 mAP50 bleu BLEU4 rouge-1 iou IoU mIoU dice psnr ssim
-    log_likelihood elbo
+    log_likelihood elbo top_1_accuracy
 """
 BOTH_TURNED_OR_NEITHER = """
     error_score fid_score brier_score accuracy_loss loss_at_best_accuracy score-loss
     neg_mean_squared_error negative_loss negMSE neg_log_loss minus_error inverse_loss 1-accuracy -loss
     loss_reduction accuracy_drop accuracy_gap loss_std accuracy_variance time_to_accuracy loss_scale
+    1.0-accuracy 100-accuracy (1-accuracy) val/1-accuracy val_1-acc reverse_accuracy missed_recall fpr_at_recall95
+    davies_bouldin_score penalty_score toxicity_score distance_score val/-loss exp(-loss) loss*-1 log(1/loss)
+    opposite_loss profit_loss win_loss error_free_rate loss_free_share errors_prevented errors_handled errors_fixed
+    error_detection_rate error_recovery_rate cost_savings cost_efficiency HTTPError hidden_loss accuracy_2x
     x value objective metric learning_rate lr latency glossary closs lossy returned mapping scored cross_entropy
 """
 UNSAID = [
     *BOTH_TURNED_OR_NEITHER.split(),
-    *("", " ", "1 - accuracy", "1/loss", "\N{MINUS SIGN}accuracy", "perplexité", "Verlust"),
+    *(
+        "",
+        " ",
+        "1 - accuracy",
+        "1.0 - error",
+        "accuracy / 2",
+        "1/loss",
+        "\N{MINUS SIGN}accuracy",
+        "perplexité",
+        "Verlust",
+    ),
 ]
 
 
@@ -49,6 +64,16 @@ def test_a_name_that_says_more_is_better_is_maximized(name: str) -> None:
 @pytest.mark.parametrize("name", UNSAID)
 def test_a_name_that_says_neither_or_both_is_asked_about(name: str) -> None:
     assert direction_by_name(name) is None
+
+
+@given(
+    other=st.text("abcdefghijklmnopqrstuvwxyz", min_size=3).filter(
+        lambda word: direction_by_name(f"{word}_loss") is None
+    ),
+    word=st.sampled_from(["accuracy", "rmse", "reward", "nll"]),
+)
+def test_a_word_that_is_not_known_may_turn_a_measure_round(other: str, word: str) -> None:
+    assert direction_by_name(f"{word}_{other}") is direction_by_name(f"{other}_{word}") is None
 
 
 @given(

@@ -51,6 +51,7 @@ INNER = {
 }
 COMMON = {
     "clock",
+    "direction",
     "commands",
     "design",
     "errors",

@@ -10,10 +10,14 @@ from pathlib import Path
 
 from sweeps.search.history import History
 
-ALIKE = 3  # trials that fail the same way, with no report in the whole sweep, before it stops
-# The errors of devices for which torch has no class of their own.
+ALIKE = 3  # trials that fail the same way, with no other that comes through, before the sweep stops
+MANY = 10  # failed trials, after which one that began before the last ones is not waited for
+# The errors of devices, by their text: libraries have classes of their own for them, or none.
 _OF_DEVICE = re.compile(
-    r"\b(CUDA|HIP|cuDNN|CUDNN|CUBLAS|CUSPARSE|CUSOLVER|CUFFT|NCCL|MPS|XPU)[\w ]*(error|out of memory)|CU\w+_STATUS_"
+    r"\b(CUDA|HIP|ROCm|cuDNN|CUDNN|cuBLAS|CUBLAS|CUSPARSE|CUSOLVER|CUFFT|NCCL|RCCL|MPS|XPU|Triton|GPU|cuda runtime)\b"
+    r"[^\n]*?\b(error|failed|failure|out of memory|busy|unavailable)|CU\w+_STATUS_|CUDA_ERROR|RESOURCE_EXHAUSTED"
+    r"|illegal memory access|device-side assert|(Triton|NCCL|cuBLAS|CUDA|HIP)\w* [Ee]rror",
+    re.IGNORECASE,
 )
 NOTE = "failing_alike"  # the kind of note that says that a session ended for that
 _LONGEST = 500  # characters of a reason; the traceback has the rest
@@ -41,7 +45,9 @@ def is_of_device(error: BaseException) -> bool:
     torch = sys.modules.get("torch")
     kinds = tuple(getattr(torch, name) for name in ("OutOfMemoryError", "AcceleratorError") if hasattr(torch, name))
     return any(
-        isinstance(one, kinds) or (isinstance(one, RuntimeError) and bool(_OF_DEVICE.search(text_of(one))))
+        isinstance(one, kinds)
+        or type(one).__name__ == "OutOfMemoryError"
+        or (isinstance(one, RuntimeError) and bool(_OF_DEVICE.search(text_of(one))))
         for one in _causes(error)
     )
 
@@ -93,12 +99,24 @@ def _shown(file: str) -> str:
 
 
 def failing_alike(history: History) -> str | None:
-    """Say how the last trials failed, where nothing was ever reported and they all did so the same way."""
+    """Say how the last trials failed, where none has come through and all did so the same way.
+
+    A running trial that has got further than these is waited for, and for a while one that began before them.
+    """
     failed = sorted(history.in_state("failed"), key=lambda trial: trial.ended or 0.0)
     last = failed[-ALIKE:]
-    if history.measured or len(last) < ALIKE or len({_cause(trial.reason) for trial in last}) > 1:
+    if len(last) < ALIKE or len({_cause(trial.reason) for trial in last}) > 1:
         return None
-    return f"{len(failed)} trials failed before any report, the last {ALIKE} alike: {last[-1].reason}"
+    if any(trial.state not in ("failed", "running") for trial in history.trials.values()):
+        return None
+    reports, first = max(len(trial.measurements) for trial in last), min(trial.asked.seq for trial in last)
+    running = history.in_state("running")
+    if any(len(trial.measurements) > reports for trial in running):
+        return None
+    if len(failed) < MANY and any(trial.asked.seq < first for trial in running):
+        return None
+    before = "before any report" if reports == 0 else "and none came through"
+    return f"{len(failed)} trials failed {before}, the last {ALIKE} alike: {last[-1].reason}"
 
 
 def _cause(reason: str) -> tuple[str, str]:

@@ -5,15 +5,16 @@ from sweeps.search.history import Moved, Trial
 from sweeps.search.pruning import is_full
 from sweeps.spec import SweepSpec
 
+_PATIENCE = 1000  # reports of a trial without the metric, where no fidelity is its last
 NONDETERMINISTIC = "nondeterministic"  # how the warning of a report begins that was repeated otherwise
-_PATIENCE = 100  # reports of a trial without the metric
 
 
 def is_last(spec: SweepSpec, trial: Trial) -> bool:
-    """Whether a trial is over with its last report: at full fidelity, or after many without the sweep's metric."""
+    """Return whether a trial is over with its last report: at full fidelity, or after too many without the metric."""
     if trial.last is None:
         return False
-    return is_full(spec, trial.last) or (len(trial.measurements) >= _PATIENCE and trial.valued(spec.metric) is None)
+    is_endless = spec.max_fidelity is None and len(trial.measurements) >= _PATIENCE
+    return is_full(spec, trial.last) or (is_endless and trial.valued(spec.metric) is None)
 
 
 def end_of(spec: SweepSpec, trial: Trial) -> Moved:

@@ -87,11 +87,10 @@ class Published:
 class Selection:
     """The outcome: candidates by rank, the winner's number (None if none survived), and what is published.
 
-    seeds: how many first fresh seeds those that were left are compared on. published: the winner first, then the
-    baseline where that is another. difference: winner minus baseline, paired on the further seeds. optimism: by how
-    much better the winner's last value in the search was than its published mean; where the search stopped it early,
-    what more training brought is in it with the other sign. final: the trial whose model is the result, once one has
-    come to its end. instead: why that is not the winner's on the first further seed, "" where it is.
+    seeds: how many first fresh seeds those that were left are compared on. published: the winner, then the baseline if
+    that is another. difference: winner minus baseline, paired on the further seeds. optimism: by how much better the
+    winner's last value in the search was than its published mean; what more training brought is in it with the other
+    sign. final: the trial of the result's model, if one is complete. instead: why not the winner's on the first seed.
     """
 
     candidates: tuple[Candidate, ...]
@@ -125,11 +124,8 @@ def by_last_value(spec: SweepSpec, history: History) -> list[int]:
 
     A value counts as it is, whatever its fidelity: who was stopped early would nearly always have become better.
     """
-    fit = [
-        (value, trial.key.number)
-        for trial in history.search
-        if trial.state != "failed" and (value := trial.value(spec.metric)) is not None
-    ]
+    sound = [trial for trial in history.search if trial.state != "failed"]
+    fit = [(value, t.key.number) for t in sound if (value := t.value(spec.metric)) is not None]
     return [number for _, number in sorted(fit, key=lambda item: (_order(spec, item[0]), item[1]))]
 
 
@@ -137,9 +133,18 @@ def candidates(spec: SweepSpec, history: History) -> list[int]:
     """Return the best configurations by their last values, and the baseline; one of them where no seed chooses."""
     rule = as_fitted(spec, history).selection
     best = by_last_value(spec, history)
-    chosen = list(islice(_distinct(history, best), rule.candidates if rule.chooses else 1))
+    ranked = best if rule.chooses else _furthest(history, best)
+    chosen = list(islice(_distinct(history, ranked), rule.candidates if rule.chooses else 1))
     baseline = [BASELINE] if BASELINE in best and BASELINE not in chosen else []
     return chosen + baseline
+
+
+def _furthest(history: History, numbers: Sequence[int]) -> Sequence[int]:
+    """Keep the complete trials, else those that no rung stopped, else those that the highest rung stopped."""
+    trials = {number: history.trials[TrialKey(number)] for number in numbers}
+    pools = [[n for n in numbers if trials[n].state in states] for states in (("complete",), ("running", "cut"))]
+    last = max((t.last.fidelity for t in trials.values() if t.last), default=0.0)
+    return next(filter(None, pools), [n for n in numbers if (end := trials[n].last) and end.fidelity == last])
 
 
 def _distinct(history: History, best: Sequence[int]) -> Iterator[int]:
@@ -156,8 +161,7 @@ def _distinct(history: History, best: Sequence[int]) -> Iterator[int]:
 def publication(spec: SweepSpec, history: History, numbers: Sequence[int]) -> list[TrialKey]:
     """The runs on further seeds of the winner, which is the first of the numbers, and of the baseline, seed by seed.
 
-    A baseline that failed on a seed that chose is not published. A failure here ends nothing, lest what is published
-    hang on who was faster.
+    A baseline that failed on a seed that chose is not published. A failure here ends nothing: speed decides nothing.
     """
     spec = as_fitted(spec, history)
     failed = failed_in_choice(spec, history) - set(numbers[:1])

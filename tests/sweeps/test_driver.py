@@ -14,6 +14,7 @@ from study.comparison import differences
 from study.measurement import Measurement
 from sweeps.errors import SweepError
 from sweeps.execution.driver import Driver
+from sweeps.execution.failures import MANY
 from sweeps.execution.messages import Leg, Message
 from sweeps.search.agenda import Work, next_work
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Row, Stamp, TrialKey
@@ -201,10 +202,10 @@ def test_a_function_without_end_that_never_reports_the_metric_is_ended(folder: S
     driver = open_driver(folder, small_spec(metric="accuracy", pruning="none"))
     driver.start({})
     leg = taken(driver)
-    for number in range(1, 100):
+    for number in range(1, 1000):
         report(driver, leg, number, loss=0.5)
     with pytest.raises(SweepError, match="the metric 'accuracy' was not reported"):
-        report(driver, leg, 100, loss=0.5)
+        report(driver, leg, 1000, loss=0.5)
 
     assert driver.history.trials[leg.key].state == "failed"
 
@@ -269,6 +270,48 @@ def test_trials_that_fail_otherwise_or_after_reports_do_not_stop_a_sweep(folder:
 
     assert len(driver.history.in_state("failed")) == 7
     assert not list(driver.history.noted("failing_alike"))
+
+
+def test_a_metric_that_comes_with_the_last_report_is_waited_for(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec(metric="accuracy", pruning={"name": "none", "max_fidelity": 151}))
+    driver.start({})
+    leg = taken(driver)
+    for number in range(1, 151):
+        report(driver, leg, number, loss=0.5)
+    report(driver, leg, 151, loss=0.5, accuracy=0.5)
+
+    assert driver.history.trials[leg.key].state == "complete"
+
+
+def test_trials_that_all_fail_alike_after_reports_stop_a_sweep_too(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec(pruning="none"))
+    driver.start({})
+    for number in range(3):
+        leg = taken(driver)
+        report(driver, leg, 1, loss=0.5)
+        if number == 2:
+            break
+        driver.receive(leg.key, raising("a"))
+    with pytest.raises(SweepError, match="3 trials failed and none came through, the last 3 alike: ValueError: a"):
+        driver.receive(leg.key, raising("a"))
+
+
+@pytest.mark.parametrize("has_reported", [True, False])
+def test_a_trial_that_began_before_those_that_fail_alike_is_waited_for(folder: SweepFolder, has_reported: bool) -> None:
+    driver = open_driver(folder, small_spec(pruning="none", trials=30))
+    driver.start({})
+    older = taken(driver)
+    for _ in range(MANY - 1):
+        driver.receive(taken(driver).key, raising("out of memory"))
+    if has_reported:
+        report(driver, older, 1, loss=0.5)
+        for _ in range(MANY):
+            driver.receive(taken(driver).key, raising("out of memory"))
+        driver.receive(older.key, Message("ended"))
+        assert not list(driver.history.noted("failing_alike"))
+    else:
+        with pytest.raises(SweepError, match=f"{MANY} trials failed before any report, the last 3 alike"):
+            driver.receive(taken(driver).key, raising("out of memory"))
 
 
 def test_a_skipped_report_is_a_fault(folder: SweepFolder) -> None:

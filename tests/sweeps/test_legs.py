@@ -196,6 +196,20 @@ def raised_from(error: BaseException) -> BaseException:
     return wrapped
 
 
+OF_DEVICES = [
+    "Triton Error [CUDA]: out of memory",
+    "NCCL Error 2: unhandled system error",
+    "cuda runtime error (2) : out of memory",
+    "an illegal memory access was encountered",
+    "CUDA kernel launch failed",
+    "CUDA-capable device(s) is/are busy or unavailable",
+    "cuBLAS error: not initialized",
+    "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 123 bytes.",
+    "CUDA_ERROR_ILLEGAL_ADDRESS",
+    "device-side assert triggered",
+]
+
+
 @pytest.mark.parametrize(
     ("error", "is_of_device_"),
     [
@@ -205,8 +219,11 @@ def raised_from(error: BaseException) -> BaseException:
         (RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"), True),
         (RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"), True),
         (RuntimeError("HIP out of memory. Tried to allocate 2 GiB"), True),
+        *((RuntimeError(text), True) for text in OF_DEVICES),
+        (type("OutOfMemoryError", (MemoryError,), {})("Out of memory allocating 512 bytes"), True),
         (raised_from(torch.OutOfMemoryError("no more")), True),
         (ExceptionGroup("both", [ValueError("a"), torch.OutOfMemoryError("no more")]), True),
+        (RuntimeError("the GPUs of this cluster are named cuda:0 and cuda:1"), False),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied (1x2 and 3x4)"), False),
         (RuntimeError("Expected all tensors to be on the same device, cuda:0 and cpu"), False),
         (ValueError("CUDA error: says a user"), False),

@@ -14,10 +14,10 @@ from study.data import EMBEDDED, load
 from study.experiments import load_experiment
 from study.experiments import replay as replay_experiment
 from study.training import Training
-from sweeps.execution.conclusion import _Final, _score_in_worker
+from sweeps.execution.conclusion import _Final, _score_in_worker, conclude
 from sweeps.execution.driver import Driver
 from sweeps.report.writing import write_report
-from sweeps.search.history import Asked, History, Measured, Moved, Stamp, TrialKey
+from sweeps.search.history import Asked, History, Measured, Moved, Stamp, Trial, TrialKey
 from sweeps.search.incumbent import best_so_far
 from sweeps.search.keeping import unneeded
 from sweeps.search.selection import by_last_value
@@ -44,7 +44,7 @@ def test_the_best_of_the_search_is_published_as_it_is_and_not_confirmed(folder: 
     driver = driven(folder, selection=selection)
     outcome, history = driver.history.outcome, driver.history
     assert outcome is not None
-    best = history.search[by_last_value(driver.spec, history)[0]]
+    best = best_of_the_furthest(driver)
 
     assert history.selection == []
     assert (outcome["winner"], outcome["final"], outcome["basis"]) == (best.key.number, best.key.label, "search")
@@ -53,6 +53,30 @@ def test_the_best_of_the_search_is_published_as_it_is_and_not_confirmed(folder: 
     assert outcome["mean"] == best_so_far(driver.spec, history)[-1].value
     assert tomllib.loads(folder.best.read_text())["params"] == dict(best.params)
     assert sweeps.verify("bowl", results=folder.results).holds
+
+
+def best_of_the_furthest(driver: Driver) -> Trial:
+    """The best of the trials with the most reports: at a lower rung they were better than what was stopped there."""
+    most = max(len(trial.measurements) for trial in driver.history.search)
+    last = [trial for trial in driver.history.search if len(trial.measurements) == most]
+    return min(last, key=lambda trial: trial.value("loss") or 0.0)
+
+
+def worsens(params: Any, seed: int) -> Any:
+    for report in range(1, 10):
+        yield {"loss": params["x"] + 0.3 * report}
+
+
+def test_no_trial_that_a_rung_stopped_is_published_before_one_that_is_complete(folder: SweepFolder) -> None:
+    driver = open_driver(folder, small_spec(selection="none"))
+    driver.start({})
+    Simulation(driver, function=worsens).run()
+    conclude(driver, None, None)
+    outcome, history = driver.history.outcome, driver.history
+
+    assert outcome is not None
+    assert history.search[by_last_value(driver.spec, history)[0]] != best_of_the_furthest(driver)
+    assert outcome["winner"] == best_of_the_furthest(driver).key.number
 
 
 def test_what_is_not_confirmed_is_told_so_everywhere(folder: SweepFolder, call) -> None:

@@ -24,39 +24,52 @@ _NAMED: dict[str, type] = {
 }
 
 
+_ALL = object()  # stands for all keys of a dict
+
+
 class CheckpointError(TypeError):
     """A checkpoint holds what would not come back equal."""
 
 
 class WatchedDict(dict[Any, Any]):
-    """A dict that calls `read` at each look at what it holds; it is copied and pickled as a plain dict."""
+    """A dict that calls `read` at its first look, and at the first at each state in it, which is no number or text.
+
+    It is copied and pickled as a plain dict.
+    """
 
     def __init__(self, values: Mapping[Any, Any], read: Callable[[], None]) -> None:
         super().__init__(values)
         self._read = read
+        self._seen = set[Any]()
+
+    def _look(self, key: Any) -> None:
+        is_plain = isinstance(super().get(key), int | float | complex | str | None)
+        if key not in self._seen and not (is_plain and self._seen and key is not _ALL):
+            self._read()
+        self._seen.add(key)
 
     def __getitem__(self, key: Any) -> Any:
-        self._read()
+        self._look(key)
         return super().__getitem__(key)
 
     def __iter__(self) -> Iterator[Any]:
-        self._read()
+        self._look(_ALL)
         return super().__iter__()
 
     def get(self, key: Any, default: Any = None) -> Any:
-        self._read()
+        self._look(key)
         return super().get(key, default)
 
     def pop(self, key: Any, *default: Any) -> Any:
-        self._read()
+        self._look(key)
         return super().pop(key, *default)
 
     def items(self) -> Any:
-        self._read()
+        self._look(_ALL)
         return super().items()
 
     def values(self) -> Any:
-        self._read()
+        self._look(_ALL)
         return super().values()
 
     def __reduce__(self) -> Any:

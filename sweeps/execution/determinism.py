@@ -76,17 +76,59 @@ def _restore_torch(torch: Any, states: States) -> None:
         torch.cuda.set_rng_state(state, device)
 
 
-_CONTINUING: list[States] = []  # those of the last report, while a function is on its way to the next one
+class _Continuation:
+    """A function on its way from a checkpoint to its next report: what it sets back to, and where it has done so."""
+
+    def __init__(self, states: States, checkpoint: object) -> None:
+        self._states = states
+        self._kept = list(_arrays(checkpoint))
+        self._loaded: list[object] = []  # the modules and optimizers that have taken a state
+
+    def restore(self) -> None:
+        restore_generators(self._states)
+
+    def restore_after(self, load: object, state: object) -> None:
+        """Set the generators back where a module or optimizer takes a state of the checkpoint for the first time."""
+        if not any(load is one for one in self._loaded) and self._is_kept(state):
+            self._loaded.append(load)
+            self.restore()
+
+    def _is_kept(self, state: object) -> bool:
+        """Return whether a state is of the checkpoint; one without arrays, such as of bytes, may hold any."""
+        return not self._kept or all(any(_is_equal(one, kept) for kept in self._kept) for one in _arrays(state))
+
+
+def _arrays(value: object) -> Iterator[Any]:
+    """Give the tensors and NumPy arrays that lie in dicts, lists and tuples."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for one in value:
+            yield from _arrays(one)
+    elif hasattr(value, "shape") and hasattr(value, "dtype"):
+        yield value
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    import torch
+
+    if one is other:
+        return True
+    return one.shape == other.shape and torch.equal(torch.as_tensor(one).cpu(), torch.as_tensor(other).cpu())
+
+
+_CONTINUING: list[_Continuation] = []
 
 
 @contextmanager
-def continuing(states: States | None) -> Iterator[None]:
+def continuing(states: States | None, checkpoint: object) -> Iterator[None]:
     """Run a block, in which a function continues from a checkpoint, with these states set back again and again.
 
     To build a model uses the generators, and only then is its state loaded. So they are set back where the function
-    reads its checkpoint, or loads a state into a module or optimizer, up to the first step of an optimizer.
+    reads a part of its checkpoint for the first time, or loads a state of it into a module or optimizer for the first
+    time, up to the first step of an optimizer.
     """
-    _CONTINUING[:] = [] if states is None else [states]
+    _CONTINUING[:] = [] if states is None else [_Continuation(states, checkpoint)]
     try:
         yield
     finally:
@@ -95,8 +137,8 @@ def continuing(states: States | None) -> Iterator[None]:
 
 def restore_again() -> None:
     """Set the generators back where a function continues and has not begun to train."""
-    for states in _CONTINUING:
-        restore_generators(states)
+    for one in _CONTINUING:
+        one.restore()
 
 
 def _begin_training(*_: Any) -> None:
@@ -115,9 +157,10 @@ def _watch_loading(torch: Any) -> None:
 
 def _and_restore(load: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(load)
-    def load_state_dict(*arguments: Any, **named: Any) -> Any:
-        loaded = load(*arguments, **named)
-        restore_again()
+    def load_state_dict(self: Any, state_dict: Any, *options: Any, **named: Any) -> Any:
+        loaded = load(self, state_dict, *options, **named)
+        for one in _CONTINUING:
+            one.restore_after(self, state_dict)
         return loaded
 
     return load_state_dict

@@ -145,7 +145,7 @@ class FunctionRun:
             self._set_generators()
             start = time.perf_counter()
             try:
-                with continuing(self._states if self._is_continuing else None):
+                with continuing(self._states if self._is_continuing else None, self._state):
                     yielded = next(self._generator)
             except StopIteration:
                 return
@@ -238,7 +238,7 @@ def _shown(value: Any) -> str:
 
 
 def _watched(state: Any) -> Any:
-    """Return a state whose reading sets the generators back, where it is a plain dictionary."""
+    """Return a state whose first reading, key by key, sets the generators back, where it is a plain dictionary."""
     return WatchedDict(state, restore_again) if type(state) is dict else state
 
 

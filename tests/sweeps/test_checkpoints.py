@@ -226,6 +226,16 @@ def test_every_look_at_a_watched_dict_is_seen(read: Any) -> None:
     assert looks
 
 
+def test_each_state_in_a_watched_dict_is_seen_once_and_a_plain_value_only_as_the_first() -> None:
+    looks: list[str] = []
+    watched = WatchedDict({"epoch": 1, "scale": 2.0, "model": {"w": [0.5]}, "bytes": b"x"}, lambda: looks.append(key))
+    for _ in range(2):
+        for key in ("epoch", "model", "scale", "bytes"):
+            assert watched[key]
+
+    assert looks == ["epoch", "model", "bytes"]
+
+
 def test_a_watched_dict_is_a_dict_like_any_other(tmp_path: Path) -> None:
     watched = WatchedDict({"a": 1, 2: "b"}, lambda: None)
 

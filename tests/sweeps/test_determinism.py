@@ -105,6 +105,56 @@ def test_a_checkpoint_that_is_read_in_every_epoch_sets_the_generators_back_only_
     assert broken(reads, 3, 2, tmp_path) == values(FunctionRun(reads, PARAMS, 3, None))
 
 
+def reads_at_each_step(params: Any, seed: int, checkpoint: dict[str, int] | None) -> Iterator[dict[str, Any]]:
+    """NumPy alone, with the checkpoint read between the draws of one report."""
+    np.random.rand()
+    for report in range(checkpoint["report"] if checkpoint else 0, 6):
+        loss = sum(np.random.rand() * (checkpoint["scale"] if checkpoint else 1) for _ in range(3))
+        yield {"loss": loss, "checkpoint": {"report": report + 1, "scale": 1}}
+
+
+def evolves(params: Any, seed: int, checkpoint: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """An evolution strategy: each candidate is loaded into one model, and no optimizer makes a step."""
+    model = torch.nn.Linear(3, 1)
+    if checkpoint:
+        model.load_state_dict(checkpoint["model"])
+    best = {name: value.clone() for name, value in model.state_dict().items()}
+    for report in range(checkpoint["report"] if checkpoint else 0, 6):
+        for _ in range(3):
+            noisy = {name: value + 0.1 * torch.randn_like(value) for name, value in best.items()}
+            model.load_state_dict(noisy)
+            best = noisy if model(torch.ones(3)) < 1 else best
+        yield {"loss": model(torch.ones(3)).item(), "checkpoint": {"report": report + 1, "model": dict(best)}}
+
+
+def follows(params: Any, seed: int, checkpoint: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    """Descent by hand, and a second model that follows the first."""
+    net, target = torch.nn.Linear(3, 1), torch.nn.Linear(3, 1)
+    if checkpoint:
+        net.load_state_dict(checkpoint["net"])
+        target = torch.nn.Linear(3, 1)
+        target.load_state_dict(checkpoint["target"])
+    for report in range(checkpoint["report"] if checkpoint else 0, 6):
+        for _ in range(3):
+            loss = (net(torch.randn(4, 3)) - target(torch.randn(4, 3))).square().mean()
+            loss.backward()
+            with torch.no_grad():
+                for weight in net.parameters():
+                    weight.sub_(0.1 * weight.grad)
+                    weight.grad = None
+            target.load_state_dict(net.state_dict())
+        kept = {"net": net.state_dict(), "target": target.state_dict()}
+        yield {"loss": loss.item(), "checkpoint": {"report": report + 1, **kept}}
+
+
+@pytest.mark.parametrize("function", [reads_at_each_step, evolves, follows])
+@pytest.mark.parametrize("after", [1, 3])
+def test_what_is_read_or_loaded_in_training_sets_no_generator_back(
+    tmp_path: Path, function: Function, after: int
+) -> None:
+    assert broken(function, 3, after, tmp_path) == values(FunctionRun(function, PARAMS, 3, None))
+
+
 _LATE = """
 import json, pathlib, sys
 {before}

@@ -96,6 +96,12 @@ def _exact(value: float) -> Fraction:
     return Fraction(repr(value))
 
 
+def _off(default: float | None, step: float | None) -> str:
+    """Return what is wrong with a default that is none of a range's points."""
+    place = "in the range" if step is None else f"in the range, on a step of {step!r} from its low end"
+    return f"default must lie {place}, but got default={default!r}"
+
+
 @dataclass(frozen=True)
 class Float:
     """A real number in low … high, both included; even on a logarithmic scale with `log`, on a grid with `step`."""
@@ -119,7 +125,7 @@ class Float:
             object.__setattr__(self, "high", self.point(self._steps.last))
         default = self._middle() if self.default is None else self.snapped(self.default)
         object.__setattr__(self, "default", default)
-        _require(self.contains(default), f"default must lie in the range, but got default={default!r}")
+        _require(self.contains(default), _off(default, self.step))
 
     def _check_step(self, step: float) -> None:
         _require(step > 0, f"step > 0 must hold, but got step={step!r}")
@@ -214,7 +220,7 @@ class Int:
         if self.default is None:
             middle = math.isqrt(self.low * self.high) if self.log else (self.low + self.high) // 2
             object.__setattr__(self, "default", self.low + (middle - self.low) // self.step * self.step)
-        _require(self.contains(self.default), f"default must lie in the range, but got default={self.default!r}")
+        _require(self.contains(self.default), _off(self.default, None if self.step == 1 else self.step))
 
     @property
     def count(self) -> int:

@@ -56,6 +56,7 @@ def train(
     rotation_degrees, color_jitter, color_jitter_strength, perspective, perspective_distortion, epochs or seconds,
     reports_per_epoch, first_report, precision, device, threads. A wrong name or value says which there are.
     """
+    begin("one training run: starting", as_json=False)
     from sweeps.terminal.single import read_config, train_one
 
     train_one(read_config(given or []), results, data_dir)
@@ -81,6 +82,7 @@ def lr_range(
     suggested, where it falls fastest (steepest) and the middle of its fall (valley), and bounds for a search. It takes
     seconds, and the figure shows the whole ramp. All else is at the baseline of the model.
     """
+    begin(f"range test of {model}: starting", as_json=as_json)
     from study.config import TrialConfig
     from sweeps.design import with_defaults
     from sweeps.terminal.ramps import range_test

@@ -17,10 +17,16 @@ def is_name(text: str) -> bool:
 _TARGET = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_<][\w.<>]*")
 
 
+def _meant(target: str) -> str:
+    module, _, function = target.replace(".py:", ":").replace("/", ".").replace(":", ".").rpartition(".")
+    meant = f"{module}:{function}"
+    return f", did you mean {meant!r}?" if _TARGET.fullmatch(meant) and meant != target else ""
+
+
 def check_target_name(target: str) -> str:
     """Give a target back if it names a function of a module; ValueError if it does not."""
     if not _TARGET.fullmatch(target):
-        raise ValueError(f"a target is written 'module:function', but got {target!r}")
+        raise ValueError(f"a target is written 'module:function'{_meant(target)}")
     return target
 
 

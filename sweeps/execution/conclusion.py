@@ -165,12 +165,12 @@ def _score(
         }
         pending[score.options(**options).remote(final, data)] = trial
         while len(pending) >= at_a_time:
-            yield _scored(spec, pending)
+            yield _scored(driver, pending)
     while pending:
-        yield _scored(spec, pending)
+        yield _scored(driver, pending)
 
 
-def _scored(spec: SweepSpec, pending: dict[Any, Trial]) -> tuple[Trial, dict[str, Any]]:
+def _scored(driver: Driver, pending: dict[Any, Trial]) -> tuple[Trial, dict[str, Any]]:
     """Wait for the next of the models that are being scored; SweepError where its task failed."""
     import ray
 
@@ -180,8 +180,9 @@ def _scored(spec: SweepSpec, pending: dict[Any, Trial]) -> tuple[Trial, dict[str
         return trial, ray.get(done)
     except ray.exceptions.RayError as error:
         raise SweepError(
-            f"the model of trial {trial.key.label} of {spec.name!r} could not be scored "
-            f"({getattr(error, 'cause', error)}): all is kept; mend the cause, then `{to_resume(spec, {})}`"
+            f"the model of trial {trial.key.label} of {driver.spec.name!r} could not be scored "
+            f"({getattr(error, 'cause', error)}): all is kept; mend the cause, then "
+            f"`{to_resume(driver.spec, driver.folder.where)}`"
         ) from error
 
 

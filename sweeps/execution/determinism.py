@@ -42,7 +42,7 @@ def seed_generators(seed: int) -> None:
 
 
 def _seed_torch(torch: Any, seed: int) -> None:
-    from study.reproducibility import use_deterministic_algorithms
+    from study.algorithms import use_deterministic_algorithms
 
     use_deterministic_algorithms(warn_only=True)  # an operation that can't says so in the trial's log
     _watch_loading(torch)

@@ -133,7 +133,7 @@ def tell_sweep(result: Result, *, as_json: bool, top: int | None = None, sort: s
         frames = {name: records(frame) for name, frame in _frames(result).items()}
         if top or sort:
             places = {trial.key.number: place for place, trial in enumerate(trials)}
-            rows = (row for row in frames["trials"] if row["trial"] in places and not row["replicate"])
+            rows = (row for row in frames["trials"] if row["trial"] in places)
             frames["trials"] = sorted(rows, key=lambda row: places[row["trial"]])
         tests = list(measured_ranges(result.history).values())
         say(json.dumps({**json.loads(dump_json({**summary(result), "range_tests": tests})), **frames}))

@@ -16,6 +16,7 @@ from sweeps.errors import InterruptedSweepError, SpecError, SweepError
 from sweeps.signals import stop_signals
 from sweeps.store.folders import check_writable, writing
 from sweeps.terminal.streams import console, say
+from sweeps.terminal.tables import number
 
 if TYPE_CHECKING:
     from study.comparison import Replay
@@ -57,7 +58,7 @@ def _knob(word: str) -> tuple[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path} can't be read ({getattr(error, 'strerror', error)})") from error
     except tomllib.TOMLDecodeError as error:
@@ -139,8 +140,9 @@ def _stop_asked() -> Iterator[Callable[[], bool]]:
 
 def _line(measurement: "Measurement") -> str:
     v = measurement.values
+    train, validation = number(v["train_loss"]), number(v["validation_loss"])
     return (
-        f"epoch {measurement.fidelity:g}: loss {v['train_loss']:.4f} train {v['validation_loss']:.4f} validation, "
+        f"epoch {measurement.fidelity:g}: loss {train} train {validation} validation, "
         f"accuracy {v['train_accuracy']:.4f} train {v['validation_accuracy']:.4f} validation, "
         f"rate {v['learning_rate']:.2g}, {measurement.seconds:.1f} s"
     )

@@ -33,7 +33,10 @@ BAD = [
     ("x = { float = 3.0 }", "float must be [low, high], but got 3.0"),
     ("x = { float = [0.0, 1.0], log = 'yes' }", "log must be true or false, but got 'yes'"),
     ("x = { float = [0.0, 1.0], default = 2.0 }", "default must lie in the range, but got default=2.0"),
-    ("x = { int = [1, 9], step = 2, default = 4 }", "default must lie in the range, but got default=4"),
+    (
+        "x = { int = [1, 9], step = 2, default = 4 }",
+        "default must lie in the range, on a step of 2 from its low end, but got default=4",
+    ),
     ("x = { choice = [1, 2], default = 3 }", "default must be one of the choices, but got default=3"),
     ("x = { choice = [0, 1], default = false }", "default must be one of the choices, but got default=False"),
     ("x = { choice = [] }", "choice must list at least one value"),

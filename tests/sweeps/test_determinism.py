@@ -194,6 +194,14 @@ def test_a_library_that_the_function_imports_itself_is_seeded_and_restored_too(t
     assert all(report["deterministic"] for report in found)
 
 
+@pytest.mark.parametrize("first", ["study.reproducibility", "study.training", "torch", "numpy"])
+def test_a_function_may_be_the_first_to_import_anything(first: str) -> None:
+    code = f"from sweeps.execution.determinism import seed_generators\nseed_generators(1)\nimport {first}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_operation_that_has_no_deterministic_algorithm_does_not_end_a_users_trial() -> None:
     next(FunctionRun(ordinary.mlp, PARAMS, 3, None).measurements(lambda: False))
 

@@ -1,5 +1,6 @@
 """How sweeps end, and what is said: the winner and what is published of it or, in clear words, why there is none."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from sweeps.search.history import PUBLISHED, History, Noted, TrialKey
 from sweeps.search.selection import BASELINE, selection_of
 from sweeps.store.folders import SweepFolder
 from sweeps.terminal.outcome import _luck, outcome_lines
+from sweeps.terminal.trials import ranked
 
 SELECTION = {"candidates": 3, "seeds": 3, "published_seeds": 3}
 
@@ -216,3 +218,34 @@ def test_a_picture_that_cannot_be_written_undoes_no_finished_sweep(
     line = f"warning: the {what} could not be written (ZeroDivisionError: a page that fails): try `{command}`"
     assert line in out
     assert "winner: trial" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "column", "count"),
+    [
+        ((), "trial", None),
+        (("--top", "3"), "value", 3),
+        (("--sort", "-x"), "-x", None),
+        (("--sort", "loss", "--top", "2"), "loss", 2),
+    ],
+)
+def test_programs_get_the_same_trials_in_the_same_order_as_people(
+    folder: SweepFolder, call: Any, options: tuple[str, ...], column: str, count: int | None
+) -> None:
+    concluded(folder)
+    expected = ranked(sweeps.load("bowl", results=folder.results), column, count)
+    code, as_json, _ = call("show", "bowl", "--results", str(folder.results), "--json", *options)
+
+    assert code == 0
+    assert [row["trial"] for row in json.loads(as_json)["trials"]] == [trial.key.number for trial in expected]
+
+
+def test_one_trial_is_shown_with_all_its_reports(folder: SweepFolder, call: Any) -> None:
+    driver = concluded(folder)
+    reports = len(driver.history.search[1].measurements)
+    _, as_json, _ = call("show", "bowl", "--results", str(folder.results), "--trial", "1", "--json")
+    code, _, err = call("show", "bowl", "--results", str(folder.results), "--trial", "99")
+
+    assert len(json.loads(as_json)["reports"]) == reports
+    assert code == 2
+    assert "99" in err

@@ -81,7 +81,8 @@ def test_results_that_cannot_be_kept_are_refused_before_any_step(call, tmp_path:
 
     assert code == 4
     assert "can't be written" in err
-    assert out == ""
+    assert out.count("\n") == 1
+    assert out.endswith(": starting\n")
 
 
 def test_a_models_folder_that_cannot_be_written_is_refused_before_any_step(call, tmp_path: Path) -> None:
@@ -89,7 +90,7 @@ def test_a_models_folder_that_cannot_be_written_is_refused_before_any_step(call,
     (tmp_path / "results" / "custom_cnn").write_text("a file")
     code, out, err = call("train", "epochs=1")
 
-    assert (code, out) == (4, "")
+    assert (code, out) == (4, "one training run: starting\n")
     assert "custom_cnn can't be written" in err
 
 
@@ -114,6 +115,7 @@ def test_a_run_stopped_by_a_signal_is_stored_to_its_step_and_replays(tmp_path: P
     command = [str(Path(sys.executable).with_name("sweeps")), "train", "epochs=1000", "batch_size=512"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        assert process.stdout.readline().endswith(": starting\n")
         assert process.stdout.readline().startswith("epoch 1: ")
         process.send_signal(number)
         out, err = process.communicate()

@@ -1,6 +1,7 @@
 """How to continue a sweep, in words that work for whatever it trains."""
 
 import itertools
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,9 @@ def how_to_continue(spec: SweepSpec, home: Path | str) -> str:
     if _is_resumed_by_command(spec):
         return resuming
     again = "run the script" if _script() else "call sweeps.run"
-    return f"{again} again with resume=True, or {resuming}"
+    # A name that ends in a number may be one that the sweep got because the script's own was taken.
+    named = f" and name={spec.name!r}" if re.search(r"-\d+$", spec.name) else ""
+    return f"{again} again with resume=True{named}, or {resuming}"
 
 
 def to_resume(spec: SweepSpec, where: Mapping[str, str], *options: str) -> str:

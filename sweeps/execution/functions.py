@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import MethodType, ModuleType
-from typing import Any, Literal
+from typing import Any
 
 from search_spaces.space import hint
 from sweeps.errors import SpecError
@@ -24,6 +24,9 @@ _OURS = ("search_spaces", "study", "sweeps")
 _RULE = "a target is a generator function of (params, seed), or of (params, seed, checkpoint) if it can continue"
 
 
+_GIVEN = ("params", "seed")
+
+
 def check_function(function: Function) -> Function:
     """Return the function if it can be a target, else raise SpecError."""
     if not callable(function):
@@ -34,7 +37,7 @@ def check_function(function: Function) -> Function:
         raise SpecError(f"a target must be a Python function, but got {function!r}") from error
     if not inspect.isgeneratorfunction(_code_of(function)):
         raise SpecError(f"{_RULE}: it yields dicts of metrics, but {function_name(function)}{signature} yields nothing")
-    if _checkpoint_by(function) == "impossible":
+    if _way_to_pass(function) is None:
         raise SpecError(
             f"{_RULE}, but got {function_name(function)}{signature}: give its other parameters a default, "
             "or bind them with functools.partial"
@@ -44,34 +47,40 @@ def check_function(function: Function) -> Function:
 
 def takes_checkpoint(function: Function) -> bool:
     """Whether a function can continue from what it yielded as its checkpoint."""
-    return _checkpoint_by(function) in ("name", "position")
+    way = _way_to_pass(function)
+    return way is not None and CHECKPOINT in (*way[0], *way[1])
 
 
 def call(function: Function, params: Mapping[str, Any], seed: int, checkpoint: object) -> Iterator[Mapping[str, Any]]:
     """Start the generator; `checkpoint` goes where the function has a parameter for it."""
-    match _checkpoint_by(function):
-        case "name":
-            return iter(function(dict(params), seed, **{CHECKPOINT: checkpoint}))
-        case "position":
-            return iter(function(dict(params), seed, checkpoint))
-    return iter(function(dict(params), seed))
+    values = {"params": dict(params), "seed": seed, CHECKPOINT: checkpoint}
+    way = _way_to_pass(function)
+    assert way is not None, "a target was checked"
+    return iter(function(*(values[name] for name in way[0]), **{name: values[name] for name in way[1]}))
 
 
-def _checkpoint_by(function: Function) -> Literal["name", "position", "nothing", "impossible"]:
-    """How a checkpoint is passed: to the parameter of that name, or to a third one that has no default."""
+def _way_to_pass(function: Function) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Return what is passed by position and what by name, None where neither way fits.
+
+    A checkpoint goes to the parameter of that name, or to a third one that has no default.
+    """
     signature = inspect.signature(function)
-    named = signature.parameters.get(CHECKPOINT)
-    is_by_name = named is not None and named.kind in (named.POSITIONAL_OR_KEYWORD, named.KEYWORD_ONLY)
-    if is_by_name and _takes(signature, None, None, **{CHECKPOINT: None}):
-        return "name"
-    if _takes(signature, None, None):
-        return "nothing"
-    return "position" if _takes(signature, None, None, None) else "impossible"
+    given = signature.parameters
+    bound = function.keywords if isinstance(function, partial) else {}
+    by_name = {name for name, one in given.items() if one.kind is one.KEYWORD_ONLY and name not in bound}
+    named = tuple(name for name in _GIVEN if name in by_name)
+    first = tuple(name for name in _GIVEN if name not in named)
+    ways = [(first, named), ((*first, CHECKPOINT), named)]
+    own = given.get(CHECKPOINT)
+    if own is not None and own.kind in (own.POSITIONAL_OR_KEYWORD, own.KEYWORD_ONLY):
+        ways.insert(0, (first, (*named, CHECKPOINT)))
+    return next((way for way in ways if _takes(signature, way)), None)
 
 
-def _takes(signature: inspect.Signature, *arguments: Any, **named: Any) -> bool:
+def _takes(signature: inspect.Signature, way: tuple[tuple[str, ...], tuple[str, ...]]) -> bool:
+    """Return whether a function can be called with these arguments by position and by name."""
     try:
-        signature.bind(*arguments, **named)
+        signature.bind(*way[0], **dict.fromkeys(way[1]))
     except TypeError:
         return False
     return True

@@ -37,6 +37,16 @@ def with_keywords(params, seed, **options):
     yield {"loss": params["x"]}
 
 
+def with_named_seed(params, *, seed):
+    assert seed == 3
+    yield {"loss": params["x"]}
+
+
+def with_names_alone(*, seed, checkpoint, params):
+    assert seed == 3
+    yield {"loss": params["x"], "checkpoint": {"given": checkpoint}}
+
+
 def with_any(*arguments):
     params, _ = arguments
     yield {"loss": params["x"]}

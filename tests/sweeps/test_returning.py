@@ -163,6 +163,8 @@ def test_a_command_continues_what_it_can_import_and_a_call_the_rest() -> None:
     assert said(None) == "go on with `sweeps resume quickstart --results '/my results/r'`"
     call = "sweeps.resume('bowl', target={}, results='/my results/r')"
     assert said("__main__:train") == (f"run the script again with resume=True, or go on with `{call.format('train')}`")
+    renamed = small_spec(name="bowl-2").model_copy(update={"target": "__main__:train"})
+    assert how_to_continue(renamed, "/r").startswith("run the script again with resume=True and name='bowl-2', or")
     assert f"`{call.format('inner')}`" in said("pkg.mod:outer.<locals>.inner")
     assert f"`{call.format('...')}`" in said("pkg.mod:train.<partial>")
 

@@ -14,6 +14,7 @@ def _numpy(numpy: Any) -> list[Setting]:
         Setting("NumPy's errors", numpy.geterr, lambda value: numpy.seterr(**value)),
         Setting("NumPy's error function", numpy.geterrcall, numpy.seterrcall),
         Setting("NumPy's printing", numpy.get_printoptions, lambda value: numpy.set_printoptions(**value)),
+        Setting("NumPy's kind of generator", numpy.random.get_bit_generator, numpy.random.set_bit_generator),
         Setting("NumPy's generator", numpy.random.get_state, numpy.random.set_state),
     ]
 
@@ -39,12 +40,24 @@ def _torch(torch: Any) -> list[Setting]:
             "allow_tf32",
             "allow_fp16_reduced_precision_reduction",
             "allow_bf16_reduced_precision_reduction",
+            "allow_fp16_accumulation",
         ),
+        Setting(
+            "reduced precision of attention",
+            backends.cuda.fp16_bf16_reduction_math_sdp_allowed,
+            backends.cuda.allow_fp16_bf16_reduction_math_sdp,
+        ),
+        Setting("fast path of attention", backends.mha.get_fastpath_enabled, backends.mha.set_fastpath_enabled),
+        Setting("NNPACK", c._get_nnpack_enabled, c._set_nnpack_enabled),
+        *attributes(backends.opt_einsum, "enabled", "strategy"),
         *attributes(backends.mkldnn, "enabled", "deterministic", "allow_tf32"),
         *_switches(backends.cuda, "flash_sdp", "mem_efficient_sdp", "math_sdp", "cudnn_sdp"),
         Setting("gradients", torch.is_grad_enabled, torch.set_grad_enabled),
         Setting("anomaly mode", lambda: _anomaly(torch), lambda value: torch.autograd.set_detect_anomaly(*value)),
         *(_autocast(torch, kind) for kind in ("cpu", "cuda")),
+        Setting("cache of autocast", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
+        Setting("threads of autograd", c._is_multithreading_enabled, c._set_multithreading_enabled),
+        *attributes(torch.distributions.Distribution, "_validate_args"),
         Setting("small numbers as zero", _flushes_small_numbers, torch.set_flush_denormal),
         Setting("repeated warnings of torch", torch.is_warn_always_enabled, torch.set_warn_always),
         Setting(
@@ -53,6 +66,10 @@ def _torch(torch: Any) -> list[Setting]:
             vars(torch._tensor_str.PRINT_OPTS).update,
         ),
         Setting("hooks of all modules", lambda: _module_hooks(torch), lambda value: _set_module_hooks(torch, value)),
+        *(
+            _dict(sys.modules["torch.optim.optimizer"], name)
+            for name in ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
+        ),
         Setting(
             "torch's sharing", torch.multiprocessing.get_sharing_strategy, torch.multiprocessing.set_sharing_strategy
         ),
@@ -120,6 +137,15 @@ def _set_module_hooks(torch: Any, values: Mapping[str, Mapping[Any, Any]]) -> No
         present = getattr(torch.nn.modules.module, name)
         present.clear()
         present.update(hooks)
+
+
+def _dict(owner: Any, name: str) -> Setting:
+    def put(value: Mapping[Any, Any]) -> None:
+        present = getattr(owner, name)
+        present.clear()
+        present.update(value)
+
+    return Setting(f"{owner.__name__}.{name}", lambda: dict(getattr(owner, name)), put)
 
 
 def _of_cuda(torch: Any, get: Callable[[], Any]) -> Any:

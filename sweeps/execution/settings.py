@@ -80,10 +80,11 @@ def _python() -> tuple[Setting, ...]:
         ),
         Setting("garbage collector", gc.isenabled, lambda value: gc.enable() if value else gc.disable()),
         Setting("garbage thresholds", gc.get_threshold, lambda value: gc.set_threshold(*value)),
+        _list(gc, "callbacks"),
         Setting("garbage debugging", gc.get_debug, gc.set_debug),
         Setting("warnings", _warnings, _set_warnings, disturbs=True),
         *attributes(warnings, "showwarning", "formatwarning", "defaultaction"),
-        *attributes(logging, "raiseExceptions", "lastResort"),
+        *attributes(logging, "raiseExceptions", "lastResort", "_warnings_showwarning"),
         Setting("loggers", _loggers, _set_loggers),
         Setting("logging.disable", lambda: logging.root.manager.disable, logging.disable),
         Setting("logger class", logging.getLoggerClass, logging.setLoggerClass),
@@ -93,14 +94,16 @@ def _python() -> tuple[Setting, ...]:
         *_processors(),
         Setting("hard limits", lambda: {n: hard for n, (_, hard) in _limits().items()}, lambda _: None, sticks=True),
         Setting("limits", _limits, _set_limits),
-        Setting(
-            "timer", lambda: signal.getitimer(signal.ITIMER_REAL), lambda _: signal.setitimer(signal.ITIMER_REAL, 0)
-        ),
+        *(_timer(kind) for kind in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)),
         Setting("standard descriptors", _descriptors, lambda _: plug_descriptors(also_open=True)),
         Setting("signal handlers", _handlers, _set_handlers),
         Setting("blocked signals", _blocked, _set_blocked),
         Setting("faulthandler", faulthandler.is_enabled, _set_faulthandler),
     )
+
+
+def _timer(kind: int) -> Setting:
+    return Setting(f"timer {kind}", lambda: signal.getitimer(kind), lambda _: signal.setitimer(kind, 0))
 
 
 def _processors() -> list[Setting]:

@@ -129,6 +129,49 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "autocast": (lambda: torch.is_autocast_enabled("cpu"), lambda: torch.set_autocast_enabled("cpu", True)),
     "small numbers as zero": (lambda: (torch.tensor(1e-38) / 100).item() == 0, lambda: torch.set_flush_denormal(True)),
     "torch's generator": (lambda: torch.get_rng_state().tolist(), lambda: torch.manual_seed(7)),
+    "fast path of attention": (
+        torch.backends.mha.get_fastpath_enabled,
+        lambda: torch.backends.mha.set_fastpath_enabled(not torch.backends.mha.get_fastpath_enabled()),
+    ),
+    "NNPACK": (torch._C._get_nnpack_enabled, lambda: torch._C._set_nnpack_enabled(False)),
+    "einsum": (
+        lambda: torch.backends.opt_einsum.strategy,
+        lambda: setattr(torch.backends.opt_einsum, "strategy", "greedy"),
+    ),
+    "accumulation": (
+        lambda: torch.backends.cuda.matmul.allow_fp16_accumulation,
+        lambda: setattr(torch.backends.cuda.matmul, "allow_fp16_accumulation", True),
+    ),
+    "attention's precision": (
+        torch.backends.cuda.fp16_bf16_reduction_math_sdp_allowed,
+        lambda: torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True),
+    ),
+    "cache of autocast": (torch.is_autocast_cache_enabled, lambda: torch.set_autocast_cache_enabled(False)),
+    "threads of autograd": (
+        torch._C._is_multithreading_enabled,
+        lambda: torch.autograd.set_multithreading_enabled(False),
+    ),
+    "validation of distributions": (
+        lambda: torch.distributions.Distribution._validate_args,
+        lambda: torch.distributions.Distribution.set_default_validate_args(False),
+    ),
+    "hooks of optimizers": (
+        lambda: len(sys.modules["torch.optim.optimizer"]._global_optimizer_pre_hooks),
+        lambda: sys.modules["torch.optim.optimizer"].register_optimizer_step_pre_hook(nothing),
+    ),
+    "NumPy's kind of generator": (
+        lambda: type(np.random.get_bit_generator()).__name__,
+        lambda: np.random.set_bit_generator(np.random.PCG64(7)),
+    ),
+    "virtual timer": (
+        lambda: signal.getitimer(signal.ITIMER_VIRTUAL)[0] > 0,
+        lambda: signal.setitimer(signal.ITIMER_VIRTUAL, 600),
+    ),
+    "garbage callbacks": (lambda: len(gc.callbacks), lambda: gc.callbacks.append(nothing)),
+    "captured warnings": (
+        lambda: logging._warnings_showwarning is None,
+        lambda: logging.captureWarnings(True),
+    ),
     "hooks of all modules": (
         lambda: len(torch.nn.modules.module._global_forward_hooks),
         lambda: torch.nn.modules.module.register_module_forward_hook(nothing),

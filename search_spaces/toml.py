@@ -126,6 +126,8 @@ def _parse_parameter(value: Any, place: str) -> Parameter:
 def _from_table(table: Mapping[str, Any]) -> Parameter:
     kinds = [kind for kind in _KEYS if kind in table]
     if len(kinds) != 1:
+        if not kinds and (inner := next((key for key, value in table.items() if isinstance(value, Mapping)), None)):
+            raise SpaceError(f'a table of tables is no parameter: quote a name with a dot, as in "model.{inner}"')
         unknown = next((key for key in table if key not in _KEYS and key not in _KEYS["float"]), None)
         near = f" (unknown key {unknown!r}{hint(unknown, _KEYS)})" if unknown else ""
         raise SpaceError(

@@ -93,9 +93,13 @@ def dump_json(value: object) -> str:
 
 def load_json(text: str) -> Any:
     """What `dump_json` wrote."""
-    return json.loads(
-        text, object_hook=lambda table: float(table["__float__"]) if set(table) == {"__float__"} else table
-    )
+    return json.loads(text, object_hook=_decoded)
+
+
+def _decoded(table: dict[str, Any]) -> Any:
+    """Return the number that a table stands for; one that only has that name, as a parameter may, stays a table."""
+    is_number = set(table) == {"__float__"} and table["__float__"] in ("nan", "inf", "-inf")
+    return float(table["__float__"]) if is_number else table
 
 
 def _encode(value: object) -> object:

@@ -9,6 +9,7 @@ from sweeps.store.folders import SweepFolder
 
 _FRAME = re.compile(r'^ *File "(.+)", line (\d+)', re.MULTILINE)
 _OTHERS = re.compile(r"[/\\](site-packages|dist-packages|lib[/\\]python3[^/\\]*|sweeps[/\\]execution)[/\\]|^<")
+_PLACED = re.compile(r":\d+\)$")  # a reason that names its place
 _LETTERS = 300  # of an exception's message
 
 
@@ -23,7 +24,7 @@ def why(trial: Trial) -> str:
     """Return the first line of a trial's reason with the place where it was raised."""
     first, _, rest = trial.reason.partition("\n")
     short = first if len(first) <= _LETTERS else f"{first[:_LETTERS]}…"
-    place = raised_at(trial.detail or rest)
+    place = "" if _PLACED.search(short) else raised_at(trial.detail or rest)
     return f"{short} at {place}" if place else short
 
 

@@ -29,6 +29,10 @@ BAD = [
     ("x = { float = [true, 2.0] }", "low must be a number, but got True"),
     ("x = { int = [1.5, 3] }", "low must be a whole number, but got 1.5"),
     ("x = { int = [false, 3] }", "low must be a whole number, but got False"),
+    (
+        "model.lr = { float = [0.0, 1.0] }",
+        'model: a table of tables is no parameter: quote a name with a dot, as in "model.lr"',
+    ),
     ("x = { float = [0.0] }", "float must be [low, high], but got [0.0]"),
     ("x = { float = 3.0 }", "float must be [low, high], but got 3.0"),
     ("x = { float = [0.0, 1.0], log = 'yes' }", "log must be true or false, but got 'yes'"),

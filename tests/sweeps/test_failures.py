@@ -12,6 +12,8 @@ from test_legs import run
 from test_worker import a_leg
 
 from sweeps.execution.failures import reason_of
+from sweeps.search.history import Stamp, Trial, TrialKey
+from sweeps.terminal.failures import why
 
 HERE = Path(__file__).name
 
@@ -69,3 +71,14 @@ def test_whatever_a_trial_raises_is_a_message_that_it_failed(tmp_path: Path, err
     assert [message.kind for message in messages] == ["measured", "failed"]
     assert type(error).__name__ in messages[-1].reason
     assert "Traceback" in messages[-1].detail
+
+
+def test_the_place_of_a_failure_is_named_once() -> None:
+    traceback_ = "Traceback:\n  File \"/mine/train.py\", line 12, in f\nKeyError: 'a'"
+    for reason, shown in [
+        ("KeyError: 'a' (train.py:12)", "KeyError: 'a' (train.py:12)"),
+        ("KeyError: 'a'", "KeyError: 'a' at /mine/train.py:12"),
+        (f"KeyError: {'a' * 400} (train.py:12)", f"KeyError: {'a' * 290}… at /mine/train.py:12"),
+    ]:
+        trial = Trial(TrialKey(0), {}, 1, Stamp(1, 0.0), 0, "failed", reason, traceback_)
+        assert why(trial) == shown

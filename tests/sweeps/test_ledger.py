@@ -96,6 +96,11 @@ def _without_repeats(written: list[Row]) -> list[Row]:
     return list(unique.values())
 
 
+@pytest.mark.parametrize("value", [{"__float__": 0.5}, {"__float__": "x"}, {"__float__": None}])
+def test_a_parameter_of_any_name_stays_one(value: dict[str, object]) -> None:
+    assert load_json(dump_json(value)) == value
+
+
 @given(st.dictionaries(names, scalars, min_size=1))
 def test_json_keeps_every_value_and_its_type(value: dict[str, object]) -> None:
     assert repr(sorted(load_json(dump_json(value)).items())) == repr(sorted(value.items()))

@@ -232,6 +232,7 @@ def test_a_node_on_which_nothing_can_be_saved_is_given_up_and_its_trial_goes_on_
 ) -> None:
     killed, said, lost = [], [], []
     monkeypatch.setattr("ray.kill", killed.append)
+    monkeypatch.setattr("sweeps.execution.tune.is_drained", lambda _: False)
     bridge = a_bridge(2, say=said.append, others=others)
     bridge.driver.can_save = lambda: can_save
     bridge.driver.lost = lambda key, reason, was_preempted=False: lost.append(reason)

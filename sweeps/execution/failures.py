@@ -11,7 +11,7 @@ from pathlib import Path
 from sweeps.search.history import History
 
 ALIKE = 3  # trials that fail the same way, with no other that comes through, before the sweep stops
-MANY = 10  # failed trials, after which one that began before the last ones is not waited for
+MANY = 10  # failed trials, if they had reported, or if one that runs began before them
 # The errors of devices, by their text: libraries have classes of their own for them, or none.
 _OF_DEVICE = re.compile(
     r"\b(CUDA|HIP|ROCm|cuDNN|CUDNN|cuBLAS|CUBLAS|CUSPARSE|CUSOLVER|CUFFT|NCCL|RCCL|MPS|XPU|Triton|GPU|cuda runtime)\b"
@@ -101,7 +101,8 @@ def _shown(file: str) -> str:
 def failing_alike(history: History) -> str | None:
     """Say how the last trials failed, where none has come through and all did so the same way.
 
-    A running trial that has got further than these is waited for, and for a while one that began before them.
+    A running trial that has got further than these is waited for, and for a while one that began before them. It takes
+    more failures after reports than before any.
     """
     failed = sorted(history.in_state("failed"), key=lambda trial: trial.ended or 0.0)
     last = failed[-ALIKE:]
@@ -110,6 +111,8 @@ def failing_alike(history: History) -> str | None:
     if any(trial.state not in ("failed", "running") for trial in history.trials.values()):
         return None
     reports, first = max(len(trial.measurements) for trial in last), min(trial.asked.seq for trial in last)
+    if reports and len(failed) < MANY:  # it may be these parameters that train badly
+        return None
     running = history.in_state("running")
     if any(len(trial.measurements) > reports for trial in running):
         return None

@@ -284,15 +284,17 @@ def test_a_metric_that_comes_with_the_last_report_is_waited_for(folder: SweepFol
 
 
 def test_trials_that_all_fail_alike_after_reports_stop_a_sweep_too(folder: SweepFolder) -> None:
-    driver = open_driver(folder, small_spec(pruning="none"))
+    driver = open_driver(folder, small_spec(pruning="none", trials=30))
     driver.start({})
-    for number in range(3):
+    for _ in range(MANY - 1):
         leg = taken(driver)
         report(driver, leg, 1, loss=0.5)
-        if number == 2:
-            break
         driver.receive(leg.key, raising("a"))
-    with pytest.raises(SweepError, match="3 trials failed and none came through, the last 3 alike: ValueError: a"):
+    leg = taken(driver)
+    report(driver, leg, 1, loss=0.5)
+    with pytest.raises(
+        SweepError, match=f"{MANY} trials failed and none came through, the last 3 alike: ValueError: a"
+    ):
         driver.receive(leg.key, raising("a"))
 
 

@@ -87,7 +87,12 @@ STATES: dict[str, dict[str, Any]] = {
     "one trial": {"trials": 1},
     "no winner": {"target": "functions:mad_on_fresh_seeds", "pruning": "none"},
     "all diverged": {"target": "functions:nan_at_half", "space": {"x": {"float": [0.6, 1.0]}}, "pruning": "none"},
-    "all failed": {"target": "functions:raises_at_half", "space": {"x": {"float": [0.6, 1.0]}}, "pruning": "none"},
+    "all failed": {
+        "target": "functions:raises_at_half",
+        "space": {"x": {"float": [0.6, 1.0]}},
+        "pruning": "none",
+        "trials": 8,  # more would stop the sweep
+    },
     "ties": {"target": "functions:flat", "pruning": "none"},
     "maximize": {"direction": "maximize"},
     "no pruning": {"pruning": "none"},

@@ -141,7 +141,9 @@ def test_a_worker_that_dies_at_the_test_is_not_replaced_without_a_record(
     once = {"candidates": 1, "seeds": 1, "published_seeds": 1}
     table = {"name": "dies", "trials": 1, "training": {"batch_size": 512, "epochs": 1}, "selection": once}
     space = {"learning_rate": {"float": [0.01, 0.1], "default": 0.05}}
-    with pytest.raises(SweepError, match=r"could not be scored.*; mend the cause, then `sweeps resume dies --results .*`"):
+    with pytest.raises(
+        SweepError, match=r"could not be scored.*; mend the cause, then `sweeps resume dies --results .*`"
+    ):
         sweeps.run({**table, "space": space}, results=tmp_path, progress="none")
 
     assert (ray_with_gpus / "tests").read_text() == "read\n"

@@ -1,4 +1,4 @@
-"""Deterministic algorithms of torch, in a module that torch's own import may be under way for."""
+"""Deterministic algorithms of torch, which may be turned on while torch itself is being imported."""
 
 import os
 

@@ -82,6 +82,7 @@ class _Continuation:
     def __init__(self, states: States, checkpoint: object) -> None:
         self._states = states
         self._kept = list(_arrays(checkpoint))
+        self._known = {id(one) for one in self._kept}
         self._loaded: list[object] = []  # the modules and optimizers that have taken a state
 
     def restore(self) -> None:
@@ -95,7 +96,9 @@ class _Continuation:
 
     def _is_kept(self, state: object) -> bool:
         """Return whether a state is of the checkpoint; one without arrays, such as of bytes, may hold any."""
-        return not self._kept or all(any(_is_equal(one, kept) for kept in self._kept) for one in _arrays(state))
+        return not self._kept or all(
+            id(one) in self._known or any(_is_equal(one, kept) for kept in self._kept) for one in _arrays(state)
+        )
 
 
 def _arrays(value: object) -> Iterator[Any]:
@@ -110,11 +113,15 @@ def _arrays(value: object) -> Iterator[Any]:
 
 
 def _is_equal(one: Any, other: Any) -> bool:
+    """Return whether two arrays hold the same; False where torch can't compare them, as with text."""
     import torch
 
-    if one is other:
-        return True
-    return one.shape == other.shape and torch.equal(torch.as_tensor(one).cpu(), torch.as_tensor(other).cpu())
+    if one.shape != other.shape:
+        return False
+    try:
+        return torch.equal(torch.as_tensor(one).cpu(), torch.as_tensor(other).cpu())
+    except (TypeError, RuntimeError):
+        return False
 
 
 _CONTINUING: list[_Continuation] = []

@@ -17,7 +17,7 @@ class TrialLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._problem: str | None = None  # why the file can't be written, until the worker has said so
+        self._problem: str | None = None  # why the file can't be written
         self._is_warned = False
         # As standard error of a plain Python: text that is no UTF-8 is escaped.
         self._stream = io.TextIOWrapper(

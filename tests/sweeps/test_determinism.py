@@ -14,7 +14,14 @@ import ordinary
 import pytest
 import torch
 
-from sweeps.execution.determinism import comparable, process_facts, worker_variables
+from sweeps.execution.determinism import (
+    comparable,
+    continuing,
+    generator_states,
+    process_facts,
+    seed_generators,
+    worker_variables,
+)
 from sweeps.execution.functions import Function
 from sweeps.execution.targets import FunctionRun
 from sweeps.sections import Resources
@@ -200,6 +207,21 @@ def test_a_function_may_be_the_first_to_import_anything(first: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("other", [np.array(["text"]), np.array([1.5], "f4"), torch.eye(2).to_sparse(), 7])
+def test_a_state_is_loaded_beside_whatever_else_a_checkpoint_holds(other: Any) -> None:
+    model = torch.nn.Linear(1, 1)
+    kept = {name: value.double() for name, value in model.state_dict().items()}
+    seed_generators(1)  # also watches what is loaded
+    states = generator_states()
+    with continuing(states, {"other": other, "model": kept}):
+        random.seed(2)
+        model.load_state_dict({name: value.clone() for name, value in kept.items()})
+        first = random.random()
+
+    random.seed(1)
+    assert first == random.random()
 
 
 def test_an_operation_that_has_no_deterministic_algorithm_does_not_end_a_users_trial() -> None:

@@ -80,6 +80,7 @@ def page_of(folder: SweepFolder, **changes: Any) -> Page:
     return Page(write_report(folder, spec, history, written=WRITTEN).read_text("utf-8"))
 
 
+FAILING = {"space": {"x": {"float": [0.6, 1.0]}}, "pruning": "none", "trials": 8}  # more would stop the sweep
 STATES: dict[str, dict[str, Any]] = {
     "over": {},
     "interrupted": {"until": 5},
@@ -87,12 +88,7 @@ STATES: dict[str, dict[str, Any]] = {
     "one trial": {"trials": 1},
     "no winner": {"target": "functions:mad_on_fresh_seeds", "pruning": "none"},
     "all diverged": {"target": "functions:nan_at_half", "space": {"x": {"float": [0.6, 1.0]}}, "pruning": "none"},
-    "all failed": {
-        "target": "functions:raises_at_half",
-        "space": {"x": {"float": [0.6, 1.0]}},
-        "pruning": "none",
-        "trials": 8,  # more would stop the sweep
-    },
+    "all failed": {"target": "functions:raises_at_half", **FAILING},
     "ties": {"target": "functions:flat", "pruning": "none"},
     "maximize": {"direction": "maximize"},
     "no pruning": {"pruning": "none"},

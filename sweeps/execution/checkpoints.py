@@ -10,9 +10,11 @@ import io
 import pickle
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from sweeps.execution.watched import WATCHED, WatchedDict, WatchedList, WatchedTuple, unwatched
 
 HOLDS = (
     "a checkpoint may hold None, numbers, text, bytes, NumPy arrays, torch tensors, "
@@ -20,60 +22,12 @@ HOLDS = (
 )
 # The classes that a pickle of these values names; other values have codes of their own.
 _NAMED: dict[str, type] = {
-    kind.__name__: kind for kind in (bytearray, complex, dict, frozenset, range, set, Counter, OrderedDict)
+    kind.__name__: kind for kind in (bytearray, complex, dict, frozenset, list, range, set, tuple, Counter, OrderedDict)
 }
-
-
-_ALL = object()  # stands for all keys of a dict
 
 
 class CheckpointError(TypeError):
     """A checkpoint holds what would not come back equal."""
-
-
-class WatchedDict(dict[Any, Any]):
-    """A dict that calls `read` at its first look, and at the first at each state in it, which is no number or text.
-
-    It is copied and pickled as a plain dict.
-    """
-
-    def __init__(self, values: Mapping[Any, Any], read: Callable[[], None]) -> None:
-        super().__init__(values)
-        self._read = read
-        self._seen = set[Any]()
-
-    def _look(self, key: Any) -> None:
-        is_plain = isinstance(super().get(key), int | float | complex | str | None)
-        if key not in self._seen and not (is_plain and self._seen and key is not _ALL):
-            self._read()
-        self._seen.add(key)
-
-    def __getitem__(self, key: Any) -> Any:
-        self._look(key)
-        return super().__getitem__(key)
-
-    def __iter__(self) -> Iterator[Any]:
-        self._look(_ALL)
-        return super().__iter__()
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        self._look(key)
-        return super().get(key, default)
-
-    def pop(self, key: Any, *default: Any) -> Any:
-        self._look(key)
-        return super().pop(key, *default)
-
-    def items(self) -> Any:
-        self._look(_ALL)
-        return super().items()
-
-    def values(self) -> Any:
-        self._look(_ALL)
-        return super().values()
-
-    def __reduce__(self) -> Any:
-        return dict, (self.copy(),)
 
 
 def write_checkpoint(path: Path, state: object, about: Mapping[str, Any]) -> None:
@@ -129,7 +83,7 @@ class _Pickler(pickle.Pickler):
         return None
 
     def reducer_override(self, value: Any) -> Any:
-        is_known = type(value) in (*_NAMED.values(), WatchedDict) or any(value is kind for kind in _NAMED.values())
+        is_known = type(value) in (*_NAMED.values(), *WATCHED) or any(value is kind for kind in _NAMED.values())
         if is_known:
             return NotImplemented
         raise pickle.PicklingError(f"a {type(value).__name__} is refused")
@@ -180,7 +134,7 @@ def _first_refused(value: Any, place: str = "checkpoint") -> str:
 def _children(value: Any) -> list[tuple[Any, Any]]:
     if type(value) in (dict, OrderedDict, Counter, WatchedDict):
         return [*value.items()]
-    return [*enumerate(value)] if type(value) in (list, tuple, set, frozenset) else []
+    return [*enumerate(value)] if type(value) in (list, tuple, set, frozenset, WatchedList, WatchedTuple) else []
 
 
 def _is_kept(value: Any) -> bool:
@@ -193,7 +147,7 @@ def _is_kept(value: Any) -> bool:
 
 def first_unequal(kept: Any, read: Any, place: str = "checkpoint") -> str | None:
     """Return the place of the first value that did not come back equal, None where all did."""
-    kept = kept.copy() if isinstance(kept, WatchedDict) else kept
+    kept = unwatched(kept)
     pairs: Iterator[tuple[Any, Any, Any]] = iter(())
     is_equal = type(kept) is type(read)
     if is_equal and isinstance(kept, dict):

@@ -58,6 +58,8 @@ def generator_states() -> States:
         states["torch"] = torch.get_rng_state()
         if torch.cuda.is_initialized():
             states["cuda"] = torch.cuda.get_rng_state_all()
+        if torch.backends.mps.is_available():
+            states["mps"] = torch.mps.get_rng_state()
     return states
 
 
@@ -74,6 +76,8 @@ def _restore_torch(torch: Any, states: States) -> None:
     torch.set_rng_state(states["torch"])
     for device, state in enumerate(states.get("cuda", ())[: torch.cuda.device_count()]):
         torch.cuda.set_rng_state(state, device)
+    if "mps" in states and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(states["mps"])
 
 
 class _Continuation:
@@ -131,9 +135,9 @@ _CONTINUING: list[_Continuation] = []
 def continuing(states: States | None, checkpoint: object) -> Iterator[None]:
     """Run a block, in which a function continues from a checkpoint, with these states set back again and again.
 
-    To build a model uses the generators, and only then is its state loaded. So they are set back where the function
-    reads a part of its checkpoint for the first time, or loads a state of it into a module or optimizer for the first
-    time, up to the first step of an optimizer.
+    A function makes its data and model first, with the generators as at its start, and only then loads their state. So
+    they are set back where it reads a state of its checkpoint for the first time, or loads one into a module or
+    optimizer for the first time, up to the first step of an optimizer.
     """
     _CONTINUING[:] = [] if states is None else [_Continuation(states, checkpoint)]
     try:

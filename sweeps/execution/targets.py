@@ -2,18 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
-from search_spaces.plain import check_name
+from search_spaces.plain import SpaceError, check_name
 from study.files import replacing
 from study.measurement import Measurement
 from sweeps.execution.checkpoints import (
     HOLDS,
     CheckpointError,
-    WatchedDict,
     first_unequal,
     read_checkpoint,
     write_checkpoint,
@@ -28,6 +28,7 @@ from sweeps.execution.determinism import (
     seed_generators,
 )
 from sweeps.execution.functions import CHECKPOINT, Function, call, source_hash, takes_checkpoint
+from sweeps.execution.watched import is_watched, watched
 from sweeps.spec import SweepSpec
 
 if TYPE_CHECKING:
@@ -117,7 +118,8 @@ class TrainingRun:
 class FunctionRun:
     """A user's generator: takes (params, seed) or (params, seed, checkpoint) and yields dicts of numbers.
 
-    The global generators are seeded before it starts, and it finds them before each report as it left them at the last.
+    The global generators are seeded before it starts, where it continues too, and it finds them before each report as
+    it left them at the last.
     """
 
     def __init__(self, function: Function, params: Mapping[str, Any], seed: int, checkpoint: Path | None) -> None:
@@ -134,7 +136,7 @@ class FunctionRun:
         if checkpoint is not None:
             self._load(checkpoint)
         self._is_continuing = checkpoint is not None  # and has not reported since
-        self._generator = call(function, params, seed, _watched(self._state))
+        self._generator = call(function, params, seed, watched(self._state, restore_again))
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -152,16 +154,27 @@ class FunctionRun:
             self._is_continuing = False
             seconds = time.perf_counter() - start
             self._states = generator_states()
-            self.last = self._measure(yielded, seconds)
+            try:
+                self.last = self._measure(yielded, seconds)
+            except (TypeError, SpaceError) as error:
+                self._throw(error)
             yield self.last
         self.interrupted = True
 
     def _set_generators(self) -> None:
-        if not self._is_begun:
+        is_begun, self._is_begun = self._is_begun, True
+        if not is_begun:
             seed_generators(self._seed)
-            self._is_begun = True
-        if self._states is not None:
+        # What is set up before a checkpoint is read is set up as at the trial's start.
+        if self._states is not None and (is_begun or not is_watched(self._state)):
             restore_generators(self._states)
+
+    def _throw(self, error: Exception) -> NoReturn:
+        """Raise an error of what was yielded at that yield, whose file and line its traceback then has."""
+        if hasattr(self._generator, "throw"):
+            with suppress(Exception):  # a function may catch it, and go on or raise another
+                self._generator.throw(error)
+        raise error
 
     def costs(self) -> Mapping[str, float]:
         return {}
@@ -180,11 +193,14 @@ class FunctionRun:
     def save(self, path: Path) -> bool:
         if not self.resumable or self._state is None or self.last is None:
             return False
-        with replacing(path) as temporary:
-            write_checkpoint(temporary, self._state, {"measurement": asdict(self.last), "generators": self._states})
-            if not self._is_checked:
-                _check_equal(self._state, temporary)
-                self._is_checked = True
+        try:
+            with replacing(path) as temporary:
+                write_checkpoint(temporary, self._state, {"measurement": asdict(self.last), "generators": self._states})
+                if not self._is_checked:
+                    _check_equal(self._state, temporary)
+                    self._is_checked = True
+        except CheckpointError as error:
+            self._throw(error)
         return True
 
     def _load(self, path: Path) -> None:
@@ -235,11 +251,6 @@ def _shown(value: Any) -> str:
         return repr(value)
     except Exception as error:  # such as of a whole number of more than 4,300 digits
         return f"that can't be shown ({type(error).__name__})"
-
-
-def _watched(state: Any) -> Any:
-    """Return a state whose first reading, key by key, sets the generators back, where it is a plain dictionary."""
-    return WatchedDict(state, restore_again) if type(state) is dict else state
 
 
 def _source(function: Function) -> str:

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.execution.checkpoints import CheckpointError, WatchedDict, first_unequal, read_checkpoint, write_checkpoint
+from sweeps.execution.checkpoints import CheckpointError, first_unequal, read_checkpoint, write_checkpoint
 from sweeps.execution.targets import FunctionRun
 
 
@@ -200,45 +200,3 @@ def test_a_function_without_torch_or_numpy_imports_neither_for_its_checkpoint() 
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
     )
     assert done.stdout.strip() == "[]"
-
-
-@pytest.mark.parametrize(
-    "read",
-    [
-        lambda d: d["a"],
-        lambda d: d.get("a"),
-        lambda d: d.get("missing"),
-        lambda d: d.pop("a"),
-        lambda d: d.pop("missing", None),
-        list,
-        dict,
-        lambda d: {**d},
-        lambda d: d | {},
-        lambda d: list(d.items()),
-        lambda d: list(d.values()),
-    ],
-)
-def test_every_look_at_a_watched_dict_is_seen(read: Any) -> None:
-    looks: list[int] = []
-    watched = WatchedDict({"a": 1}, lambda: looks.append(1))
-    read(watched)
-
-    assert looks
-
-
-def test_each_state_in_a_watched_dict_is_seen_once_and_a_plain_value_only_as_the_first() -> None:
-    looks: list[str] = []
-    watched = WatchedDict({"epoch": 1, "scale": 2.0, "model": {"w": [0.5]}, "bytes": b"x"}, lambda: looks.append(key))
-    for _ in range(2):
-        for key in ("epoch", "model", "scale", "bytes"):
-            assert watched[key]
-
-    assert looks == ["epoch", "model", "bytes"]
-
-
-def test_a_watched_dict_is_a_dict_like_any_other(tmp_path: Path) -> None:
-    watched = WatchedDict({"a": 1, 2: "b"}, lambda: None)
-
-    assert watched == {"a": 1, 2: "b"}
-    assert isinstance(watched, dict)
-    assert type(returned({"again": watched}, tmp_path)["again"]) is dict

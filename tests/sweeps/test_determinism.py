@@ -19,6 +19,7 @@ from sweeps.execution.determinism import (
     continuing,
     generator_states,
     process_facts,
+    restore_generators,
     seed_generators,
     worker_variables,
 )
@@ -73,8 +74,47 @@ GENERATORS = {
 }
 
 
+def keeping(kind: type, draw: Callable[[], Any]) -> Function:
+    """A function that draws its data first, as at the start of the trial, and keeps its weights in a dict or tuple."""
+
+    def fits(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
+        data, weights, first = draw(), draw(), 0
+        if checkpoint is not None:
+            first, weights = checkpoint.values() if kind is dict else checkpoint
+        for report in range(first, 6):
+            weights = weights + 0.1 * draw() * data
+            kept = {"report": report + 1, "weights": weights} if kind is dict else kind((report + 1, weights))
+            yield {"loss": float(weights.sum()), "checkpoint": kept}
+
+    return fits
+
+
+def fits_with_the_epoch_read_first(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
+    """The epoch is read, data and model are made, and then their states are loaded."""
+    first = checkpoint["epoch"] if checkpoint else 0
+    data, model = torch.randn(16, 3), torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    if checkpoint:
+        model.load_state_dict(checkpoint["model"])
+    for epoch in range(first, 6):
+        loss = (model(data[torch.randperm(16)[:4]]) - 1).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        yield {"loss": loss.item(), "checkpoint": {"epoch": epoch + 1, "model": model.state_dict()}}
+
+
+SET_UP = {
+    "epoch-first": fits_with_the_epoch_read_first,
+    **{f"numpy-{kind.__name__}": keeping(kind, lambda: np.random.randn(3)) for kind in (dict, list, tuple)},
+    **{f"torch-{kind.__name__}": keeping(kind, lambda: torch.randn(3)) for kind in (dict, list, tuple)},
+}
 ORDINARY = (ordinary.mlp, ordinary.mlp_in_bytes, ordinary.mlp_read_early)
-FUNCTIONS = {**{function.__name__: function for function in ORDINARY}, **{n: drawing(d) for n, d in GENERATORS.items()}}
+FUNCTIONS = {
+    **{function.__name__: function for function in ORDINARY},
+    **{n: drawing(d) for n, d in GENERATORS.items()},
+    **SET_UP,
+}
 
 
 @pytest.mark.parametrize("after", range(1, 6))
@@ -160,6 +200,18 @@ def test_what_is_read_or_loaded_in_training_sets_no_generator_back(
     tmp_path: Path, function: Function, after: int
 ) -> None:
     assert broken(function, 3, after, tmp_path) == values(FunctionRun(function, PARAMS, 3, None))
+
+
+def test_the_generator_of_apples_gpus_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = {"now": torch.tensor([1])}
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: state["now"])
+    monkeypatch.setattr(torch.mps, "set_rng_state", lambda given: state.update(now=given))
+    kept = generator_states()
+    state["now"] = torch.tensor([2])
+    restore_generators(kept)
+
+    assert state["now"].item() == 1
 
 
 _LATE = """

@@ -1,0 +1,166 @@
+"""A checkpoint that tells when its states are read, so that generators are set back between set-up and training.
+
+A function that continues runs its set-up again, with generators that are seeded as at the trial's start, and then reads
+its checkpoint. From there on they must be as they were at the pause. Numbers and text are often read before the set-up,
+such as the epoch to begin with: they count as no state, and as one where a checkpoint holds nothing else.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, SupportsIndex
+
+_PLAIN = (int, float, complex, str, type(None))
+_ALL = object()  # stands for all places of a checkpoint
+
+
+def watched(state: Any, read: Callable[[], None]) -> Any:
+    """Return a dict, list or tuple that calls `read` at the first look at each state in it; others as they are."""
+    kind = _WATCHED.get(type(state))
+    return state if kind is None else kind(state, read)
+
+
+def is_watched(state: object) -> bool:
+    """Return whether `watched` can tell when a checkpoint is read."""
+    return type(state) in _WATCHED
+
+
+def unwatched(state: Any) -> Any:
+    """Return the plain dict, list or tuple of one that is watched; others as they are."""
+    return state.plain() if isinstance(state, WATCHED) else state
+
+
+class _Looks:
+    """Which states of a checkpoint have been looked at."""
+
+    def __init__(self, items: Mapping[Any, Any], read: Callable[[], None]) -> None:
+        states = {place for place, value in items.items() if not _is_plain(value)}
+        self._has_states = bool(states)
+        self._open = states or {_ALL}
+        self._read = read
+
+    def at(self, place: Any) -> None:
+        """Take note of a look at a place, or at all of them."""
+        seen = self._open & {place} if self._has_states and place is not _ALL else self._open
+        if seen:
+            self._open = self._open - seen
+            self._read()
+
+
+def _is_plain(value: object) -> bool:
+    """Return whether a value is a number or text, or holds nothing else."""
+    if isinstance(value, Mapping):
+        return all(map(_is_plain, value.values()))
+    return all(map(_is_plain, value)) if isinstance(value, list | tuple | set) else isinstance(value, _PLAIN)
+
+
+class WatchedDict(dict[Any, Any]):
+    """A dict that is copied and pickled as a plain one."""
+
+    def __init__(self, values: Mapping[Any, Any], read: Callable[[], None]) -> None:
+        super().__init__(values)
+        self._looks = _Looks(values, read)
+
+    def plain(self) -> dict[Any, Any]:
+        return super().copy()
+
+    def __getitem__(self, key: Any) -> Any:
+        self._looks.at(key)
+        return super().__getitem__(key)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._looks.at(_ALL)
+        return super().__iter__()
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        self._looks.at(key)
+        return super().get(key, default)
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        self._looks.at(key)
+        return super().pop(key, *default)
+
+    def items(self) -> Any:
+        self._looks.at(_ALL)
+        return super().items()
+
+    def values(self) -> Any:
+        self._looks.at(_ALL)
+        return super().values()
+
+    def copy(self) -> dict[Any, Any]:
+        self._looks.at(_ALL)
+        return self.plain()
+
+    def __or__(self, other: Any) -> Any:
+        return self.copy() | other
+
+    def __reduce__(self) -> Any:
+        return dict, (self.copy(),)
+
+
+class WatchedList(list[Any]):
+    """A list that is copied and pickled as a plain one."""
+
+    def __init__(self, values: list[Any], read: Callable[[], None]) -> None:
+        super().__init__(values)
+        self._looks = _Looks(dict(enumerate(values)), read)
+
+    def plain(self) -> list[Any]:
+        return super().copy()
+
+    def __getitem__(self, place: SupportsIndex | slice) -> Any:
+        self._looks.at(_place(place, len(self)))
+        return super().__getitem__(place)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._looks.at(_ALL)
+        return super().__iter__()
+
+    def pop(self, place: SupportsIndex = -1) -> Any:
+        self._looks.at(_ALL)
+        return super().pop(place)
+
+    def copy(self) -> list[Any]:
+        self._looks.at(_ALL)
+        return self.plain()
+
+    def __reduce__(self) -> Any:
+        return list, (self.copy(),)
+
+
+class WatchedTuple(tuple[Any, ...]):
+    """A tuple that is copied and pickled as a plain one."""
+
+    _looks: _Looks
+
+    def __new__(cls, values: tuple[Any, ...], read: Callable[[], None]) -> "WatchedTuple":
+        made = super().__new__(cls, values)
+        made._looks = _Looks(dict(enumerate(values)), read)
+        return made
+
+    def plain(self) -> tuple[Any, ...]:
+        return tuple(super().__iter__())
+
+    def __getitem__(self, place: Any) -> Any:
+        self._looks.at(_place(place, len(self)))
+        return super().__getitem__(place)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._looks.at(_ALL)
+        return super().__iter__()
+
+    def __reduce__(self) -> Any:
+        self._looks.at(_ALL)
+        return tuple, (self.plain(),)
+
+
+def _place(place: SupportsIndex | slice, length: int) -> Any:
+    """Return what stands for an index or a slice among the looks."""
+    return _ALL if isinstance(place, slice) else range(length)[place] if -length <= int(place) < length else None
+
+
+WATCHED = (WatchedDict, WatchedList, WatchedTuple)
+_WATCHED: dict[type, Callable[[Any, Callable[[], None]], Any]] = {
+    dict: WatchedDict,
+    list: WatchedList,
+    tuple: WatchedTuple,
+}

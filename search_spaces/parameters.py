@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from search_spaces.plain import Scalar, SpaceError, check_scalar, check_size, in_brief, plain
 
@@ -102,6 +102,13 @@ def _off(default: float | None, step: float | None) -> str:
     return f"default must lie {place}, but got default={default!r}"
 
 
+def _end_at(parameter: "Float | Int", reached: float) -> None:
+    """Let a range end at its last point, so that nothing outside is ever promised, and keep what was written."""
+    if reached != parameter.high:
+        object.__setattr__(parameter, "written_high", parameter.high)
+        object.__setattr__(parameter, "high", reached)
+
+
 @dataclass(frozen=True)
 class Float:
     """A real number in low … high, both included; even on a logarithmic scale with `log`, on a grid with `step`."""
@@ -112,6 +119,7 @@ class Float:
     step: float | None = None
     default: float | None = None
     when: When = field(default_factory=dict)
+    written_high: ClassVar[float | None] = None  # where the steps do not reach it
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step", "default"):
@@ -121,8 +129,7 @@ class Float:
         _check_range(self.low, self.high, self.log)
         if self.step is not None:
             self._check_step(self.step)
-            # The last point is what can be reached, so that nothing outside is ever promised.
-            object.__setattr__(self, "high", self.point(self._steps.last))
+            _end_at(self, self.point(self._steps.last))
         default = self._middle() if self.default is None else self.snapped(self.default)
         object.__setattr__(self, "default", default)
         _require(self.contains(default), _off(default, self.step))
@@ -205,6 +212,7 @@ class Int:
     step: int = 1
     default: int | None = None
     when: When = field(default_factory=dict)
+    written_high: ClassVar[int | None] = None  # where the steps do not reach it
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step", "default"):
@@ -216,7 +224,7 @@ class Int:
         _require(not self.log or self.step == 1, f"log and step exclude each other, but got step={self.step!r}")
         reached = self.low + (self.high - self.low) // self.step * self.step
         _require(reached > self.low, f"step must fit between low and high, but got step={self.step!r}")
-        object.__setattr__(self, "high", reached)
+        _end_at(self, reached)
         if self.default is None:
             middle = math.isqrt(self.low * self.high) if self.log else (self.low + self.high) // 2
             object.__setattr__(self, "default", self.low + (middle - self.low) // self.step * self.step)

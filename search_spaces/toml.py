@@ -75,7 +75,7 @@ def _reachable(parameter: Parameter, parameters: Mapping[str, Parameter]) -> Par
     if not all(when.values()):
         return None
     if not isinstance(parameter, FloatBy):
-        return replace(parameter, when=when)
+        return parameter if when == parameter.when else replace(parameter, when=when)
     ranges = {str(value): parameter.ranges[str(value)] for value in left(parameter.by, parameter.ranges)}
     return replace(parameter, when=when, ranges=ranges) if ranges else None
 

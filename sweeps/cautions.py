@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from search_spaces import Float, Int
 from sweeps.direction import direction_by_name
 from sweeps.spec import LARGEST_GRID, SweepSpec
 
@@ -26,6 +27,9 @@ def _of_the_space(spec: SweepSpec) -> Iterator[str]:
         return
     if repeated := len(spec.start) + 1 - len(spec.starting_points):
         yield f"start: {repeated} of its points are the baseline or listed twice: they are tried once"
+    for name, one in spec.space.parameters.items():
+        if isinstance(one, Float | Int) and one.written_high is not None:
+            yield f"{name}: steps of {one.step!r} do not reach {one.written_high!r}: its range ends at {one.high!r}"
     if not spec.space.is_finite:
         return
     count = spec.space.count(min(spec.trials, LARGEST_GRID))

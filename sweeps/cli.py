@@ -25,6 +25,7 @@ from sweeps.options import (
     Results,
     Verbose,
 )
+from sweeps.terminal.screen import waiting
 from sweeps.terminal.secrets import hide_password
 from sweeps.terminal.streams import begin, close_streams, prepare_streams, say
 from sweeps.terminal.wording import worded
@@ -208,19 +209,17 @@ def reproduce(
 
     A sweep's trial is compared with its ledger, an experiment such as results/custom_cnn/exp_1 with its own files.
     """
-    from sweeps.terminal.screen import waiting
-
     if "/" in name:
         if trial != "best":
             raise SpecError(f"--trial belongs to a sweep, and {name} is one experiment: leave it out")
-        from sweeps.terminal.single import reproduce_one
-
         with waiting(f"training {name} again"):
+            from sweeps.terminal.single import reproduce_one
+
             replay, what = reproduce_one(as_path(name), data_dir), f"experiment {name}"
     else:
-        from sweeps.api import load
-
         with waiting(f"training trial {trial} of {name} again"):
+            from sweeps.api import load
+
             replay = load(name, results=results, ledger=ledger).reproduce(trial, data_dir)
         what = f"trial {replay.label} of {name}"
     if replay.identical:
@@ -240,10 +239,9 @@ def verify(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None) -> 
 
     Nothing is trained: `reproduce` does that. A stored value that was changed later is named with its trial.
     """
-    from sweeps.api import verify as verify_sweep
-    from sweeps.terminal.screen import waiting
-
     with waiting(f"computing the decisions of {name} again"):
+        from sweeps.api import verify as verify_sweep
+
         found = verify_sweep(name, results=results, ledger=ledger)
     if not found.holds:
         say(f"different: {found.difference}")
@@ -263,9 +261,10 @@ def export(
     The tables stand on all rows before the damage; rows.jsonl has every row that can be read, and whether it is as it
     was written.
     """
-    from sweeps.api import export as export_sweep
+    with waiting(f"exporting {name}"):
+        from sweeps.api import export as export_sweep
 
-    saved = export_sweep(name, to, results=results, ledger=ledger)
+        saved = export_sweep(name, to, results=results, ledger=ledger)
     say(f"exported: {saved.sound} of {saved.known} rows of {name} to {to}")
     for warning in saved.warnings:
         say(f"warning: {warning}")

@@ -1,15 +1,27 @@
 """The commands that look at sweeps and change none: list, show, report, explain, compare and dashboard."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweeps.errors import SpecError
 from sweeps.options import RESULTS, Insecure, Json, LedgerUrl, Name, Results
+from sweeps.terminal.screen import waiting
 from sweeps.terminal.streams import say
 
+if TYPE_CHECKING:
+    from sweeps.result import Result
+
 commands = typer.Typer()
+
+
+def _loaded(name: str, results: Path, ledger: str | None) -> "Result":
+    """Return a sweep as it stands, and say that it is being read where that takes long."""
+    with waiting(f"reading {name}"):
+        from sweeps.api import load
+
+        return load(name, results=results, ledger=ledger)
 
 
 @commands.command("list")
@@ -56,12 +68,11 @@ def show(
 
     `--sort=-seconds` turns an order around.
     """
-    from sweeps.api import load
-    from sweeps.terminal.showing import draw, tell_sweep, tell_trial
-
-    result = load(name, results=results, ledger=ledger)
     if trial is not None and (top or sort):
         raise SpecError("--trial shows one trial, and --top and --sort belong to a table of them: leave them out")
+    result = _loaded(name, results, ledger)
+    from sweeps.terminal.showing import draw, tell_sweep, tell_trial
+
     if trial is None:
         tell_sweep(result, as_json=as_json, top=top, sort=sort)
     else:
@@ -84,11 +95,12 @@ def compare(
 
     They may be running, stopped or over; what one of them can't tell yet is named.
     """
-    from sweeps.api import compare as compare_sweeps
-    from sweeps.terminal.comparing import tell_comparison
-    from sweeps.terminal.showing import draw
+    with waiting(f"reading {', '.join(names)}"):
+        from sweeps.api import compare as compare_sweeps
+        from sweeps.terminal.comparing import tell_comparison
+        from sweeps.terminal.showing import draw
 
-    comparison = compare_sweeps(*names, results=results, ledger=ledger)
+        comparison = compare_sweeps(*names, results=results, ledger=ledger)
     tell_comparison(comparison, as_json=as_json)
     if figure is not None:
         draw(comparison, figure)
@@ -113,19 +125,16 @@ def dashboard(
 @commands.command()
 def explain(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None, as_json: Json = False) -> None:
     """Say which parameters mattered, what each change from baseline to winner bought, and what to do better."""
-    from sweeps.api import load
+    result = _loaded(name, results, ledger)
     from sweeps.terminal.explaining import tell_explanation
 
-    tell_explanation(load(name, results=results, ledger=ledger), as_json=as_json)
+    tell_explanation(result, as_json=as_json)
 
 
 @commands.command()
 def report(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None) -> None:
     """Write a sweep's report, one self-contained HTML page; also of one that runs, or was stopped."""
-    from sweeps.api import load
-    from sweeps.terminal.screen import waiting
-
-    result = load(name, results=results, ledger=ledger)
+    result = _loaded(name, results, ledger)
     with waiting(f"drawing the report of {name}"):
         page = result.report()
     say(f"report: {page}" + (f" (sent to {result.folder.shown})" if result.folder.store else ""))

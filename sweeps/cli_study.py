@@ -82,7 +82,7 @@ def lr_range(
     suggested, where it falls fastest (steepest) and the middle of its fall (valley), and bounds for a search. It takes
     seconds, and the figure shows the whole ramp. All else is at the baseline of the model.
     """
-    begin(f"range test of {model}: starting", as_json=as_json)
+    say(f"range test of {model}: starting", error=as_json)
     from study.config import TrialConfig
     from sweeps.design import with_defaults
     from sweeps.terminal.ramps import range_test

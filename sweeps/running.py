@@ -241,7 +241,7 @@ def _drive_in_sight(
         progress.wait_for("writing tables and report")
         save_tables(folder, spec, driver.history, partial(say_warning, progress.say))
         draw(driver, "over", progress.say, ledger_url)
-        progress.say(f"sweep {spec.name} is over: {len(driver.history.search)} trials; see `{folder.command('show')}`")
+        progress.was_over()
         if profiled_from is not None:
             draw_profile(profile, folder, progress.say)
         return

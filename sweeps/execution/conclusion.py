@@ -154,7 +154,7 @@ def _score(
         driver.record(Noted(TEST_READ, {"dataset": dataset}, trial.key))
         plan = history.plan(trial.key)
         place = _claim(driver, final_config(spec, trial)["model"])
-        written = folder.written_checkpoints(trial.key.label, trial.breaks)
+        written = folder.written_checkpoints(trial)
         own = spec.for_stage(trial.key.stage)
         final = _Final(own, trial, written, plan, folder.results, data_dir, folder.store, place)
         # Ray would run it again where its worker dies, and read the test set without a record: `resume` records it.

@@ -177,7 +177,7 @@ class Driver:
             return RangeLeg(self.spec.name, key, self.folder.log(key.label), self.folder.store)
         trial = self.history.trials[key]
         now = self.clock()
-        checkpoint, *earlier = self.folder.written_checkpoints(key.label, trial.breaks)
+        checkpoint, *earlier = self.folder.written_checkpoints(trial)
         return Leg(
             sweep=self.spec.name,
             key=key,
@@ -302,12 +302,12 @@ class Driver:
 
     def _stop_if_hopeless(self, trial: Trial) -> None:
         """Raise SweepError where no trial would do better than the one that just ended, and each may take hours."""
+        again = to_resume(self.spec, self.folder.where, "--retry-failed")
         lacks = trial.reason == (fault := without_metric(self.spec, trial))
         if lacks and not any(self.spec.metric in m.values for _, m in self.history.measured):
-            raise SweepError(f"{fault}: yield it, or name one of these as `metric`, in a sweep of its own")
+            raise SweepError(f"{fault}: yield it, then `{again}`, or set `metric` to one of these in a new sweep")
         if (text := failing_alike(self.history)) is not None:
             self.record(Noted(ALIKE_NOTE, {"reason": text}))
-            again = to_resume(self.spec, self.folder.where, "--retry-failed")
             raise SweepError(f"{text}; see {self.folder.log(trial.key.label)}; mend it, then `{again}` runs all again")
 
     def overdue(self) -> dict[TrialKey | RangeKey, str]:

@@ -1,5 +1,6 @@
 """A user's function as a target: what can be one, how it is called and named, and whether it can reach the workers."""
 
+import difflib
 import hashlib
 import importlib
 import importlib.machinery
@@ -32,7 +33,7 @@ def check_function(function: Function) -> Function:
     if not callable(function):
         raise SpecError(f"{_RULE}, but got {function!r}")
     try:
-        signature = inspect.signature(function)
+        signature = _signature(function)
     except (TypeError, ValueError) as error:
         raise SpecError(f"a target must be a Python function, but got {function!r}") from error
     if not inspect.isgeneratorfunction(_code_of(function)):
@@ -64,7 +65,7 @@ def _way_to_pass(function: Function) -> tuple[tuple[str, ...], tuple[str, ...]] 
 
     A checkpoint goes to the parameter of that name, or to a third one that has no default.
     """
-    signature = inspect.signature(function)
+    signature = _signature(function)
     given = signature.parameters
     bound = function.keywords if isinstance(function, partial) else {}
     by_name = {name for name, one in given.items() if one.kind is one.KEYWORD_ONLY and name not in bound}
@@ -75,6 +76,12 @@ def _way_to_pass(function: Function) -> tuple[tuple[str, ...], tuple[str, ...]] 
     if own is not None and own.kind in (own.POSITIONAL_OR_KEYWORD, own.KEYWORD_ONLY):
         ways.insert(0, (first, (*named, CHECKPOINT)))
     return next((way for way in ways if _takes(signature, way)), None)
+
+
+def _signature(function: Function) -> inspect.Signature:
+    """Return how a function is called; `inspect` would take the first parameter of a static __call__ for self."""
+    is_static = isinstance(inspect.getattr_static(type(function), "__call__", None), staticmethod)
+    return inspect.signature(function.__call__ if is_static else function)  # type: ignore[operator]
 
 
 def _takes(signature: inspect.Signature, way: tuple[tuple[str, ...], tuple[str, ...]]) -> bool:
@@ -159,8 +166,10 @@ def _imported(name: str) -> ModuleType:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:  # the module's own code may raise anything
         if isinstance(error, ModuleNotFoundError) and name.startswith(f"{error.name}"):
+            here = difflib.get_close_matches(name, [file.stem for file in Path.cwd().glob("*.py")], n=1)
+            near = f"did you mean {here[0]!r}? Else start" if here else "start"
             raise SpecError(
-                f"the target's module {name!r} can't be imported ({error}): start from the folder that holds it, "
+                f"the target's module {name!r} can't be imported ({error}): {near} from the folder that holds it, "
                 "or name that with `sweeps submit --code`"
             ) from error
         raise SpecError(f"the target's module {name!r} can't be imported: {_in_a_line(error)}") from error

@@ -2,13 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sweeps.errors import SpecError
 from sweeps.search.budgets import BY_HAND, DEVICE_HOURS, TIME, TRIAL_TIME, ended, may_go_on, spent
-from sweeps.search.history import EXTENDED, RETRY, SELECTED, History, Noted, TrialKey
+from sweeps.search.history import History, Noted, TrialKey
+from sweeps.search.notes import EXTENDED, RETRY, SELECTED
 from sweeps.sections import parse_duration
 from sweeps.spec import SweepSpec, parse_spec
 
@@ -186,13 +187,27 @@ def retry(spec: SweepSpec, history: History) -> Noted | None:
     """
     failed = history.in_state("failed")
     over = ended(spec, history, history.until)
-    able = [list(trial.key) for trial in failed if not over.of(trial.key.stage)]
+    able = [trial for trial in failed if not over.of(trial.key.stage)]
     if failed and not able:
         why = over.of(failed[0].key.stage) or ""
         remedy = f"add {searching_on(spec, history)}" if why == BY_HAND else f"add {more_of([why])}"
         what = "the search was ended by hand" if why == BY_HAND else f"nothing is left of its {why}"
         raise SpecError(f"{spec.name!r} can't retry trial {failed[0].key.label}: {what}; {remedy}")
-    return Noted(RETRY, {"trials": able}) if able else None
+    if not able:
+        return None
+    keys = [trial.key for trial in able]
+    return Noted(RETRY, {"trials": [*map(list, keys)], "from_start": [*map(list, from_start(spec, history, keys))]})
+
+
+def from_start(spec: SweepSpec, history: History, again: Collection[TrialKey]) -> list[TrialKey]:
+    """Return the trials that start again where these are retried, since no report of theirs has the metric.
+
+    Where one failed for that alone, those that had not ended yet have come from the same code.
+    """
+    blank = [trial for trial in history.trials.values() if trial.valued(spec.metric) is None]
+    is_of_the_code = any(trial.measurements for trial in blank if trial.key in again)
+    open_too = ("running", "cut") if is_of_the_code else ()
+    return [trial.key for trial in blank if trial.key in again or trial.state in open_too]
 
 
 def _check_cost(spec: SweepSpec, history: History) -> None:

@@ -1,7 +1,6 @@
 """What a ledger holds, as frozen rows, and the state of every trial that follows from them.
 
-A `History` is a fold over rows in the order of their sequence numbers: it never looks at a clock, a file or Ray, so
-that whatever is decided from it can be decided again.
+A `History` is a fold over rows in their order: it looks at no clock, file or Ray, so that any decision can be repeated.
 """
 
 import math
@@ -10,17 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 from study.measurement import Measurement
-from sweeps.search.notes import Budgeted
+from sweeps.search.notes import BETWEEN_SESSIONS, EXTENDED, RETRY, SELECTED, Budgeted
 from sweeps.sections import Stage
 
 State = Literal["running", "paused", "cut", "pruned", "complete", "failed"]
 Verdict = Literal["continue", "pause", "promote", "stop"]
 
-# Kinds of notes that are written between sessions.
-EXTENDED = "extended"  # gives a sweep more trials or time
-SELECTED = "selected"  # ends the search, and may say anew how the winner is chosen
-RETRY = "retry"  # lets trials that failed run again
-BETWEEN_SESSIONS = ("session", EXTENDED, SELECTED, RETRY)
 # Reasons for which a running trial needs another worker; what was preempted counts as no loss.
 LOST, HUNG, RETRIED, PREEMPTED = "lost", "hung", "retried", "preempted"
 RESUMED = "resumed"  # the reason with which it gets one
@@ -34,8 +28,7 @@ DIVERGED = -1  # the rung number of the decision that ends a trial whose metric 
 class TrialKey(NamedTuple):
     """A trial's identity: its number, and which run of its configuration this is.
 
-    replicate: 0 for the search's own run, 1, 2, … for the fresh seeds that choose the winner, and PUBLISHED + 1,
-    PUBLISHED + 2, … for those of which winner and baseline are published, which choose nothing.
+    replicate: 0 in the search, 1, 2, … on fresh seeds that choose, PUBLISHED + 1, … on those that are published.
     """
 
     number: int
@@ -142,6 +135,7 @@ class Trial:
     decided: dict[int, Decided] = field(default_factory=dict)  # the last decision at each rung
     losses: int = 0  # how often its worker died or hung
     breaks: int = 0  # how often it was taken from a worker that may live on unseen
+    since: int = 0  # how many of those came before the reports that count
     errors: int = 0  # how often it raised an exception and was tried again
     halted: float = 0.0  # when it last came to need another worker, s of the sweep's sessions
     occupied: float = 0.0  # wall-clock for which it held a worker, s
@@ -260,8 +254,7 @@ class History:
             self.is_concluded = False
             self.trials[row.key].rows += 1
             self._hold(self.trials[row.key], stamp.time)
-        self.last = stamp
-        self._worked = stamp.time
+        self.last, self._worked = stamp, stamp.time
 
     def _hold(self, trial: Trial, now: float) -> None:
         """Keep a trial among those that have a worker, or not."""
@@ -333,6 +326,18 @@ class History:
             trial.state, trial.reason, trial.detail, trial.ended = "cut", AGAIN, "", None
             trial.losses, trial.errors, trial.due = 0, 0, self.turn + 1  # as many as a new one may have
             trial.rows += 1
+        for key in row.body["from_start"] if row.kind == RETRY else ():
+            self._restart(self.trials[TrialKey(*key)])
+
+    def _restart(self, trial: Trial) -> None:
+        """Let a trial start again, since nothing that it reported counts."""
+        trial.breaks += 1
+        trial.since = trial.breaks
+        trial.rows += 1
+        for of_reports in (trial.measurements, trial.seqs, trial.moments, trial.environments, trial.decided):
+            of_reports.clear()
+        trial.continued.clear()
+        self.measured = [(one, measurement) for one, measurement in self.measured if one is not trial]
 
     def elapsed(self, now: float) -> float:
         """Wall-clock that the sweep's sessions used, s; the time between them doesn't count."""
@@ -382,16 +387,11 @@ class History:
         return self._plans.get(key)
 
     def kept(self, spec: object, what: Hashable, make: Callable[[], _Kept]) -> _Kept:
-        """What was made for a spec of this history before, and follows its rows, else what is made now.
-
-        Of the spec that was used last, itself and not one that is equal: to compare them would cost more.
-        """
+        """Return what was made of these rows for the spec that was used last, for this very object; else make it."""
         if self._kept[0] is not spec:
             self._kept = (spec, {})
         made = self._kept[1]
-        if what not in made:
-            made[what] = make()
-        found: _Kept = made[what]
+        found: _Kept = made[what] if what in made else made.setdefault(what, make())
         return found
 
     @property

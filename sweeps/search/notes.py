@@ -4,6 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+# Kinds of notes that are written between sessions.
+EXTENDED = "extended"  # gives a sweep more trials or time
+SELECTED = "selected"  # ends the search, and may say anew how the winner is chosen
+RETRY = "retry"  # lets trials that failed run again, those without the metric from their start
+BETWEEN_SESSIONS = ("session", EXTENDED, SELECTED, RETRY)
+# Kinds that budgets write.
 CLOSED = "closed"  # the kind of note that a budget ends the search; it stays ended until the sweep gets more
 FITTED = "fitted"  # the kind of note of the selection for which the budgets suffice, once the search is over
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sweeps.search.agenda import Finished, is_searching, next_work, published_ahead
 from sweeps.search.budgets import ended, lefts, spent
 from sweeps.search.closing import closing, fitted
-from sweeps.search.extension import as_extended
+from sweeps.search.extension import as_extended, from_start
 from sweeps.search.fitting import as_fitted
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Noted, Row, Stamp, TrialKey
 from sweeps.search.outcome import outcome
@@ -63,7 +63,7 @@ def verify(spec: SweepSpec, rows: Iterable[tuple[Stamp, Row]]) -> Verification:
             case Noted(kind="outcome"):
                 difference = _concluded(spec, history, stamp, row)
             case Noted(kind="retry"):
-                difference = _retried(history, row)
+                difference = _retried(spec, history, row)
             case Noted(kind="closed"):
                 difference = _closed(as_extended(spec, history), history, stamp, row)
             case Noted(kind="fitted"):
@@ -164,11 +164,14 @@ def _is_same(recorded: object, value: object) -> bool:
     return type(recorded) is type(value) and recorded == value
 
 
-def _retried(history: History, row: Noted) -> str | None:
-    """Only trials that failed are let run again."""
+def _retried(spec: SweepSpec, history: History, row: Noted) -> str | None:
+    """Only trials that failed are let run again, and from their start only those without the metric."""
     keys = [TrialKey(*key) for key in row.body["trials"]]
     wrong = next((key for key in keys if key not in history.trials or history.trials[key].state != "failed"), None)
-    return f"trial {wrong.label} had not failed" if wrong else None
+    if wrong is not None:
+        return f"trial {wrong.label} had not failed"
+    is_right = row.body["from_start"] == [list(key) for key in from_start(spec, history, keys)]
+    return None if is_right else "it takes back reports that count, or keeps some that do not"
 
 
 def _completed(spec: SweepSpec, history: History, row: Moved) -> str | None:

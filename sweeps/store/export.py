@@ -17,6 +17,7 @@ from sweeps.search.effects import Effect, effects
 from sweeps.search.history import History, Trial
 from sweeps.search.intervals import CONFIDENCE
 from sweeps.search.selection import selection_of
+from sweeps.search.standing import is_over, shown_state
 from sweeps.spec import SweepSpec
 from sweeps.store.columns import SWEEP, Column, in_brief, unique_names
 from sweeps.store.rows import dump_json
@@ -85,13 +86,17 @@ def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _trial_columns(spec: SweepSpec) -> list[Column]:
+_Shown = Callable[[Trial], str]
+_STATES = "running, paused, cut, pruned, complete or failed; stopped at a rung where a sweep is over"
+
+
+def _trial_columns(spec: SweepSpec, state: _Shown) -> list[Column]:
     def last(name: str) -> Callable[[Trial], Any]:
         return lambda trial: getattr(trial.last, name) if trial.last else None
 
     fixed = [
         Column("trial", pa.int64(), "", "number within the sweep; 0 is the baseline", lambda t: t.key.number),
-        Column("state", pa.string(), "", "running, paused, cut, pruned, complete or failed", lambda t: t.state),
+        Column("state", pa.string(), "", _STATES, state),
         Column("reason", pa.string(), "", "why it is in this state", lambda t: t.reason),
         Column("value", pa.float64(), "", f"last finite {spec.metric}", lambda t: t.value(spec.metric)),
         Column("reports", pa.int64(), "", "measurements made", lambda t: len(t.measurements)),
@@ -136,7 +141,7 @@ class _Report:
         return self.trial.measurements[self.index]
 
 
-def _measurement_columns(history: History) -> list[Column]:
+def _measurement_columns(history: History, state: _Shown) -> list[Column]:
     names = sorted({name for t in history.trials.values() for m in t.measurements for name in m.values})
 
     def metric(name: str) -> Callable[[_Report], float | None]:
@@ -158,7 +163,7 @@ def _measurement_columns(history: History) -> list[Column]:
         Column("digest", pa.string(), "", "SHA-256 of the weights", lambda r: r.measurement.digest),
         Column("environment", pa.string(), "", "SHA-256 of what could change its bits", _report_environment),
         Column("seq", pa.int64(), "", "place in the ledger", lambda r: r.trial.seqs[r.index]),
-        Column("state", pa.string(), "", "of its trial", lambda r: r.trial.state),
+        Column("state", pa.string(), "", "of its trial", lambda r: state(r.trial)),
         Column("reason", pa.string(), "", "of its trial", lambda r: r.trial.reason),
     ]
     columns = unique_names([column.name for column in fixed], names, "metric_")
@@ -241,6 +246,10 @@ def tables(spec: SweepSpec, history: History) -> dict[str, pa.Table]:
 def _makers(spec: SweepSpec, history: History) -> dict[str, Callable[[Warn], pa.Table]]:
     """What makes each table, and warns of each column that holds text in place of its type."""
     about = provenance(spec, history)
+    standing = "over" if is_over(spec, history) else "running"
+
+    def state(trial: Trial) -> str:
+        return shown_state(trial.state, standing)
 
     def reports() -> list[_Report]:
         return [_Report(t, i) for t in history.trials.values() for i in range(len(t.measurements))]
@@ -249,8 +258,8 @@ def _makers(spec: SweepSpec, history: History) -> dict[str, Callable[[Warn], pa.
         return lambda warn: _table(columns(), rows(), about, partial(_warn, warn, name))
 
     found = {
-        "trials": made("trials", lambda: _trial_columns(spec), lambda: history.search),
-        "measurements": made("measurements", lambda: _measurement_columns(history), reports),
+        "trials": made("trials", lambda: _trial_columns(spec, state), lambda: history.search),
+        "measurements": made("measurements", lambda: _measurement_columns(history, state), reports),
     }
     if spec.design:
         return {**found, "cells": made("cells", lambda: _cell_columns(spec), lambda: effects(spec, history))}

@@ -11,6 +11,7 @@ from tempfile import NamedTemporaryFile
 from sweeps.commands import command
 from sweeps.errors import LedgerError, SpecError, SweepNotFoundError
 from sweeps.names import as_path, check_name, is_name
+from sweeps.search.history import Trial
 from sweeps.spec import SweepSpec
 from sweeps.store.objects import ObjectStore, object_store
 
@@ -211,13 +212,13 @@ class SweepFolder:
         """A trial's last checkpoint, by workers that began after so many breaks with earlier ones."""
         return self.checkpoints / label / (str(breaks) if breaks else "") / "checkpoint.pt"
 
-    def written_checkpoints(self, label: str, breaks: int) -> tuple[Path, ...]:
+    def written_checkpoints(self, trial: Trial) -> tuple[Path, ...]:
         """Where a trial's last checkpoint is looked for, in this order: the newest that is there is the last.
 
         A worker that was given up may live on, where it was cut off: were there one file, it would write what it does
         into that of its successor.
         """
-        return tuple(self.checkpoint(label, number) for number in range(breaks, -1, -1))
+        return tuple(self.checkpoint(trial.key.label, n) for n in range(trial.breaks, trial.since - 1, -1))
 
     def figure(self, name: str) -> Path:
         return self.path / f"{name}.png"

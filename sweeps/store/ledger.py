@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ from sweeps.store.postgresql import new_token
 from sweeps.store.rows import ROWS, SWEEP, from_columns, link, metadata, to_columns
 from sweeps.store.sqlite import File
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 PATIENCE = 60.0  # s that a server may be away before the sweep ends
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # s between two attempts to reach it
 
@@ -49,6 +49,8 @@ class Place(Protocol):
         """What then helps."""
 
     def is_away(self, error: sa.exc.DBAPIError) -> bool: ...
+
+    def is_locked(self, error: sa.exc.DBAPIError) -> bool: ...
 
     def exists(self) -> bool: ...
 
@@ -82,7 +84,7 @@ class Ledger:
         self._chain = ""
         self._outages: list[str] = []
         self.clock: Callable[[], float] = SessionClock()
-        self.say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)
+        self.say: Callable[[str], None] = _print
 
     @property
     def cautions(self) -> list[str]:
@@ -104,22 +106,33 @@ class Ledger:
 
     @classmethod
     def open(cls, place: Path | Place, *, read_only: bool = False) -> "Ledger":
-        """An existing store; LedgerError if it is missing, damaged, out of reach or of another schema version."""
+        """An existing store; LedgerError if it is missing, damaged, out of reach or of another schema version.
+
+        To write, it is waited for while another process locks it.
+        """
         place = _place(place)
         place.require()
-        token = new_token()
-        ledger = None
         try:
-            ledger = cls(place, place.connect(read_only=read_only, token=token), token)
-            ledger._check()
+            return cls._opened(place, read_only)
         except sa.exc.DatabaseError as error:
-            if ledger is not None:
-                ledger.close()
-            raise place.refusal(error) or _damaged(place, str(error.orig)) from error
-        except LedgerError:
-            if ledger is not None:
-                ledger.close()
-            raise
+            last = error
+        for _ in _attempts(place, _line(last), _print) if not read_only and place.is_locked(last) else ():
+            try:
+                return cls._opened(place, read_only)
+            except sa.exc.DatabaseError as again:
+                last = again
+                if not place.is_locked(last):
+                    break
+        raise place.refusal(last) or _damaged(place, str(last.orig)) from last
+
+    @classmethod
+    def _opened(cls, place: Place, read_only: bool) -> "Ledger":
+        token = new_token()
+        ledger = cls(place, place.connect(read_only=read_only, token=token), token)
+        with ExitStack() as undone:
+            undone.callback(ledger.close)
+            ledger._check()
+            undone.pop_all()
         return ledger
 
     def _check(self) -> None:
@@ -194,12 +207,8 @@ class Ledger:
 
     def _commit_again(self, insert: sa.Insert, chain: str, error: sa.exc.DBAPIError) -> None:
         """After the connection was lost: connect and claim again, and write the row unless it was committed."""
-        start, pause = time.monotonic(), _FIRST_PAUSE
-        reason = _line(error)
-        self.say(f"the ledger {self._place} {self._place.away} ({reason}): trying for {PATIENCE:g} s to go on")
-        while time.monotonic() - start < PATIENCE:
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+        start, reason = time.monotonic(), _line(error)
+        for _ in _attempts(self._place, reason, self.say):
             try:
                 self._connection.close()
                 self._connection = self._place.connect(token=self._token)
@@ -314,6 +323,20 @@ class Ledger:
 
 def _place(given: Path | Place) -> Place:
     return File(given) if isinstance(given, Path) else given
+
+
+def _print(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _attempts(place: Place, reason: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Say that a store can't be had, and yield at each time to try again, for up to PATIENCE."""
+    say(f"the ledger {place} {place.away} ({reason}): trying for {PATIENCE:g} s to go on")
+    start, pause = time.monotonic(), _FIRST_PAUSE
+    while time.monotonic() - start < PATIENCE:
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+        yield
 
 
 @contextmanager

@@ -196,6 +196,10 @@ class Database:
         """Whether the connection was lost, so that it is worth to try again."""
         return error.connection_invalidated
 
+    def is_locked(self, error: sa.exc.DBAPIError) -> bool:
+        """Return False: a server that holds a lock too long says so, and it has waited."""
+        return False
+
     def refusal(self, error: sa.exc.DatabaseError) -> LedgerError | None:
         """What to say where the server, not the ledger, is at fault; None where the ledger is."""
         state = getattr(error.orig, "sqlstate", None)

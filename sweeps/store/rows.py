@@ -45,6 +45,7 @@ _trials = _table(
     sa.Column("seen", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("number", "replicate"),
 )
+# Reports and decisions may come again with the same number, after a note that takes the first ones back.
 _measurements = _table(
     "measurements",
     *_key_columns(),
@@ -55,7 +56,6 @@ _measurements = _table(
     sa.Column("metrics", sa.Text, nullable=False),
     sa.Column("digest", sa.Text),
     sa.Column("environment", sa.Text),
-    sa.UniqueConstraint("number", "replicate", "report"),
 )
 _decisions = _table(
     "decisions",
@@ -65,7 +65,6 @@ _decisions = _table(
     sa.Column("verdict", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("seen", sa.BigInteger, nullable=False),
-    sa.UniqueConstraint("number", "replicate", "rung", "verdict"),
 )
 _transitions = _table(
     "transitions",

@@ -100,6 +100,8 @@ class File:
         """Whether another process holds the file, so that it is worth to try again."""
         return _code(error) in _LOCKED
 
+    is_locked = is_away
+
     def refusal(self, error: sa.exc.DatabaseError) -> LedgerError | None:
         """What to say where the file may be whole and can't be used now; None where it is no sound ledger."""
         code, line = _code(error), " ".join(str(error.orig).split())

@@ -9,16 +9,18 @@ from sweeps.returning import to_resume
 from sweeps.search.importance import Importance
 from sweeps.store.rows import dump_json
 from sweeps.terminal.outcome import difference, estimate
+from sweeps.terminal.screen import waiting
 from sweeps.terminal.streams import console, say
 from sweeps.terminal.tables import add_row
 
 
 def tell_explanation(result: Result, *, as_json: bool) -> None:
     """The importance of each parameter, the path from baseline to winner where it was walked, and advice."""
-    found, path = result.importance, result.path
+    with waiting(f"explaining {result.name}"):
+        found, path, advice = result.importance, result.path, result.advice
     if as_json:
         kinds = {"importance": [asdict(one) for one in found], "path": [asdict(step) for step in path]}
-        say(dump_json({"name": result.name, **kinds, "advice": result.advice}))
+        say(dump_json({"name": result.name, **kinds, "advice": advice}))
         return
     told = [one for one in found if one.share is not None]
     if told:
@@ -37,9 +39,9 @@ def tell_explanation(result: Result, *, as_json: bool) -> None:
         console().print(table)
     elif result.history.outcome and result.history.outcome.get("winner"):
         say(f"which change bought how much: {_how_to_walk(result)}")
-    for line in result.advice:
+    for line in advice:
         say(f"advice: {line}")
-    if not found and not result.advice:
+    if not found and not advice:
         say(f"the sweep {result.name!r} has nothing to explain yet")
 
 

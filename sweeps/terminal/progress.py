@@ -33,7 +33,7 @@ from sweeps.search.history import (
     Trial,
 )
 from sweeps.search.ranges import NOTE, due
-from sweeps.search.standing import Leader
+from sweeps.search.standing import Leader, shown_state
 from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 from sweeps.store.rows import dump_json
@@ -72,7 +72,9 @@ class Summary:
 
     @property
     def counts(self) -> str:
-        return ", ".join(f"{self.states[state]} {state}" for state in STATES if self.states.get(state)) or "none yet"
+        now = "over" if self.phase == "selection" else "running"
+        counted = ((self.states.get(state, 0), shown_state(state, now)) for state in STATES)
+        return ", ".join(f"{count} {state}" for count, state in counted if count) or "none yet"
 
 
 class Progress:
@@ -139,6 +141,13 @@ class Progress:
 
     def _say(self, text: str) -> None:
         self._screen.line(text)
+
+    def was_over(self) -> None:
+        """Say that the sweep was over before this session; a program gets its outcome."""
+        if self._form == "json":
+            self._line({"kind": "outcome", **(self.history.outcome or {})})
+        count, show = len(self.history.search), self._folder.command("show")
+        self.say(f"sweep {self._spec.name} is over: {count} trials; see `{show}`")
 
     def observe(self, stamp: Stamp, row: Row) -> None:
         """Take a row that is committed."""

@@ -4,6 +4,7 @@ Where there is no terminal that can hold a panel, a line says now and then what 
 observer: whatever fails here is said once, and what is being watched goes on with less to see, or with nothing.
 """
 
+import json
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from sweeps.errors import SpecError
 from sweeps.terminal.streams import console, drop, plain, tolerant
 
 Form = Literal["auto", "json", "none"]
-SILENCE = 20.0  # s without a line, after which one says what is being waited for
+SILENCE = 10.0  # s without a line, after which one says what is being waited for
 _TICK = 0.5  # s between two looks at the clock
 _PATIENCE = 2.0  # s that a terminal which takes no text is waited for at the end
 
@@ -56,7 +57,7 @@ class Screen:
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Show what is being waited for as long as the block runs."""
-        if self._form != "auto":
+        if self._form == "none":
             yield
             return
         thread = threading.Thread(target=self._tick, name="screen", daemon=True)
@@ -84,14 +85,19 @@ class Screen:
         """Write one line for a program."""
         if self._form == "json":
             self._guarded(lambda: self._write(text))
+            self._written = time.monotonic()
 
     def _write(self, text: str) -> None:
         self._stream.write(text + "\n")
         self._stream.flush()
 
-    def wait_for(self, text: str) -> None:
-        """Say what is being waited for from now on, on the panel or once it takes long."""
+    def wait_for(self, text: str, *, silence: float = 0.0) -> None:
+        """Say what is being waited for from now on, on the panel or once it takes long.
+
+        silence: s without a line that went before.
+        """
         self._awaited, self._since = text, time.monotonic()
+        self._written -= silence
 
     def show(self, panel: Callable[[], RenderableType], status: Callable[[], str]) -> None:
         """Keep what stands above the clock: of these two the one that is needed."""
@@ -111,6 +117,8 @@ class Screen:
             live.update(Group(self._panel, below) if self._panel else below, refresh=True)
         elif time.monotonic() - self._written >= SILENCE:
             self.line(" | ".join(filter(None, (awaited, self._status))))
+            waited = round(time.monotonic() - self._since, 1)
+            self.json(json.dumps({"kind": "waiting", "text": self._awaited, "seconds": waited}))
 
     def _open_panel(self) -> None:
         if self._has_panel:
@@ -143,8 +151,8 @@ class Screen:
 
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
-    """Show on standard error what is being waited for as long as the block runs."""
+    """Show on standard error what is being waited for as long as the block runs, unless that is but a moment."""
     screen = Screen(sys.stderr, "auto")
-    screen.wait_for(text)
+    screen.wait_for(text, silence=SILENCE)
     with screen.opened():
         yield

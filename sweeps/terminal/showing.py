@@ -37,7 +37,8 @@ def summary(result: Result) -> dict[str, Any]:
     history = result.history
     states: dict[str, int] = {}
     for trial in history.search:
-        states[trial.state] = states.get(trial.state, 0) + 1
+        state = shown_state(trial.state, result.state)
+        states[state] = states.get(state, 0) + 1
     return {
         "name": result.name,
         "state": result.state,
@@ -105,8 +106,7 @@ def tell_list(results: Path, *, as_json: bool) -> None:
         if "error" in sweep:
             add_row(table, sweep["name"], "", "", sweep["error"])
             continue
-        counts = sorted((shown_state(state, sweep["state"]), count) for state, count in sweep["states"].items())
-        states = ", ".join(f"{count} {state}" for state, count in counts)
+        states = ", ".join(f"{count} {state}" for state, count in sorted(sweep["states"].items()))
         told = _result_cell(sweep)
         add_row(table, sweep["name"], f"{sweep['trials']}/{sweep['asked_for']}", states, told)
     console().print(table)

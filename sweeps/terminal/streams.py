@@ -5,6 +5,7 @@ Everything that is printed goes through here, so that what users write (names, v
 
 import codecs
 import io
+import json
 import os
 import sys
 import unicodedata
@@ -96,9 +97,8 @@ def say(text: str, *, error: bool = False) -> None:
 
 
 def begin(text: str, *, as_json: bool) -> None:
-    """Say what a command is about to do, before it imports what takes long; not to a program."""
-    if not as_json:
-        say(text)
+    """Say what a command is about to do, before it imports what takes long; a program gets a line of JSON."""
+    say(json.dumps({"kind": "note", "text": text}) if as_json else text)
 
 
 def console(file: TextIO | None = None) -> "Console":

@@ -117,7 +117,7 @@ def _report(measurement: Any) -> dict[str, Any]:
 
 def _checkpoint(result: Result, trial: Trial) -> str | None:
     """Return where the trial's last checkpoint is, None where there is none any more."""
-    found = first_there(result.folder.written_checkpoints(trial.key.label, trial.breaks), result.folder.store)
+    found = first_there(result.folder.written_checkpoints(trial), result.folder.store)
     return None if found is None else str(found)
 
 

@@ -11,7 +11,8 @@ from searched import Given, searched, spec_over
 from study.measurement import Measurement
 from sweeps.search.advice import advice
 from sweeps.search.extension import ended_by, searching_on
-from sweeps.search.history import PUBLISHED, SELECTED, Asked, History, Measured, Moved, Noted, Stamp, TrialKey
+from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Noted, Stamp, TrialKey
+from sweeps.search.notes import SELECTED
 from sweeps.spec import SweepSpec, load_spec
 
 SPACE = {"x": {"float": [1e-4, 1.0], "log": True}, "kind": {"choice": ["a", "b"]}}

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from simulation import small_spec
+from simulation import small_spec, swept
 
+import sweeps
 from search_spaces import Scalar
 from study.measurement import Measurement
 from sweeps.search.history import Asked, History, Measured, Moved, Row, Stamp, TrialKey
@@ -119,6 +120,18 @@ def test_whatever_is_wrong_with_a_value_the_others_are_kept(wrong: Any) -> None:
     assert field.metadata[b"degraded"].startswith(b"text, since ")
     assert [values[0].as_py(), values[2].as_py(), values[3].as_py()] == ["1.5", None, "2.5"]
     assert values[1].as_py() == ("can't be shown (RuntimeError)" if isinstance(wrong, Unprintable) else shown(wrong))
+
+
+def test_a_sweep_that_is_over_has_no_paused_trials(tmp_path: Path) -> None:
+    folder = swept(tmp_path, "bowl", trials=20)
+    result = sweeps.load("bowl", results=tmp_path)
+    left = [trial.key.number for trial in result.history.search if trial.state == "paused"]
+
+    assert left
+    for frame in (result.trials, result.measurements, pq.read_table(folder.table("trials")).to_pandas()):
+        of_the_search = frame[frame["trial"].isin(left) & (frame.get("replicate", 0) == 0)]
+        assert set(of_the_search["state"]) == {"stopped at a rung"}
+        assert "paused" not in set(frame["state"])
 
 
 def test_a_file_that_cannot_be_written_leaves_the_others(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from simulation import TABLE, Simulation, open_driver, small_spec
 
 from study.measurement import Measurement
+from sweeps.execution.conclusion import conclude
 from sweeps.execution.driver import Driver
 from sweeps.execution.session import Session
 from sweeps.search.history import Asked, Measured, Stamp, TrialKey
@@ -45,6 +46,28 @@ def test_json_lines_are_the_ledgers_rows_in_their_order(
     assert [line["seq"] for line in lines] == [stamp.seq for stamp, _ in rows] == list(range(1, len(rows) + 1))
     assert lines == [json.loads(json.dumps(row_as_dict(stamp, row))) for stamp, row in rows]
     assert driver.history.last.seq == len(rows)
+
+
+def test_a_program_gets_the_outcome_of_a_sweep_that_was_over(
+    folder: SweepFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    driver, progress = shown(folder, "json")
+    conclude(driver, None, None)
+    capsys.readouterr()
+    progress.was_over()
+    outcome, note = [load_json(line) for line in capsys.readouterr().out.splitlines()]
+
+    assert outcome == {"kind": "outcome", **(driver.history.outcome or {})}
+    assert note["text"].startswith("sweep bowl is over: 12 trials")
+
+
+def test_trials_that_the_search_left_at_a_rung_are_not_called_paused(folder: SweepFolder) -> None:
+    driver, progress = shown(folder, "none", trials=20)
+    left = driver.history.counts()["paused"]
+
+    assert left
+    assert f"{left} stopped at a rung" in progress.summary(1.0).counts
+    assert "paused" not in progress.summary(1.0).counts
 
 
 def test_a_metric_that_is_not_finite_is_strict_json(folder: SweepFolder, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,16 +7,13 @@ from typing import Any
 import pytest
 from simulation import Simulation, rows_of, small_spec
 
-from sweeps.errors import SpecError
+from sweeps.errors import SpecError, SweepError
 from sweeps.execution.conclusion import conclude
 from sweeps.execution.driver import Driver
 from sweeps.execution.ordering import InOrder
 from sweeps.search.extension import Changes, as_extended, retry
 from sweeps.search.history import (
     AGAIN,
-    EXTENDED,
-    RETRY,
-    SELECTED,
     Asked,
     History,
     Measured,
@@ -25,6 +22,7 @@ from sweeps.search.history import (
     Stamp,
     TrialKey,
 )
+from sweeps.search.notes import EXTENDED, RETRY, SELECTED
 from sweeps.search.standing import is_over
 from sweeps.search.verification import verify
 from sweeps.spec import SweepSpec
@@ -171,6 +169,49 @@ def test_a_trial_that_fails_again_has_failed_and_may_run_again(folder: SweepFold
     assert not session(folder, spec, Code(lambda *_: False)).history.in_state("failed")
 
 
+class Nameless(Code):
+    """A target that calls its metric by a wrong name."""
+
+    def __call__(self, params: Mapping[str, Any], seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
+        for report in super().__call__(params, seed, checkpoint):
+            yield {"Loss" if name == "loss" else name: value for name, value in report.items()}
+
+
+@pytest.mark.parametrize("pruning", [PLAIN["pruning"], {"name": "asha", "max_fidelity": 6}], ids=["plain", "asha"])
+def test_trials_without_the_metric_start_again_once_the_code_names_it(
+    folder: SweepFolder, pruning: dict[str, Any]
+) -> None:
+    folder.create()
+    spec = small_spec(**{**PLAIN, "pruning": pruning})
+    with pytest.raises(SweepError, match=r"the metric 'loss' was not reported, only: Loss: yield it, then `sweeps"):
+        session(folder, spec, Nameless(lambda *_: False))
+    before = rows_of(folder)
+    (row,) = change(folder, spec)
+    code = Code(lambda *_: False)
+    mended = session(folder, spec, code)
+
+    assert row.body["from_start"]
+    assert all(first == 0 for _, first in code.began[: len(row.body["from_start"])])
+    assert rows_of(folder)[: len(before)] == before
+    assert not mended.history.in_state("failed")
+    assert all("Loss" not in measurement.values for _, measurement in mended.history.measured)
+    assert mended.history.outcome is not None
+    assert verify(spec, rows_of(folder)).difference is None
+
+
+def test_verification_names_a_retry_that_takes_back_reports_that_count(folder: SweepFolder) -> None:
+    folder.create()
+    spec = small_spec(**PLAIN)
+    session(folder, spec, Code(lambda params, _: params["x"] < 0.5))
+    change(folder, spec)
+    *rows, (stamp, row) = rows_of(folder)
+    assert isinstance(row, Noted)
+    assert row.body["from_start"] == []
+    taken = Noted(RETRY, {**row.body, "from_start": row.body["trials"]})
+
+    assert "it takes back reports that count" in str(verify(spec, [*rows, (stamp, taken)]).difference)
+
+
 def test_where_nothing_failed_nothing_is_recorded(folder: SweepFolder) -> None:
     folder.create()
     spec = small_spec(**PLAIN)
@@ -199,9 +240,10 @@ def test_what_has_no_budget_left_is_not_retried_and_the_remedy_is_said() -> None
 
 
 def test_verification_names_a_trial_that_had_not_failed() -> None:
-    history = failed_once(Noted(RETRY, {"trials": [[0, 0]]}))
+    again = {"trials": [[0, 0]], "from_start": [[0, 0]]}
+    history = failed_once(Noted(RETRY, again))
     trial = history.trials[TrialKey(0)]
     assert (trial.state, trial.reason, history.is_concluded) == ("cut", AGAIN, False)
 
-    rows = [(Stamp(1, 0.0), Noted("session", {})), (Stamp(2, 0.0), Noted(RETRY, {"trials": [[0, 0]]}))]
+    rows = [(Stamp(1, 0.0), Noted("session", {})), (Stamp(2, 0.0), Noted(RETRY, again))]
     assert verify(small_spec(), rows).difference == "the note 'retry' (row 2): trial 0 had not failed"

@@ -11,7 +11,8 @@ import sweeps
 from sweeps.errors import SpecError
 from sweeps.returning import how_to_continue, is_importable, to_resume
 from sweeps.search.extension import Changes, as_extended, grown
-from sweeps.search.history import EXTENDED, SELECTED, History, Noted, Stamp
+from sweeps.search.history import History, Noted, Stamp
+from sweeps.search.notes import EXTENDED, SELECTED
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
 

@@ -1,6 +1,7 @@
 """The screen only watches: whatever it meets, what is being watched goes on, and a person hears of it once."""
 
 import io
+import json
 import os
 import threading
 from pathlib import Path
@@ -17,7 +18,7 @@ from sweeps.search.history import Noted, Stamp
 from sweeps.store.folders import SweepFolder
 from sweeps.terminal import screen
 from sweeps.terminal.progress import Progress
-from sweeps.terminal.screen import Screen
+from sweeps.terminal.screen import Screen, waiting
 from sweeps.watching import watched_by
 
 
@@ -65,6 +66,29 @@ def test_without_a_terminal_a_line_says_what_is_waited_for(monkeypatch: pytest.M
     shown.wait_for("starting Ray")
     with shown.opened():
         waits_until_written(out, "starting Ray, 0:00\n")
+
+
+def test_a_program_gets_a_line_of_json_that_says_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(screen, "_TICK", 0.01)
+    monkeypatch.setattr(screen, "SILENCE", 0.05)
+    out = io.StringIO()
+    shown = Screen(out, "json")
+    shown.wait_for("starting Ray")
+    with shown.opened():
+        waits_until_written(out, "\n")
+    first = json.loads(out.getvalue().splitlines()[0])
+
+    assert (first["kind"], first["text"]) == ("waiting", "starting Ray")
+    assert first["seconds"] >= 0
+
+
+def test_a_command_that_takes_a_moment_says_what_it_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr("sys.stderr", said)
+    with waiting("reading"):
+        waits_until_written(said, "reading, 0:00\n")
 
 
 @pytest.mark.parametrize("term", ["dumb", "unknown"])

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,42 @@ def test_a_ledger_that_stays_locked_is_not_called_damaged(
     with pytest.raises(LedgerError, match=r"database is locked.*end what holds it") as caught:
         held[0].append(Noted("alive", {}))
     assert "damaged" not in str(caught.value)
+
+
+@pytest.fixture
+def locked(folder: SweepFolder) -> sqlite3.Connection:
+    """The connection that keeps a ledger for itself."""
+    folder.create()
+    Ledger.create(folder.ledger, small_spec()).close()
+    other = sqlite3.connect(folder.ledger, isolation_level=None)
+    other.execute("PRAGMA locking_mode=EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    return other
+
+
+def test_a_driver_waits_for_a_ledger_that_is_locked_when_it_starts(
+    folder: SweepFolder, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def hear(text: str) -> None:
+        said.append(text)
+        locked.close()
+
+    monkeypatch.setattr(ledgers, "_print", hear)
+    with closing(Ledger.open(folder.ledger)) as opened:
+        opened.append(Noted("alive", {}))
+    assert [line.partition(")")[2] for line in said] == [": trying for 60 s to go on"]
+
+
+def test_a_driver_says_what_to_do_where_a_ledger_stays_locked(
+    folder: SweepFolder, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "PATIENCE", 0.2)
+    with pytest.raises(LedgerError, match=r"database is locked.*end what holds it") as caught:
+        Ledger.open(folder.ledger)
+    assert "damaged" not in str(caught.value)
+    locked.close()
 
 
 def test_a_folder_that_was_renamed_is_a_sweep_of_its_new_name(

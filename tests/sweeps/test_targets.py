@@ -1,6 +1,8 @@
 """Targets: a generator function behind the same face as the study's training, refused in clear words where it isn't."""
 
+import contextlib
 import functools
+import inspect
 import itertools
 import math
 import re
@@ -17,6 +19,7 @@ import pytest
 
 from search_spaces import SpaceError
 from sweeps.errors import SpecError
+from sweeps.execution.failures import reason_of
 from sweeps.execution.functions import check_function, check_ours, function_name, pickled, resolve, source_hash
 from sweeps.execution.targets import FunctionRun
 from sweeps.names import check_target_name
@@ -90,6 +93,7 @@ def test_what_is_no_generator_of_two_or_three_arguments_is_refused(function: Any
         (functools.partial(callables.with_data_first, 0.5), "callables:with_data_first.<partial>", True),
         (functools.partial(functools.partial(callables.plain)), "callables:plain.<partial>", False),
         (callables.Trainer(), "callables:Trainer.<instance>", False),
+        (callables.Static(), "callables:Static.<instance>", False),
         (functools.partial(callables.Trainer()), "callables:Trainer.<instance>.<partial>", False),
         (callables.Trainer().fit, "callables:Trainer.fit.<bound>", True),
         (callables.Trainer.made, "callables:Trainer.made", False),
@@ -294,6 +298,28 @@ def test_what_is_no_dict_of_numbers_is_refused_by_its_value(what: object, messag
     run = FunctionRun(functools.partial(yields, what), {}, 0, None)
     with pytest.raises((TypeError, SpaceError), match=message):
         next(run.measurements(never))
+
+
+def catches(params, seed):
+    with contextlib.suppress(Exception):
+        yield {"loss": "low"}
+    yield {"loss": 0.5}
+
+
+def keeps_a_set(params, seed, checkpoint):
+    yield {"loss": 0.5, "checkpoint": {object()}}
+
+
+@pytest.mark.parametrize("function", [functools.partial(yields, {"loss": "low"}), catches, keeps_a_set])
+def test_what_is_yielded_wrongly_is_raised_at_its_yield(function: Any, tmp_path: Path) -> None:
+    run = FunctionRun(function, {}, 0, None)
+    with pytest.raises(TypeError) as caught:
+        run.save(tmp_path / "checkpoint") if next(run.measurements(never)) else None
+    code = getattr(function, "func", function)
+    first = next(at for at, line in enumerate(inspect.getsourcelines(code)[0]) if "yield " in line)
+
+    place = f"test_targets.py:{code.__code__.co_firstlineno + first})"
+    assert reason_of(caught.value).endswith(place)
 
 
 def test_numpy_numbers_are_metrics() -> None:

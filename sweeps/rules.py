@@ -8,6 +8,21 @@ from pydantic_core import ErrorDetails
 
 from search_spaces.space import hint
 
+_WORDS = {
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_parsing", "float_type"), "must be a number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "must be true or false"),
+    **dict.fromkeys(("model_type", "dict_type", "model_attributes_type"), "must be a table"),
+    **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
+    "string_type": "must be text",
+    "finite_number": "must be finite",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be {le} or less",
+}
+
 
 def explain(error: ValidationError, source: str, model: type[BaseModel]) -> str:
     """The first broken rule of a table that should be a `model`: source, key, rule, value."""
@@ -17,11 +32,17 @@ def explain(error: ValidationError, source: str, model: type[BaseModel]) -> str:
         return f"{source}: unknown key {place!r}{hint(place.split('.')[-1], _keys_at(model, first['loc']))}"
     if first["type"] == "missing":
         return f"{source}: the key {place!r} is missing"
-    rule = first["msg"].removeprefix("Value error, ")
+    rule = _rule_of(first)
     if not place:
         return f"{source}: {rule}"
     got = "" if isinstance(first["input"], Mapping) else f", but got {first['input']!r}"
     return f"{source}: {place}: {rule[0].lower()}{rule[1:]}{got}"
+
+
+def _rule_of(details: ErrorDetails) -> str:
+    """Return the rule that was broken, in words of ours where pydantic speaks of types."""
+    words = _WORDS.get(details["type"])
+    return words.format(**details.get("ctx", {})) if words else details["msg"].removeprefix("Value error, ")
 
 
 def _first(error: ValidationError) -> ErrorDetails:

@@ -21,6 +21,7 @@ from sweeps.errors import SweepError
 from sweeps.execution.determinism import comparable, threads_of
 from sweeps.execution.functions import Function, pickled
 from sweeps.execution.targets import FunctionRun, Run, TrainingRun
+from sweeps.search.fates import fate
 from sweeps.search.history import History, Trial
 from sweeps.search.ranges import RangeKey, measured_ranges, range_config
 from sweeps.spec import SweepSpec, parse_spec
@@ -46,7 +47,7 @@ def replay(spec: SweepSpec, history: History, trial: Trial, function: Function |
     """Train the trial again, report by report, until it differs or all that the ledger holds is repeated."""
     label, stored = trial.key.label, trial.measurements
     if not stored:
-        raise SweepError(f"trial {label} of {spec.name!r} has no measurement to compare ({trial.state} {trial.reason})")
+        raise SweepError(f"trial {label} of {spec.name!r} has no measurement to compare ({fate(trial)})")
     stage = spec.for_stage(trial.key.stage)
     request = _Request(
         spec=stage.to_table(),

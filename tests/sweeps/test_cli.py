@@ -26,8 +26,8 @@ def one_line(err: str) -> str:
     ("text", "message"),
     [
         ("trails = 3\n" + SPACE, "bad.toml: unknown key 'trails', did you mean 'trials'?"),
-        ("trials = 0\n" + SPACE, "bad.toml: trials: input should be greater than or equal to 1, but got 0"),
-        ("trials = 'x'\n" + SPACE, "bad.toml: trials: input should be a valid integer"),
+        ("trials = 0\n" + SPACE, "bad.toml: trials: must be 1 or more, but got 0"),
+        ("trials = 'x'\n" + SPACE, "bad.toml: trials: must be a whole number"),
         ("trials = 3\n[space]\nlearning_rate = { float = [0.1, 0.01] }\n", "low < high must hold"),
         ("trials = 3\n[space]\nlearning_rate = { float = [0.0, 0.1], log = true }\n", "log needs low > 0"),
         ("trials = 3\n[space]\npreset = 'custom_cmn'\n", "did you mean 'custom_cnn'?"),
@@ -54,7 +54,7 @@ def test_a_wrong_file_is_refused_with_code_2(call, tmp_path: Path, text: str, me
         (["train", "batch_size=8001"], "batch_size=8001 is larger than the training set of 8000 images"),
         (["ablate", "--factor", "drpout"], "no factor 'drpout' of custom_cnn, did you mean 'dropout'"),
         (["baseline", "--model", "vgh"], "no model 'vgh', did you mean 'vgg'"),
-        (["baseline", "--seeds", "0"], "seeds: input should be greater than or equal to 1, but got 0"),
+        (["baseline", "--seeds", "0"], "seeds: must be 1 or more, but got 0"),
     ],
 )
 def test_a_wrong_study_is_refused_with_code_2_and_stores_nothing(

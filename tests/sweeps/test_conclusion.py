@@ -195,7 +195,7 @@ def test_a_cell_that_diverges_is_missing_and_brackets_are_no_markup(
     tell_sweep(result, as_json=False)
 
     assert result.cells["n"].tolist() == [1, 0]
-    assert result.cells["missing"][1] == "seed 0: pruned diverged: train_loss is nan"
+    assert result.cells["missing"][1] == "seed 0: pruned: diverged: train_loss is nan"
     assert len(result.trial(1).measurements) == 1
     assert "sound [/x]" in capsys.readouterr().out
 
@@ -209,12 +209,12 @@ def test_a_failed_cell_is_told_and_the_others_are_compared(ray_with_gpus: Path, 
 
     assert result.history.outcome["complete"] == 2
     assert result.cells["n"].tolist() == [2, 0]
-    assert "failed ValueError: the loss escaped" in result.cells["missing"][1]
+    assert "failed: ValueError: the loss escaped" in result.cells["missing"][1]
     assert (result.folder.path / "differences.png").exists()
 
 
 def test_seconds_that_hold_no_step_fail_every_cell_and_say_why(ray_with_gpus: Path, tmp_path: Path) -> None:
     design = {"cells": [{"name": "plain"}], "seeds": 1, "seconds": 1e-6}
-    why = r"0 of 1 trials are complete \(trial 0: failed ConfigError: seconds=1e-06 is shorter than one step"
+    why = r"0 of 1 trials are complete \(trial 0: failed: ConfigError: seconds=1e-06 is shorter than one step"
     with pytest.raises(OutcomeError, match=why):
         sweeps.run({"name": "short", "design": design}, results=tmp_path, progress="none")

@@ -191,7 +191,7 @@ def test_a_metric_that_no_report_has_is_warned_of_at_the_first_and_stops_the_swe
     assert "the metric 'accuracy' was not reported, only: loss" in warning.body["text"]
     assert driver.history.trials[leg.key].state == "running"
 
-    with pytest.raises(SweepError, match="the metric 'accuracy' was not reported, only: loss: yield it, or name one"):
+    with pytest.raises(SweepError, match="the metric 'accuracy' was not reported, only: loss: yield it, then `sweeps"):
         driver.receive(leg.key, Message("ended"))
 
     trial = driver.history.trials[leg.key]

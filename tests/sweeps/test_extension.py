@@ -168,7 +168,7 @@ def test_select_on_a_cluster_trains_what_the_new_rule_adds(ray_with_gpus: Path, 
     ("arguments", "code", "message"),
     [
         (["nothing"], 3, "no sweep named 'nothing'"),
-        (["bowl", "--seeds", "-1"], 2, "select: selection.seeds: input should be greater than or equal to 0"),
+        (["bowl", "--seeds", "-1"], 2, "select: selection.seeds: must be 0 or more"),
         (["bowl", "--rule", "cheapest"], 2, "select: selection.rule"),
         (["bowl", "--rule", "within_one_se"], 2, "give selection.cost"),
     ],

@@ -78,7 +78,7 @@ def test_where_all_diverge_on_fresh_seeds_nobody_wins_and_that_is_said(folder: S
 
     assert history.outcome["winner"] is None
     # What became of the candidates, and not of trials that were left at a rung.
-    said = "no winner: no trial has a finite value on all its fresh seeds (trial 0: fresh seed 1: pruned diverged: loss"
+    said = "no winner: no trial has a finite value on all its fresh seeds (trial 0: fresh seed 1: pruned: diverged"
     assert lines(folder)[0].startswith(said)
     assert "paused" not in lines(folder)[0]
     assert lines(folder)[0].endswith("; and 1 more)")
@@ -88,7 +88,9 @@ def test_where_all_diverge_on_fresh_seeds_nobody_wins_and_that_is_said(folder: S
 def test_where_no_trial_of_the_search_has_a_value_that_is_said(folder: SweepFolder) -> None:
     concluded(folder, target="functions:nan_at_half", space={"x": {"float": [0.6, 1.0]}}, trials=2)
 
-    assert lines(folder)[0].startswith("no winner: no trial of the search has a finite value (trial 0: pruned diverged")
+    assert lines(folder)[0].startswith(
+        "no winner: no trial of the search has a finite value (trial 0: pruned: diverged"
+    )
 
 
 def test_where_the_only_candidate_diverges_on_the_further_seeds_that_is_said(folder: SweepFolder) -> None:
@@ -96,7 +98,7 @@ def test_where_the_only_candidate_diverges_on_the_further_seeds_that_is_said(fol
 
     assert history.outcome["winner"] is None
     assert (
-        "would be the winner, but none of its further seeds came to its end (seed 1: pruned diverged"
+        "would be the winner, but none of its further seeds came to its end (seed 1: pruned: diverged"
         in lines(folder)[0]
     )
 

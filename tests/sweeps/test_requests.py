@@ -35,7 +35,7 @@ def test_a_request_arrives_as_it_was_sent(tmp_path: Path) -> None:
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a name that is a path": ({"name": "../../etc"}, "give a name like that, not a path"),
     "a name with a slash": ({"name": "a/b"}, "give a name like that, not a path"),
-    "a kind of its own": ({"kind": "shell"}, "kind: input should be 'run' or 'resume'"),
+    "a kind of its own": ({"kind": "shell"}, "kind: must be 'run' or 'resume'"),
     "a command": ({"entrypoint": "rm -rf /"}, "unknown key 'entrypoint'"),
     "results beside the job": (
         {"results": "results"},

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from study.variables import changing_bits, for_training
+from sweeps.execution.imports import Imports
 from sweeps.sections import Resources
 
 States = Mapping[str, Any]  # of generators, by library
@@ -242,6 +243,36 @@ def _once_imported(library: str, what: str, act: Callable[[Any], None]) -> None:
     _AFTER_IMPORT[library, what] = act
 
 
+def _act_on(library: str) -> None:
+    """Do to a library that was just imported what waits for that."""
+    for waiting, act in list(_AFTER_IMPORT.items()):
+        if waiting[0] == library:
+            act(_imported(library) or sys.modules[library])
+
+
+@contextmanager
+def undisturbed_by_imports() -> Iterator[None]:
+    """Run a block in which each import leaves the generators as they were, whatever the module does with them.
+
+    A module may seed them as it is imported, which only the first trial of a process would see.
+    """
+    thread = threading.get_ident()
+
+    def before() -> States | None:
+        return generator_states() if threading.get_ident() == thread else None
+
+    def after(states: States | None) -> None:
+        if states is None:  # of another thread, beside which this one draws
+            return
+        restore_generators(states)
+        for library in ("numpy", "torch"):
+            if library not in states and _imported(library) is not None:
+                _act_on(library)
+
+    with Imports(before, after).watched():
+        yield
+
+
 class _Finder(importlib.abc.MetaPathFinder):
     """Finds a library where the others find it, with a loader that acts after its own."""
 
@@ -280,5 +311,4 @@ class _Loader(importlib.abc.Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self._own
         self._own.exec_module(module)
-        for waiting in [key for key in _AFTER_IMPORT if key[0] == module.__name__]:
-            _AFTER_IMPORT.pop(waiting)(module)
+        _act_on(module.__name__)

@@ -8,15 +8,12 @@ Python can't undo everything: variables of modules, threads that run on and func
 
 import contextvars
 import decimal
-import importlib.abc
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import Any, TypeVar
 
+from sweeps.execution.imports import Imports
 from sweeps.execution.setting import Setting
 from sweeps.execution.settings import plug_descriptors, put_leftovers_away, settings
 
@@ -28,7 +25,7 @@ class Isolation:
 
     def __init__(self) -> None:
         self._clean: dict[str, Any] = {}
-        self._imports = _Imports(self._keep)
+        self._imports = Imports(lambda: _values(settings()), self._keep)
         self.begin()
 
     def begin(self) -> None:
@@ -51,11 +48,10 @@ class Isolation:
         """
         disturbing = [setting for setting in settings() if setting.disturbs]
         _put(self._trial, disturbing)
-        self._imports.start()
         try:
-            yield self._context.run
+            with self._imports.watched():
+                yield self._context.run
         finally:
-            self._imports.stop()
             self._trial = _values(disturbing)
             _put(self._clean, disturbing)
             plug_descriptors()
@@ -75,9 +71,9 @@ class Isolation:
         """Keep the settings of libraries that were imported outside of any trial."""
         self._clean = _values(setting for setting in settings() if setting.name not in self._clean) | self._clean
 
-    def _keep(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    def _keep(self, before: Mapping[str, Any]) -> None:
         """Keep what an import has changed."""
-        for name, value in after.items():
+        for name, value in _values(settings()).items():
             old, clean = before.get(name), self._clean.get(name)
             if name not in self._clean:
                 self._clean[name] = value
@@ -117,50 +113,3 @@ def _is_same(one: Any, other: Any) -> bool:
         return bool(one == other)
     except Exception:  # arrays and tensors have no single answer
         return False
-
-
-class _Imports(importlib.abc.MetaPathFinder):
-    """Compares the settings before and after each import that a trial makes, with all that is imported within it."""
-
-    def __init__(self, keep: Callable[[Mapping[str, Any], Mapping[str, Any]], None]) -> None:
-        self._keep = keep
-        self._local = threading.local()
-
-    def start(self) -> None:
-        """Look at imports from now on."""
-        sys.meta_path.insert(0, self)
-
-    def stop(self) -> None:
-        """Look at them no more."""
-        sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Find a module by the other finders; where no import is under way, its execution is watched."""
-        if getattr(self._local, "is_busy", False):  # such a finder may ask all others too, and so this one
-            return None
-        others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
-        self._local.is_busy = True
-        try:
-            spec = next(filter(None, (finder.find_spec(fullname, path, target) for finder in others)), None)
-        finally:
-            self._local.is_busy = False
-        if spec is not None and hasattr(spec.loader, "exec_module"):
-            with suppress(AttributeError):  # a loader written in C has no attributes of its own
-                spec.loader.exec_module = self._watched(spec.loader.exec_module, _values(settings()))  # type: ignore[union-attr, method-assign]
-        return spec
-
-    def _watched(
-        self, execute: Callable[[ModuleType], None], before: Mapping[str, Any]
-    ) -> Callable[[ModuleType], None]:
-        def exec_module(module: ModuleType) -> None:
-            module.__loader__.__dict__.pop("exec_module", None)  # one loader may load several modules
-            self._local.is_busy = True
-            try:
-                execute(module)
-                self._keep(before, _values(settings()))
-            finally:
-                self._local.is_busy = False
-
-        return exec_module

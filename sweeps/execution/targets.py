@@ -26,6 +26,7 @@ from sweeps.execution.determinism import (
     restore_again,
     restore_generators,
     seed_generators,
+    undisturbed_by_imports,
 )
 from sweeps.execution.functions import CHECKPOINT, Function, call, source_hash, takes_checkpoint
 from sweeps.execution.watched import is_watched, watched
@@ -147,7 +148,7 @@ class FunctionRun:
             self._set_generators()
             start = time.perf_counter()
             try:
-                with continuing(self._states if self._is_continuing else None, self._state):
+                with undisturbed_by_imports(), continuing(self._states if self._is_continuing else None, self._state):
                     yielded = next(self._generator)
             except StopIteration:
                 return

@@ -253,6 +253,51 @@ def test_a_library_that_the_function_imports_itself_is_seeded_and_restored_too(t
     assert all(report["deterministic"] for report in found)
 
 
+def test_a_trial_may_import_what_is_built_into_python() -> None:
+    code = (
+        "from sweeps.execution.targets import FunctionRun\n"
+        "def f(params, seed):\n    import xxsubtype, _symtable, __phello__\n    yield {'loss': 1.0}\n"
+        "print(*(m.values['loss'] for m in FunctionRun(f, {}, 1, None).measurements(lambda: False)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.stdout.split()[-1:] == ["1.0"], done.stderr
+
+
+_SEEDING = """
+import sys
+sys.path.insert(0, sys.argv[1])
+{before}
+from sweeps.execution.targets import FunctionRun
+
+def lazy(params, seed):
+    import random
+    import seeds_at_import
+    import numpy, torch
+    for _ in range(3):
+        import_later = __import__(f"later_{{_}}")
+        yield {{"loss": torch.rand(1).item() + numpy.random.rand() + random.random()}}
+
+for seed in (5, 6, 5):
+    print([m.values["loss"] for m in FunctionRun(lazy, {{}}, seed, None).measurements(lambda: False)])
+"""
+
+
+@pytest.mark.parametrize("before", ["", "import numpy", "import torch", "import random, seeds_at_import"])
+def test_a_module_that_seeds_the_generators_when_imported_decides_nothing(tmp_path: Path, before: str) -> None:
+    seeding = "import random, numpy, torch\nrandom.seed(0)\nnumpy.random.seed(0)\ntorch.manual_seed(0)\n"
+    for name in ("seeds_at_import", "later_0", "later_1", "later_2"):
+        (tmp_path / f"{name}.py").write_text(seeding)
+    command = [sys.executable, "-c", _SEEDING.format(before=before), str(tmp_path)]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+    def draws(params: Any, seed: int) -> Iterator[dict[str, float]]:
+        for _ in range(3):
+            yield {"loss": torch.rand(1).item() + np.random.rand() + random.random()}
+
+    assert lines == [str(values(FunctionRun(draws, {}, seed, None))) for seed in (5, 6, 5)]
+
+
 @pytest.mark.parametrize("first", ["study.reproducibility", "study.training", "torch", "numpy"])
 def test_a_function_may_be_the_first_to_import_anything(first: str) -> None:
     code = f"from sweeps.execution.determinism import seed_generators\nseed_generators(1)\nimport {first}"

@@ -69,11 +69,14 @@ class _Pickler(pickle.Pickler):
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file, protocol=5)
         self.tensors: list[Any] = []
+        self._arrays: dict[int, int] = {}  # the number of each array that is written, by its identity
 
-    def persistent_id(self, value: Any) -> tuple[str, object] | None:
+    def persistent_id(self, value: Any) -> tuple[Any, ...] | None:
         if (numpy := sys.modules.get("numpy")) is not None:
             if type(value) is numpy.ndarray:
-                return "array", _as_bytes(numpy, value)
+                is_new = id(value) not in self._arrays
+                number = self._arrays.setdefault(id(value), len(self._arrays))
+                return "array", number, _as_bytes(numpy, value) if is_new else None
             if isinstance(value, numpy.generic):
                 return "number", _as_bytes(numpy, value)
         torch = sys.modules.get("torch")
@@ -95,26 +98,37 @@ class _Unpickler(pickle.Unpickler):
     def __init__(self, file: Any, tensors: list[Any]) -> None:
         super().__init__(file)
         self._tensors = tensors
+        self._arrays: dict[int, Any] = {}  # those read so far: several names of one stay names of one
 
     def find_class(self, module: str, name: str) -> Any:
         if module in ("builtins", "collections") and name in _NAMED:
             return _NAMED[name]
         raise pickle.UnpicklingError(f"it names {module}.{name}: {HOLDS}")
 
-    def persistent_load(self, kept: tuple[str, Any]) -> Any:
-        kind, content = kept
-        if kind == "tensor":
-            return self._tensors[content]
-        import numpy
-
-        array = numpy.load(io.BytesIO(content), allow_pickle=False)
-        return array if kind == "array" else array[()]
+    def persistent_load(self, kept: tuple[Any, ...]) -> Any:
+        match kept:
+            case "tensor", number:
+                return self._tensors[number]
+            case "array", number, None:
+                return self._arrays[number]
+            case "array", number, content:
+                self._arrays[number] = _from_bytes(content)
+                return self._arrays[number]
+            case _, content:
+                return _from_bytes(content)[()]
+        raise pickle.UnpicklingError(f"it holds {kept!r}: {HOLDS}")
 
 
 def _as_bytes(numpy: Any, value: Any) -> bytes:
     file = io.BytesIO()
     numpy.save(file, value, allow_pickle=False)
     return file.getvalue()
+
+
+def _from_bytes(content: bytes) -> Any:
+    import numpy
+
+    return numpy.load(io.BytesIO(content), allow_pickle=False)
 
 
 def _first_refused(value: Any, place: str = "checkpoint") -> str:

@@ -200,3 +200,14 @@ def test_a_function_without_torch_or_numpy_imports_neither_for_its_checkpoint() 
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_two_names_of_one_array_or_tensor_stay_names_of_one(tmp_path: Path) -> None:
+    array, tensor = np.zeros(2), torch.zeros(2)
+    kept = returned({"now": array, "best": [array, array.copy()], "tensors": (tensor, tensor)}, tmp_path)
+    kept["now"] += 1
+    kept["tensors"][0].add_(1)
+
+    assert kept["best"][0].tolist() == [1.0, 1.0]
+    assert kept["best"][1].tolist() == [0.0, 0.0]
+    assert kept["tensors"][1].tolist() == [1.0, 1.0]

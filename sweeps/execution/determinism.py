@@ -54,7 +54,7 @@ def generator_states() -> States:
     """Return the states of the global generators of what is imported."""
     states: dict[str, Any] = {"python": random.getstate()}
     if (numpy := _imported("numpy")) is not None:
-        states["numpy"] = numpy.random.get_state()
+        states["numpy"] = numpy.random.get_state(legacy=False)
     if (torch := _imported("torch")) is not None:
         states["torch"] = torch.get_rng_state()
         if torch.cuda.is_initialized():

@@ -202,6 +202,18 @@ def test_what_is_read_or_loaded_in_training_sets_no_generator_back(
     assert broken(function, 3, after, tmp_path) == values(FunctionRun(function, PARAMS, 3, None))
 
 
+def test_another_kind_of_global_generator_of_numpy_is_kept_too() -> None:
+    before = np.random.get_bit_generator()
+    try:
+        np.random.set_bit_generator(np.random.PCG64(1))
+        kept = generator_states()
+        drawn = np.random.rand()
+        restore_generators(kept)
+        assert np.random.rand() == drawn
+    finally:
+        np.random.set_bit_generator(before)
+
+
 def test_the_generator_of_apples_gpus_is_kept_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = {"now": torch.tensor([1])}
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)

@@ -262,7 +262,7 @@ def undisturbed_by_imports() -> Iterator[None]:
         return generator_states() if threading.get_ident() == thread else None
 
     def after(states: States | None) -> None:
-        if states is None:  # of another thread, beside which this one draws
+        if states is None:  # of another thread, while this one draws
             return
         restore_generators(states)
         for library in ("numpy", "torch"):

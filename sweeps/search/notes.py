@@ -6,7 +6,7 @@ from typing import Any
 
 # Kinds of notes that are written between sessions.
 EXTENDED = "extended"  # gives a sweep more trials or time
-SELECTED = "selected"  # ends the search, and may say anew how the winner is chosen
+SELECTED = "selected"  # ends the search, and may change how the winner is chosen
 RETRY = "retry"  # lets trials that failed run again, those without the metric from their start
 BETWEEN_SESSIONS = ("session", EXTENDED, SELECTED, RETRY)
 # Kinds that budgets write.

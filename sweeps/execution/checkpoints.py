@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sweeps.execution.watched import WATCHED, WatchedDict, WatchedList, WatchedTuple, unwatched
+from sweeps.execution.watched import WATCHED, unwatched
 
 HOLDS = (
     "a checkpoint may hold None, numbers, text, bytes, NumPy arrays, torch tensors, "
@@ -146,9 +146,10 @@ def _first_refused(value: Any, place: str = "checkpoint") -> str:
 
 
 def _children(value: Any) -> list[tuple[Any, Any]]:
-    if type(value) in (dict, OrderedDict, Counter, WatchedDict):
+    value = unwatched(value)
+    if type(value) in (dict, OrderedDict, Counter):
         return [*value.items()]
-    return [*enumerate(value)] if type(value) in (list, tuple, set, frozenset, WatchedList, WatchedTuple) else []
+    return [*enumerate(value)] if type(value) in (list, tuple, set, frozenset) else []
 
 
 def _is_kept(value: Any) -> bool:

@@ -108,7 +108,7 @@ def _first_fate(history: History) -> str:
 def final_config(spec: SweepSpec, trial: Trial) -> dict[str, Any]:
     """The trial as a table that `sweeps train` takes: every knob and the seed, None left out."""
     if spec.target is not None:
-        return {"target": spec.target, "seed": trial.seed, "params": dict(trial.params)}
+        return {"target": spec.target, "seed": trial.seed, "params": spec.space.in_order(trial.params)}
     return spec.for_stage(trial.key.stage).trial_config(trial.params, trial.seed).model_dump(exclude_none=True)
 
 

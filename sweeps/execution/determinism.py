@@ -64,6 +64,18 @@ def generator_states() -> States:
     return states
 
 
+def are_as_seeded(seed: int) -> bool:
+    """Return whether nothing was drawn from the global generators since `seed_generators`."""
+    is_same = random.getstate() == random.Random(seed).getstate()
+    if (numpy := _imported("numpy")) is not None:
+        both = (numpy.random.RandomState(seed % 2**32), numpy.random)
+        fresh, now = (of.get_state(legacy=False)["state"] for of in both)
+        is_same = is_same and fresh["pos"] == now.get("pos") and numpy.array_equal(fresh["key"], now["key"])
+    if (torch := _imported("torch")) is not None:
+        is_same = is_same and torch.equal(torch.get_rng_state(), torch.Generator().manual_seed(seed).get_state())
+    return is_same
+
+
 def restore_generators(states: States) -> None:
     """Set the global generators back, also those of libraries that are imported later."""
     random.setstate(states["python"])

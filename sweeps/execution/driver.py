@@ -13,8 +13,7 @@ from typing import Any, Literal
 from study.measurement import Measurement
 from sweeps.clock import machine
 from sweeps.errors import LedgerError, SweepError
-from sweeps.execution.failures import NOTE as ALIKE_NOTE
-from sweeps.execution.failures import failing_alike
+from sweeps.execution import failures
 from sweeps.execution.messages import Leg, Message, Observer, RangeLeg, ignore
 from sweeps.execution.reports import NONDETERMINISTIC, end_of, is_last, repeated_otherwise, without_metric
 from sweeps.execution.spending import Spending
@@ -231,7 +230,8 @@ class Driver:
             self._ranged(key, message)
             return False
         trial = self.history.trials[key]
-        for note in message.notes:
+        said = {note.body["text"] for note in self.history.noted("warning")} if message.notes else ()
+        for note in dict.fromkeys(note for note in message.notes if note not in said):
             self.record(Noted("warning", {"text": note}, key))
         if message.plan is not None and self.history.plan(key) is None:
             self.record(Noted("plan", message.plan, key))
@@ -277,8 +277,8 @@ class Driver:
         else:
             self.record(Measured(trial.key, measurement, environment))
             if self.spec.metric not in measurement.values and len(self.history.measured) == 1:
-                text = f"{without_metric(self.spec, trial)}: a trial fails that never reports it"
-                self.record(Noted("warning", {"text": text}, trial.key))
+                lacking = f"{without_metric(self.spec, trial)}: a trial fails that never reports it"
+                self.record(Noted("warning", {"text": lacking}, trial.key))
             self._settle(trial)
 
     def _repeated(self, trial: Trial, measurement: Measurement) -> None:
@@ -306,8 +306,8 @@ class Driver:
         lacks = trial.reason == (fault := without_metric(self.spec, trial))
         if lacks and not any(self.spec.metric in m.values for _, m in self.history.measured):
             raise SweepError(f"{fault}: yield it, then `{again}`, or set `metric` to one of these in a new sweep")
-        if (text := failing_alike(self.history)) is not None:
-            self.record(Noted(ALIKE_NOTE, {"reason": text}))
+        if (text := failures.failing_alike(self.history)) is not None:
+            self.record(Noted(failures.NOTE, {"reason": text}))
             raise SweepError(f"{text}; see {self.folder.log(trial.key.label)}; mend it, then `{again}` runs all again")
 
     def overdue(self) -> dict[TrialKey | RangeKey, str]:

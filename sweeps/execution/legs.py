@@ -55,7 +55,7 @@ def run_leg(
             trained = measurement.seconds
             _save(run, leg, [measurement])
             spent.book("checkpoint")
-            yield Message("measured", measurement, run.environment, run.plan, notes=notes)
+            yield Message("measured", measurement, run.environment, run.plan, notes=(*notes, *run.notes))
             notes = ()
         spent.book(doing)  # since the last report
         if run.interrupted:

@@ -51,7 +51,7 @@ def replay(spec: SweepSpec, history: History, trial: Trial, function: Function |
     stage = spec.for_stage(trial.key.stage)
     request = _Request(
         spec=stage.to_table(),
-        params=trial.params,
+        params=stage.space.in_order(trial.params),
         seed=trial.seed,
         plan=_by_steps(history.plan(trial.key), stored[-1]),
         reports=len(stored),

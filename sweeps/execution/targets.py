@@ -20,6 +20,7 @@ from sweeps.execution.checkpoints import (
 )
 from sweeps.execution.determinism import (
     States,
+    are_as_seeded,
     continuing,
     generator_states,
     process_facts,
@@ -59,6 +60,10 @@ class Run(Protocol):
     def plan(self) -> Mapping[str, Any] | None:
         """The horizon of a wall-clock run, fixed before its first step."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of it."""
+
     def measurements(self, interrupt: Callable[[], bool]) -> Iterator[Measurement]:
         """The measurements to come; ends early where `interrupt()` became true."""
         ...
@@ -76,6 +81,7 @@ class TrainingRun:
     """The study's training of one model."""
 
     resumable = True
+    notes = ()
 
     def __init__(
         self,
@@ -127,6 +133,7 @@ class FunctionRun:
         self.last: Measurement | None = None
         self.interrupted = False
         self.plan = None
+        self.notes: tuple[str, ...] = ()
         self.resumable = takes_checkpoint(function)
         self._source = _source(function)
         self._seed = seed
@@ -159,6 +166,7 @@ class FunctionRun:
                 self.last = self._measure(yielded, seconds)
             except (TypeError, SpaceError) as error:
                 self._throw(error)
+            self.notes = () if self._is_checked else self._noted()
             yield self.last
         self.interrupted = True
 
@@ -169,6 +177,15 @@ class FunctionRun:
         # What is set up before a checkpoint is read is set up as at the trial's start.
         if self._states is not None and (is_begun or not is_watched(self._state)):
             restore_generators(self._states)
+
+    def _noted(self) -> tuple[str, ...]:
+        """Return a note where a checkpoint can't tell when it is read, and the generators are used."""
+        if self._state is None or is_watched(self._state) or are_as_seeded(self._seed):
+            return ()
+        return (
+            f"the {CHECKPOINT} is no dict, list or tuple, but of type {type(self._state).__name__}, and does not tell "
+            "when it is read: what is drawn from global generators ahead of the loop differs after a pause; use a dict",
+        )
 
     def _throw(self, error: Exception) -> NoReturn:
         """Raise an error of what was yielded at that yield, whose file and line its traceback then has."""

@@ -5,6 +5,7 @@ its checkpoint. From there on they must be as they were at the pause. Numbers an
 such as the epoch to begin with: they count as no state, and as one where a checkpoint holds nothing else.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, SupportsIndex
 
@@ -52,49 +53,72 @@ def _is_plain(value: object) -> bool:
     return all(map(_is_plain, value)) if isinstance(value, list | tuple | set) else isinstance(value, _PLAIN)
 
 
-class WatchedDict(dict[Any, Any]):
-    """A dict that is copied and pickled as a plain one."""
+def _mapping(kind: Any) -> Any:
+    """Return the class of a watched dict that is copied and pickled as its plain kind."""
 
-    def __init__(self, values: Mapping[Any, Any], read: Callable[[], None]) -> None:
-        super().__init__(values)
-        self._looks = _Looks(values, read)
+    class Watched(kind):  # type: ignore[misc]
+        def __init__(self, values: Mapping[Any, Any], read: Callable[[], None]) -> None:
+            super().__init__(values)
+            self.__dict__.update(getattr(values, "__dict__", {}))  # such as what torch adds to a state_dict
+            self._looks = _Looks(values, read)
 
-    def plain(self) -> dict[Any, Any]:
-        return super().copy()
+        def plain(self) -> Any:
+            made = kind(super().items())
+            if hasattr(made, "__dict__"):
+                made.__dict__.update({name: value for name, value in vars(self).items() if name != "_looks"})
+            return made
 
-    def __getitem__(self, key: Any) -> Any:
-        self._looks.at(key)
-        return super().__getitem__(key)
+        def __getitem__(self, key: Any) -> Any:
+            self._looks.at(key)
+            return super().__getitem__(key)
 
-    def __iter__(self) -> Iterator[Any]:
-        self._looks.at(_ALL)
-        return super().__iter__()
+        def __iter__(self) -> Any:
+            self._looks.at(_ALL)
+            return super().__iter__()
 
-    def get(self, key: Any, default: Any = None) -> Any:
-        self._looks.at(key)
-        return super().get(key, default)
+        def __reversed__(self) -> Any:
+            self._looks.at(_ALL)
+            return super().__reversed__()
 
-    def pop(self, key: Any, *default: Any) -> Any:
-        self._looks.at(key)
-        return super().pop(key, *default)
+        def get(self, key: Any, default: Any = None) -> Any:
+            self._looks.at(key)
+            return super().get(key, default)
 
-    def items(self) -> Any:
-        self._looks.at(_ALL)
-        return super().items()
+        def setdefault(self, key: Any, default: Any = None) -> Any:
+            self._looks.at(key)
+            return super().setdefault(key, default)
 
-    def values(self) -> Any:
-        self._looks.at(_ALL)
-        return super().values()
+        def pop(self, key: Any, *default: Any) -> Any:
+            self._looks.at(key)
+            return super().pop(key, *default)
 
-    def copy(self) -> dict[Any, Any]:
-        self._looks.at(_ALL)
-        return self.plain()
+        def popitem(self, *last: bool) -> Any:
+            self._looks.at(_ALL)
+            return super().popitem(*last)
 
-    def __or__(self, other: Any) -> Any:
-        return self.copy() | other
+        def items(self) -> Any:
+            self._looks.at(_ALL)
+            return super().items()
 
-    def __reduce__(self) -> Any:
-        return dict, (self.copy(),)
+        def values(self) -> Any:
+            self._looks.at(_ALL)
+            return super().values()
+
+        def copy(self) -> Any:
+            self._looks.at(_ALL)
+            return self.plain()
+
+        def __or__(self, other: Any) -> Any:
+            return self.copy() | other
+
+        def __reduce__(self) -> Any:
+            return self.copy().__reduce_ex__(2) if kind is not dict else (dict, (self.copy(),))
+
+    return Watched
+
+
+WatchedDict: Any = _mapping(dict)
+WatchedOrderedDict: Any = _mapping(OrderedDict)
 
 
 class WatchedList(list[Any]):
@@ -114,6 +138,16 @@ class WatchedList(list[Any]):
     def __iter__(self) -> Iterator[Any]:
         self._looks.at(_ALL)
         return super().__iter__()
+
+    def __reversed__(self) -> Iterator[Any]:
+        self._looks.at(_ALL)
+        return super().__reversed__()
+
+    def __add__(self, other: Any) -> Any:
+        return self.copy() + other
+
+    def __mul__(self, count: SupportsIndex) -> list[Any]:
+        return self.copy() * count
 
     def pop(self, place: SupportsIndex = -1) -> Any:
         self._looks.at(_ALL)
@@ -148,6 +182,14 @@ class WatchedTuple(tuple[Any, ...]):
         self._looks.at(_ALL)
         return super().__iter__()
 
+    def __add__(self, other: Any) -> Any:
+        self._looks.at(_ALL)
+        return self.plain() + other
+
+    def __mul__(self, count: SupportsIndex) -> tuple[Any, ...]:
+        self._looks.at(_ALL)
+        return self.plain() * count
+
     def __reduce__(self) -> Any:
         self._looks.at(_ALL)
         return tuple, (self.plain(),)
@@ -158,9 +200,10 @@ def _place(place: SupportsIndex | slice, length: int) -> Any:
     return _ALL if isinstance(place, slice) else range(length)[place] if -length <= int(place) < length else None
 
 
-WATCHED = (WatchedDict, WatchedList, WatchedTuple)
+WATCHED = (WatchedDict, WatchedOrderedDict, WatchedList, WatchedTuple)
 _WATCHED: dict[type, Callable[[Any, Callable[[], None]], Any]] = {
     dict: WatchedDict,
+    OrderedDict: WatchedOrderedDict,
     list: WatchedList,
     tuple: WatchedTuple,
 }

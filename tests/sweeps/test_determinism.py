@@ -104,7 +104,32 @@ def fits_with_the_epoch_read_first(params: Any, seed: int, checkpoint: Any) -> I
         yield {"loss": loss.item(), "checkpoint": {"epoch": epoch + 1, "model": model.state_dict()}}
 
 
+def keeps_its_state_dict_alone(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
+    """The checkpoint is what `state_dict` gave, and data are drawn before it is loaded."""
+    data, model = torch.randn(16, 3), torch.nn.Linear(3, 1)
+    model.register_buffer("report", torch.tensor(0))
+    if checkpoint is not None:
+        model.load_state_dict(checkpoint)
+    while model.report < 6:
+        model.report += 1
+        with torch.no_grad():
+            model.weight += 0.1 * torch.randn(3) * data[0]
+        yield {"loss": model.weight.sum().item(), "checkpoint": model.state_dict()}
+
+
+def sets_defaults(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
+    """The checkpoint is read by `setdefault`."""
+    data, state = np.random.randn(3), checkpoint if checkpoint is not None else {}
+    state.setdefault("report", 0)
+    weights = state.setdefault("weights", np.zeros(3))
+    for report in range(state["report"], 6):
+        weights = weights + data * np.random.randn(3)
+        yield {"loss": float(weights.sum()), "checkpoint": {"report": report + 1, "weights": weights}}
+
+
 SET_UP = {
+    "state-dict-alone": keeps_its_state_dict_alone,
+    "setdefault": sets_defaults,
     "epoch-first": fits_with_the_epoch_read_first,
     **{f"numpy-{kind.__name__}": keeping(kind, lambda: np.random.randn(3)) for kind in (dict, list, tuple)},
     **{f"torch-{kind.__name__}": keeping(kind, lambda: torch.randn(3)) for kind in (dict, list, tuple)},
@@ -133,6 +158,25 @@ def test_the_seed_of_a_trial_decides_what_the_global_generators_give(function: F
 
     assert again[0] == again[1]
     assert again[0] != values(FunctionRun(function, PARAMS, (seed + 5) % 2**32, None), 2)
+
+
+@pytest.mark.parametrize(("kept", "draws", "is_noted"), [(7, True, True), (b"x", True, True), (7, False, False)])
+def test_a_checkpoint_that_cannot_tell_when_it_is_read_is_noted_where_generators_are_used(
+    kept: object, draws: bool, is_noted: bool
+) -> None:
+    def function(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
+        yield {"loss": random.random() if draws else 0.5, "checkpoint": kept}
+
+    run = FunctionRun(function, PARAMS, 3, None)
+    next(run.measurements(lambda: False))
+    assert [f"of type {type(kept).__name__}" in note for note in run.notes] == [True] * is_noted
+
+
+def test_a_checkpoint_that_tells_when_it_is_read_is_not_noted() -> None:
+    run = FunctionRun(keeping(tuple, lambda: np.random.randn(3)), PARAMS, 3, None)
+    next(run.measurements(lambda: False))
+
+    assert run.notes == ()
 
 
 def test_trials_that_take_turns_in_a_process_do_not_disturb_each_other() -> None:

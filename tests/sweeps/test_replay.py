@@ -113,3 +113,21 @@ def test_a_trial_without_a_report_cannot_be_replayed(folder: SweepFolder) -> Non
     driver.next_leg()
     with pytest.raises(SweepError, match="has no measurement to compare"):
         sweeps.load(folder.name, results=folder.results).reproduce(0)
+
+
+def test_parameters_come_in_the_order_of_the_space(folder: SweepFolder) -> None:
+    space = {"width": {"float": [0.0, 1.0]}, "lr": {"float": [0.0, 1.0]}, "a": {"choice": ["x", "y"]}}
+    driver = open_driver(folder, small_spec(trials=3, space=space, pruning={"name": "none"}))
+    driver.start({})
+    simulation = Simulation(driver)
+    simulation.function = in_order
+    simulation.run()
+    result = sweeps.load(folder.name, results=folder.results, target=in_order)
+
+    assert all(result.reproduce(trial).identical for trial in range(3))
+
+
+def in_order(params, seed):
+    width, lr, _ = params.values()
+    for report in range(1, 10):
+        yield {"loss": width / report + lr * report}

@@ -2,12 +2,14 @@
 
 import copy
 import pickle
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from sweeps.execution.checkpoints import read_checkpoint, write_checkpoint
 from sweeps.execution.watched import unwatched, watched
@@ -19,6 +21,9 @@ _SEQUENCE: list[Callable[[Any], Any]] = [
     list,
     tuple,
     lambda one: [*one],
+    lambda one: one + one[:0],
+    lambda one: one * 2,
+    lambda one: list(reversed(one)),
 ]
 READS: dict[type, list[Callable[[Any], Any]]] = {
     dict: [
@@ -30,14 +35,18 @@ READS: dict[type, list[Callable[[Any], Any]]] = {
         lambda d: {**d},
         lambda d: d | {},
         lambda d: d.copy(),
+        lambda d: d.setdefault("a", 1),
+        lambda d: d.popitem(),
+        lambda d: list(reversed(d)),
         lambda d: list(d.items()),
         lambda d: list(d.values()),
     ],
     list: [*_SEQUENCE, lambda one: one.pop(0), lambda one: one.copy()],
     tuple: _SEQUENCE,
 }
+READS[OrderedDict] = READS[dict]
 ANY: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy, pickle.dumps]
-STATES = {dict: {"a": b"x", "b": 1}, list: [b"x", 1], tuple: (b"x", 1)}
+STATES = {dict: {"a": b"x", "b": 1}, OrderedDict: OrderedDict(a=b"x", b=1), list: [b"x", 1], tuple: (b"x", 1)}
 
 
 @pytest.mark.parametrize(("kind", "read"), [(kind, read) for kind in READS for read in (*READS[kind], *ANY)])
@@ -75,6 +84,14 @@ def test_numbers_are_no_states_unless_a_checkpoint_holds_nothing_else(first: str
     for key in (first, "epoch", "name", "best"):
         without[key]
     assert looks == [first]
+
+
+def test_what_torch_adds_to_a_state_dict_stays() -> None:
+    state = torch.nn.BatchNorm1d(2).state_dict()
+    made = watched(state, lambda: None)
+
+    assert made._metadata == unwatched(made)._metadata == copy.copy(made)._metadata == state._metadata
+    assert torch.nn.BatchNorm1d(2).load_state_dict(made)
 
 
 @pytest.mark.parametrize("other", [None, 3, b"x", "text", np.zeros(2), {1, 2}])

@@ -7,6 +7,7 @@ or `davies_bouldin_score`, and so may arithmetic, as in `1-accuracy` or `exp(-lo
 """
 
 import re
+import unicodedata
 from typing import Literal
 
 Direction = Literal["maximize", "minimize"]
@@ -35,21 +36,33 @@ _TURNS = """
     increase decrease drop decay gap delta diff difference change ratio std stdev var variance deviation spread range
     signed time scale weight coefficient
 """
-_LESS, _MORE, _LEFT, _TURNING = (
-    frozenset(words.split()) for words in (_LESS_IS_BETTER, _MORE_IS_BETTER, _NEUTRAL, _TURNS)
+# A score of these is a loss.
+_OF_LOSSES = """
+    log quantile cross entropy ce bce focal huber hinge smooth l1 l2 kl ctc squared square absolute percentage
+"""
+_MEANS = frozenset(("mean", "avg", "average", "median"))
+_UNSIGNED = frozenset(("absolute", "squared", "square", "root", "percentage", "rate", "log", "l1", "l2"))
+_LESS, _MORE, _LEFT, _TURNING, _KINDS_OF_LOSS = (
+    frozenset(words.split()) for words in (_LESS_IS_BETTER, _MORE_IS_BETTER, _NEUTRAL, _TURNS, _OF_LOSSES)
 )
 _HUMPS = re.compile(r"[FRL][12](?![a-z\d])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _MINUS = "-\N{MINUS SIGN}\N{EN DASH}"
 _ARITHMETIC = re.compile(
     rf"[*()+=^<>|~!]|(?:^|[^\w\s])\s*[{_MINUS}]|\s[{_MINUS}/]\s"  # of exp(-loss), val/-loss, 1 - accuracy
-    rf"|(?:^|(?<!top)_|[/:\s])\d+(?:\.\d+)?\s*[{_MINUS}/]"  # of 1-accuracy, 1/loss; not of top-1-accuracy
+    rf"|(?:^|(?<!top)_|[/:\s])\d+(?:[.,]\d+)?\s*[{_MINUS}/]"  # of 1-accuracy, 1/loss; not of top-1-accuracy
 )
 
 
 def direction_by_name(metric: str) -> Direction | None:
     """Return which way the name says that the metric is better, None if it doesn't say."""
-    words = words_of(metric)
-    if _ARITHMETIC.search(metric) or any(word not in _LESS | _MORE | _LEFT and not word.isdigit() for word in words):
+    ordered = _words_in_order(metric)
+    words = set(ordered)
+    if _is_arithmetic(metric) or any(word not in _LESS | _MORE | _LEFT and not word.isdigit() for word in words):
+        return None
+    is_of_a_loss = words & {"score", "scores"} and words & _KINDS_OF_LOSS  # log_score, quantile_score: less is better
+    is_signed = words & {"error", "errors", "err"} and words & _MEANS and not words & _UNSIGNED  # mean_error: a bias
+    divisor = ordered[ordered.index("per") + 1 :] if "per" in ordered else []
+    if is_of_a_loss or is_signed or not (_LESS | _MORE).isdisjoint(divisor):
         return None
     less, more = not words.isdisjoint(_LESS), not words.isdisjoint(_MORE)
     if less == more:
@@ -57,19 +70,29 @@ def direction_by_name(metric: str) -> Direction | None:
     return "minimize" if less else "maximize"
 
 
+def _is_arithmetic(metric: str) -> bool:
+    """Return whether a name has signs that compute: of ASCII by where they stand, of Unicode wherever they do."""
+    kinds = {unicodedata.category(sign) for sign in metric if not sign.isascii()}
+    return bool(_ARITHMETIC.search(metric) or any(kind[0] == "S" or kind in ("No", "Pd") for kind in kinds))
+
+
 def is_turned(metric: str) -> bool:
     """Return whether a name makes something else of the measure that it names, so that its bounds are not known."""
     words = words_of(metric)
-    return bool(_ARITHMETIC.search(metric) or words & _TURNING or ("log" in words and "loss" not in words))
+    return bool(_is_arithmetic(metric) or words & _TURNING or ("log" in words and "loss" not in words))
 
 
 def words_of(name: str) -> set[str]:
     """Return the words of a name in lower case; a part whose humps are its spelling, like mAP or F1, is one word."""
-    words = set[str]()
+    return set(_words_in_order(name))
+
+
+def _words_in_order(name: str) -> list[str]:
+    words = list[str]()
     for part in re.split(r"[\W_]+", name):
         whole, bare = part.lower(), part.lower().rstrip("0123456789")
         if known := {whole, bare} & (_LESS | _MORE):
-            words |= known
+            words += sorted(known)
         elif part:
-            words |= {hump.lower() for hump in _HUMPS.findall(part)} if part.isascii() else {whole}
+            words += [hump.lower() for hump in _HUMPS.findall(part)] if part.isascii() else [whole]
     return words

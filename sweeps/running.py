@@ -63,7 +63,7 @@ def start(
     """
     begun = perf_counter()
     check_form(form)
-    function = function or (resolve(spec.target) if spec.target else None)
+    function = _target_of(spec, function)
     spec, notices = as_it_can_be_pruned(spec, function)
     place = new_place(folder, ledger_url)
     folder.create()
@@ -91,6 +91,14 @@ def start(
                     ledger.remove()
                     folder.drop(folder.path)
                 raise
+
+
+def _target_of(spec: SweepSpec, function: Function | None) -> Function | None:
+    """Return the function of a sweep, None where it trains the study's models; SpecError where it can't be had."""
+    function = function or (resolve(spec.target) if spec.target else None)
+    if function is not None:
+        check_ours()
+    return function
 
 
 def as_it_can_be_pruned(spec: SweepSpec, function: Function | None) -> tuple[SweepSpec, list[str]]:
@@ -150,7 +158,7 @@ def go_on(
         history, first = ledger.history(), ledger.spec()
         spec = folder.named(as_extended(first, history))
         _check_bound(spec, at_most)
-        function = function or (resolve(spec.target) if spec.target else None)
+        function = _target_of(spec, function)
         if changes.wanted is not None:
             changes = replace(changes, wanted=as_it_can_be_pruned(changes.wanted, function)[0])
         rows = []
@@ -323,7 +331,6 @@ def _run(
     check_shared(mark)
     progress.wait_for("loading data")
     if function is not None:
-        check_ours()
         pickled(function)  # SpecError where it can't be sent
     data = stage(spec, data_dir)
     driver.start(facts, *notes)

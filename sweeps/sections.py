@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Stage = Literal["search", "choice", "publication"]
+MOST = 1_000_000_000  # of whatever is counted
 STAGES: tuple[Stage, ...] = get_args(Stage)  # in their order
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
@@ -33,6 +34,14 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number_is_a_bool(cls, value: object, about: ValidationInfo) -> object:
+        kind = cls.model_fields[about.field_name or ""].annotation
+        if isinstance(value, bool) and kind in (int, float, int | None, float | None):
+            raise ValueError("must be a number")
+        return value
+
 
 Fidelity = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -58,7 +67,7 @@ class Pruning(Section):
 
     name: Literal["asha", "hyperband", "median", "none"] = "asha"
     variant: Literal["promote", "stop"] = "promote"
-    reduction_factor: Annotated[int, Field(ge=2)] = 4  # of asha and hyperband
+    reduction_factor: Annotated[int, Field(ge=2, le=MOST)] = 4  # of asha and hyperband
     min_fidelity: Fidelity | None = None  # the first rung; a third of an epoch, or a function's first report
     max_fidelity: Fidelity | None = None  # a trial that reaches it is complete
 
@@ -73,8 +82,8 @@ class Pruning(Section):
 class Resources(Section):
     """What one trial occupies; fractions of a GPU share it."""
 
-    cpus_per_trial: Annotated[float, Field(ge=0)] = 1.0
-    gpus_per_trial: Annotated[float, Field(ge=0)] = 0.0
+    cpus_per_trial: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    gpus_per_trial: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     accelerator_type: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")] | None = None  # a GPU model: A100, L4
 
     @model_validator(mode="after")
@@ -95,8 +104,8 @@ class Resources(Section):
 class Retries(Section):
     """What happens to a trial whose worker died or hung, or that raised an exception."""
 
-    lost: Annotated[int, Field(ge=0)] = 2  # how often it goes on after its worker died or hung; then it has failed
-    failed: Annotated[int, Field(ge=0)] = 0  # how often one that raised is tried again, from its checkpoint
+    lost: Annotated[int, Field(ge=0, le=MOST)] = 2  # how often it goes on after its worker died or hung
+    failed: Annotated[int, Field(ge=0, le=MOST)] = 0  # how often one that raised is tried again, from its checkpoint
     wait: Duration = 1.0  # before it goes on for the first time, s; doubled each further time
     report_timeout: Duration = 3600.0  # without a word for so long, s, a worker is taken as hung and is killed
 
@@ -118,9 +127,9 @@ class SelectionRule(Section):
     seeds the winner is not confirmed: all that is known of it are the values that chose it.
     """
 
-    candidates: Annotated[int, Field(ge=0)] = 5
+    candidates: Annotated[int, Field(ge=0, le=MOST)] = 5
     seeds: Annotated[int, Field(ge=0, le=1000)] = 5  # fresh, common to all candidates; they choose
-    published_seeds: Annotated[int, Field(ge=0)] = 7  # further ones, from which winner and baseline are published
+    published_seeds: Annotated[int, Field(ge=0, le=MOST)] = 7  # further ones, of winner and baseline
     racing: bool = True  # a candidate that can't win any more gets no further seed
     rule: Literal["best", "within_one_se"] = "best"  # or the cheapest within one standard error of the best
     cost: str | None = None  # parameters, epoch_seconds or latency; a function: one of its metrics

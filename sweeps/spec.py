@@ -21,6 +21,7 @@ from sweeps.errors import SpecError
 from sweeps.names import check_name, check_target_name
 from sweeps.rules import explain
 from sweeps.sections import (
+    MOST,
     STAGES,
     Duration,
     Pruning,
@@ -53,7 +54,7 @@ class SweepSpec(Section):
 
     name: str
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    trials: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    trials: Annotated[int, Field(ge=1, le=MOST)]
     time: Duration | None = None  # wall-clock of the whole sweep, s
     # Of GPUs where a trial has one, else of CPUs.
     device_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -139,6 +140,11 @@ class SweepSpec(Section):
                 f"untracked: {self.metric!r} is the sweep's metric, which is always compared: leave it out"
             )
         check_column(self.metric, "metric")
+        for key in ("untracked", "warm_start"):
+            for text in getattr(self, key):
+                check_column(text, key)
+        if self.target is not None and "checkpoint" in (self.metric, self.selection.cost):
+            raise ValueError("a function's checkpoint is no metric: give metric and selection.cost other names")
         if self.selection.cost is not None:
             check_column(self.selection.cost, "selection.cost")
         for cell in self.design.cells if self.design else ():

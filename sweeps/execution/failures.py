@@ -68,11 +68,11 @@ def reason_of(error: BaseException) -> str:
     """Return the exception in one line, with the place in the user's code where there is one."""
     text = " ".join(text_of(error).split())
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    place = _place_of(error)
+    place = place_of(error)
     return f"{type(error).__name__}{f': {text}' if text else ''}{f' ({place})' if place else ''}"
 
 
-def _place_of(error: BaseException) -> str | None:
+def place_of(error: BaseException) -> str | None:
     """Return "file:line" of the innermost frame that is neither ours nor a library's."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
     return f"{_shown(frames[-1].filename)}:{frames[-1].lineno}" if frames else None

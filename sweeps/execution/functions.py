@@ -16,12 +16,32 @@ from typing import Any
 
 from search_spaces.space import hint
 from sweeps.errors import SpecError
+from sweeps.execution.failures import place_of
 
 Function = Callable[..., Iterator[Mapping[str, Any]]]
 
 CHECKPOINT = "checkpoint"  # the key under which a function yields what it continues from, and its parameter's name
 LARGEST = 64 * 2**20  # bytes of a pickled function; Ray refuses 100 MB
 _OURS = ("search_spaces", "study", "sweeps")
+# What this package imports once a target can be found: a module of the user's by that name would be taken for it.
+_LIBRARIES = (
+    "grpc",
+    "matplotlib",
+    "numpy",
+    "optuna",
+    "pandas",
+    "psutil",
+    "psycopg",
+    "pyarrow",
+    "pydantic",
+    "ray",
+    "rich",
+    "scipy",
+    "sqlalchemy",
+    "torch",
+    "torchvision",
+    "typer",
+)
 _RULE = "a target is a generator function of (params, seed), or of (params, seed, checkpoint) if it can continue"
 
 
@@ -63,7 +83,7 @@ def call(function: Function, params: Mapping[str, Any], seed: int, checkpoint: o
 def _way_to_pass(function: Function) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """Return what is passed by position and what by name, None where neither way fits.
 
-    A checkpoint goes to the parameter of that name, or to a third one that has no default.
+    A checkpoint goes to the parameter of that name.
     """
     signature = _signature(function)
     given = signature.parameters
@@ -71,10 +91,10 @@ def _way_to_pass(function: Function) -> tuple[tuple[str, ...], tuple[str, ...]] 
     by_name = {name for name, one in given.items() if one.kind is one.KEYWORD_ONLY and name not in bound}
     named = tuple(name for name in _GIVEN if name in by_name)
     first = tuple(name for name in _GIVEN if name not in named)
-    ways = [(first, named), ((*first, CHECKPOINT), named)]
-    own = given.get(CHECKPOINT)
-    if own is not None and own.kind in (own.POSITIONAL_OR_KEYWORD, own.KEYWORD_ONLY):
-        ways.insert(0, (first, (*named, CHECKPOINT)))
+    ways = [(first, named)]
+    if (own := given.get(CHECKPOINT)) is not None and CHECKPOINT not in bound:
+        is_by_position = own.kind is own.POSITIONAL_ONLY
+        ways.insert(0, ((*first, CHECKPOINT), named) if is_by_position else (first, (*named, CHECKPOINT)))
     return next((way for way in ways if _takes(signature, way)), None)
 
 
@@ -147,6 +167,7 @@ def resolve(target: str) -> Function:
             "with sweeps.resume(..., target=...), or load it with sweeps.load(..., target=...)"
         )
     if os.getcwd() not in sys.path:
+        check_ours()
         sys.path.insert(0, os.getcwd())
     found: Any = _imported(module_name)
     for part in name.split("."):
@@ -182,7 +203,7 @@ def _in_a_line(error: BaseException) -> str:
         place = f"{error.filename}:{error.lineno}"
     else:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{last.filename}:{last.lineno}"
+        place = place_of(error) or f"{last.filename}:{last.lineno}"
     return f"{type(error).__name__}{f': {text}' if text else ''} ({place}): mend that first"
 
 
@@ -203,8 +224,16 @@ def check_hidden(name: str, *others: str) -> None:
 
 
 def check_ours() -> None:
-    """SpecError where a module of the working directory hides one of this package from the workers."""
+    """SpecError where a module of the working directory hides one of this package, or of a library of its, from it."""
     check_hidden(*_OURS)
+    here = Path.cwd()
+    for file in (file for name in _LIBRARIES for file in (f"{name}.py", f"{name}/__init__.py")):
+        if (here / file).is_file():
+            name = file.removesuffix("/__init__.py").removesuffix(".py")
+            raise SpecError(
+                f"your module {file} can't be used, since a library that sweeps need has the name {name!r}: rename "
+                "your file"
+            )
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -24,8 +24,8 @@ def with_named_default_checkpoint(params, seed, *, verbose=False, checkpoint=Non
     yield {"loss": params["x"], "checkpoint": {"given": checkpoint}}
 
 
-def with_third(params, seed, state):
-    yield {"loss": params["x"], "checkpoint": {"given": state}}
+def with_checkpoint_by_position(params, seed, checkpoint, /):
+    yield {"loss": params["x"], "checkpoint": {"given": checkpoint}}
 
 
 def with_options(params, seed, *, verbose=False):
@@ -99,12 +99,23 @@ class Trainer:
         yield {"loss": params["x"]}
 
 
+class Method:
+    """Its function needs an object."""
+
+    def train(self, params, seed):
+        yield {"loss": params["x"]}
+
+
 class Static:
     """A callable object that needs nothing of its own."""
 
     @staticmethod
     def __call__(params, seed):
         yield {"loss": params["x"]}
+
+
+def needs_a_third(params, seed, verbose):
+    yield {"loss": params["x"]}
 
 
 def needs_more(params, seed, checkpoint, data):

@@ -17,7 +17,7 @@ MINIMIZED = """
     loss valLoss val/loss eval_loss train.loss test-loss val_loss_epoch LOSS losses MSELoss logLoss log_loss error
     top1_error error_rate validation_err RMSE valRMSE mse mae mean_squared_error max_error nll test_nll perplexity
     eval/perplexity PPL wer CER fid brier ece bpb regret crossentropy focal_loss triplet_loss
-    value_loss word_error_rate loss_0
+    value_loss word_error_rate loss_0 loss_per_token errors_per_word mean_absolute_error mean_error_rate
 """
 MAXIMIZED = """
     accuracy validation_accuracy val_acc acc acc1 acc@1 top-1-accuracy top1Accuracy balanced_accuracy AUC auroc valAUC
@@ -30,6 +30,8 @@ BOTH_TURNED_OR_NEITHER = """
     neg_mean_squared_error negative_loss negMSE neg_log_loss minus_error inverse_loss 1-accuracy -loss
     loss_reduction accuracy_drop accuracy_gap loss_std accuracy_variance time_to_accuracy loss_scale
     1.0-accuracy 100-accuracy (1-accuracy) val/1-accuracy val_1-acc reverse_accuracy missed_recall fpr_at_recall95
+    quantile_score log_score mean_log_score mean_error avg_error median_err tokens_per_cost samplesPerCost
+    acc⁻¹ loss⁻¹ 1÷loss 1⁄loss —loss ‐loss ¬accuracy 1,0-acc accuracy×loss
     davies_bouldin_score penalty_score toxicity_score distance_score val/-loss exp(-loss) loss*-1 log(1/loss)
     opposite_loss profit_loss win_loss error_free_rate loss_free_share errors_prevented errors_handled errors_fixed
     error_detection_rate error_recovery_rate cost_savings cost_efficiency HTTPError hidden_loss accuracy_2x

@@ -56,6 +56,24 @@ def test_an_extension_changes_nothing_but_its_budget() -> None:
     assert {**longer.to_table(), "trials": 12, "time": 60.0} == spec.to_table()
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trials": True}, "trials: must be a number, but got True"),
+        ({"retries": {"lost": 10**400}}, "retries.lost: must be 1000000000 or less"),
+        ({"selection": {"candidates": 10**30}}, "selection.candidates: must be 1000000000 or less"),
+        ({"resources": {"cpus_per_trial": float("inf")}}, "resources.cpus_per_trial: must be finite"),
+        ({"untracked": ["\ud800"]}, "untracked must be text that every table can hold"),
+        ({"warm_start": ["a\0b"]}, "warm_start must be text that every table can hold"),
+        ({"metric": "checkpoint"}, "a function's checkpoint is no metric"),
+        ({"selection": {"cost": "checkpoint"}}, "a function's checkpoint is no metric"),
+    ],
+)
+def test_what_could_not_be_counted_stored_or_reported_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        small_spec(**changes)
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400)])
 def test_durations_read_as_people_write_them(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
@@ -63,13 +81,13 @@ def test_durations_read_as_people_write_them(text: str, seconds: float) -> None:
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"trails": 3}, r"spec: unknown key 'trails', did you mean 'trials'\?"),
-    ({"trials": 0}, r"spec: trials: .*greater than or equal to 1, but got 0"),
-    ({"trials": 10**21}, r"spec: trials: .*less than or equal to 1000000000"),
+    ({"trials": 0}, r"spec: trials: must be 1 or more, but got 0"),
+    ({"trials": 10**21}, r"spec: trials: must be 1000000000 or less"),
     ({"target": "hill"}, r"spec: target: a target is written 'module:function', but got 'hill'"),
     ({"target": "..hill:height"}, r"spec: target: a target is written 'module:function'"),
-    ({"trials": "many"}, r"spec: trials: .*integer.*but got 'many'"),
+    ({"trials": "many"}, r"spec: trials: must be a whole number, but got 'many'"),
     ({"time": "soon"}, r"spec: time: .*90s, 10m or 1h30m, but got 'soon'"),
-    ({"time": -5}, r"spec: time: .*greater than 0"),
+    ({"time": -5}, r"spec: time: must be more than 0"),
     ({"direction": "up"}, r"spec: direction: .*'maximize' or 'minimize'.*but got 'up'"),
     ({"name": "../etc"}, r"a sweep's name .*'\.\./etc'"),
     ({"seed": -1}, r"spec: seed: "),

@@ -3,10 +3,10 @@
 import copy
 import gc
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from sweeps.execution.setting import Setting, attributes
+from sweeps.execution.setting import Setting, attributes, table
 
 
 def _numpy(numpy: Any) -> list[Setting]:
@@ -33,6 +33,7 @@ def _torch(torch: Any) -> list[Setting]:
         ),
         Setting("deterministic algorithms", lambda: _deterministic(torch), lambda value: _set_deterministic(c, value)),
         *attributes(torch.utils.deterministic, "fill_uninitialized_memory"),
+        *_float32_precision(c),
         Setting("matrix precision", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
         *attributes(backends.cudnn, "enabled", "benchmark", "benchmark_limit", "deterministic", "allow_tf32"),
         *attributes(
@@ -58,6 +59,17 @@ def _torch(torch: Any) -> list[Setting]:
         Setting("cache of autocast", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
         Setting("threads of autograd", c._is_multithreading_enabled, c._set_multithreading_enabled),
         *attributes(torch.distributions.Distribution, "_validate_args"),
+        Setting("checks of sparse tensors", c._check_sparse_tensor_invariants, c._set_check_sparse_tensor_invariants),
+        Setting(
+            "conversion of modules",
+            torch.__future__.get_overwrite_module_params_on_conversion,
+            torch.__future__.set_overwrite_module_params_on_conversion,
+        ),
+        Setting(
+            "exchange of parameters",
+            torch.__future__.get_swap_module_params_on_conversion,
+            torch.__future__.set_swap_module_params_on_conversion,
+        ),
         Setting("small numbers as zero", _flushes_small_numbers, torch.set_flush_denormal),
         Setting("repeated warnings of torch", torch.is_warn_always_enabled, torch.set_warn_always),
         Setting(
@@ -67,7 +79,7 @@ def _torch(torch: Any) -> list[Setting]:
         ),
         Setting("hooks of all modules", lambda: _module_hooks(torch), lambda value: _set_module_hooks(torch, value)),
         *(
-            _dict(sys.modules["torch.optim.optimizer"], name)
+            table(sys.modules["torch.optim.optimizer"], name)
             for name in ("_global_optimizer_pre_hooks", "_global_optimizer_post_hooks")
         ),
         Setting(
@@ -101,6 +113,25 @@ def _deterministic(torch: Any) -> tuple[bool, bool]:
 def _set_deterministic(c: Any, value: tuple[bool, bool]) -> None:
     # Not by torch.use_deterministic_algorithms, which imports torch's compiler.
     c._set_deterministic_algorithms(value[0], warn_only=value[1])
+
+
+_PRECISIONS = (  # the general one first, since it sets the others
+    ("generic", "all"),
+    *((backend, op) for backend in ("cuda", "mkldnn") for op in ("all", "matmul", "conv", "rnn")),
+)
+
+
+def _float32_precision(c: Any) -> list[Setting]:
+    if not hasattr(c, "_get_fp32_precision_getter"):  # before torch 2.9
+        return []
+
+    def put(values: tuple[str, ...]) -> None:
+        for place, value in zip(_PRECISIONS, values, strict=True):
+            c._set_fp32_precision_setter(*place, value)
+
+    return [
+        Setting("precision of float32", lambda: tuple(c._get_fp32_precision_getter(*one) for one in _PRECISIONS), put)
+    ]
 
 
 def _switches(owner: Any, *names: str) -> list[Setting]:
@@ -139,15 +170,6 @@ def _set_module_hooks(torch: Any, values: Mapping[str, Mapping[Any, Any]]) -> No
         present.update(hooks)
 
 
-def _dict(owner: Any, name: str) -> Setting:
-    def put(value: Mapping[Any, Any]) -> None:
-        present = getattr(owner, name)
-        present.clear()
-        present.update(value)
-
-    return Setting(f"{owner.__name__}.{name}", lambda: dict(getattr(owner, name)), put)
-
-
 def _of_cuda(torch: Any, get: Callable[[], Any]) -> Any:
     return get() if torch.cuda.is_initialized() else None
 
@@ -170,7 +192,42 @@ def _if_any(put: Callable[[Any], object]) -> Callable[[Any], object]:
 def _matplotlib(matplotlib: Any) -> list[Setting]:
     rc = matplotlib.rcParams
     # As plain values: matplotlib would check each, and look for a backend.
-    return [Setting("matplotlib's rcParams", lambda: dict(dict.items(rc)), lambda value: dict.update(rc, value))]
+    return [
+        Setting("matplotlib's rcParams", lambda: dict(dict.items(rc)), lambda value: dict.update(rc, value)),
+        Setting("colormaps", lambda: set(matplotlib.colormaps), lambda known: _forget_colormaps(matplotlib, known)),
+    ]
+
+
+def _forget_colormaps(matplotlib: Any, known: Collection[str]) -> None:
+    for name in set(matplotlib.colormaps) - set(known):
+        matplotlib.colormaps.unregister(name)
+
+
+def _csv(csv: Any) -> list[Setting]:
+    def dialects() -> dict[str, Any]:
+        return {name: csv.get_dialect(name) for name in csv.list_dialects()}
+
+    def put(values: Mapping[str, Any]) -> None:
+        for name in csv.list_dialects():
+            csv.unregister_dialect(name)
+        for name, dialect in values.items():
+            csv.register_dialect(name, dialect)
+
+    return [
+        Setting("longest CSV field", csv.field_size_limit, csv.field_size_limit),
+        Setting("dialects", dialects, put),
+    ]
+
+
+def _decimal(decimal: Any) -> list[Setting]:
+    return attributes(decimal.DefaultContext, "prec", "rounding", "Emin", "Emax", "capitals", "clamp")
+
+
+def _tracemalloc(tracemalloc: Any) -> list[Setting]:
+    def put(is_on: bool) -> None:
+        tracemalloc.start() if is_on else tracemalloc.stop()
+
+    return [Setting("tracemalloc", tracemalloc.is_tracing, put)]
 
 
 def _sklearn(sklearn: Any) -> list[Setting]:
@@ -190,6 +247,10 @@ LIBRARIES: Mapping[str, Callable[[Any], list[Setting]]] = {
     "matplotlib": _matplotlib,
     "sklearn": _sklearn,
     "pandas": _pandas,
+    "csv": _csv,
+    "decimal": _decimal,
+    "ssl": lambda ssl: attributes(ssl, "_create_default_https_context"),
+    "tracemalloc": _tracemalloc,
 }
 
 
@@ -211,4 +272,5 @@ LEFTOVERS: Mapping[str, Callable[[Any], object]] = {
     "matplotlib.pyplot": lambda pyplot: pyplot.close("all"),
     "torch.distributed": _end_process_group,
     "torch": _empty_caches,
+    "asyncio": lambda asyncio: asyncio.set_event_loop_policy(None),  # the next trial gets an event loop of its own
 }

@@ -1,6 +1,6 @@
 """One thing that code can set in its process: what gets it and what sets it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,17 @@ def attributes(owner: Any, *names: str) -> list[Setting]:
         for name in names
         if hasattr(owner, name)
     ]
+
+
+def table(owner: Any, name: str) -> Setting:
+    """Return the setting of a dict, which stays the same object."""
+
+    def put(value: Mapping[Any, Any]) -> None:
+        present = getattr(owner, name)
+        present.clear()
+        present.update(value)
+
+    return Setting(f"{owner.__name__}.{name}", lambda: dict(getattr(owner, name)), put)
 
 
 def _getter(owner: Any, name: str) -> Callable[[], Any]:

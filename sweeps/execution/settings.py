@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from sweeps.execution.library_settings import LEFTOVERS, LIBRARIES
-from sweeps.execution.setting import Setting, attributes
+from sweeps.execution.setting import Setting, attributes, table
 
 _STREAMS = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
 _HOOKS = ("excepthook", "unraisablehook", "displayhook", "breakpointhook", "dont_write_bytecode")
@@ -71,6 +71,8 @@ def _python() -> tuple[Setting, ...]:
         Setting("trace function", sys.gettrace, sys.settrace),
         Setting("profile function", sys.getprofile, sys.setprofile),
         *attributes(threading, "excepthook"),
+        Setting("trace function of threads", threading.gettrace, threading.settrace),
+        Setting("profile function of threads", threading.getprofile, threading.setprofile),
         Setting("stack size of threads", threading.stack_size, threading.stack_size),
         Setting("Python's generator", random.getstate, random.setstate),
         *attributes(tempfile, "tempdir"),
@@ -85,6 +87,7 @@ def _python() -> tuple[Setting, ...]:
         Setting("warnings", _warnings, _set_warnings, disturbs=True),
         *attributes(warnings, "showwarning", "formatwarning", "defaultaction"),
         *attributes(logging, "raiseExceptions", "lastResort", "_warnings_showwarning"),
+        *(table(logging, name) for name in ("_levelToName", "_nameToLevel")),
         Setting("loggers", _loggers, _set_loggers),
         Setting("logging.disable", lambda: logging.root.manager.disable, logging.disable),
         Setting("logger class", logging.getLoggerClass, logging.setLoggerClass),

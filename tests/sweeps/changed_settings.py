@@ -1,5 +1,7 @@
 """Settings of a process that a trial may change: how a function sees each of them, and how it changes it."""
 
+import asyncio
+import csv
 import decimal
 import faulthandler
 import gc
@@ -11,9 +13,12 @@ import random
 import resource
 import signal
 import socket
+import ssl
 import sys
 import tempfile
+import threading
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -172,4 +177,47 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         lambda: matplotlib.rcParams.update({"lines.linewidth": 7}),
     ),
     "pandas' options": (lambda: pd.get_option("display.precision"), lambda: pd.set_option("display.precision", 3)),
+    "float32's precision": (
+        lambda: (torch.backends.mkldnn.fp32_precision, torch.backends.mkldnn.conv.fp32_precision),
+        lambda: setattr(torch.backends.mkldnn, "fp32_precision", "bf16"),
+    ),
+    "all float32's precision": (
+        lambda: (torch.backends.fp32_precision, torch.backends.cudnn.conv.fp32_precision),
+        lambda: setattr(torch.backends, "fp32_precision", "ieee"),
+    ),
+    "checks of sparse tensors": (
+        torch.sparse.check_sparse_tensor_invariants.is_enabled,
+        torch.sparse.check_sparse_tensor_invariants.enable,
+    ),
+    "conversion of modules": (
+        torch.__future__.get_overwrite_module_params_on_conversion,
+        lambda: torch.__future__.set_overwrite_module_params_on_conversion(True),
+    ),
+    "exchange of parameters": (
+        torch.__future__.get_swap_module_params_on_conversion,
+        lambda: torch.__future__.set_swap_module_params_on_conversion(True),
+    ),
+    "colormaps": (
+        lambda: "of-a-trial" in matplotlib.colormaps,
+        lambda: matplotlib.colormaps.register(matplotlib.colormaps["viridis"], name="of-a-trial"),
+    ),
+    "longest CSV field": (csv.field_size_limit, lambda: csv.field_size_limit(7)),
+    "a dialect": (
+        lambda: csv.get_dialect("excel").delimiter,
+        lambda: csv.register_dialect("excel", delimiter=";"),
+    ),
+    "a new dialect": (csv.list_dialects, lambda: csv.register_dialect("of-a-trial", delimiter=";")),
+    "the first decimal context": (
+        lambda: decimal.DefaultContext.prec,
+        lambda: setattr(decimal.DefaultContext, "prec", 7),
+    ),
+    "a level's name": (lambda: logging.getLevelName(5), lambda: logging.addLevelName(5, "TRACE")),
+    "checks of certificates": (
+        lambda: ssl._create_default_https_context,
+        lambda: setattr(ssl, "_create_default_https_context", ssl._create_unverified_context),
+    ),
+    "tracemalloc": (tracemalloc.is_tracing, tracemalloc.start),
+    "trace function of threads": (threading.gettrace, lambda: threading.settrace(nothing)),
+    "profile function of threads": (threading.getprofile, lambda: threading.setprofile(nothing)),
+    "event loop": (lambda: asyncio.get_event_loop().is_closed(), lambda: asyncio.get_event_loop().close()),
 }

@@ -289,7 +289,7 @@ def _drive_in_sight(
             progress.wait_for("ending Ray")
         if profiled_from is not None:
             draw_profile(profile, folder, progress.say)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # the second is Ray's answer to SIGTERM, until its start is over
         progress.wait_for("writing tables and report")
         save_tables(folder, spec, driver.history, partial(say_warning, progress.say))
         folder.send()  # before what is drawn: who stops a job has little patience

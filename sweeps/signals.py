@@ -7,6 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+
+_PAUSE = 0.05  # s after which a signal that came within an import is sent again
 
 
 class Stop:
@@ -21,7 +24,12 @@ class Stop:
         self._is_gentle = self._is_hung_up = False
         self.asked: float | None = None  # when, s of the monotonic clock
 
-    def __call__(self, number: int, frame: object) -> None:
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):  # an interruption could be lost there, and leave the lock of an import taken
+            again = threading.Timer(_PAUSE, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+            return
         if number == signal.SIGHUP:
             _leave_terminal()
             if self._is_hung_up or self.asked is not None:
@@ -41,6 +49,14 @@ class Stop:
             self._is_gentle = False
 
 
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _leave_terminal() -> None:
     """Write no more to a terminal that was closed, which would be an error wherever a line is printed."""
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -51,7 +67,7 @@ def _leave_terminal() -> None:
 
 
 @contextmanager
-def stop_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
+def stop_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
     """Have all handled as long as the block runs; outside the main thread signals are not ours to take.
 
     A hang-up that is ignored already, as below `nohup`, stays ignored.

@@ -37,6 +37,7 @@ LOCAL = "sweeps_local"  # a resource by which such a Ray is told from a cluster,
 _LONGEST_SOCKET = 107 if sys.platform == "linux" else 103  # bytes of a path
 _SOCKET = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"  # of Ray, below its folder
 _RUNS = threading.Lock()  # held while a sweep runs in this process
+_IS_OF_TRIALS = threading.Event()  # set where this process is a worker of a sweep
 _LARGEST_STORE = 2**29  # bytes; a data set is staged once a node, and the largest of ours has 180 MB
 
 
@@ -120,6 +121,11 @@ def only_one() -> Iterator[None]:
     Raises:
         ResourceError: Where a sweep runs here already.
     """
+    if _IS_OF_TRIALS.is_set():
+        raise ResourceError(
+            "a trial can't run a sweep, which would wait for places that trials hold: run it from a script, or search "
+            "both spaces in one sweep"
+        )
     if not _RUNS.acquire(blocking=False):
         raise ResourceError(
             "another sweep runs in this process, where there can be one at a time: run this one after it, or in a "
@@ -129,6 +135,11 @@ def only_one() -> Iterator[None]:
         yield
     finally:
         _RUNS.release()
+
+
+def serve_trials() -> None:
+    """Have this process run trials, in which no sweep can be run."""
+    _IS_OF_TRIALS.set()
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from sweeps.execution.legs import failed, is_from_outside, run_leg, run_range_le
 from sweeps.execution.logs import TrialLog
 from sweeps.execution.messages import Leg, Message, RangeLeg, in_copy
 from sweeps.execution.placing import bundle, keeping_off
+from sweeps.execution.session import serve_trials
 from sweeps.execution.sharing import Mark
 from sweeps.execution.spending import Spending
 from sweeps.execution.stopping import StopWord
@@ -40,6 +41,8 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             return PlacementGroupFactory([bundle(spec.resources)], **keeping_off(config.get("away", ())))
 
         def setup(self, config: dict[str, Any]) -> None:
+            if ray.get_runtime_context().get_actor_id() is not None:
+                serve_trials()
             self._outside = mark.missing()  # of a node that joined later, nobody has asked
             self._node = ray.get_runtime_context().get_node_id()
             self._data: Any = None if function else _data_of_a_prepared_process(spec, data)

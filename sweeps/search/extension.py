@@ -155,7 +155,9 @@ def ended_by(spec: SweepSpec, history: History) -> list[str]:
     if history.is_closed or (len(history.search) == spec.trials and not cut):
         return []
     of_trials = [TRIAL_TIME] if any(not may_go_on(spec, trial) for trial in cut) else []
-    return [*spent(spec, history, history.until, "search"), *of_trials]
+    closed = history.budgeted.closed_by  # a quick selection may have left more of it than was held back
+    closing = [closed] if closed else []
+    return list(dict.fromkeys([*closing, *spent(spec, history, history.until, "search"), *of_trials]))
 
 
 def more_of(budgets: Sequence[str]) -> str:

@@ -68,7 +68,7 @@ def shortened(spec: SweepSpec, history: History) -> str:
     if rule == asked:
         return ""
     numbers = [
-        f"{r.candidates} candidates, {r.seeds} seeds and {r.published_seeds} published seeds" for r in (rule, asked)
+        f"candidates={r.candidates}, seeds={r.seeds} and published_seeds={r.published_seeds}" for r in (rule, asked)
     ]
     return f"the budgets sufficed for {numbers[0]}, where {numbers[1]} were asked for"
 

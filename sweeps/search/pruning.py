@@ -211,7 +211,7 @@ def is_undecided(spec: SweepSpec, trial: Trial, measurement: Measurement) -> boo
 
 
 def _standing(place: int, ranked: Sequence[Entry], rung: int, level: float) -> str:
-    return f"place {place} of {len(ranked)} at rung {rung} (fidelity {level:g})"
+    return f"place {place} of {len(ranked)} so far at rung {rung} (fidelity {level:g})"
 
 
 def promotion(spec: SweepSpec, history: History) -> Decided | None:

@@ -27,7 +27,7 @@ def ranked(result: Result, sort: str | None = None, top: int | None = None) -> l
     Args:
         result: The sweep.
         sort: A column, parameter or metric, smallest first, but "value" the best first; "-" in front turns it around.
-            By number without it or, where `top` is given, the best first.
+            By number without it or, where `top` is given, as the trials of the search rank for the winner.
         top: How many; all without it.
 
     Raises:
@@ -35,13 +35,25 @@ def ranked(result: Result, sort: str | None = None, top: int | None = None) -> l
     """
     if top is not None and top < 1:
         raise SpecError(f"--top: give 1 or more, but got {top}")
-    sort = sort or ("trial" if top is None else "value")
+    if sort is None and top is not None:
+        return _for_the_winner(result)[:top]
+    sort = sort or "trial"
     name = sort.removeprefix("-")
     keys = {trial.key: _key(result, trial, name) for trial in result.history.search}
     _check_column(result, name)
     known = [trial for trial in result.history.search if keys[trial.key] is not None]
     known.sort(key=lambda trial: keys[trial.key] or (), reverse=sort.startswith("-"))
     return [*known, *(trial for trial in result.history.search if keys[trial.key] is None)][:top]
+
+
+def _for_the_winner(result: Result) -> list[Trial]:
+    """Return the trials by their last values, best first; those that came furthest lead where no fresh seed chooses."""
+    trials = ranked(result, "value")
+    if result.spec.selection.chooses:
+        return trials
+    valued = [trial for trial in trials if trial.value(result.spec.metric) is not None]
+    furthest = sorted(valued, key=lambda trial: -trial.last.fidelity if trial.last else 0.0)
+    return [*furthest, *(trial for trial in trials if trial not in valued)]
 
 
 def _check_column(result: Result, name: str) -> None:

@@ -9,8 +9,8 @@ from simulation import TABLE, Simulation, open_driver, small_spec
 
 import sweeps
 from sweeps.errors import SpecError
-from sweeps.search.extension import as_extended, extension
-from sweeps.search.history import PUBLISHED, Decided, History, Noted, Stamp, TrialKey
+from sweeps.search.extension import as_extended, ended_by, extension
+from sweeps.search.history import PUBLISHED, Asked, Decided, History, Moved, Noted, Stamp, TrialKey
 from sweeps.search.verification import verify
 from sweeps.spec import load_spec
 from sweeps.store.folders import SweepFolder
@@ -183,3 +183,12 @@ def test_a_select_that_makes_no_sense_is_one_line(
     assert found == code
     assert message in err
     assert Ledger.open(folder.ledger, read_only=True).rows() == rows
+
+
+def test_a_budget_that_closed_the_search_is_named_though_the_selection_left_some_of_it() -> None:
+    history = History([(Stamp(1, 0.0), Noted("session", {}))])
+    rows = (Asked(TrialKey(0), {"x": 0.5, "kind": "a"}, 1, 1), Moved(TrialKey(0), "complete", "full fidelity"))
+    for row in (*rows, Noted("closed", {"budget": "time"})):
+        history.apply(Stamp(history.last.seq + 1, 1.0), row)
+
+    assert ended_by(small_spec(time="100s"), history) == ["time"]

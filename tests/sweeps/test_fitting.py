@@ -103,7 +103,7 @@ def test_what_did_not_fit_is_told_and_the_winner_is_confirmed_on_what_did() -> N
 
     assert body["basis"] == "evaluation"
     assert "the budgets sufficed for" in body["reason"]
-    assert "where 5 candidates, 5 seeds and 7 published seeds were asked for" in body["reason"]
+    assert "where candidates=5, seeds=5 and published_seeds=7 were asked for" in body["reason"]
 
 
 def test_a_search_whose_trials_are_all_done_leaves_its_selection_what_is_left() -> None:

@@ -1,13 +1,23 @@
 """The Ray of a sweep: what it reads from the environment."""
 
 import sys
+import threading
 import types
 from pathlib import Path
 
 import pytest
 
 from sweeps.errors import ResourceError
-from sweeps.execution.session import Session, _start, check_length, make_private, set_environment
+from sweeps.execution import session as sessions
+from sweeps.execution.session import (
+    Session,
+    _start,
+    check_length,
+    make_private,
+    only_one,
+    serve_trials,
+    set_environment,
+)
 
 
 def test_a_users_own_setting_of_rays_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,3 +91,12 @@ def test_a_folder_whose_sockets_would_have_too_long_names_is_refused_with_what_t
     assert check_length(Path("/tmp/sweeps-1000/ray"))
     with pytest.raises(ResourceError, match=r"too long for the sockets of Ray .*: set TMPDIR"):
         check_length(Path("/scratch") / ("of-a-user-with-a-long-name" * 2) / "sweeps-1000" / "ray")
+
+
+def test_a_sweep_within_a_trial_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "_IS_OF_TRIALS", threading.Event())
+    with only_one():
+        pass
+    serve_trials()
+    with pytest.raises(ResourceError, match="a trial can't run a sweep.*run it from a script"), only_one():
+        pass

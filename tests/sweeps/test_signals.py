@@ -1,8 +1,11 @@
 """Signals that stop a sweep: Ctrl-C, SIGTERM and a terminal that is closed."""
 
+import importlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +34,18 @@ def test_the_first_signal_asks_and_only_a_person_insists(number: signal.Signals)
 def test_outside_of_a_gentle_block_the_first_signal_interrupts() -> None:
     with stop_signals(Stop(print)), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGHUP)
+
+
+def test_an_import_comes_to_its_end_before_a_signal_interrupts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "interrupted.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nDONE = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def imports_and_waits() -> None:
+        assert importlib.import_module("interrupted").DONE
+        threading.Event().wait()
+
+    with stop_signals(Stop(print)), pytest.raises(KeyboardInterrupt):
+        imports_and_waits()
 
 
 def test_a_hang_up_that_nohup_ignores_stays_ignored() -> None:

@@ -24,6 +24,7 @@ from sweeps.search.selection import by_last_value
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
 from sweeps.terminal.selecting import SelectionCosts, in_trainings
+from sweeps.terminal.trials import ranked
 
 MODEL = {
     "name": "model",
@@ -45,7 +46,9 @@ def test_the_best_of_the_search_is_published_as_it_is_and_not_confirmed(folder: 
     outcome, history = driver.history.outcome, driver.history
     assert outcome is not None
     best = best_of_the_furthest(driver)
+    first, *_ = ranked(sweeps.load(folder.name, results=folder.results), top=3)
 
+    assert first.key == best.key
     assert history.selection == []
     assert (outcome["winner"], outcome["final"], outcome["basis"]) == (best.key.number, best.key.label, "search")
     assert (outcome["mean"], outcome["n"]) == (best.value("loss"), 1)

@@ -98,5 +98,5 @@ def test_a_sweep_within_a_trial_is_refused_in_a_sentence(monkeypatch: pytest.Mon
     with only_one():
         pass
     serve_trials()
-    with pytest.raises(ResourceError, match="a trial can't run a sweep.*run it from a script"), only_one():
+    with pytest.raises(ResourceError, match=r"a trial can't run a sweep.*run it from a script"), only_one():
         pass

@@ -54,7 +54,7 @@ def show(
     figure: Annotated[
         Path | None, typer.Option(help="Draw the sweep's main figure into this file (png, svg, pdf).")
     ] = None,
-    top: Annotated[int | None, typer.Option(help="Only so many trials; without --sort as they rank for the winner.")] = None,
+    top: Annotated[int | None, typer.Option(help="Only so many trials, by rank without --sort.")] = None,
     sort: Annotated[
         str | None,
         typer.Option(help="Order of trials: value (best first), trial, seconds, fidelity, a parameter or a metric."),

@@ -57,7 +57,10 @@ def check_function(function: Function) -> Function:
     except (TypeError, ValueError) as error:
         raise SpecError(f"a target must be a Python function, but got {function!r}") from error
     if not inspect.isgeneratorfunction(_code_of(function)):
-        raise SpecError(f"{_RULE}: it yields dicts of metrics, but {function_name(function)}{signature} yields nothing")
+        raise SpecError(
+            f"{_RULE}: it yields dicts of metrics, but {function_name(function)}{signature} has no yield; one "
+            "that calls a generator writes `yield from`"
+        )
     if _way_to_pass(function) is None:
         raise SpecError(
             f"{_RULE}, but got {function_name(function)}{signature}: give its other parameters a default, "

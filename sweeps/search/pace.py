@@ -70,9 +70,13 @@ def _length(trial: Trial, full: float) -> float | None:
     """For how long a training of the trial's configuration to full fidelity would hold a worker, s."""
     if trial.last is None or trial.last.fidelity <= 0:
         return None
-    reached = trial.last.fidelity
     if trial.state == "complete":
         return trial.occupied
+    return trial.occupied + _rate(trial, trial.last.fidelity) * max(full - trial.last.fidelity, 0.0)
+
+
+def _rate(trial: Trial, reached: float) -> float:
+    """Return the seconds that a trial takes for a fidelity of one."""
     steps = [
         (later - earlier) / (after.fidelity - before.fidelity)
         for earlier, later, before, after in zip(
@@ -81,8 +85,18 @@ def _length(trial: Trial, full: float) -> float | None:
         if after.fidelity > before.fidelity
     ]
     # While a trial is paused, time passes between its reports, but it holds no worker.
-    rate = min(median(steps), trial.occupied / reached) if steps else trial.occupied / reached
-    return trial.occupied + rate * max(full - reached, 0.0)
+    return min(median(steps), trial.occupied / reached) if steps else trial.occupied / reached
+
+
+def warm_training(spec: SweepSpec, history: History) -> float | None:
+    """Return how long a training takes in a worker that has started, s; None before the first report."""
+    trials, full = _furthest(spec, history)
+    lengths = []
+    for trial in trials:
+        first, reached = trial.measurements[0], trial.measurements[-1].fidelity
+        if reached > 0:
+            lengths.append(first.seconds + _rate(trial, reached) * max(full - first.fidelity, 0.0))
+    return fmean(lengths) if lengths else None
 
 
 def candidate_lengths(spec: SweepSpec, history: History, numbers: Sequence[int]) -> list[float]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from sweeps.search.fitting import as_fitted
 from sweeps.search.history import History, Measured, Noted, Row, Stamp
 from sweeps.search.notes import FITTED
-from sweeps.search.pace import pace, selection_costs
+from sweeps.search.pace import pace, selection_costs, warm_training
 from sweeps.spec import SweepSpec
 
 _REPORTS = 2  # of a trial, from which its pace can be told
@@ -31,15 +31,15 @@ class SelectionCosts:
             self._say_fitted()
 
     def _say_time(self) -> None:
-        usual = pace(self._spec, self._history)
-        if usual is None:
+        usual, warm = pace(self._spec, self._history), warm_training(self._spec, self._history)
+        if usual is None or warm is None:
             return
-        rule = self._spec.selection
-        lengths = [usual.training] * min(max(rule.candidates, 1) + 1, self._spec.trials)
+        rule, training = self._spec.selection, min(usual.training, warm)  # its workers have started by then
+        lengths = [training] * min(max(rule.candidates, 1) + 1, self._spec.trials)
         seconds = selection_costs(rule, lengths, self._slots).both
         self._say(
             f"final selection: about {_duration(seconds)} for its {_trainings(rule.trainings)} at most, "
-            f"{self._slots} at a time and {_duration(usual.training)} each"
+            f"{self._slots} at a time and {_duration(training)} each"
         )
 
     def _say_fitted(self) -> None:

@@ -13,11 +13,12 @@ import sweeps
 from study.data import EMBEDDED, load
 from study.experiments import load_experiment
 from study.experiments import replay as replay_experiment
+from study.measurement import Measurement
 from study.training import Training
 from sweeps.execution.conclusion import _Final, _score_in_worker, conclude
 from sweeps.execution.driver import Driver
 from sweeps.report.writing import write_report
-from sweeps.search.history import Asked, History, Measured, Moved, Stamp, Trial, TrialKey
+from sweeps.search.history import Asked, History, Measured, Moved, Noted, Row, Stamp, Trial, TrialKey
 from sweeps.search.incumbent import best_so_far
 from sweeps.search.keeping import unneeded
 from sweeps.search.selection import by_last_value
@@ -158,8 +159,6 @@ def test_its_time_is_said_once_as_soon_as_reports_tell_it() -> None:
     spec, history = small_spec(), History()
     costs = SelectionCosts(spec, history, 2, said.append)
     rows = [Asked(TrialKey(0), {"x": 0.5}, 0, 0)]
-    from study.measurement import Measurement
-
     rows += [Measured(TrialKey(0), Measurement(at, at, float(at), 1.0, {"loss": 0.5})) for at in range(1, 5)]
     for second, row in enumerate(rows):
         stamp = Stamp(history.last.seq + 1, 60.0 * second)
@@ -171,12 +170,24 @@ def test_its_time_is_said_once_as_soon_as_reports_tell_it() -> None:
     assert "for its 44 trainings at most, 2 at a time" in said[1]
 
 
+def test_the_start_of_a_worker_is_no_part_of_its_time() -> None:
+    said: list[str] = []
+    spec, history = small_spec(pruning={"max_fidelity": 4}), History()
+    costs = SelectionCosts(spec, history, 2, said.append)
+    rows: list[Row] = [Noted("session", {}), Asked(TrialKey(0), {"x": 0.5}, 0, 0)]
+    rows += [Measured(TrialKey(0), Measurement(at, at, float(at), 1.0 * at, {"loss": 0.5})) for at in range(1, 5)]
+    for row, moment in zip(rows, (0.0, 0.0, 20.0, 21.0, 22.0, 23.0), strict=True):
+        stamp = Stamp(history.last.seq + 1, moment)
+        history.apply(stamp, row)
+        costs.observe(stamp, row)
+
+    assert said[1].endswith("2 at a time and 4 s each")
+
+
 def _history_of_models(spec: SweepSpec, *values: float) -> History:
     history = History()
     for number, value in enumerate(values):
         key = TrialKey(number)
-        from study.measurement import Measurement
-
         rows = [
             Asked(key, {"learning_rate": 0.05}, 0, 0),
             Measured(key, Measurement(1, 9, 2.0, 1.0, {"validation_accuracy": value})),

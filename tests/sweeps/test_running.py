@@ -7,7 +7,7 @@ import pytest
 from functions import bowl, flat
 from simulation import open_driver, small_spec
 
-from sweeps.errors import ResourceError, SpecError, SweepNotFoundError
+from sweeps.errors import InterruptedSweepError, ResourceError, SpecError, SweepNotFoundError
 from sweeps.execution.driver import Driver
 from sweeps.execution.functions import source_hash
 from sweeps.running import _changed_source, _check_bound, new_folder, start
@@ -119,3 +119,15 @@ def test_a_second_sweep_in_a_process_is_refused_while_the_first_goes_on(
     run("two")
 
     assert ended == ["one", "two"]
+
+
+@pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit])  # what the handlers of ours and of Ray raise
+def test_a_signal_while_ray_starts_stops_the_sweep_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal: type[BaseException]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise signal
+
+    monkeypatch.setattr("sweeps.running.session", interrupted)
+    with pytest.raises(InterruptedSweepError, match="stopped; everything reported is kept"):
+        start(small_spec(), SweepFolder(tmp_path, "bowl"), None, None, "none", verbose=False)

@@ -101,9 +101,26 @@ class _Continuation:
         self._kept = list(_arrays(checkpoint))
         self._known = {id(one) for one in self._kept}
         self._loaded: list[object] = []  # the modules and optimizers that have taken a state
+        self._is_read = False
+        self._before: States | None = None  # the states ahead of the last look, which set others back
 
     def restore(self) -> None:
         restore_generators(self._states)
+
+    def look(self) -> None:
+        """Set the generators back at the first look, and at one at a state ahead of which a set-up drew from them."""
+        states = generator_states()
+        if self._is_read and _are_same(self._states, states):
+            return
+        self._before = states if self._is_read else None
+        self._is_read = True
+        self.restore()
+
+    def write(self) -> None:
+        """Undo what the last look did: a function that writes into its checkpoint has drawn for its training."""
+        before, self._before = self._before, None
+        if before is not None and _are_same(self._states, generator_states()):
+            restore_generators(before)
 
     def restore_after(self, load: object, state: object) -> None:
         """Set the generators back where a module or optimizer takes a state of the checkpoint for the first time."""
@@ -129,6 +146,15 @@ def _arrays(value: object) -> Iterator[Any]:
         yield value
 
 
+def _are_same(states: Any, others: Any) -> bool:
+    """Return whether the states of generators are the same, for those that both have."""
+    if isinstance(states, Mapping):
+        return all(_are_same(states[name], others[name]) for name in states.keys() & others.keys())
+    if isinstance(states, list | tuple):
+        return len(states) == len(others) and all(map(_are_same, states, others))
+    return bool((states == others).all()) if hasattr(states, "shape") else bool(states == others)
+
+
 def _is_equal(one: Any, other: Any) -> bool:
     """Return whether two arrays hold the same; False where torch can't compare them, as with text."""
     import torch
@@ -148,9 +174,9 @@ _CONTINUING: list[_Continuation] = []
 def continuing(states: States | None, checkpoint: object) -> Iterator[None]:
     """Run a block, in which a function continues from a checkpoint, with these states set back again and again.
 
-    A function makes its data and model first, with the generators as at its start, and only then loads their state. So
-    they are set back where it reads a state of its checkpoint for the first time, or loads one into a module or
-    optimizer for the first time, up to the first step of an optimizer.
+    A function makes its data and model first, with the generators as at its start, and then reads its checkpoint. So
+    they are set back at the first look at it, at a further look at a state of it if something was drawn in between, and
+    where a module or optimizer takes a state of it for the first time, up to the first step of an optimizer.
     """
     _CONTINUING[:] = [] if states is None else [_Continuation(states, checkpoint)]
     try:
@@ -159,10 +185,16 @@ def continuing(states: States | None, checkpoint: object) -> Iterator[None]:
         _CONTINUING.clear()
 
 
-def restore_again() -> None:
-    """Set the generators back where a function continues and has not begun to train."""
-    for one in _CONTINUING:
-        one.restore()
+class CheckpointReader:
+    """Hears of looks at a checkpoint where a function continues and has not begun to train."""
+
+    def look(self) -> None:
+        for one in _CONTINUING:
+            one.look()
+
+    def write(self) -> None:
+        for one in _CONTINUING:
+            one.write()
 
 
 def _begin_training(*_: Any) -> None:

@@ -230,6 +230,10 @@ def _tracemalloc(tracemalloc: Any) -> list[Setting]:
     return [Setting("tracemalloc", tracemalloc.is_tracing, put)]
 
 
+def _scipy_special(special: Any) -> list[Setting]:
+    return [Setting("SciPy's errors", special.geterr, lambda value: special.seterr(**value))]
+
+
 def _sklearn(sklearn: Any) -> list[Setting]:
     return [Setting("scikit-learn's settings", sklearn.get_config, lambda value: sklearn.set_config(**value))]
 
@@ -246,6 +250,7 @@ LIBRARIES: Mapping[str, Callable[[Any], list[Setting]]] = {
     "torch": _torch,
     "matplotlib": _matplotlib,
     "sklearn": _sklearn,
+    "scipy.special": _scipy_special,
     "pandas": _pandas,
     "csv": _csv,
     "decimal": _decimal,

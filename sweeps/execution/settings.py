@@ -68,6 +68,7 @@ def _python() -> tuple[Setting, ...]:
         Setting("recursion limit", sys.getrecursionlimit, sys.setrecursionlimit, disturbs=True),
         Setting("switch interval", sys.getswitchinterval, sys.setswitchinterval),
         Setting("digits of whole numbers", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
+        Setting("traceback limit", lambda: getattr(sys, "tracebacklimit", None), _set_traceback_limit),
         Setting("trace function", sys.gettrace, sys.settrace),
         Setting("profile function", sys.getprofile, sys.setprofile),
         *attributes(threading, "excepthook"),
@@ -124,6 +125,13 @@ def _set_environment(values: Mapping[str, str]) -> None:
             os.environ[name] = value
     if has_moved:
         time.tzset()
+
+
+def _set_traceback_limit(limit: int | None) -> None:
+    if limit is None:
+        vars(sys).pop("tracebacklimit", None)
+    else:
+        sys.tracebacklimit = limit
 
 
 def _umask() -> int:

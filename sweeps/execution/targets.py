@@ -19,12 +19,12 @@ from sweeps.execution.checkpoints import (
     write_checkpoint,
 )
 from sweeps.execution.determinism import (
+    CheckpointReader,
     States,
     are_as_seeded,
     continuing,
     generator_states,
     process_facts,
-    restore_again,
     restore_generators,
     seed_generators,
     undisturbed_by_imports,
@@ -144,7 +144,7 @@ class FunctionRun:
         if checkpoint is not None:
             self._load(checkpoint)
         self._is_continuing = checkpoint is not None  # and has not reported since
-        self._generator = call(function, params, seed, watched(self._state, restore_again))
+        self._generator = call(function, params, seed, watched(self._state, CheckpointReader()))
 
     @property
     def environment(self) -> Mapping[str, str]:

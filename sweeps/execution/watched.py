@@ -1,27 +1,36 @@
-"""A checkpoint that tells when its states are read, so that generators are set back between set-up and training.
+"""A checkpoint that tells when it is read or written, so that generators are set back between set-up and training.
 
 A function that continues runs its set-up again, with generators that are seeded as at the trial's start, and then reads
-its checkpoint. From there on they must be as they were at the pause. Numbers and text are often read before the set-up,
-such as the epoch to begin with: they count as no state, and as one where a checkpoint holds nothing else.
+its checkpoint. From there on they must be as they were at the pause.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, SupportsIndex
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol, SupportsIndex
 
 _PLAIN = (int, float, complex, str, type(None))
 _ALL = object()  # stands for all places of a checkpoint
 
 
-def watched(state: Any, read: Callable[[], None]) -> Any:
-    """Return a dict, list or tuple that calls `read` at the first look at each state in it; others as they are."""
+class Reader(Protocol):
+    """What hears of the looks at a checkpoint."""
+
+    def look(self) -> None:
+        """Hear of the first look at all, or at a state."""
+
+    def write(self) -> None:
+        """Hear that something is written into the checkpoint."""
+
+
+def watched(state: Any, reader: Reader) -> Any:
+    """Return a dict, list or tuple that says when it is looked at; others as they are."""
     kind = _WATCHED.get(type(state))
-    return state if kind is None else kind(state, read)
+    return state if kind is None else kind(state, reader)
 
 
 def is_watched(state: object) -> bool:
     """Return whether `watched` can tell when a checkpoint is read."""
-    return type(state) in _WATCHED
+    return isinstance(state, WATCHED) or type(state) in _WATCHED
 
 
 def unwatched(state: Any) -> Any:
@@ -30,20 +39,36 @@ def unwatched(state: Any) -> Any:
 
 
 class _Looks:
-    """Which states of a checkpoint have been looked at."""
+    """What of a checkpoint has not been looked at: all of it, and each of its states."""
 
-    def __init__(self, items: Mapping[Any, Any], read: Callable[[], None]) -> None:
-        states = {place for place, value in items.items() if not _is_plain(value)}
-        self._has_states = bool(states)
-        self._open = states or {_ALL}
-        self._read = read
+    def __init__(self, items: Mapping[Any, Any], reader: Reader) -> None:
+        self._states = {place for place, value in items.items() if not _is_plain(value)}
+        self._is_first = True
+        self._reader = reader
 
     def at(self, place: Any) -> None:
         """Take note of a look at a place, or at all of them."""
-        seen = self._open & {place} if self._has_states and place is not _ALL else self._open
-        if seen:
-            self._open = self._open - seen
-            self._read()
+        seen = self._states if place is _ALL else self._states & {place}
+        self._states = self._states - seen
+        if seen or self._is_first:
+            self._is_first = False
+            self._reader.look()
+
+    def written(self) -> None:
+        """Take note that something is written, which is a look at all."""
+        if self._is_first:
+            self.at(None)
+        self._reader.write()
+
+
+class _Deaf:
+    """Hears nothing."""
+
+    def look(self) -> None:
+        pass
+
+    def write(self) -> None:
+        pass
 
 
 def _is_plain(value: object) -> bool:
@@ -57,10 +82,11 @@ def _mapping(kind: Any) -> Any:
     """Return the class of a watched dict that is copied and pickled as its plain kind."""
 
     class Watched(kind):  # type: ignore[misc]
-        def __init__(self, values: Mapping[Any, Any], read: Callable[[], None]) -> None:
+        def __init__(self, values: Mapping[Any, Any], reader: Reader) -> None:
+            self._looks = _Looks({}, _Deaf())  # an OrderedDict is filled by its own __setitem__
             super().__init__(values)
             self.__dict__.update(getattr(values, "__dict__", {}))  # such as what torch adds to a state_dict
-            self._looks = _Looks(values, read)
+            self._looks = _Looks(values, reader)
 
         def plain(self) -> Any:
             made = kind(super().items())
@@ -83,6 +109,14 @@ def _mapping(kind: Any) -> Any:
         def get(self, key: Any, default: Any = None) -> Any:
             self._looks.at(key)
             return super().get(key, default)
+
+        def __setitem__(self, key: Any, value: Any) -> None:
+            self._looks.written()
+            super().__setitem__(key, value)
+
+        def update(self, *others: Any, **named: Any) -> None:
+            self._looks.written()
+            super().update(*others, **named)
 
         def setdefault(self, key: Any, default: Any = None) -> Any:
             self._looks.at(key)
@@ -124,15 +158,15 @@ WatchedOrderedDict: Any = _mapping(OrderedDict)
 class WatchedList(list[Any]):
     """A list that is copied and pickled as a plain one."""
 
-    def __init__(self, values: list[Any], read: Callable[[], None]) -> None:
+    def __init__(self, values: list[Any], reader: Reader) -> None:
         super().__init__(values)
-        self._looks = _Looks(dict(enumerate(values)), read)
+        self._looks = _Looks(dict(enumerate(values)), reader)
 
     def plain(self) -> list[Any]:
         return super().copy()
 
     def __getitem__(self, place: SupportsIndex | slice) -> Any:
-        self._looks.at(_place(place, len(self)))
+        self._looks.at(_place(place, super().__len__()))
         return super().__getitem__(place)
 
     def __iter__(self) -> Iterator[Any]:
@@ -142,6 +176,22 @@ class WatchedList(list[Any]):
     def __reversed__(self) -> Iterator[Any]:
         self._looks.at(_ALL)
         return super().__reversed__()
+
+    def __len__(self) -> int:
+        self._looks.at(None)
+        return super().__len__()
+
+    def __setitem__(self, place: Any, value: Any) -> None:
+        self._looks.written()
+        super().__setitem__(place, value)
+
+    def append(self, value: Any) -> None:
+        self._looks.written()
+        super().append(value)
+
+    def extend(self, values: Iterable[Any]) -> None:
+        self._looks.written()
+        super().extend(values)
 
     def __add__(self, other: Any) -> Any:
         return self.copy() + other
@@ -166,16 +216,16 @@ class WatchedTuple(tuple[Any, ...]):
 
     _looks: _Looks
 
-    def __new__(cls, values: tuple[Any, ...], read: Callable[[], None]) -> "WatchedTuple":
+    def __new__(cls, values: tuple[Any, ...], reader: Reader) -> "WatchedTuple":
         made = super().__new__(cls, values)
-        made._looks = _Looks(dict(enumerate(values)), read)
+        made._looks = _Looks(dict(enumerate(values)), reader)
         return made
 
     def plain(self) -> tuple[Any, ...]:
         return tuple(super().__iter__())
 
     def __getitem__(self, place: Any) -> Any:
-        self._looks.at(_place(place, len(self)))
+        self._looks.at(_place(place, super().__len__()))
         return super().__getitem__(place)
 
     def __iter__(self) -> Iterator[Any]:
@@ -201,7 +251,7 @@ def _place(place: SupportsIndex | slice, length: int) -> Any:
 
 
 WATCHED = (WatchedDict, WatchedOrderedDict, WatchedList, WatchedTuple)
-_WATCHED: dict[type, Callable[[Any, Callable[[], None]], Any]] = {
+_WATCHED: dict[type, Callable[[Any, Reader], Any]] = {
     dict: WatchedDict,
     OrderedDict: WatchedOrderedDict,
     list: WatchedList,

@@ -26,6 +26,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+import scipy.special
 import torch
 
 
@@ -220,4 +221,6 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "trace function of threads": (threading.gettrace, lambda: threading.settrace(nothing)),
     "profile function of threads": (threading.getprofile, lambda: threading.setprofile(nothing)),
     "event loop": (lambda: asyncio.get_event_loop().is_closed(), lambda: asyncio.get_event_loop().close()),
+    "traceback limit": (lambda: getattr(sys, "tracebacklimit", None), lambda: setattr(sys, "tracebacklimit", 0)),
+    "SciPy's errors": (lambda: scipy.special.geterr()["loss"], lambda: scipy.special.seterr(all="raise")),
 }

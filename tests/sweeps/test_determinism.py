@@ -90,9 +90,9 @@ def keeping(kind: type, draw: Callable[[], Any]) -> Function:
 
 
 def fits_with_the_epoch_read_first(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """The epoch is read, data and model are made, and then their states are loaded."""
+    """The epoch is read, a model is made, and then its state is loaded."""
     first = checkpoint["epoch"] if checkpoint else 0
-    data, model = torch.randn(16, 3), torch.nn.Linear(3, 1)
+    data, model = torch.arange(48.0).reshape(16, 3) / 48, torch.nn.Linear(3, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     if checkpoint:
         model.load_state_dict(checkpoint["model"])
@@ -127,7 +127,48 @@ def sets_defaults(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str,
         yield {"loss": float(weights.sum()), "checkpoint": {"report": report + 1, "weights": weights}}
 
 
+def weighs_with_the_epoch_read_first(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
+    """The epoch is read, weights are drawn, and then those of the checkpoint take their place."""
+    first = checkpoint["epoch"] if checkpoint else 0
+    weights = np.random.randn(3)
+    if checkpoint:
+        weights = checkpoint["weights"]
+    for epoch in range(first, 6):
+        weights = weights + np.random.randn(3)
+        yield {"loss": float(weights.sum()), "checkpoint": {"epoch": epoch + 1, "weights": weights}}
+
+
+def works_in_its_checkpoint(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
+    """The checkpoint is the working state: something is drawn ahead of the first look at its weights."""
+    state = checkpoint or {"n": 0, "weights": np.zeros(3)}
+    while state["n"] < 6:
+        noise = np.random.randn(3)
+        state["weights"] = state["weights"] - 0.1 * noise
+        state["n"] += 1
+        yield {"loss": float(state["weights"].sum()), "checkpoint": state}
+
+
+def never_reads_its_state(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
+    """Of the checkpoint the number alone is read."""
+    n = checkpoint["n"] if checkpoint else 0
+    while n < 6:
+        drawn, n = np.random.randn(3), n + 1
+        yield {"loss": float(drawn.sum()), "checkpoint": {"n": n, "last": drawn}}
+
+
+def appends(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
+    """The checkpoint is a list that grows."""
+    state = checkpoint or []
+    while len(state) < 6:
+        state.append(np.random.randn())
+        yield {"loss": float(sum(state)), "checkpoint": state}
+
+
 SET_UP = {
+    "weights-read-late": weighs_with_the_epoch_read_first,
+    "working-state": works_in_its_checkpoint,
+    "state-not-read": never_reads_its_state,
+    "growing-list": appends,
     "state-dict-alone": keeps_its_state_dict_alone,
     "setdefault": sets_defaults,
     "epoch-first": fits_with_the_epoch_read_first,
@@ -173,10 +214,10 @@ def test_a_checkpoint_that_cannot_tell_when_it_is_read_is_noted_where_generators
 
 
 def test_a_checkpoint_that_tells_when_it_is_read_is_not_noted() -> None:
-    run = FunctionRun(keeping(tuple, lambda: np.random.randn(3)), PARAMS, 3, None)
-    next(run.measurements(lambda: False))
-
-    assert run.notes == ()
+    for function in (keeping(tuple, lambda: np.random.randn(3)), works_in_its_checkpoint, appends):
+        run = FunctionRun(function, PARAMS, 3, None)
+        next(run.measurements(lambda: False))
+        assert run.notes == ()
 
 
 def test_trials_that_take_turns_in_a_process_do_not_disturb_each_other() -> None:

@@ -12,7 +12,22 @@ import pytest
 import torch
 
 from sweeps.execution.checkpoints import read_checkpoint, write_checkpoint
-from sweeps.execution.watched import unwatched, watched
+from sweeps.execution.watched import is_watched, unwatched, watched
+
+
+class Ear:
+    """What hears of looks and writes: a list of both, with what was at hand."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.key = ""
+
+    def look(self) -> None:
+        self.heard.append(f"look {self.key}".strip())
+
+    def write(self) -> None:
+        self.heard.append(f"write {self.key}".strip())
+
 
 _SEQUENCE: list[Callable[[Any], Any]] = [
     lambda one: one[0],
@@ -50,45 +65,59 @@ STATES = {dict: {"a": b"x", "b": 1}, OrderedDict: OrderedDict(a=b"x", b=1), list
 
 
 @pytest.mark.parametrize(("kind", "read"), [(kind, read) for kind in READS for read in (*READS[kind], *ANY)])
-def test_every_look_at_a_state_is_seen_once(kind: type, read: Callable[[Any], Any]) -> None:
-    looks: list[int] = []
-    read(watched(STATES[kind], lambda: looks.append(1)))
+def test_every_look_at_a_state_is_heard(kind: type, read: Callable[[Any], Any]) -> None:
+    ear = Ear()
+    read(watched(STATES[kind], ear))
 
-    assert looks == [1]
+    assert set(ear.heard) <= {"look", "write"}
+    assert ear.heard[:1] == ["look"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        (dict, lambda d: d.update(b=2)),
+        (dict, lambda d: d.__setitem__("b", 2)),
+        (OrderedDict, lambda d: d.__setitem__("b", 2)),
+        (list, lambda one: one.append(2)),
+        (list, lambda one: one.extend([2])),
+        (list, lambda one: one.__setitem__(1, 2)),
+    ],
+)
+def test_what_is_written_is_heard_and_is_a_look(kind: type, change: Callable[[Any], Any]) -> None:
+    ear = Ear()
+    change(watched(copy.copy(STATES[kind]), ear))
+
+    assert ear.heard == ["look", "write"]
 
 
 @pytest.mark.parametrize("kind", STATES, ids=lambda kind: kind.__name__)
 def test_what_is_watched_equals_what_it_was_and_is_kept_as_that(kind: type, tmp_path: Path) -> None:
-    made = watched(STATES[kind], lambda: None)
+    made = watched(STATES[kind], Ear())
     write_checkpoint(tmp_path / "checkpoint", {"again": made}, {})
     returned = read_checkpoint(tmp_path / "checkpoint")[0]["again"]
 
     assert made == STATES[kind]
     assert isinstance(made, kind)
+    assert is_watched(made)
     assert type(returned) is type(unwatched(made)) is type(copy.copy(made)) is kind
     assert returned == STATES[kind]
 
 
-@pytest.mark.parametrize("first", ["epoch", "best", "losses"])
-def test_numbers_are_no_states_unless_a_checkpoint_holds_nothing_else(first: str) -> None:
-    plain = {"epoch": 1, "best": 0.5, "losses": [1.0, 0.5], "name": "x"}
-    looks: list[str] = []
-    with_states = watched({**plain, "w": np.zeros(2), "layers": [{"w": np.zeros(2)}]}, lambda: looks.append(key))
+def test_the_first_look_and_each_state_are_heard_and_numbers_are_no_states() -> None:
+    ear = Ear()
+    states = {"epoch": 1, "best": 0.5, "losses": [1.0, 0.5], "w": np.zeros(2), "layers": [{"w": np.zeros(2)}]}
+    made = watched(states, ear)
     for _ in range(2):
-        for key in (first, "w", "epoch", "layers"):
-            with_states[key]
-    assert looks == ["w", "layers"]
+        for ear.key in ("epoch", "best", "losses", "w", "layers"):
+            made[ear.key]
 
-    looks.clear()
-    without = watched(plain, lambda: looks.append(key))
-    for key in (first, "epoch", "name", "best"):
-        without[key]
-    assert looks == [first]
+    assert ear.heard == ["look epoch", "look w", "look layers"]
 
 
 def test_what_torch_adds_to_a_state_dict_stays() -> None:
     state = torch.nn.BatchNorm1d(2).state_dict()
-    made = watched(state, lambda: None)
+    made = watched(state, Ear())
 
     assert made._metadata == unwatched(made)._metadata == copy.copy(made)._metadata == state._metadata
     assert torch.nn.BatchNorm1d(2).load_state_dict(made)
@@ -96,4 +125,5 @@ def test_what_torch_adds_to_a_state_dict_stays() -> None:
 
 @pytest.mark.parametrize("other", [None, 3, b"x", "text", np.zeros(2), {1, 2}])
 def test_what_holds_no_places_is_given_as_it_is(other: Any) -> None:
-    assert watched(other, lambda: None) is other
+    assert watched(other, Ear()) is other
+    assert not is_watched(other)

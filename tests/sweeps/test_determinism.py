@@ -5,7 +5,7 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import ordinary
 import pytest
 import torch
+from continuing import FUNCTIONS, appends, keeping, works_in_its_checkpoint
 
 from sweeps.execution.determinism import (
     comparable,
@@ -51,136 +52,6 @@ def broken(function: Function, seed: int, after: int, folder: Path) -> list[floa
     np.random.seed(99)
     torch.manual_seed(99)
     return before + values(FunctionRun(function, PARAMS, seed, folder / "checkpoint"))
-
-
-def drawing(draw: Callable[[], float]) -> Function:
-    """A function that draws from one global generator, on its way to the first report too."""
-
-    def draws(params: Any, seed: int, checkpoint: dict[str, int] | None) -> Iterator[dict[str, Any]]:
-        draw()
-        for report in range(checkpoint["report"] if checkpoint else 0, 6):
-            yield {"loss": draw(), "checkpoint": {"report": report + 1}}
-
-    return draws
-
-
-GENERATORS = {
-    "python": random.random,
-    "python-gauss": lambda: random.gauss(0, 1),  # which keeps a second number
-    "numpy": lambda: float(np.random.rand()),
-    "numpy-normal": lambda: float(np.random.normal()),
-    "torch": lambda: torch.rand(1).item(),
-    "torch-normal": lambda: torch.randn(3).sum().item(),
-}
-
-
-def keeping(kind: type, draw: Callable[[], Any]) -> Function:
-    """A function that draws its data first, as at the start of the trial, and keeps its weights in a dict or tuple."""
-
-    def fits(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-        data, weights, first = draw(), draw(), 0
-        if checkpoint is not None:
-            first, weights = checkpoint.values() if kind is dict else checkpoint
-        for report in range(first, 6):
-            weights = weights + 0.1 * draw() * data
-            kept = {"report": report + 1, "weights": weights} if kind is dict else kind((report + 1, weights))
-            yield {"loss": float(weights.sum()), "checkpoint": kept}
-
-    return fits
-
-
-def fits_with_the_epoch_read_first(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """The epoch is read, a model is made, and then its state is loaded."""
-    first = checkpoint["epoch"] if checkpoint else 0
-    data, model = torch.arange(48.0).reshape(16, 3) / 48, torch.nn.Linear(3, 1)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    if checkpoint:
-        model.load_state_dict(checkpoint["model"])
-    for epoch in range(first, 6):
-        loss = (model(data[torch.randperm(16)[:4]]) - 1).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        yield {"loss": loss.item(), "checkpoint": {"epoch": epoch + 1, "model": model.state_dict()}}
-
-
-def keeps_its_state_dict_alone(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """The checkpoint is what `state_dict` gave, and data are drawn before it is loaded."""
-    data, model = torch.randn(16, 3), torch.nn.Linear(3, 1)
-    model.register_buffer("report", torch.tensor(0))
-    if checkpoint is not None:
-        model.load_state_dict(checkpoint)
-    while model.report < 6:
-        model.report += 1
-        with torch.no_grad():
-            model.weight += 0.1 * torch.randn(3) * data[0]
-        yield {"loss": model.weight.sum().item(), "checkpoint": model.state_dict()}
-
-
-def sets_defaults(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """The checkpoint is read by `setdefault`."""
-    data, state = np.random.randn(3), checkpoint if checkpoint is not None else {}
-    state.setdefault("report", 0)
-    weights = state.setdefault("weights", np.zeros(3))
-    for report in range(state["report"], 6):
-        weights = weights + data * np.random.randn(3)
-        yield {"loss": float(weights.sum()), "checkpoint": {"report": report + 1, "weights": weights}}
-
-
-def weighs_with_the_epoch_read_first(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """The epoch is read, weights are drawn, and then those of the checkpoint take their place."""
-    first = checkpoint["epoch"] if checkpoint else 0
-    weights = np.random.randn(3)
-    if checkpoint:
-        weights = checkpoint["weights"]
-    for epoch in range(first, 6):
-        weights = weights + np.random.randn(3)
-        yield {"loss": float(weights.sum()), "checkpoint": {"epoch": epoch + 1, "weights": weights}}
-
-
-def works_in_its_checkpoint(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """The checkpoint is the working state: something is drawn ahead of the first look at its weights."""
-    state = checkpoint or {"n": 0, "weights": np.zeros(3)}
-    while state["n"] < 6:
-        noise = np.random.randn(3)
-        state["weights"] = state["weights"] - 0.1 * noise
-        state["n"] += 1
-        yield {"loss": float(state["weights"].sum()), "checkpoint": state}
-
-
-def never_reads_its_state(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """Of the checkpoint the number alone is read."""
-    n = checkpoint["n"] if checkpoint else 0
-    while n < 6:
-        drawn, n = np.random.randn(3), n + 1
-        yield {"loss": float(drawn.sum()), "checkpoint": {"n": n, "last": drawn}}
-
-
-def appends(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """The checkpoint is a list that grows."""
-    state = checkpoint or []
-    while len(state) < 6:
-        state.append(np.random.randn())
-        yield {"loss": float(sum(state)), "checkpoint": state}
-
-
-SET_UP = {
-    "weights-read-late": weighs_with_the_epoch_read_first,
-    "working-state": works_in_its_checkpoint,
-    "state-not-read": never_reads_its_state,
-    "growing-list": appends,
-    "state-dict-alone": keeps_its_state_dict_alone,
-    "setdefault": sets_defaults,
-    "epoch-first": fits_with_the_epoch_read_first,
-    **{f"numpy-{kind.__name__}": keeping(kind, lambda: np.random.randn(3)) for kind in (dict, list, tuple)},
-    **{f"torch-{kind.__name__}": keeping(kind, lambda: torch.randn(3)) for kind in (dict, list, tuple)},
-}
-ORDINARY = (ordinary.mlp, ordinary.mlp_in_bytes, ordinary.mlp_read_early)
-FUNCTIONS = {
-    **{function.__name__: function for function in ORDINARY},
-    **{n: drawing(d) for n, d in GENERATORS.items()},
-    **SET_UP,
-}
 
 
 @pytest.mark.parametrize("after", range(1, 6))

@@ -86,7 +86,7 @@ def test_a_seed_that_failed_in_one_cell_is_left_out_of_its_pairs_and_told() -> N
     assert found[1].difference is not None
     assert found[1].difference.n == 2
     assert found[1].difference.mean == pytest.approx((0.1 + 0.2) / 2)
-    assert found[1].missing == "seed 0: failed it broke"
+    assert found[1].missing == "seed 0: failed: it broke"
     assert found[2].missing == "seed 2: was not run"
     assert found[0].missing == ""
 

@@ -276,7 +276,7 @@ def test_a_candidate_whose_first_seed_was_cut_is_out_where_others_have_one() -> 
     found = select(SPEC, cut(history_of(SEARCH | chosen_on(1, 0.5)), TrialKey(2, 1)), [1, 2])
 
     assert found.winner == 1
-    assert found.candidates[-1].reason == "fresh seed 1: cut time"
+    assert found.candidates[-1].reason == "fresh seed 1: cut by time"
 
 
 def test_a_candidate_whose_first_seed_was_cut_takes_no_seed_from_the_others() -> None:
@@ -284,7 +284,7 @@ def test_a_candidate_whose_first_seed_was_cut_takes_no_seed_from_the_others() ->
     found = select(SPEC, cut(history_of(SEARCH | runs), TrialKey(3, 1)), [1, 2, 3])
 
     assert (found.winner, found.seeds) == (2, 2)
-    assert found.candidates[-1].reason == "fresh seed 1: cut time"
+    assert found.candidates[-1].reason == "fresh seed 1: cut by time"
 
 
 def test_where_all_were_cut_on_their_first_seed_the_best_of_the_search_wins_and_is_not_confirmed() -> None:

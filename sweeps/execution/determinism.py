@@ -66,14 +66,12 @@ def generator_states() -> States:
 
 def are_as_seeded(seed: int) -> bool:
     """Return whether nothing was drawn from the global generators since `seed_generators`."""
-    is_same = random.getstate() == random.Random(seed).getstate()
+    fresh: dict[str, Any] = {"python": random.Random(seed).getstate()}
     if (numpy := _imported("numpy")) is not None:
-        both = (numpy.random.RandomState(seed % 2**32), numpy.random)
-        fresh, now = (of.get_state(legacy=False)["state"] for of in both)
-        is_same = is_same and fresh["pos"] == now.get("pos") and numpy.array_equal(fresh["key"], now["key"])
+        fresh["numpy"] = numpy.random.RandomState(seed % 2**32).get_state(legacy=False)
     if (torch := _imported("torch")) is not None:
-        is_same = is_same and torch.equal(torch.get_rng_state(), torch.Generator().manual_seed(seed).get_state())
-    return is_same
+        fresh["torch"] = torch.Generator().manual_seed(seed).get_state()
+    return _are_same(fresh, generator_states())
 
 
 def restore_generators(states: States) -> None:
@@ -186,7 +184,7 @@ def continuing(states: States | None, checkpoint: object) -> Iterator[None]:
 
 
 class CheckpointReader:
-    """Hears of looks at a checkpoint where a function continues and has not begun to train."""
+    """Sets the generators back at looks at a checkpoint where a function continues and has not begun to train."""
 
     def look(self) -> None:
         for one in _CONTINUING:
@@ -291,7 +289,7 @@ def _act_on(library: str) -> None:
     """Do to a library that was just imported what waits for that."""
     for waiting, act in list(_AFTER_IMPORT.items()):
         if waiting[0] == library:
-            act(_imported(library) or sys.modules[library])
+            act(sys.modules[library])
 
 
 @contextmanager

@@ -5,37 +5,50 @@ its checkpoint. From there on they must be as they were at the pause.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol, SupportsIndex
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, Protocol
 
 _PLAIN = (int, float, complex, str, type(None))
 _ALL = object()  # stands for all places of a checkpoint
 
 
 class Reader(Protocol):
-    """What hears of the looks at a checkpoint."""
+    """What is told of looks at a checkpoint."""
 
     def look(self) -> None:
-        """Hear of the first look at all, or at a state."""
+        """Take note of the first look at all, or at a state."""
 
     def write(self) -> None:
-        """Hear that something is written into the checkpoint."""
+        """Take note that something is written into the checkpoint."""
 
 
 def watched(state: Any, reader: Reader) -> Any:
     """Return a dict, list or tuple that says when it is looked at; others as they are."""
-    kind = _WATCHED.get(type(state))
-    return state if kind is None else kind(state, reader)
+    kind = _KINDS.get(type(state))
+    if kind is None:
+        return state
+    made = kind(state)
+    made.__dict__.update(getattr(state, "__dict__", {}))  # such as what torch adds to a state_dict
+    items = state if isinstance(state, Mapping) else dict(enumerate(state))
+    made.__dict__[_LOOKS] = _Looks(items, reader)
+    return made
 
 
 def is_watched(state: object) -> bool:
     """Return whether `watched` can tell when a checkpoint is read."""
-    return isinstance(state, WATCHED) or type(state) in _WATCHED
+    return isinstance(state, WATCHED) or type(state) in _KINDS
 
 
 def unwatched(state: Any) -> Any:
     """Return the plain dict, list or tuple of one that is watched; others as they are."""
-    return state.plain() if isinstance(state, WATCHED) else state
+    if not isinstance(state, WATCHED):
+        return state
+    kind: Any = type(state).__base__
+    made = kind(kind.items(state) if isinstance(state, dict) else kind.__iter__(state))
+    if hasattr(made, "__dict__"):
+        made.__dict__.update({name: value for name, value in vars(state).items() if name != _LOOKS})
+    return made
 
 
 class _Looks:
@@ -43,32 +56,25 @@ class _Looks:
 
     def __init__(self, items: Mapping[Any, Any], reader: Reader) -> None:
         self._states = {place for place, value in items.items() if not _is_plain(value)}
+        self._length = len(items)
         self._is_first = True
         self._reader = reader
 
     def at(self, place: Any) -> None:
-        """Take note of a look at a place, or at all of them."""
-        seen = self._states if place is _ALL else self._states & {place}
+        """Take note of a look at a key or an index, or at all of them."""
+        if isinstance(place, int) and place < 0:
+            place += self._length
+        seen = self._states if place is _ALL or isinstance(place, slice) else self._states & {place}
         self._states = self._states - seen
         if seen or self._is_first:
             self._is_first = False
             self._reader.look()
 
     def written(self) -> None:
-        """Take note that something is written, which is a look at all."""
+        """Take note that something is written, which is a look at the checkpoint too."""
         if self._is_first:
             self.at(None)
         self._reader.write()
-
-
-class _Deaf:
-    """Hears nothing."""
-
-    def look(self) -> None:
-        pass
-
-    def write(self) -> None:
-        pass
 
 
 def _is_plain(value: object) -> bool:
@@ -78,182 +84,62 @@ def _is_plain(value: object) -> bool:
     return all(map(_is_plain, value)) if isinstance(value, list | tuple | set) else isinstance(value, _PLAIN)
 
 
-def _mapping(kind: Any) -> Any:
-    """Return the class of a watched dict that is copied and pickled as its plain kind."""
-
-    class Watched(kind):  # type: ignore[misc]
-        def __init__(self, values: Mapping[Any, Any], reader: Reader) -> None:
-            self._looks = _Looks({}, _Deaf())  # an OrderedDict is filled by its own __setitem__
-            super().__init__(values)
-            self.__dict__.update(getattr(values, "__dict__", {}))  # such as what torch adds to a state_dict
-            self._looks = _Looks(values, reader)
-
-        def plain(self) -> Any:
-            made = kind(super().items())
-            if hasattr(made, "__dict__"):
-                made.__dict__.update({name: value for name, value in vars(self).items() if name != "_looks"})
-            return made
-
-        def __getitem__(self, key: Any) -> Any:
-            self._looks.at(key)
-            return super().__getitem__(key)
-
-        def __iter__(self) -> Any:
-            self._looks.at(_ALL)
-            return super().__iter__()
-
-        def __reversed__(self) -> Any:
-            self._looks.at(_ALL)
-            return super().__reversed__()
-
-        def get(self, key: Any, default: Any = None) -> Any:
-            self._looks.at(key)
-            return super().get(key, default)
-
-        def __setitem__(self, key: Any, value: Any) -> None:
-            self._looks.written()
-            super().__setitem__(key, value)
-
-        def update(self, *others: Any, **named: Any) -> None:
-            self._looks.written()
-            super().update(*others, **named)
-
-        def setdefault(self, key: Any, default: Any = None) -> Any:
-            self._looks.at(key)
-            return super().setdefault(key, default)
-
-        def pop(self, key: Any, *default: Any) -> Any:
-            self._looks.at(key)
-            return super().pop(key, *default)
-
-        def popitem(self, *last: bool) -> Any:
-            self._looks.at(_ALL)
-            return super().popitem(*last)
-
-        def items(self) -> Any:
-            self._looks.at(_ALL)
-            return super().items()
-
-        def values(self) -> Any:
-            self._looks.at(_ALL)
-            return super().values()
-
-        def copy(self) -> Any:
-            self._looks.at(_ALL)
-            return self.plain()
-
-        def __or__(self, other: Any) -> Any:
-            return self.copy() | other
-
-        def __reduce__(self) -> Any:
-            return self.copy().__reduce_ex__(2) if kind is not dict else (dict, (self.copy(),))
-
-    return Watched
+_LOOKS = "_looks"  # the attribute that watches; without it a copy is silent
+# The methods that look: at the place they are given, at all places, at none of the states, and those that write.
+_AT_A_PLACE = ("__getitem__", "get", "setdefault", "pop")
+_AT_ALL = ("__iter__", "__reversed__", "items", "values", "popitem", "__add__", "__mul__")
+_AT_NO_STATE = ("__len__",)  # of a list or tuple; `if checkpoint` asks a dict for it, too
+_WRITING = ("__setitem__", "__ior__", "__iadd__", "update", "append", "extend", "insert")
 
 
-WatchedDict: Any = _mapping(dict)
-WatchedOrderedDict: Any = _mapping(OrderedDict)
+def _kind(plain: Any, *, has_keys: bool) -> Any:
+    """Return the class of a watched dict, list or tuple, which is copied and pickled as a plain one."""
+
+    def copied(self: Any, *_: object) -> Any:
+        return unwatched(self)
+
+    def joined(self: Any, other: Any) -> Any:
+        return unwatched(self) | other
+
+    def pickled(self: Any) -> Any:
+        return _pickled(unwatched(self))
+
+    methods: dict[str, Callable[..., Any]] = {}
+    for name in (*_AT_A_PLACE, *_AT_ALL, *_WRITING, *(() if has_keys else _AT_NO_STATE)):
+        if hasattr(plain, name):
+            methods[name] = _noted(getattr(plain, name), name, has_keys)
+    methods |= {name: _noted(copied, "copy", has_keys) for name in ("copy", "__copy__") if hasattr(plain, "copy")}
+    methods |= {"__or__": _noted(joined, "copy", has_keys)} if has_keys else {}
+    return type(f"Watched{plain.__name__}", (plain,), {**methods, "__reduce__": _noted(pickled, "copy", has_keys)})
 
 
-class WatchedList(list[Any]):
-    """A list that is copied and pickled as a plain one."""
-
-    def __init__(self, values: list[Any], reader: Reader) -> None:
-        super().__init__(values)
-        self._looks = _Looks(dict(enumerate(values)), reader)
-
-    def plain(self) -> list[Any]:
-        return super().copy()
-
-    def __getitem__(self, place: SupportsIndex | slice) -> Any:
-        self._looks.at(_place(place, super().__len__()))
-        return super().__getitem__(place)
-
-    def __iter__(self) -> Iterator[Any]:
-        self._looks.at(_ALL)
-        return super().__iter__()
-
-    def __reversed__(self) -> Iterator[Any]:
-        self._looks.at(_ALL)
-        return super().__reversed__()
-
-    def __len__(self) -> int:
-        self._looks.at(None)
-        return super().__len__()
-
-    def __setitem__(self, place: Any, value: Any) -> None:
-        self._looks.written()
-        super().__setitem__(place, value)
-
-    def append(self, value: Any) -> None:
-        self._looks.written()
-        super().append(value)
-
-    def extend(self, values: Iterable[Any]) -> None:
-        self._looks.written()
-        super().extend(values)
-
-    def __add__(self, other: Any) -> Any:
-        return self.copy() + other
-
-    def __mul__(self, count: SupportsIndex) -> list[Any]:
-        return self.copy() * count
-
-    def pop(self, place: SupportsIndex = -1) -> Any:
-        self._looks.at(_ALL)
-        return super().pop(place)
-
-    def copy(self) -> list[Any]:
-        self._looks.at(_ALL)
-        return self.plain()
-
-    def __reduce__(self) -> Any:
-        return list, (self.copy(),)
+def _pickled(plain: Any) -> Any:
+    """Return how a plain dict, list or tuple is made again."""
+    return plain.__reduce_ex__(2) if isinstance(plain, OrderedDict) else (type(plain), (plain,))
 
 
-class WatchedTuple(tuple[Any, ...]):
-    """A tuple that is copied and pickled as a plain one."""
+def _noted(method: Callable[..., Any], name: str, has_keys: bool) -> Callable[..., Any]:
+    """Return a method that takes note of its look first."""
 
-    _looks: _Looks
+    @wraps(method)
+    def call(self: Any, *given: Any, **named: Any) -> Any:
+        looks = self.__dict__.get(_LOOKS)  # none yet while an OrderedDict fills itself
+        if looks is None:
+            pass
+        elif name in _WRITING:
+            looks.written()
+        elif name in _AT_NO_STATE:
+            looks.at(None)
+        else:
+            is_at_a_place = name in _AT_A_PLACE and (has_keys or name == "__getitem__")
+            looks.at(given[0] if is_at_a_place else _ALL)
+        return method(self, *given, **named)
 
-    def __new__(cls, values: tuple[Any, ...], reader: Reader) -> "WatchedTuple":
-        made = super().__new__(cls, values)
-        made._looks = _Looks(dict(enumerate(values)), reader)
-        return made
-
-    def plain(self) -> tuple[Any, ...]:
-        return tuple(super().__iter__())
-
-    def __getitem__(self, place: Any) -> Any:
-        self._looks.at(_place(place, super().__len__()))
-        return super().__getitem__(place)
-
-    def __iter__(self) -> Iterator[Any]:
-        self._looks.at(_ALL)
-        return super().__iter__()
-
-    def __add__(self, other: Any) -> Any:
-        self._looks.at(_ALL)
-        return self.plain() + other
-
-    def __mul__(self, count: SupportsIndex) -> tuple[Any, ...]:
-        self._looks.at(_ALL)
-        return self.plain() * count
-
-    def __reduce__(self) -> Any:
-        self._looks.at(_ALL)
-        return tuple, (self.plain(),)
+    return call
 
 
-def _place(place: SupportsIndex | slice, length: int) -> Any:
-    """Return what stands for an index or a slice among the looks."""
-    return _ALL if isinstance(place, slice) else range(length)[place] if -length <= int(place) < length else None
-
-
-WATCHED = (WatchedDict, WatchedOrderedDict, WatchedList, WatchedTuple)
-_WATCHED: dict[type, Callable[[Any, Reader], Any]] = {
-    dict: WatchedDict,
-    OrderedDict: WatchedOrderedDict,
-    list: WatchedList,
-    tuple: WatchedTuple,
+_KINDS: dict[type, Any] = {
+    **{kind: _kind(kind, has_keys=True) for kind in (dict, OrderedDict)},
+    **{kind: _kind(kind, has_keys=False) for kind in (list, tuple)},
 }
+WATCHED = tuple(_KINDS.values())

@@ -79,7 +79,7 @@ def prometheus(folder: Path, discovery: Path) -> Iterator[str]:
     """A server with this project's configuration; gives its address."""
     program = shutil.which("prometheus")
     if program is None:
-        pytest.skip("no Prometheus is installed here: `apt-get install prometheus`")
+        pytest.skip("no Prometheus is installed here: `apt-get install prometheus`, as .ci/run does")
     text = (DEPLOY / "prometheus.yml").read_text("utf-8")
     assert text.count(PLACE) == 1
     config = folder / "prometheus.yml"

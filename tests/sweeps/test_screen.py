@@ -18,7 +18,7 @@ from sweeps.search.history import Noted, Stamp
 from sweeps.store.folders import SweepFolder
 from sweeps.terminal import screen
 from sweeps.terminal.progress import Progress
-from sweeps.terminal.screen import Screen, waiting
+from sweeps.terminal.screen import Form, Screen, waiting
 from sweeps.watching import watched_by
 
 
@@ -58,25 +58,24 @@ def test_a_clock_ticks_in_a_terminal_while_something_is_waited_for(terminal: Ter
         waits_until_written(terminal, "starting [/] Ray, 0:01")
 
 
-def test_without_a_terminal_a_line_says_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def silent_for_a_while(form: Form, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The first line of a screen without a terminal, on which nothing comes while Ray starts."""
     monkeypatch.setattr(screen, "_TICK", 0.01)
     monkeypatch.setattr(screen, "SILENCE", 0.05)
     out = io.StringIO()
-    shown = Screen(out, "auto")
-    shown.wait_for("starting Ray")
-    with shown.opened():
-        waits_until_written(out, "starting Ray, 0:00\n")
-
-
-def test_a_program_gets_a_line_of_json_that_says_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(screen, "_TICK", 0.01)
-    monkeypatch.setattr(screen, "SILENCE", 0.05)
-    out = io.StringIO()
-    shown = Screen(out, "json")
+    shown = Screen(out, form)
     shown.wait_for("starting Ray")
     with shown.opened():
         waits_until_written(out, "\n")
-    first = json.loads(out.getvalue().splitlines()[0])
+    return out.getvalue().splitlines()[0]
+
+
+def test_without_a_terminal_a_line_says_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert silent_for_a_while("auto", monkeypatch) == "starting Ray, 0:00"
+
+
+def test_a_program_gets_a_line_of_json_that_says_what_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = json.loads(silent_for_a_while("json", monkeypatch))
 
     assert (first["kind"], first["text"]) == ("waiting", "starting Ray")
     assert first["seconds"] >= 0

@@ -1,6 +1,7 @@
 """A checkpoint whose states tell when they are read is otherwise what it was."""
 
 import copy
+import operator
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
@@ -79,7 +80,10 @@ def test_every_look_at_a_state_is_heard(kind: type, read: Callable[[Any], Any]) 
         (dict, lambda d: d.update(b=2)),
         (dict, lambda d: d.__setitem__("b", 2)),
         (OrderedDict, lambda d: d.__setitem__("b", 2)),
+        (dict, lambda d: operator.ior(d, {"b": 2})),
         (list, lambda one: one.append(2)),
+        (list, lambda one: one.insert(0, 2)),
+        (list, lambda one: operator.iadd(one, [2])),
         (list, lambda one: one.extend([2])),
         (list, lambda one: one.__setitem__(1, 2)),
     ],

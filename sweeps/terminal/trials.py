@@ -60,7 +60,7 @@ def _check_column(result: Result, name: str) -> None:
     trials = result.history.search
     parameters = list(result.spec.space.parameters)
     metrics = dict.fromkeys(metric for t in trials if t.last for metric in t.last.values)
-    if name not in (names := (*COLUMNS, *parameters, *metrics)):
+    if name not in (names := dict.fromkeys((*COLUMNS, *parameters, *metrics))):
         raise SpecError(f"--sort: the sweep has no column {name!r}: choose from {', '.join(names)}")
 
 

@@ -1,19 +1,20 @@
 """A function's checkpoint as a file: plain values, NumPy arrays and torch tensors, which come back equal.
 
 Values are pickled, but only of the kinds that are listed here: reading builds nothing else, so it runs no code. Arrays
-lie in the pickle in NumPy's own format, without objects. Tensors follow it as `torch.save` writes them, and are read
-with `weights_only`. So a function without torch never pays for its import, and JSON would turn numbers as keys into
-text and tuples into lists.
+follow them as the memory that they lie in, and tensors as `torch.save` writes them, which are read with `weights_only`.
+So a function without torch never pays for its import, and JSON would turn numbers as keys into text and tuples into
+lists.
 """
 
 import io
 import pickle
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from sweeps.execution.arrays import Span, as_chunks, from_chunks, span
 from sweeps.execution.watched import WATCHED, unwatched
 
 HOLDS = (
@@ -36,10 +37,13 @@ def write_checkpoint(path: Path, state: object, about: Mapping[str, Any]) -> Non
     pickler = _Pickler(tree)
     try:
         pickler.dump((state, about))
+        chunks = as_chunks(pickler.arrays)
     except (pickle.PicklingError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{_first_refused(state)}: {HOLDS}") from error
+    if _share_memory(pickler.arrays, pickler.tensors):
+        raise CheckpointError("an array and a tensor of the checkpoint share memory, which they would not when read")
     with path.open("wb") as file:
-        pickle.dump(tree.getvalue(), file, protocol=5)
+        pickle.dump((tree.getvalue(), chunks), file, protocol=5)
         if pickler.tensors:
             import torch
 
@@ -49,9 +53,9 @@ def write_checkpoint(path: Path, state: object, about: Mapping[str, Any]) -> Non
 def read_checkpoint(path: Path) -> tuple[Any, Mapping[str, Any]]:
     """Return the state and what is known of it, as `write_checkpoint` wrote them."""
     with path.open("rb") as file:
-        tree = _Unpickler(file, []).load()
+        tree, chunks = _Unpickler(file).load()
         tensors = _read_tensors(file) if file.peek(1) else []
-    state, about = _Unpickler(io.BytesIO(tree), tensors).load()
+    state, about = _Unpickler(io.BytesIO(tree), from_chunks(chunks), tensors).load()
     return state, about
 
 
@@ -63,27 +67,46 @@ def _read_tensors(file: BinaryIO) -> list[Any]:
     return tensors
 
 
+def _share_memory(arrays: Sequence[Any], tensors: Sequence[Any]) -> bool:
+    """Return whether an array lies in the memory of a tensor, as `torch.from_numpy` makes them."""
+    return any(low < end and start < high for low, high in map(span, arrays) for start, end in map(_span, tensors))
+
+
+def _span(tensor: Any) -> Span:
+    import torch
+
+    is_plain = isinstance(tensor, torch.Tensor) and tensor.device.type == "cpu" and tensor.layout == torch.strided
+    if not is_plain:
+        return 0, 0
+    storage = tensor.untyped_storage()
+    return storage.data_ptr(), storage.data_ptr() + storage.nbytes()
+
+
 class _Pickler(pickle.Pickler):
-    """Pickles the kinds of values above and refuses all others; `tensors` are to be written behind."""
+    """Pickles the kinds of values above and refuses all others; `arrays` and `tensors` are to be written behind."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file, protocol=5)
+        self.arrays: list[Any] = []
         self.tensors: list[Any] = []
-        self._arrays: dict[int, int] = {}  # the number of each array that is written, by its identity
+        self._numbers: dict[int, int] = {}  # of each array and tensor, by its identity
 
     def persistent_id(self, value: Any) -> tuple[Any, ...] | None:
         if (numpy := sys.modules.get("numpy")) is not None:
-            if type(value) is numpy.ndarray:
-                is_new = id(value) not in self._arrays
-                number = self._arrays.setdefault(id(value), len(self._arrays))
-                return "array", number, _as_bytes(numpy, value) if is_new else None
+            if type(value) is numpy.ndarray and not value.dtype.hasobject:
+                return "array", self._number_in(self.arrays, value)
             if isinstance(value, numpy.generic):
                 return "number", _as_bytes(numpy, value)
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(value, (torch.Tensor, torch.Size, torch.dtype, torch.device)):
-            self.tensors.append(value)
-            return "tensor", len(self.tensors) - 1
+            return "tensor", self._number_in(self.tensors, value)
         return None
+
+    def _number_in(self, kept: list[Any], value: Any) -> int:
+        number = self._numbers.setdefault(id(value), len(kept))
+        if number == len(kept):
+            kept.append(value)
+        return number
 
     def reducer_override(self, value: Any) -> Any:
         is_known = type(value) in (*_NAMED.values(), *WATCHED) or any(value is kind for kind in _NAMED.values())
@@ -95,10 +118,10 @@ class _Pickler(pickle.Pickler):
 class _Unpickler(pickle.Unpickler):
     """Builds nothing but the kinds of values above."""
 
-    def __init__(self, file: Any, tensors: list[Any]) -> None:
+    def __init__(self, file: Any, arrays: Sequence[Any] = (), tensors: Sequence[Any] = ()) -> None:
         super().__init__(file)
+        self._arrays = arrays
         self._tensors = tensors
-        self._arrays: dict[int, Any] = {}  # those read so far: several names of one stay names of one
 
     def find_class(self, module: str, name: str) -> Any:
         if module in ("builtins", "collections") and name in _NAMED:
@@ -109,12 +132,9 @@ class _Unpickler(pickle.Unpickler):
         match kept:
             case "tensor", number:
                 return self._tensors[number]
-            case "array", number, None:
+            case "array", number:
                 return self._arrays[number]
-            case "array", number, content:
-                self._arrays[number] = _from_bytes(content)
-                return self._arrays[number]
-            case _, content:
+            case "number", content:
                 return _from_bytes(content)[()]
         raise pickle.UnpicklingError(f"it holds {kept!r}: {HOLDS}")
 
@@ -185,7 +205,8 @@ def _are_equal(kept: Any, read: Any) -> bool:
     if torch is not None and isinstance(kept, torch.Tensor):
         return _are_equal_tensors(torch, kept, read)
     if numpy is not None and isinstance(kept, numpy.ndarray | numpy.generic):
-        return bool(kept.dtype == read.dtype and kept.shape == read.shape and kept.tobytes() == read.tobytes())
+        is_alike = (kept.dtype, kept.shape, kept.strides) == (read.dtype, read.shape, read.strides)
+        return bool(is_alike and kept.tobytes() == read.tobytes())
     return bool(kept == read or repr(kept) == repr(read))
 
 
@@ -194,7 +215,7 @@ def _are_equal_tensors(torch: Any, kept: Any, read: Any) -> bool:
         return False
     if kept.layout != torch.strided or kept.is_quantized:
         return repr(kept) == repr(read)
-    return bool(torch.equal(_bytes_of(torch, kept), _bytes_of(torch, read)))
+    return kept.stride() == read.stride() and bool(torch.equal(_bytes_of(torch, kept), _bytes_of(torch, read)))
 
 
 def _bytes_of(torch: Any, tensor: Any) -> Any:

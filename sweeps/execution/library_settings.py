@@ -52,6 +52,8 @@ def _torch(torch: Any) -> list[Setting]:
         Setting("NNPACK", c._get_nnpack_enabled, c._set_nnpack_enabled),
         *attributes(backends.opt_einsum, "enabled", "strategy"),
         *attributes(backends.mkldnn, "enabled", "deterministic", "allow_tf32"),
+        *attributes(backends.quantized, "engine"),
+        Setting("torch's modes", lambda: _modes(torch), lambda _: None, sticks=True),
         *_switches(backends.cuda, "flash_sdp", "mem_efficient_sdp", "math_sdp", "cudnn_sdp"),
         Setting("gradients", torch.is_grad_enabled, torch.set_grad_enabled),
         Setting("anomaly mode", lambda: _anomaly(torch), lambda value: torch.autograd.set_detect_anomaly(*value)),
@@ -104,6 +106,12 @@ def _default_device(torch: Any) -> Any:
     """Return the device that was set, None where none was; a `with` block is undone by its own end."""
     context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
     return None if context is None else context.device
+
+
+def _modes(torch: Any) -> tuple[bool, int, int]:
+    """Return what was entered by hand and not left: inference mode, and numbers of other modes but the device's."""
+    functions = torch._C._len_torch_function_stack() - (_default_device(torch) is not None)
+    return torch.is_inference_mode_enabled(), functions, torch._C._len_torch_dispatch_stack()
 
 
 def _deterministic(torch: Any) -> tuple[bool, bool]:
@@ -238,6 +246,18 @@ def _sklearn(sklearn: Any) -> list[Setting]:
     return [Setting("scikit-learn's settings", sklearn.get_config, lambda value: sklearn.set_config(**value))]
 
 
+def _threadpoolctl(threadpoolctl: Any) -> list[Setting]:
+    def pools() -> dict[str, Any]:
+        return {pool.filepath: pool for pool in threadpoolctl.ThreadpoolController().lib_controllers}
+
+    def put(values: Mapping[str, int]) -> None:
+        for path, pool in pools().items():
+            if path in values:
+                pool.set_num_threads(values[path])
+
+    return [Setting("threads of BLAS", lambda: {path: pool.num_threads for path, pool in pools().items()}, put)]
+
+
 def _pandas(pandas: Any) -> list[Setting]:
     options = pandas._config.config._global_config
     return [
@@ -252,6 +272,7 @@ LIBRARIES: Mapping[str, Callable[[Any], list[Setting]]] = {
     "sklearn": _sklearn,
     "scipy.special": _scipy_special,
     "pandas": _pandas,
+    "threadpoolctl": _threadpoolctl,
     "csv": _csv,
     "decimal": _decimal,
     "ssl": lambda ssl: attributes(ssl, "_create_default_https_context"),

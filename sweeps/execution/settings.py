@@ -113,7 +113,10 @@ def _timer(kind: int) -> Setting:
 def _processors() -> list[Setting]:
     if not hasattr(os, "sched_getaffinity"):  # on macOS
         return []
-    return [Setting("processors", lambda: os.sched_getaffinity(0), lambda value: os.sched_setaffinity(0, value))]
+    return [
+        Setting("processors", lambda: os.sched_getaffinity(0), lambda value: os.sched_setaffinity(0, value)),
+        Setting("scheduling", lambda: os.sched_getscheduler(0), lambda _: None, sticks=True),
+    ]
 
 
 def _set_environment(values: Mapping[str, str]) -> None:

@@ -27,6 +27,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import scipy.special
+import threadpoolctl
 import torch
 
 
@@ -222,5 +223,13 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "profile function of threads": (threading.getprofile, lambda: threading.setprofile(nothing)),
     "event loop": (lambda: asyncio.get_event_loop().is_closed(), lambda: asyncio.get_event_loop().close()),
     "traceback limit": (lambda: getattr(sys, "tracebacklimit", None), lambda: setattr(sys, "tracebacklimit", 0)),
+    "engine of quantized numbers": (
+        lambda: torch.backends.quantized.engine,
+        lambda: setattr(torch.backends.quantized, "engine", "onednn"),
+    ),
+    "threads of BLAS": (
+        lambda: threadpoolctl.ThreadpoolController().info()[0]["num_threads"],
+        lambda: threadpoolctl.threadpool_limits(limits=3),
+    ),
     "SciPy's errors": (lambda: scipy.special.geterr()["loss"], lambda: scipy.special.seterr(all="raise")),
 }

@@ -179,7 +179,7 @@ class Attack:
 def test_to_read_a_checkpoint_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int) -> None:
     monkeypatch.chdir(tmp_path)
     content = pickle.dumps(Attack())
-    Path("checkpoint").write_bytes(content if depth == 0 else pickle.dumps(content))
+    Path("checkpoint").write_bytes(content if depth == 0 else pickle.dumps((content, [])))
     with pytest.raises(pickle.UnpicklingError, match="it names"):
         read_checkpoint(Path("checkpoint"))
 
@@ -200,6 +200,35 @@ def test_a_function_without_torch_or_numpy_imports_neither_for_its_checkpoint() 
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
     )
     assert done.stdout.strip() == "[]"
+
+
+@given(
+    shape=st.lists(st.integers(0, 4), max_size=4).map(tuple),
+    order=st.randoms(use_true_random=False),
+    steps=st.lists(st.sampled_from([1, 2, -1, -2]), min_size=4, max_size=4),
+)
+def test_arrays_keep_their_strides_and_views_share_their_memory(
+    scratch: Path, shape: Any, order: Any, steps: Any
+) -> None:
+    whole = np.arange(np.prod(shape, dtype=int), dtype=float).reshape(shape)
+    whole = whole.transpose(order.sample(range(whole.ndim), whole.ndim)).copy(order="K")
+    part = whole[(..., *(slice(None, None, step) for step in steps[: whole.ndim]))]
+    kept = {"whole": whole, "part": part, "rows": np.broadcast_to(whole, (2, *whole.shape))}
+    read = returned(kept, scratch)
+
+    assert first_unequal(kept, read) is None
+    assert all(kept[name].flags.writeable == read[name].flags.writeable for name in kept)
+    read["part"] += 1
+    part += 1
+    assert first_unequal(kept, read) is None
+
+
+def test_an_array_that_shares_memory_with_a_tensor_is_refused(tmp_path: Path) -> None:
+    array = np.zeros(3)
+    with pytest.raises(CheckpointError, match="share memory"):
+        write_checkpoint(tmp_path / "checkpoint", {"a": array[:1], "b": torch.from_numpy(array)}, {})
+
+    assert returned({"a": array[:1], "b": torch.tensor(array)}, tmp_path)["a"].shape == (1,)
 
 
 def test_two_names_of_one_array_or_tensor_stay_names_of_one(tmp_path: Path) -> None:

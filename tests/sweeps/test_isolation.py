@@ -179,18 +179,27 @@ print("done")
     assert fresh(code) == "done"
 
 
-def test_a_process_that_can_not_be_set_back_is_given_up_after_the_trial() -> None:
-    code = """
-import torch
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("torch's threads between operations", "torch.set_num_interop_threads(torch.get_num_interop_threads() + 1)"),
+        ("torch's modes", "mode = torch.inference_mode(); mode.__enter__()"),
+        ("torch's modes", "torch.device('meta').__enter__()"),
+        ("scheduling", "os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))"),
+    ],
+)
+def test_a_process_that_can_not_be_set_back_is_given_up_after_the_trial(name: str, change: str) -> None:
+    code = f"""
+import os, torch
 from sweeps.execution.isolation import Isolation
 
 isolation = Isolation()
 assert isolation.stuck == []
 with isolation.trial():
-    torch.set_num_interop_threads(torch.get_num_interop_threads() + 1)
-print(isolation.stuck)
+    {change}
+print(*isolation.stuck)
 """
-    assert fresh(code) == '["torch\'s threads between operations"]'
+    assert fresh(code) == name
 
 
 def test_threads_that_run_on_are_told_in_the_log(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from search_spaces.parameters import (
     values_of,
 )
 from search_spaces.plain import Scalar, SpaceError, check_name, plain
+from search_spaces.texts import as_text, digits_of
 
 Choose = Callable[[str, Plain], Scalar]
 Configuration = frozenset[tuple[str, type, Scalar]]
@@ -249,6 +250,12 @@ class SearchSpace:
     def in_order(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """The same values in the order in which the space declares them: how people see them."""
         return {name: params[name] for name in self.parameters if name in params}
+
+    def texts(self, params: Mapping[str, Any]) -> dict[str, str]:
+        """Return the values as people read them, in the order in which the space declares them."""
+        return {
+            name: as_text(value, digits_of(self._given(name, params))) for name, value in self.in_order(params).items()
+        }
 
     def check(self, params: Mapping[str, Any]) -> None:
         """SpaceError where a configuration is not one of this space: first broken rule, with key and value."""

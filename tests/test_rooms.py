@@ -54,6 +54,7 @@ COMMON = {
     "direction",
     "commands",
     "design",
+    "digits",
     "errors",
     "names",
     "returning",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
+from search_spaces.texts import as_text
 from study.measurement import Measurement
 from sweeps.clock import machine
 from sweeps.search.budgets import TRIAL_TIME, Limit
@@ -55,10 +56,7 @@ class Leg:
     @property
     def title(self) -> str:
         """Sweep, trial and main parameters, as people see them in the Ray dashboard."""
-        main = [
-            f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
-            for name, value in self.params.items()
-        ]
+        main = [f"{name}={as_text(value)}" for name, value in self.params.items()]
         return f"{self.sweep} #{self.key.label} {' '.join(main[:3])}".strip()
 
     def __repr__(self) -> str:

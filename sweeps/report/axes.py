@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces import Choice, Constant, FloatBy, Parameter, RangeTest
+from search_spaces.texts import as_text
 from study.figures.search import Scale, Standing
-from sweeps.report import words
 from sweeps.search.history import History, Trial
 from sweeps.search.ranges import with_measured_space
 from sweeps.spec import SweepSpec
@@ -46,11 +46,12 @@ class Axis:
         """The axis with its marks, of which a wide one has more; long names are cut."""
         if self.choices:
             each = max(3, _LETTERS // len(self.choices)) if is_wide else _FEW_LETTERS
-            return Scale(self.name, [(self.place(choice), _short(str(choice), each)) for choice in self.choices])
+            names = [_short(as_text(choice, None), each) for choice in self.choices]
+            return Scale(self.name, list(zip(map(self.place, self.choices), names, strict=True)))
         middle = math.sqrt(self.low * self.high) if self.log else (self.low + self.high) / 2
-        marks = [(0.0, words.setting(self.low)), (1.0, words.setting(self.high))]
+        marks = [(0.0, as_text(self.low)), (1.0, as_text(self.high))]
         if is_wide:
-            marks.insert(1, (0.5, words.setting(float(f"{middle:.2g}"))))
+            marks.insert(1, (0.5, as_text(float(f"{middle:.2g}"))))
         return Scale(self.name, marks)
 
 
@@ -66,7 +67,8 @@ def axes(spec: SweepSpec, history: History) -> list[Axis]:
 
 def _axis(name: str, parameter: Parameter) -> Axis:
     condition = " and ".join(
-        f"{parent} is {' or '.join(map(words.setting, values))}" for parent, values in parameter.when.items()
+        f"{parent} is {' or '.join(as_text(value, None) for value in values)}"
+        for parent, values in parameter.when.items()
     )
     if isinstance(parameter, Choice):
         return Axis(name, 0, 1, False, parameter.values, condition)

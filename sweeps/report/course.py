@@ -124,7 +124,7 @@ def _trials_table(spec: SweepSpec, trials: list[Trial], state: State) -> tuple[T
             shown_state(trial.state, state),
             words.value(spec.metric, trial.value(spec.metric)),
             f"{trial.last.fidelity:.3g}" if trial.last else "–",
-            words.settings(spec.space.in_order(trial.params)),
+            words.settings(spec.space.texts(trial.params)),
             trial.reason.partition("\n")[0],
         )
         for trial in trials

@@ -26,20 +26,20 @@ def parallel_section(spec: SweepSpec, history: History, winner: int | None) -> S
         for t in drawn
     ]
     figure = parallel_figure([a.scale(is_wide=True) for a in known], tracks)
-    told = _across_in_words(history, known, winner) + thinning
+    told = _across_in_words(spec, history, known, winner) + thinning
     picture = Picture(svg(figure, "parallel", told, (WIDTH, 0.3 + _ROW * len(known))))
     return Section("parameters", "Every trial across its parameters", parts=(Chart((picture,), told),))
 
 
-def _across_in_words(history: History, known: list[Axis], winner: int | None) -> str:
+def _across_in_words(spec: SweepSpec, history: History, known: list[Axis], winner: int | None) -> str:
     conditional = sum(bool(axis.condition) for axis in known)
     told = f"{words.count(len(history.search), 'trial')} across {words.count(len(known), 'parameter')}, a row each"
     if conditional:
         told += f"; {conditional} of them exist only under a condition, and a line has a gap where it is off"
     if winner is None:
         return f"{told}."
-    params = history.trials[TrialKey(winner)].params
-    own = words.settings({axis.name: params[axis.name] for axis in known if axis.name in params})
+    texts = spec.space.texts(history.trials[TrialKey(winner)].params)
+    own = words.settings({axis.name: texts[axis.name] for axis in known if axis.name in texts})
     return f"{told}. The winner, trial {winner}, has {own}."
 
 
@@ -139,5 +139,5 @@ def _slice_in_words(spec: SweepSpec, axis: Axis, valued: list[Trial]) -> str:
     return (
         f"{words.named(spec.metric)} against {axis.name} in {words.count(len(here), 'trial')}; the best, trial "
         f"{best.key.label}, has {words.value(spec.metric, best.value(spec.metric))} at "
-        f"{words.setting(best.params[axis.name])}"
+        f"{spec.space.texts(best.params)[axis.name]}"
     )

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from sweeps.digits import digits_of, in_digits
 from sweeps.search.intervals import CONFIDENCE, Interval
 from sweeps.spec import SweepSpec
 
+_PERCENT = "\u00a0%"
 _LEVEL = f"{100 * CONFIDENCE:.0f}\u00a0% interval"
 
 
@@ -23,14 +24,14 @@ def number(metric: str, value: float) -> str:
     """A value without its unit, as it stands within an interval."""
     if _is_share(metric):
         return f"{100 * value:.2f}"
-    return f"{value:.4g}"
+    return in_digits(value)
 
 
 def value(metric: str, found: float | None) -> str:
     """A value with its unit: 99.21 %, or 0.0622; a dash for none."""
     if found is None or not math.isfinite(found):
         return "–" if found is None else str(found)
-    return f"{number(metric, found)}\u00a0%" if _is_share(metric) else number(metric, found)
+    return number(metric, found) + _PERCENT if _is_share(metric) else number(metric, found)
 
 
 def achieved(metric: str, found: float) -> str:
@@ -44,15 +45,25 @@ def bounds(metric: str, found: Interval | None) -> str:
     """The bounds of an interval: "95 % interval 99.12 to 99.30", "" where there are none."""
     if found is None or found.low is None or found.high is None:
         return ""
-    return f"{_LEVEL} {number(metric, found.low)} to {number(metric, found.high)}"
+    low, high = _together(metric, found.low, found.high)
+    return f"{_LEVEL} {low} to {high}"
 
 
 def estimate(metric: str, found: Interval | None) -> str:
     """A mean with the bounds of its interval, as in a table."""
     if found is None:
         return "–"
-    inside = bounds(metric, found).removeprefix(f"{_LEVEL} ")
-    return value(metric, found.mean) + (f" ({inside})" if inside else "")
+    if found.low is None or found.high is None or not math.isfinite(found.mean):
+        return value(metric, found.mean)
+    mean, low, high = _together(metric, found.mean, found.low, found.high)
+    return f"{mean}{_PERCENT if _is_share(metric) else ''} ({low} to {high})"
+
+
+def _together(metric: str, *values: float) -> list[str]:
+    """Return values without their units, with the digits that tell them apart."""
+    if _is_share(metric):
+        return [number(metric, value) for value in values]
+    return [in_digits(value, digits_of(*values)) for value in values]
 
 
 def difference(metric: str, found: float) -> str:
@@ -101,14 +112,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.3g} min" if seconds < 7200 else f"{seconds / 3600:.3g} h"
 
 
-def setting(found: Any) -> str:
-    """A parameter's value: floats with three digits, anything else as it is."""
-    return f"{found:.3g}" if isinstance(found, float) else str(found)
-
-
-def settings(params: Mapping[str, Any]) -> str:
+def settings(texts: Mapping[str, str]) -> str:
     """Parameters in a sentence."""
-    return ", ".join(f"{name} = {setting(found)}" for name, found in params.items())
+    return ", ".join(f"{name} = {text}" for name, text in texts.items())
 
 
 def better(spec: SweepSpec, found: float) -> str:

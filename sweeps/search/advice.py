@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter
+from search_spaces.texts import as_text
 from sweeps.returning import to_resume
 from sweeps.search.extension import searching_on
 from sweeps.search.history import History, Trial
@@ -140,7 +141,7 @@ def _settings(
         if isinstance(parameter, Constant) or not diverged:
             continue
         if isinstance(parameter, Choice):
-            cuts = [(f"{name} = {value}", {value}) for value in parameter.values]
+            cuts = [(f"{name} = {as_text(value, None)}", {value}) for value in parameter.values]
         else:
             values = {trial.params[name] for trial in active}
             low, high = min(diverged), max(diverged)

@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from search_spaces import Constant, to_table
+from search_spaces.texts import as_text
 from study.config import CONDITIONS, TrialConfig
 from sweeps.search.bounds import metric_bounds
 from sweeps.search.comparing import Entry
@@ -101,7 +102,7 @@ def _parameter_in_words(table: Mapping[str, Any]) -> str:
     if "range_test" in table:
         return f"range test, not measured yet{_when(table)}"
     if "choice" in table:
-        text = f"one of {', '.join(str(value) for value in table['choice'])}"
+        text = f"one of {', '.join(as_text(value, None) for value in table['choice'])}"
     else:
         kind = "float" if "float" in table else "int"
         low, high = table[kind]
@@ -113,7 +114,7 @@ def _parameter_in_words(table: Mapping[str, Any]) -> str:
 def _when(table: Any) -> str:
     when = table.get("when", {}) if isinstance(table, Mapping) else {}
     return "".join(
-        f", when {parent} is {' or '.join(str(value) for value in values)}" for parent, values in when.items()
+        f", when {parent} is {' or '.join(as_text(value, None) for value in values)}" for parent, values in when.items()
     )
 
 

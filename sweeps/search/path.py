@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces import FloatBy, Scalar
+from search_spaces.texts import as_text
 from sweeps.commands import command
 from sweeps.design import Cell, Design
 from sweeps.errors import SpecError
@@ -101,11 +102,7 @@ def _root(spec: SweepSpec, name: str, start: Mapping[str, Scalar], end: Mapping[
 def _words(root: str, before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> str:
     """The change in words: the parameter itself, then what came with it."""
     changed = [root, *(n for n in after if n != root and n in after and before.get(n) != after[n])]
-    return ", ".join(f"{name}={_value(after[name])}" for name in changed if name in after)
-
-
-def _value(value: Scalar) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return ", ".join(f"{name}={as_text(after[name])}" for name in changed if name in after)
 
 
 def leads_to_winner(design: Design, spec: SweepSpec, history: History) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from search_spaces.texts import as_text
 from sweeps.comparison import Comparison
 from sweeps.search.intervals import Interval
 from sweeps.terminal.outcome import difference, estimate
@@ -98,8 +99,9 @@ def _common(pair: Mapping[Any, Any], frame: "pd.DataFrame") -> Table | str:
     rows = frame[(frame["sweep_first"] == first) & (frame["sweep_second"] == second)].to_dict("records")
     for row in rows[:_MOST]:
         numbers = (row["fidelity"], row["value_first"], row["value_second"], row["difference"])
+        params = {name: as_text(value) for name, value in row["params"].items()}
         trials = f"{row['trial_first']}, {row['trial_second']}"
-        add_row(table, trials, *(cell(number) for number in numbers), params_in_brief(row["params"]))
+        add_row(table, trials, *(cell(number) for number in numbers), params_in_brief(params))
     if len(rows) > _MOST:
         add_row(table, f"and {len(rows) - _MOST} more: see --json")
     return table

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from sweeps.digits import alike, number
 from sweeps.execution.failures import NOTE as ALIKE_NOTE
 from sweeps.result import Result
 from sweeps.returning import to_resume
@@ -12,7 +13,6 @@ from sweeps.search.ranges import FAILURE_NOTE
 from sweeps.search.selection import BASELINE, Candidate, Selection, selection_of
 from sweeps.spec import SweepSpec
 from sweeps.terminal.progress import params_in_brief
-from sweeps.terminal.tables import alike, number
 
 _ROUNDING = 1e-12  # of a value: less is what a mean of equal numbers may differ from them
 
@@ -74,7 +74,7 @@ def _winner_lines(result: Result, selection: Selection) -> list[str]:
     lines = [
         f"winner: trial {winner.number}, {result.spec.metric} {estimate(winner.interval)} on {seeds}"
         + (f" ({against})" if against else ""),
-        f"        {params_in_brief(result.spec.space.in_order(result.trial(winner.number).params))}",
+        f"        {params_in_brief(result.spec.space.texts(result.trial(winner.number).params))}",
     ]
     how = _choice(result.spec, selection) + _luck(result.spec, selection)
     lines += [f"        {'; '.join(how)}"] if how else []
@@ -97,7 +97,7 @@ def _unconfirmed_lines(result: Result, selection: Selection) -> list[str]:
     return [
         f"winner, not confirmed: trial {winner.number}, {spec.metric} {estimate(selection.value)} {where}, "
         "which makes it look better than it is",
-        f"        {params_in_brief(spec.space.in_order(result.trial(winner.number).params))}",
+        f"        {params_in_brief(spec.space.texts(result.trial(winner.number).params))}",
         f"        {unconfirmed(spec, result.history, selection)}",
         *([f"        {'; '.join(how)}"] if (how := _choice(spec, selection)) else []),
     ]

@@ -13,6 +13,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.digits import number
 from sweeps.execution.session import Session
 from sweeps.search.budgets import device_seconds
 from sweeps.search.earlier import NOTE as WARM_START
@@ -39,7 +40,7 @@ from sweeps.store.folders import SweepFolder
 from sweeps.store.rows import dump_json
 from sweeps.terminal.failures import log_of, why
 from sweeps.terminal.screen import Form, Screen, duration
-from sweeps.terminal.tables import add_row, number
+from sweeps.terminal.tables import add_row
 
 STATES: tuple[State, ...] = ("running", "paused", "cut", "pruned", "complete", "failed")
 _REFRESH = 0.5  # s between two panels
@@ -266,7 +267,7 @@ class Progress:
             now = trial.value(self._spec.metric)
             done = f"{trial.last.fidelity:g}" if trial.last else "-"
             shown = "-" if now is None else number(now)
-            add_row(running, trial.key.label, done, shown, params_in_brief(self._spec.space.in_order(trial.params)))
+            add_row(running, trial.key.label, done, shown, params_in_brief(self._spec.space.texts(trial.params)))
         return Group(grid, running)
 
     def _line(self, value: Mapping[str, Any]) -> None:
@@ -287,9 +288,9 @@ def warm_start_in_brief(found: Mapping[str, Any]) -> str:
     return f"warm start: {len(found['trials'])} trials of {found['source']}{rest}"
 
 
-def params_in_brief(params: Mapping[str, Any]) -> str:
-    """Parameters on one line, floats with three digits."""
-    return " ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in params.items())
+def params_in_brief(texts: Mapping[str, str]) -> str:
+    """Parameters on one line."""
+    return " ".join(f"{name}={text}" for name, text in texts.items())
 
 
 def row_as_dict(stamp: Stamp, row: Row) -> dict[str, Any]:

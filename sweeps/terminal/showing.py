@@ -12,6 +12,7 @@ from rich.text import Text
 
 from sweeps.commands import command
 from sweeps.comparison import Comparison
+from sweeps.digits import number
 from sweeps.errors import OutcomeError, SpecError, SweepError
 from sweeps.names import as_path
 from sweeps.result import Result
@@ -25,7 +26,7 @@ from sweeps.terminal.failures import failure_lines
 from sweeps.terminal.outcome import difference, estimate, outcome_lines, searched_in_brief
 from sweeps.terminal.progress import range_in_brief
 from sweeps.terminal.streams import console, drop, say
-from sweeps.terminal.tables import add_row, cell, number, records
+from sweeps.terminal.tables import add_row, cell, records
 from sweeps.terminal.trials import print_trial, ranked, trial_facts, trials_table
 
 if TYPE_CHECKING:

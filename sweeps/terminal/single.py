@@ -12,11 +12,11 @@ from study.config import ConfigError, TrialConfig
 from study.files import replacing
 from sweeps.commands import command
 from sweeps.design import with_defaults
+from sweeps.digits import number
 from sweeps.errors import InterruptedSweepError, SpecError, SweepError
 from sweeps.signals import stop_signals
 from sweeps.store.folders import check_writable, writing
 from sweeps.terminal.streams import console, say
-from sweeps.terminal.tables import number
 
 if TYPE_CHECKING:
     from study.comparison import Replay

@@ -9,36 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from search_spaces.plain import plain as plain_value
+from sweeps.digits import in_digits
 from sweeps.terminal.streams import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-_ROUNDING = 1e-9  # of the largest value: less is what equal ones may differ by
-
-
 def add_row(table: Table, *cells: str) -> None:
     """Add a row as it is: what users write may hold anything."""
     table.add_row(*(Text(plain(cell)) for cell in cells))
-
-
-def number(value: float | None) -> str:
-    """Return a value with four decimals, or with four digits where it is too small or too large for these."""
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 1e4 else f"{value:.4g}"
-
-
-def alike(*values: float) -> list[str]:
-    """Return values that are read together to the same place: four decimals, or two digits of their range."""
-    largest, apart = max(map(abs, values)), max(values) - min(values)
-    if not math.isfinite(apart) or apart <= _ROUNDING * largest:
-        return [number(value) for value in values]
-    if not 1e-4 <= largest < 1e4:
-        return [f"{value:.3e}" for value in values]
-    decimals = max(4, 1 - math.floor(math.log10(apart)))
-    return [f"{value:.{decimals}f}" for value in values]
 
 
 def cell(value: Any) -> str:
@@ -47,7 +27,7 @@ def cell(value: Any) -> str:
 
     if pd.isna(value):
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return in_digits(value) if isinstance(value, float) else str(value)
 
 
 def records(frame: "pd.DataFrame") -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from sweeps.digits import number
 from sweeps.errors import SpecError
 from sweeps.result import Result
 from sweeps.search.history import Trial
@@ -96,12 +97,13 @@ def trials_table(result: Result, trials: list[Trial]) -> Table:
         table.add_column(plain(column), no_wrap=column != what, overflow="ellipsis")
     for trial in trials:
         last = trial.last
-        numbers = (trial.value(result.spec.metric), last.fidelity if last else None, last.seconds if last else None)
-        params = params_in_brief(result.spec.space.in_order(trial.params))
+        fidelity, seconds = (cell(last.fidelity), cell(last.seconds)) if last else ("-", "-")
+        numbers = (number(trial.value(result.spec.metric)), fidelity, seconds)
+        params = params_in_brief(result.spec.space.texts(trial.params))
         if design:
             variant, replicate = design.place(trial.key.number)
             params = ", ".join(filter(None, (variant.cell, variant.protocol, f"seed {replicate}")))
-        add_row(table, trial.key.label, shown_state(trial.state, result.state), *map(cell, numbers), params, why(trial))
+        add_row(table, trial.key.label, shown_state(trial.state, result.state), *numbers, params, why(trial))
     return table
 
 

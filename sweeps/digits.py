@@ -1,0 +1,52 @@
+"""Numbers with the digits that tell them apart: alone, and where several are read together."""
+
+import math
+
+_ROUNDING = 1e-9  # of the largest value: less is what equal ones may differ by
+_DECIMALS, _DIGITS, _MOST = 4, 4, 8
+_SMALL, _LARGE = 1e-4, 1e4
+
+
+def number(value: float | None) -> str:
+    """Return a value with four decimals, or with four digits where it is too small for these, eight if too large."""
+    if value is None:
+        return "-"
+    if value == 0 or 0.01 <= abs(value) < _LARGE:
+        return f"{value:.{_DECIMALS}f}"
+    return in_digits(value)
+
+
+def in_digits(value: float, digits: int = _DIGITS) -> str:
+    """Return a value with so many digits, eight where it is large."""
+    return f"{value:.{max(digits, _MOST) if abs(value) >= _LARGE else digits}g}"
+
+
+def digits_of(*values: float, fewest: int = _DIGITS) -> int:
+    """Return how many digits show two digits of the range of values."""
+    apart = _apart(values)
+    if apart is None:
+        return fewest
+    return max(fewest, 2 + _magnitude(max(map(abs, values))) - _magnitude(apart))
+
+
+def alike(*values: float) -> list[str]:
+    """Return values that are read together to the same place: four decimals, or two digits of their range."""
+    apart, largest = _apart(values), max(map(abs, values))
+    if apart is None:
+        return [number(value) for value in values]
+    if not _SMALL <= largest < _LARGE:
+        digits = digits_of(*values)
+        form = f".{digits - 1}e" if largest < _SMALL or digits > _MOST else f".{digits}g"
+        return [f"{value:{form}}" for value in values]
+    decimals = max(_DECIMALS, 1 - _magnitude(apart))
+    return [f"{value:.{decimals}f}" for value in values]
+
+
+def _apart(values: tuple[float, ...]) -> float | None:
+    """Return the size of the range of values, None where they are equal or not finite."""
+    apart = max(values) - min(values)
+    return apart if math.isfinite(apart) and apart > _ROUNDING * max(map(abs, values)) else None
+
+
+def _magnitude(value: float) -> int:
+    return math.floor(math.log10(value))

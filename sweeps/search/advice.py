@@ -15,6 +15,7 @@ from typing import Any
 from search_spaces import Choice, Constant, Float, FloatBy, Int, Parameter
 from search_spaces.texts import as_text
 from sweeps.returning import to_resume
+from sweeps.search.bounds import metric_bounds
 from sweeps.search.extension import searching_on
 from sweeps.search.history import History, Trial
 from sweeps.search.intervals import mean_of, variance_of
@@ -172,7 +173,8 @@ def _untried(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> Iter
         for value in parameter.values:
             if (count := active.count(value)) < _ENOUGH:
                 tried = f"in {count} of {len(active)} trials" if count else "never"
-                yield f"{name} = {value} was tried {tried}, too seldom to tell: add it to `start`, or leave it out"
+                setting = f"{name} = {as_text(value, None)}"
+                yield f"{setting} was tried {tried}, too seldom to tell: add it to `start`, or leave it out"
 
 
 def _rate_for_another_batch(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> Iterator[str]:
@@ -217,12 +219,13 @@ def _still_rising(spec: SweepSpec, history: History, where: Mapping[str, str]) -
     sign = 1 if spec.direction == "maximize" else -1
     if (late := _late_rise(spec, history)) > _BY_CHANCE_OF_TWO * noise:
         yield (
-            f"the best value of the search was still rising: by {late:.2g} in its last quarter, where seeds differ by "
+            f"the search was still finding better trials: by {late:.2g} in its last quarter, where seeds differ by "
             f"{noise:.2g}: `{to_resume(spec, where, *searching_on(spec, history).split())}`"
         )
     rises = [_end_rise(spec, run, sign) for run in history.selection if run.key.number == winner.number]
     known = [rise for rise in rises if rise is not None]
-    if len(known) >= _ENOUGH and (rise := mean_of(known)) > noise:
+    is_at_its_bound = all(value in metric_bounds(spec, history) for value in winner.values.values())
+    if not is_at_its_bound and len(known) >= _ENOUGH and (rise := mean_of(known)) > noise:
         yield (
             f"the winner was still getting better at its end: by {rise:.2g} in the last quarter of its training, where "
             f"seeds differ by {noise:.2g}: train longer"

@@ -181,7 +181,7 @@ def test_a_trial_that_was_let_on_last_is_no_rise_of_the_search() -> None:
     assert not [line for line in advice(spec, concluded(spec, 0.2, 0.0, 0.01, winner=1)) if "search was" in line]
 
 
-def concluded(spec: SweepSpec, late: float, end: float, noise: float, winner: int = 9) -> History:
+def concluded(spec: SweepSpec, late: float, end: float, noise: float, winner: int = 9, level: float = 0.5) -> History:
     """A search whose best falls by `late` at its end, and a winner whose last quarter brings `end`.
 
     An early winner was paused at fidelity 3, where it was no better than the others, and let on at the end.
@@ -198,7 +198,7 @@ def concluded(spec: SweepSpec, late: float, end: float, noise: float, winner: in
     add(history, TrialKey(0, 1), 5.0)
     for seed in range(1, 6):
         key = TrialKey(winner, PUBLISHED + seed) if seed > 2 else TrialKey(winner, seed)
-        last = 0.5 + noise * (seed - 3)
+        last = level + noise * (seed - 3)
         for row in (
             Asked(key, {"x": 0.2, "kind": "a"}, 0, 0),
             *(Measured(key, Measurement(i, i, i, 1.0, {"loss": last + (end if i < 8 else 0)})) for i in range(1, 9)),
@@ -212,9 +212,9 @@ def concluded(spec: SweepSpec, late: float, end: float, noise: float, winner: in
 @pytest.mark.parametrize(
     ("late", "end", "noise", "words"),
     [
-        (0.2, 0.0, 0.01, ["search was still rising"]),
+        (0.2, 0.0, 0.01, ["search was still finding better"]),
         (0.0, 0.2, 0.01, ["winner was still getting better at its end"]),
-        (0.2, 0.2, 0.01, ["search was still rising", "winner was still getting better at its end"]),
+        (0.2, 0.2, 0.01, ["search was still finding better", "winner was still getting better at its end"]),
         (0.2, 0.2, 0.5, []),
         (0.0, 0.0, 0.01, []),
     ],
@@ -225,6 +225,17 @@ def test_a_rise_beyond_the_noise_between_seeds_is_told(late: float, end: float, 
 
     assert len(lines) == len(words)
     assert all(word in line for word, line in zip(words, lines, strict=True))
+
+
+def test_a_winner_at_the_bound_of_its_metric_can_get_no_better() -> None:
+    spec = spec_over(SPACE, selection={"candidates": 1, "seeds": 2, "published_seeds": 3})
+
+    def longer(level: float) -> bool:
+        history = concluded(spec, 0.0, 0.2, 0.0, level=level)
+        return any("train longer" in line for line in advice(spec, history))
+
+    assert not longer(0.0)
+    assert longer(0.01)
 
 
 def cut_after(history: History, seconds: float, reason: str) -> History:

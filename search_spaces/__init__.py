@@ -1,4 +1,4 @@
-"""What may vary: search spaces declared in TOML, and the presets that ship. It knows nothing of training or sweeps."""
+"""Search spaces declared in TOML, and the presets that ship with them; independent of training and sweeps."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""What may vary: parameters, numeric or chosen, and Constants, as frozen values that keep their own rules."""
+"""Parameters of a search space, numeric, chosen or constant, as frozen values that check their own rules."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -11,18 +11,18 @@ from search_spaces.plain import Scalar, SpaceError, check_scalar, check_size, in
 
 When = Mapping[str, tuple[Scalar, ...]]
 
-# Of a step: how far the end of a range may lie off a whole number of steps, and a value off its point.
+# In steps: how far the end of a range may be off a whole number of steps, and a value off its point.
 _TOLERANCE, _NEAR = Fraction(1, 10**9), Fraction(1, 10**6)
-_FINEST = 8  # a step is so many times the distance between neighbouring floats at least
+_FINEST = 8  # a step is at least this many times the distance between neighbouring floats
 
 
 def same(a: Scalar, b: Scalar) -> bool:
-    """Equality that tells True from 1 and 1 from 1.0: they are different values of a parameter."""
+    """Return whether two values are equal and of one type: True, 1 and 1.0 are different values of a parameter."""
     return type(a) is type(b) and a == b
 
 
 def _index(share: float, count: int) -> int:
-    """Which of so many equal parts of 0..1 a share falls into."""
+    """Return the index of the part that a share falls into, of `count` equal parts of 0..1."""
     return min(int(share * count), count - 1)
 
 
@@ -32,7 +32,7 @@ def _require(holds: bool, rule: str) -> None:
 
 
 def _whole(name: str, value: object) -> int:
-    """Return a whole number of 64 bits; SpaceError for anything else."""
+    """Return a whole number of at most 64 bits; raise SpaceError for anything else."""
     value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise SpaceError(f"{name} must be a whole number, but got {value!r}")
@@ -41,7 +41,7 @@ def _whole(name: str, value: object) -> int:
 
 
 def _number(name: str, value: object) -> float:
-    """Return a finite number as a float, and zero without a sign; SpaceError for anything else."""
+    """Return a finite number as a float, with -0.0 as 0.0; raise SpaceError for anything else."""
     value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SpaceError(f"{name} must be a number, but got {value!r}")
@@ -60,27 +60,27 @@ def _check_range(low: float, high: float, log: bool) -> None:
 
 
 def _plain_when(when: object) -> When:
-    """Return conditions whose values are plain, a single one as a list of one."""
+    """Return conditions with plain values; a single value becomes a tuple of one."""
     if not isinstance(when, Mapping):
         raise SpaceError(f'when must be a table like {{ optimizer = ["sgd"] }}, but got {when!r}')
     table = plain(when)
     return {parent: tuple(v) if isinstance(v, list) else (v,) for parent, v in table.items()}
 
 
-_BOUNDS = ("low", "high")  # without which there is no range
+_BOUNDS = ("low", "high")  # required, since there is no range without them
 
 
 class _Steps(NamedTuple):
-    """A stepped range as the exact decimals that are written for its floats."""
+    """A stepped range, each of its floats as the exact decimal that it is written as."""
 
     low: Fraction
     high: Fraction
     step: Fraction
-    slack: Fraction  # how far off a whole number of steps the end may lie: step and end may have been rounded
+    slack: Fraction  # how far the end may be off a whole number of steps, since step and end may be rounded
     last: int  # the index of the last point
 
     def nearest(self, value: float) -> int:
-        """Return the index of the point that is nearest to a value."""
+        """Return the index of the point nearest to a value."""
         return min(max(round((_exact(value) - self.low) / self.step), 0), self.last)
 
 
@@ -92,18 +92,18 @@ def _steps(low: float, high: float, step: float) -> _Steps:
 
 
 def _exact(value: float) -> Fraction:
-    """Return the decimal that stands for a float when it is written."""
+    """Return the exact decimal that a float is written as."""
     return Fraction(repr(value))
 
 
 def _off(default: float | None, step: float | None) -> str:
-    """Return what is wrong with a default that is none of a range's points."""
+    """Return the error message for a default that is not a point of its range."""
     place = "in the range" if step is None else f"in the range, on a step of {step!r} from its low end"
     return f"default must lie {place}, but got default={default!r}"
 
 
 def _end_at(parameter: "Float | Int", reached: float) -> None:
-    """Let a range end at its last point, so that nothing outside is ever promised, and keep what was written."""
+    """End a range at its last point, to promise no value beyond it, and keep the given end as `written_high`."""
     if reached != parameter.high:
         object.__setattr__(parameter, "written_high", parameter.high)
         object.__setattr__(parameter, "high", reached)
@@ -111,7 +111,7 @@ def _end_at(parameter: "Float | Int", reached: float) -> None:
 
 @dataclass(frozen=True)
 class Float:
-    """A real number in low … high, both included; even on a logarithmic scale with `log`, on a grid with `step`."""
+    """A real number from low to high, both included; uniform on a log scale with `log`, on a grid with `step`."""
 
     low: float
     high: float
@@ -119,7 +119,7 @@ class Float:
     step: float | None = None
     default: float | None = None
     when: When = field(default_factory=dict)
-    written_high: ClassVar[float | None] = None  # where the steps do not reach it
+    written_high: ClassVar[float | None] = None  # the given end, if the steps do not reach it
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step", "default"):
@@ -155,34 +155,34 @@ class Float:
 
     @property
     def count(self) -> int | None:
-        """How many values there are; None without a step."""
+        """Return the number of values, or None without a step."""
         return None if self.step is None else self._steps.last + 1
 
     def point(self, index: int) -> float:
-        """The value so many steps above `low`, as people write it: 3 steps of 0.1 above 0 are 0.3."""
+        """Return the value `index` steps above `low`, as it is usually written: 3 steps of 0.1 above 0 are 0.3."""
         steps = self._steps
         exact = steps.low + index * steps.step
         return self.high if abs(exact - steps.high) <= steps.slack else float(exact)
 
     def nearest(self, value: float) -> float:
-        """The value of the range that is nearest to a finite number."""
+        """Return the value of the range that is nearest to a finite number."""
         return min(max(value, self.low), self.high) if self.step is None else self.point(self._steps.nearest(value))
 
     def snapped(self, value: float) -> float:
-        """The point that a computed value stands for, as 0.1 * 3 does for 0.3; the value itself where it is none."""
+        """Return the point that a computed value represents, as 0.1 * 3 represents 0.3, or the value if it has none."""
         if self.step is None or not math.isfinite(value):
             return value
         point = self.nearest(value)
         return point if abs(_exact(value) - _exact(point)) <= self._steps.step * _NEAR else value
 
     def contains(self, value: object) -> bool:
-        """Whether the value is a float of this range, on its grid."""
+        """Return whether the value is a float of this range and on its grid."""
         if not isinstance(value, float) or not self.low <= value <= self.high:
             return False
         return self.step is None or value == self.nearest(value)
 
     def at(self, share: float) -> float:
-        """The value at a share (0..1) of the range, on its scale; with a step, each point has an equal part."""
+        """Return the value at a share (0..1) of the range, on its scale; with a step, each point has an equal part."""
         if self.step is not None:
             return self.point(_index(share, self._steps.last + 1))
         if not self.log:
@@ -191,7 +191,7 @@ class Float:
         return min(max(math.exp(low + (high - low) * share), self.low), self.high)
 
     def share(self, value: float) -> float:
-        """Where a value of the range lies, 0..1 on its scale."""
+        """Return the position (0..1) of a value of the range, on its scale."""
         if not self.log:
             return (value - self.low) / (self.high - self.low)
         return math.log(value / self.low) / math.log(self.high / self.low)
@@ -204,7 +204,7 @@ class Float:
 
 @dataclass(frozen=True)
 class Int:
-    """A whole number in low … high, both included; even on a logarithmic scale with `log`, on a grid with `step`."""
+    """A whole number from low to high, both included; uniform on a log scale with `log`, on a grid with `step`."""
 
     low: int
     high: int
@@ -212,7 +212,7 @@ class Int:
     step: int = 1
     default: int | None = None
     when: When = field(default_factory=dict)
-    written_high: ClassVar[int | None] = None  # where the steps do not reach it
+    written_high: ClassVar[int | None] = None  # the given end, if the steps do not reach it
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step", "default"):
@@ -232,31 +232,34 @@ class Int:
 
     @property
     def count(self) -> int:
-        """How many values there are."""
+        """Return the number of values."""
         return (self.high - self.low) // self.step + 1
 
     def point(self, index: int) -> int:
-        """The value so many steps above `low`."""
+        """Return the value `index` steps above `low`."""
         return self.low + index * self.step
 
     def nearest(self, value: int) -> int:
-        """The value of the range that is nearest to a number."""
+        """Return the value of the range that is nearest to a whole number."""
         return self.point(min(max((value - self.low + self.step // 2) // self.step, 0), self.count - 1))
 
     def contains(self, value: object) -> bool:
-        """Whether the value is a whole number of this range, on its grid; a bool is none."""
+        """Return whether the value is a whole number of this range and on its grid; a bool is not."""
         is_whole = isinstance(value, int) and not isinstance(value, bool)
         return is_whole and self.low <= value <= self.high and (value - self.low) % self.step == 0  # type: ignore[operator]
 
     def at(self, share: float) -> int:
-        """The value at a share (0..1) of the range, of which each value has a part, equal on the parameter's scale."""
+        """Return the value at a share (0..1) of the range, in which each value has a part.
+
+        The parts are equal or, with `log`, as wide as [value, value + 1) on the logarithmic scale.
+        """
         if not self.log:
             return self.point(_index(share, self.count))
         low, high = math.log(self.low), math.log(self.high + 1)
         return min(max(math.floor(math.exp(low + (high - low) * share)), self.low), self.high)
 
     def share(self, value: int) -> float:
-        """The middle of a value's part of the range, 0..1 on its scale: `at` leads back to the value."""
+        """Return the share (0..1) at the middle of a value's part of the range, which `at` maps back to the value."""
         if not self.log:
             return ((value - self.low) // self.step + 0.5) / self.count
         low, high = math.log(self.low), math.log(self.high + 1)
@@ -270,7 +273,7 @@ class Int:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few values, in no order."""
+    """One of a few listed values, which have no order."""
 
     values: tuple[Scalar, ...]
     default: Scalar | None = None
@@ -282,7 +285,7 @@ class Choice:
         _require(len(self.values) > 0, "choice must list at least one value, but got none")
         for value in self.values:
             check_scalar("choice", value)
-        # Equality in Python's sense: 1, 1.0 and True can't be told apart by samplers.
+        # By Python's equality, since samplers cannot tell 1, 1.0 and True apart.
         if (twice := _first_repeated(self.values)) is not None:
             what = f"{twice[1]!r} twice" if same(*twice) else f"{twice[0]!r} and {twice[1]!r}, which are equal"
             raise SpaceError(f"choice must not repeat a value, but got {what}")
@@ -291,20 +294,20 @@ class Choice:
         _require(self.contains(self.default), f"default must be one of the choices, but got default={self.default!r}")
 
     def contains(self, value: object) -> bool:
-        """Whether the value is one of the choices, of the same type."""
+        """Return whether the value is one of the choices and has its type."""
         return any(type(value) is type(known) and value == known for known in self.values)
 
     @property
     def count(self) -> int:
-        """How many values there are."""
+        """Return the number of values."""
         return len(self.values)
 
     def point(self, index: int) -> Scalar:
-        """The value at a place of the list."""
+        """Return the value at an index of the list."""
         return self.values[index]
 
     def at(self, share: float) -> Scalar:
-        """The value at a share (0..1) of the list, of which each has an equal part."""
+        """Return the value at a share (0..1) of the list, in which each value has an equal part."""
         return self.point(_index(share, self.count))
 
     @property
@@ -314,7 +317,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Constant:
-    """A value that doesn't vary."""
+    """A parameter with one value, which does not vary."""
 
     value: Scalar
     when: When = field(default_factory=dict)
@@ -329,7 +332,7 @@ class Constant:
         return self.value
 
     def contains(self, value: object) -> bool:
-        """Whether it is the value, of the same type."""
+        """Return whether a value equals the constant and has its type."""
         return type(value) is type(self.value) and value == self.value
 
     @property
@@ -339,10 +342,10 @@ class Constant:
 
 @dataclass(frozen=True)
 class FloatBy:
-    """A real number whose range hangs on a choice among texts, such as a learning rate's on the optimizer.
+    """A real number whose range depends on a choice among texts, such as a learning rate's on the optimizer.
 
-    It is active where its parent is. ranges: the Float for each value of the choice `by`; it has neither step nor
-    conditions of its own.
+    It is active only if its parent is. `ranges` has a Float, without step and conditions, for each value of the parent
+    `by`.
     """
 
     by: str
@@ -360,13 +363,13 @@ class FloatBy:
             _require(not known.when, f"{place}: conditions belong beside `by`, but got when={dict(known.when)!r}")
 
     def given(self, chosen: Mapping[str, Scalar]) -> Float:
-        """The range where the parent has its chosen value."""
+        """Return the range for the value that the parent has in `chosen`."""
         return self.ranges[str(chosen[self.by])]
 
 
 @dataclass(frozen=True)
 class RangeTest:
-    """A learning rate whose bounds are not known yet: whoever searches measures them first, for each optimizer."""
+    """A learning rate whose bounds are not known yet; the search measures them first, for each optimizer."""
 
     when: When = field(default_factory=dict)
 
@@ -375,22 +378,22 @@ class RangeTest:
 
 
 Parameter = Float | Int | Choice | Constant | FloatBy | RangeTest
-Plain = Float | Int | Choice  # what a value is chosen from, once everything above it is
+Plain = Float | Int | Choice  # the kinds that a value is chosen from, once all its parents have values
 
 
 def values_of(parameter: Plain) -> Iterator[Scalar]:
-    """Give every value of a parameter that has a finite list of them, one after another."""
+    """Return an iterator over the values of a parameter that has a finite list of them."""
     return (parameter.point(index) for index in range(count_of(parameter)))
 
 
 def count_of(parameter: Plain) -> int:
-    """Return how many values there are of a parameter that has a finite list of them."""
+    """Return the number of values of a parameter that has a finite list of them."""
     assert parameter.count is not None
     return parameter.count
 
 
 def _first_repeated(values: tuple[Scalar, ...]) -> tuple[Scalar, Scalar] | None:
-    """Return the first two values that are equal in Python's sense."""
+    """Return the first two values that are equal by Python's equality, or None if there are none."""
     first: dict[Scalar, int] = {}
     repeated = ((values[first[v]], v) for place, v in enumerate(values) if first.setdefault(v, place) != place)
     return next(repeated, None)

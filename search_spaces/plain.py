@@ -1,4 +1,4 @@
-"""Plain values: what a parameter may hold, whatever library it came from, and whether every store can hold it."""
+"""Plain parameter values: conversion from other libraries' types, and checks that every store can hold them."""
 
 import math
 import sys
@@ -7,19 +7,26 @@ from typing import Any
 
 Scalar = bool | int | float | str
 
-SMALLEST, LARGEST = -(2**63), 2**63 - 1  # whole numbers of 64 bits, as tables and databases hold them
+SMALLEST, LARGEST = -(2**63), 2**63 - 1  # 64-bit integers, the range that tables and databases can hold
 
 
 class SpaceError(ValueError):
-    """A search space breaks a rule; one line that names place, key, rule and value."""
+    """A search space breaks a rule; the message is one line that names place, key, rule and value."""
 
 
 def plain(value: Any) -> Any:
-    """Return a value, or a table or list of such, as Python's own types: of NumPy's numbers, texts and enumerations.
+    """Convert a value, or a table or list of values, to Python's own types.
 
-    Anything else comes back as it is, for the caller to refuse.
+    NumPy scalars and arrays, and enumerations and other subclasses of bool, int, float and str, are converted.
+
+    Args:
+        value: A scalar, mapping, list or tuple.
+
+    Returns:
+        The converted value; a tuple becomes a list. A value of any other type is returned unchanged, for the caller to
+        refuse.
     """
-    numpy: Any = sys.modules.get("numpy")  # a process that has not imported it has none of its values
+    numpy: Any = sys.modules.get("numpy")  # if NumPy was never imported, no value can be of its types
     if numpy is not None and isinstance(value, numpy.generic | numpy.ndarray):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -32,12 +39,12 @@ def plain(value: Any) -> Any:
 
 
 def _base(kind: type, value: Any) -> Any:
-    """Return what a value of a subclass is beneath, past a __str__ or __repr__ of its own."""
+    """Return the value beneath a subclass, bypassing an overridden __str__ of a text."""
     return str.__str__(value) if kind is str else value
 
 
 def check_scalar(name: str, value: object) -> None:
-    """Raise SpaceError for a value that is not plain, not finite, or that some store can't hold."""
+    """Raise SpaceError if a value is not plain, is not finite, or cannot be held by every store."""
     match value:
         case bool():
             return
@@ -53,25 +60,25 @@ def check_scalar(name: str, value: object) -> None:
 
 
 def check_size(name: str, value: object) -> None:
-    """Raise SpaceError for a whole number of more than 64 bits."""
+    """Raise SpaceError if a whole number does not fit in 64 bits."""
     if isinstance(value, int) and not SMALLEST <= value <= LARGEST:
         raise SpaceError(f"{name} must be a whole number from {SMALLEST} to {LARGEST}, but got {in_brief(value)}")
 
 
 def in_brief(value: int) -> str:
-    """Return a whole number, or its order of magnitude where it has very many digits."""
+    """Return a whole number as text, or only its order of magnitude if it has more than 128 bits."""
     return str(value) if value.bit_length() <= 128 else f"{'-' if value < 0 else ''}2**{value.bit_length() - 1} or more"
 
 
 def check_text(name: str, text: str) -> None:
-    """Raise SpaceError for text that some store can't hold: a null character, or half of a surrogate pair."""
+    """Raise SpaceError if a text has a character that some store cannot hold: a null, or half of a surrogate pair."""
     for place, character in enumerate(text):
         if character == "\0" or "\ud800" <= character <= "\udfff":
             raise SpaceError(f"{name} must be text that every table can hold, but got {text!r} (character {place + 1})")
 
 
 def check_name(name: object, what: str = "a parameter's name") -> None:
-    """Raise SpaceError for what can't be the name of a column."""
+    """Raise SpaceError if a name cannot be the name of a column."""
     if not isinstance(name, str) or not name:
         raise SpaceError(f"{what} must be text of at least one character, but got {name!r}")
     check_text(what, name)

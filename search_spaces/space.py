@@ -1,4 +1,4 @@
-"""SearchSpace: named parameters with conditions, and the one walk beneath sampling, defaults and suggestion."""
+"""SearchSpace: named parameters with conditions, and the walk that sampling, defaults and suggestions share."""
 
 import difflib
 import math
@@ -30,17 +30,20 @@ Configuration = frozenset[tuple[str, type, Scalar]]
 
 
 def configuration(params: Mapping[str, Scalar]) -> Configuration:
-    """Return what two equal sets of parameters have in common: names and values, each with its type."""
+    """Return names, types and values of a set of parameters as one value, which is equal for equal sets."""
     return frozenset((name, type(value), value) for name, value in params.items())
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Parameters by name, in the order they were declared.
+    """Parameters by name, in the order of their declaration.
 
-    A parameter with `when` is active where each parent that it names is active and has one of the values listed.
-    SpaceError for unknown or Float parents, values that a parent can't have, cycles, and conditions that exclude each
-    other.
+    A parameter with `when` is active if each parent that it names is active and has one of the listed values.
+
+    Raises:
+        SpaceError: A parent is unknown, is of a kind that conditions cannot depend on (Float, FloatBy, RangeTest), or
+            can never have a listed value. Also if conditions form a cycle or exclude each other, or if the ranges of a
+            FloatBy do not match the values of its parent.
     """
 
     parameters: Mapping[str, Parameter]
@@ -82,7 +85,7 @@ class SearchSpace:
         values = above.values if isinstance(above, Choice) else (above.value,) if isinstance(above, Constant) else ()
         if not values or not all(isinstance(value, str) for value in values):
             raise SpaceError(f"{name}: by: {parent!r} must be a choice among texts")
-        wanted = parameter.when.get(parent, values)  # where it is active at all
+        wanted = parameter.when.get(parent, values)  # the values with which it can be active
         for value in [*wanted, *parameter.ranges]:
             if value in parameter.ranges and value in values:
                 continue
@@ -90,7 +93,7 @@ class SearchSpace:
             raise SpaceError(f"{name}: by: {what}: give one range for each of {', '.join(map(repr, wanted))}")
 
     def _sorted(self) -> tuple[str, ...]:
-        """Names with parents first, else by the alphabet: the layout of a file must not change what is sampled."""
+        """Return the names, parents first, then alphabetically: the layout of a file must not change the samples."""
         sorter = TopologicalSorter({name: _parents(p) for name, p in self.parameters.items()})
         try:
             sorter.prepare()
@@ -105,7 +108,7 @@ class SearchSpace:
         return tuple(order)
 
     def _check_reachable(self, name: str) -> None:
-        """The conditions of a parameter and of all above it must have a common solution."""
+        """Raise SpaceError if the conditions of a parameter and of its ancestors have no common solution."""
         wanted: dict[str, list[tuple[Scalar, ...]]] = {}
         self._gather(name, wanted)
         for parent, demands in wanted.items():
@@ -128,15 +131,21 @@ class SearchSpace:
         )
 
     def _given(self, name: str, chosen: Mapping[str, Scalar]) -> Plain | Constant | RangeTest:
-        """The parameter where those above it have their chosen values."""
+        """Return the parameter as it is when its parents have their chosen values."""
         parameter = self.parameters[name]
         return parameter.given(chosen) if isinstance(parameter, FloatBy) else parameter
 
     def walk(self, choose: Choose) -> dict[str, Scalar]:
-        """Values of all active parameters, parents first; `choose` is asked for each that varies.
+        """Choose the values of all active parameters, parents first.
 
-        This is the one mechanism beneath `sample`, `defaults` and a sampler's suggestions. A RangeTest has no values
-        before it is measured: it is left out.
+        `sample`, `defaults` and the suggestions of samplers all use this walk.
+
+        Args:
+            choose: Called with the name and the kind of each parameter that varies, it returns the value. A FloatBy is
+                passed as the Float for the value of its parent.
+
+        Returns:
+            The values by name. A RangeTest is left out, since it has no values before it is measured.
         """
         chosen: dict[str, Scalar] = {}
         for name in self._order:  # type: ignore[attr-defined]
@@ -150,25 +159,25 @@ class SearchSpace:
         return chosen
 
     def replaced(self, name: str, parameter: Parameter) -> "SearchSpace":
-        """The same space with one parameter in the place of another, or added."""
+        """Return the same space with one parameter replaced or added."""
         return SearchSpace({**self.parameters, name: parameter})
 
     def defaults(self) -> dict[str, Scalar]:
-        """Every active parameter at its default."""
+        """Return the default of every active parameter."""
         return self.walk(lambda _, parameter: parameter.default)  # type: ignore[arg-type,return-value]
 
     def sample(self, rng: random.Random) -> dict[str, Scalar]:
-        """One configuration, each parameter drawn uniformly (on a logarithmic scale with `log`)."""
+        """Return one configuration, with each parameter drawn uniformly (on a logarithmic scale with `log`)."""
         return self.walk(lambda _, parameter: parameter.at(rng.random()))
 
     @property
     def is_finite(self) -> bool:
-        """Whether each parameter has a finite list of values."""
+        """Return whether each parameter has a finite list of values."""
         return self._endless is None
 
     @property
     def _endless(self) -> str | None:
-        """The first parameter that has no finite list of values."""
+        """Return the name of the first parameter without a finite list of values, or None if there is none."""
 
         def is_listed(parameter: Parameter) -> bool:
             if isinstance(parameter, Float | Int | Choice):
@@ -182,9 +191,16 @@ class SearchSpace:
             raise SpaceError(f"{self._endless}: a grid needs a step, or a choice in place of the float")
 
     def count(self, most: int) -> int:
-        """How many configurations there are, counted to `most` and given as `most` + 1 where there are more.
+        """Count the configurations of the space, up to a limit.
 
-        SpaceError for a parameter that has no finite list of values.
+        Args:
+            most: The limit.
+
+        Returns:
+            The number of configurations, or `most` + 1 if there are more than `most`.
+
+        Raises:
+            SpaceError: A parameter has no finite list of values.
         """
         self._check_finite()
         always = [p for p in self.parameters.values() if isinstance(p, Float | Int | Choice) and not p.when]
@@ -193,7 +209,7 @@ class SearchSpace:
         return self._count(0, {}, most)
 
     def _count(self, first: int, chosen: Mapping[str, Scalar], most: int) -> int:
-        """Count the ways to go on from the parameters that are chosen."""
+        """Count the ways to complete the parameters chosen so far, up to `most` + 1."""
         found, known = 1, dict(chosen)
         for place in range(first, len(self._order)):  # type: ignore[attr-defined]
             name, parameter = self._at(place, known)
@@ -214,12 +230,16 @@ class SearchSpace:
         return found
 
     def _at(self, place: int, chosen: Mapping[str, Scalar]) -> tuple[str, Plain | Constant | RangeTest | None]:
-        """A parameter by its place in the order, and what its value is taken from; None where it is not active."""
+        """Return the name at a place in the order and the parameter that gives its value, or None if it is inactive."""
         name = self._order[place]  # type: ignore[attr-defined]
         return name, self._given(name, chosen) if self._is_active(name, chosen) else None
 
     def grid(self) -> Iterator[dict[str, Scalar]]:
-        """Give every configuration there is, once, without listing them first; SpaceError as of `count`."""
+        """Return an iterator over every configuration, each once, without listing them first.
+
+        Raises:
+            SpaceError: A parameter has no finite list of values.
+        """
         self._check_finite()
         return self._grid(0, {})
 
@@ -237,7 +257,7 @@ class SearchSpace:
         yield known
 
     def typed(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The same values as the space has them: floats for whole numbers where it has floats, points of its steps."""
+        """Return the values, with whole numbers as floats where the space has floats, and floats snapped to steps."""
         return {name: self._typed(self.parameters.get(name), value) for name, value in plain(params).items()}
 
     def _typed(self, parameter: Parameter | None, value: Any) -> Any:
@@ -248,24 +268,24 @@ class SearchSpace:
         return value
 
     def in_order(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """The same values in the order in which the space declares them: how people see them."""
+        """Return the values for display, in the order in which the space declares them; drop names that it lacks."""
         return {name: params[name] for name in self.parameters if name in params}
 
     def texts(self, params: Mapping[str, Any]) -> dict[str, str]:
-        """Return the values as people read them, in the order in which the space declares them."""
+        """Return the values as short texts for display, in the order in which the space declares them."""
         return {
             name: as_text(value, digits_of(self._given(name, params))) for name, value in self.in_order(params).items()
         }
 
     def check(self, params: Mapping[str, Any]) -> None:
-        """SpaceError where a configuration is not one of this space: first broken rule, with key and value."""
+        """Raise SpaceError with the first broken rule, key and value if a configuration is not one of this space."""
         for name in params:
             if name not in self.parameters:
                 raise SpaceError(f"no parameter {name!r}{hint(name, self.parameters)}")
         for name in self._order:  # type: ignore[attr-defined]
             is_active = self._is_active(name, params)
             parameter = self._given(name, params) if is_active else None
-            if isinstance(parameter, RangeTest):  # what it will hold is not known yet
+            if isinstance(parameter, RangeTest):  # its bounds are not known yet
                 if name in params and not _is_rate(params[name]):
                     raise SpaceError(f"{name}: must be a number above 0, but got {params[name]!r}")
                 continue
@@ -278,7 +298,7 @@ class SearchSpace:
 
 
 def _as_float(value: int) -> float | int:
-    """Return a whole number as a float, or as it is where no float is so large."""
+    """Return a whole number as a float, or unchanged if it is too large for a float."""
     try:
         return float(value)
     except OverflowError:
@@ -290,7 +310,7 @@ def _is_rate(value: object) -> bool:
 
 
 def hint(word: str, known: Iterable[str]) -> str:
-    """The words ", did you mean 'x'?" for the nearest known name, or the list of what is known."""
+    """Return the text ", did you mean 'x'?" for the nearest known name, or a list of all names if none is near."""
     names = list(known)
     close = difflib.get_close_matches(word.lower(), names, n=1)
     return f", did you mean {close[0]!r}?" if close else f": choose from {', '.join(names) or 'none'}"

@@ -1,4 +1,4 @@
-"""Search spaces as TOML: read with errors that name file, key, rule and value, written so that they read back equal."""
+"""Search spaces as TOML: reading, with errors that name file, key, rule and value, and lossless writing."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from search_spaces.parameters import Choice, Constant, Float, FloatBy, Int, Para
 from search_spaces.plain import Scalar, SpaceError, plain
 from search_spaces.space import SearchSpace, hint
 
-# Which keys a parameter's table may have, by the key that says its kind.
+# The keys that a parameter's table may have, by the key that gives its kind.
 _KEYS = {
     "float": ("log", "step", "default", "when"),
     "int": ("log", "step", "default", "when"),
@@ -25,7 +25,15 @@ _KEYS = {
 
 
 def parse(table: Mapping[str, Any], source: str) -> SearchSpace:
-    """The space that a TOML table describes; `source` names it in errors."""
+    """Return the space that a TOML table describes.
+
+    Args:
+        table: Parameters by name; a value that is no table becomes a Constant.
+        source: Name of the table in error messages.
+
+    Raises:
+        SpaceError: The table breaks a rule.
+    """
     parameters = {name: _parse_parameter(value, f"{source}: {name}") for name, value in plain(table).items()}
     return _space(parameters, source)
 
@@ -38,10 +46,18 @@ def _space(parameters: Mapping[str, Parameter], source: str) -> SearchSpace:
 
 
 def extend(base: SearchSpace, table: Mapping[str, Any], source: str) -> SearchSpace:
-    """A space with the parameters of `table` put in the place of, or added to, those of `base`.
+    """Return a space with the parameters of `table` replacing, or added to, those of `base`.
 
-    Narrowing a parent takes its dependents along: what of `base` can't become active any more is left out, such as
-    momentum where the optimizer is made a constant "adam".
+    Narrowing a parent also narrows its dependents. A parameter of `base` that can no longer become active is dropped,
+    such as momentum once the optimizer is the constant "adam".
+
+    Args:
+        base: The space to change.
+        table: Parameters by name, as for `parse`.
+        source: Name of the table in error messages.
+
+    Raises:
+        SpaceError: The table, or the resulting space, breaks a rule.
     """
     parameters: dict[str, Parameter] = dict(base.parameters)
     parameters.update({name: _parse_parameter(value, f"{source}: {name}") for name, value in plain(table).items()})
@@ -51,7 +67,7 @@ def extend(base: SearchSpace, table: Mapping[str, Any], source: str) -> SearchSp
 
 
 def _leave_out_the_unreachable(parameters: dict[str, Parameter], inherited: list[str]) -> None:
-    """Drop inherited values of conditions that a parent can't have any more, and what then has no value left."""
+    """Drop inherited condition values that a parent can no longer have, and parameters left without any."""
     changed = True
     while changed:
         changed = False
@@ -65,7 +81,7 @@ def _leave_out_the_unreachable(parameters: dict[str, Parameter], inherited: list
 
 
 def _reachable(parameter: Parameter, parameters: Mapping[str, Parameter]) -> Parameter | None:
-    """The parameter with the conditions and ranges that its parents can still ask for; None if it has none left."""
+    """Return the parameter with only the conditions and ranges its parents still allow, or None if none are left."""
 
     def left(parent: str, values: Iterable[Scalar]) -> tuple[Scalar, ...]:
         above = parameters.get(parent)
@@ -81,17 +97,17 @@ def _reachable(parameter: Parameter, parameters: Mapping[str, Parameter]) -> Par
 
 
 def load(path: Path | str) -> SearchSpace:
-    """The space in a TOML file."""
+    """Return the space in a TOML file."""
     return _parse_text(_read(Path(path)), str(path))
 
 
 def preset_names() -> list[str]:
-    """The spaces that ship with the package."""
+    """Return the names of the spaces that ship with the package, in alphabetical order."""
     return sorted(file.name.removesuffix(".toml") for file in _presets().iterdir() if file.name.endswith(".toml"))
 
 
 def preset(name: str) -> SearchSpace:
-    """A space that ships with the package; SpaceError with the nearest name if there is none."""
+    """Return a space that ships with the package; raise SpaceError with the nearest name if there is none."""
     if name not in preset_names():
         raise SpaceError(f"no preset space named {name!r}{hint(str(name), preset_names())}")
     return _parse_text(_presets().joinpath(f"{name}.toml").read_text("utf-8"), f"preset {name}")
@@ -103,7 +119,7 @@ def _presets() -> Any:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8-sig")  # an editor may have put a byte order mark first
+        return path.read_text("utf-8-sig")  # skips a byte order mark, which some editors write
     except (OSError, UnicodeDecodeError) as error:
         raise SpaceError(f"{path}: can't be read: {error}") from error
 
@@ -116,7 +132,7 @@ def _parse_text(text: str, source: str) -> SearchSpace:
 
 
 def _parse_parameter(value: Any, place: str) -> Parameter:
-    """One parameter; its place opens every error."""
+    """Parse one parameter; every error message begins with its place."""
     try:
         return _from_table(value) if isinstance(value, Mapping) else Constant(value)
     except SpaceError as error:
@@ -172,7 +188,7 @@ def _parse_ranges(by: Any) -> tuple[str, dict[str, Float]]:
 
 
 def to_table(space: SearchSpace) -> dict[str, Any]:
-    """The space as a TOML table; `parse` reads it back to an equal space."""
+    """Return the space as a TOML table that `parse` reads back to an equal space."""
     return {name: _parameter_table(parameter) for name, parameter in space.parameters.items()}
 
 
@@ -197,5 +213,5 @@ def _parameter_table(parameter: Parameter) -> Any:
 
 
 def dumps(space: SearchSpace) -> str:
-    """The space as TOML text."""
+    """Return the space as TOML text."""
     return tomli_w.dumps(to_table(space))

@@ -1,4 +1,4 @@
-"""Many experiments: sweeps over search spaces, driven from a ledger, ending in a model that replays bit for bit."""
+"""Hyperparameter sweeps over search spaces, driven from a ledger, ending in a model that replays bit for bit."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -70,7 +70,7 @@ __all__ = sorted(_MODULES)  # noqa: PLE0605
 
 
 def _check_neighbours() -> None:
-    """ImportError where a user's module has the name of a package that this one needs."""
+    """Raise ImportError if a module of the user hides a package that this one needs."""
     for name in ("search_spaces", "study"):
         found = find_spec(name)
         if found is not None and found.origin and Path(found.origin).parents[1] != Path(__file__).parents[1]:

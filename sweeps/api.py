@@ -1,4 +1,4 @@
-"""The Python face: run, resume and load a sweep."""
+"""The Python API: functions to run, resume, load and compare sweeps."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -50,21 +50,38 @@ def run(
     verbose: bool = False,
     profile: bool = False,
 ) -> Result:
-    """Run a sweep to its end and give its result.
+    """Run a sweep to its end and return its result.
 
-    spec: a preset's name, a TOML file, a table like such a file, or a SweepSpec. target: a generator function of
-    (params, seed) or (params, seed, checkpoint) that yields dicts of metrics, instead of the study's models. time:
-    wall-clock of the sweep, seconds or like "10m". selection: the table of that name, or "none": the best of the search
-    is then the winner, and not confirmed. What is given here wins over the spec. resume: continue the sweep of
-    this name if there is one, so that a script may be run again; its spec may only have grown in trials, time,
-    device_hours or trial_time. ledger: the URL of a
-    PostgreSQL database, postgresql://user@host/database, for a ledger there in place of a SQLite file in the sweep's
-    folder; the environment variable SWEEPS_LEDGER by default. profile: say at the end where the time went, and draw it
-    as profile.png.
+    Arguments that are given override the spec. If this process has started Ray already, the sweep uses it; otherwise
+    Ray is started for the sweep. Scripts need no main guard.
 
-    Uses the Ray that this process has started, else starts one for the sweep. Needs no main guard. Raises SweepError
-    (see sweeps.errors) with one line that says what to do; OutcomeError, whose `result` has all that was tried, where
-    no trial survived.
+    Args:
+        spec: A preset's name, a TOML file, a table with the keys of that file, or a SweepSpec.
+        target: A generator function of (params, seed) or (params, seed, checkpoint) that yields dicts of metrics. It is
+            trained instead of the study's models.
+        results: The folder, or s3://BUCKET/FOLDER, that holds everything that sweeps write.
+        name: Name of the sweep, which must be free. Without it the spec's name is used, with -2, -3, … if it is taken.
+        trials: Number of trials to search.
+        time: Wall-clock time of the whole sweep, in seconds or like "10m".
+        seed: The seed from which all others derive.
+        data_dir: Folder where full data sets are, or are downloaded to.
+        cpus_per_trial: CPUs that a trial occupies; may be a fraction.
+        gpus_per_trial: GPUs that a trial occupies; trials with fractions share one.
+        selection: The table [selection], or "none": the best trial of the search then wins, without confirmation.
+        resume: Continue the sweep of this name if there is one, so a script can be run again. The spec may differ from
+            the recorded one only by more trials, time, device_hours or trial_time.
+        ledger: URL of a PostgreSQL database, postgresql://user@host/database, to hold the ledger instead of a SQLite
+            file in the sweep's folder. The environment variable SWEEPS_LEDGER by default.
+        progress: Form of the progress display: "auto", "json" or "none".
+        verbose: Print a line for every report, and Ray's own logs.
+        profile: Report at the end where the time went, and draw it as profile.png.
+
+    Returns:
+        The result, read from the ledger.
+
+    Raises:
+        OutcomeError: No trial survived, or a design is incomplete; its `result` has everything that was tried.
+        SweepError: Anything else went wrong (see sweeps.errors); the message is one line that says what to do.
     """
     given = None if target is None else function_name(check_function(target))
     loaded = load_spec(
@@ -101,10 +118,25 @@ def baseline(
     seed: int = 0,
     **options: Any,
 ) -> Result:
-    """Train each model at the defaults of its preset, on the same seeds; gives a result with `cells`.
+    """Train each model at the defaults of its preset, on the same seeds.
 
-    epochs, seconds: how long; with both, each model is trained under both protocols (9 epochs with neither). test:
-    score each trained model once on the test set and store it as an experiment. options: as of `run`.
+    Args:
+        models: Names of models, or one name.
+        data: Name of the data set.
+        seeds: Number of seeds that each model is trained on.
+        epochs: Passes over the training set. With both limits, each model is trained under both protocols; with
+            neither, for 9 epochs.
+        seconds: Seconds of training.
+        test: Score each trained model once on the test set, and store it as an experiment.
+        name: Name of the sweep; by default "baseline", with -2, -3, … if it is taken.
+        seed: The seed from which all others derive.
+        options: Further arguments of `run`.
+
+    Returns:
+        The result of the design; see `Result.cells`.
+
+    Raises:
+        SpaceError: A model is unknown.
     """
     design = {"seeds": seeds, "epochs": _epochs(epochs, seconds), "seconds": seconds, "test": test}
     table = design_spec("baseline", baseline_cells(_listed(models)), {"dataset": data}, **design)
@@ -123,9 +155,27 @@ def ablate(
     seed: int = 0,
     **options: Any,
 ) -> Result:
-    """Change one factor of a model's baseline at a time, each cell on the same seeds; gives a result with `cells`.
+    """Change one factor of a model's baseline at a time, and train each cell on the same seeds.
 
-    factors: which to change, all without. Differences are paired by seed and on validation data; options as of `run`.
+    Differences are measured on validation data and paired by seed.
+
+    Args:
+        model: Name of the model.
+        factors: Names of the factors to change, or one name; all by default.
+        data: Name of the data set.
+        seeds: Number of seeds that each cell is trained on.
+        epochs: Passes over the training set. With both limits, each cell is trained under both protocols; with neither,
+            for 9 epochs.
+        seconds: Seconds of training.
+        name: Name of the sweep; by default "ablation-" and the model, with -2, -3, … if it is taken.
+        seed: The seed from which all others derive.
+        options: Further arguments of `run`.
+
+    Returns:
+        The result of the design; see `Result.cells`.
+
+    Raises:
+        SpaceError: The model or a factor is unknown.
     """
     design = {"seeds": seeds, "epochs": _epochs(epochs, seconds), "seconds": seconds}
     table = design_spec(
@@ -142,11 +192,23 @@ def ablation_path(
 ) -> Result:
     """Walk from a sweep's baseline to its winner, one change after another, each cell on the same seeds.
 
-    Runs the design NAME-path and gives its result; `explain` shows then what each change bought. target: the function
-    of a sweep whose function was defined in a script. options: as of `run`. SpecError where nothing lies between, or
-    where NAME-path is there already.
+    The walk is a design named NAME-path. Afterwards, `sweeps explain` shows the gain of each change.
+
+    Args:
+        name: Name of the sweep.
+        seeds: Number of seeds that each cell is trained on.
+        target: The function of the sweep, if it was defined in a script.
+        results: The folder that holds the sweep.
+        options: Further arguments of `run`.
+
+    Returns:
+        The result of the design NAME-path.
+
+    Raises:
+        SpecError: The sweep is a design or has no winner, the winner is the baseline, or NAME-path exists already and
+            `resume` is not given.
     """
-    from sweeps.search.path import path_table  # needs Optuna, which nothing else here does
+    from sweeps.search.path import path_table  # imported late: only this needs Optuna
 
     found = load(name, target=target, results=results, ledger=options.get("ledger"))
     table = path_table(found.spec, found.history, seeds)
@@ -185,14 +247,32 @@ def resume(
     verbose: bool = False,
     profile: bool = False,
 ) -> Result:
-    """Go on with an interrupted sweep; every trial that is not ended continues under its own number.
+    """Resume an interrupted sweep, or extend one; every trial that has not ended continues under its own number.
 
-    trials, time, device_hours, trial_time: what the sweep gets on top of the budgets it had (times in seconds or like
-    "10m"), whether it is over or not; what it left paused or cut may then go on. concurrency: how many trials at a
-    time, at most, until it stops again. retry_failed: run the trials that failed again, once their code is mended, from
-    their checkpoints where they have one. target: the function of a sweep whose
-    function was defined in a script. ledger: the URL of a ledger in PostgreSQL, which the sweep's folder remembers
-    without its password. profile: as of `run`, of this session.
+    The sweep may be extended whether it is over or not. Trials that it left paused or cut may then continue.
+
+    Args:
+        name: Name of the sweep.
+        target: The function of the sweep, if it was defined in a script.
+        results: The folder that holds the sweep.
+        trials: Trials to add to the budget.
+        time: Wall-clock time to add to the budget, in seconds or like "10m".
+        device_hours: Device-hours to add to the budget.
+        trial_time: Wall-clock time to add to the budget of each trial, in seconds or like "10m".
+        concurrency: The most trials at a time, until the sweep stops again.
+        retry_failed: Run failed trials again, once their code is fixed, from their checkpoints if they have one.
+        data_dir: Folder of full data sets; that of the last session by default.
+        ledger: URL of a ledger in PostgreSQL. The sweep's folder remembers it without its password.
+        progress: Form of the progress display: "auto", "json" or "none".
+        verbose: Print a line for every report, and Ray's own logs.
+        profile: Report at the end where the time of this session went, and draw it as profile.png.
+
+    Returns:
+        The result, read from the ledger.
+
+    Raises:
+        OutcomeError: No trial survived, or a design is incomplete; its `result` has everything that was tried.
+        SweepError: Anything else went wrong (see sweeps.errors); the message is one line that says what to do.
     """
     folder = SweepFolder(Path(results), name)
     more = {"trials": trials, "time": time, "device_hours": device_hours, "trial_time": trial_time}
@@ -225,10 +305,30 @@ def select(
     progress: Form = "auto",
     verbose: bool = False,
 ) -> Result:
-    """End a sweep's search where it stands and choose its winner, or choose it again by another rule.
+    """End a sweep's search at its present state and choose its winner, or choose it again by another rule.
 
-    candidates, seeds, published_seeds, rule, cost: keys of the spec's [selection], which stay as they are without.
-    What was trained on fresh seeds already counts; a later `resume` with more trials or time opens the search again.
+    Runs on fresh seeds that exist already count. A later `resume` with more trials or time opens the search again.
+
+    Args:
+        name: Name of the sweep.
+        candidates: New value of the key in the spec's [selection]; like the next four, unchanged by default.
+        seeds: See `candidates`.
+        published_seeds: See `candidates`.
+        rule: See `candidates`.
+        cost: See `candidates`.
+        target: The function of the sweep, if it was defined in a script.
+        results: The folder that holds the sweep.
+        data_dir: Folder of full data sets; that of the last session by default.
+        ledger: URL of a ledger in PostgreSQL. The sweep's folder remembers it without its password.
+        progress: Form of the progress display: "auto", "json" or "none".
+        verbose: Print a line for every report, and Ray's own logs.
+
+    Returns:
+        The result, read from the ledger.
+
+    Raises:
+        OutcomeError: There is no winner; its `result` has everything that was tried.
+        SweepError: Anything else went wrong (see sweeps.errors); the message is one line that says what to do.
     """
     folder = SweepFolder(Path(results), name)
     given = {"candidates": candidates, "seeds": seeds, "published_seeds": published_seeds, "rule": rule, "cost": cost}
@@ -237,9 +337,13 @@ def select(
 
 
 def verify(name: str, *, results: str | Path = DEFAULT_RESULTS, ledger: str | None = None) -> Verification:
-    """Compute every suggestion, seed and pruning decision of a sweep again from its ledger, and compare.
+    """Check that a sweep's rows are unchanged, and that its suggestions, seeds and decisions follow from them.
 
-    Every row must be as it was written first. The first difference of either kind is named with its trial.
+    Every suggestion, seed and pruning decision is recomputed from the ledger.
+
+    Returns:
+        How much was recomputed, and the first difference with its trial. If a row was changed after it was written,
+        that is the difference, and nothing is recomputed.
     """
     with closing(Ledger.open(place_of(SweepFolder(Path(results), name), ledger), read_only=True)) as opened:
         changed = opened.first_changed()
@@ -247,11 +351,24 @@ def verify(name: str, *, results: str | Path = DEFAULT_RESULTS, ledger: str | No
 
 
 def export(name: str, to: str | Path, *, results: str | Path = DEFAULT_RESULTS, ledger: str | None = None) -> "Saved":
-    """Write a sweep's tables and all its rows into a folder; of a damaged ledger what can be read.
+    """Write a sweep's tables and rows into a folder; from a damaged ledger, write what can be read.
 
-    The tables stand on the rows before the first damage. LedgerError where nothing can be saved.
+    The tables are built from the rows before the first damage; rows.jsonl has every row that can be read.
+
+    Args:
+        name: Name of the sweep.
+        to: The folder to write into.
+        results: The folder that holds the sweep.
+        ledger: URL of a ledger in PostgreSQL.
+
+    Returns:
+        The numbers of sound and of known rows, the damage, and warnings.
+
+    Raises:
+        LedgerError: Nothing can be saved, or `to` cannot be written.
+        SpecError: `to` holds an export already.
     """
-    from sweeps.store.salvage import export as save  # the tables need pandas, which nothing else here does
+    from sweeps.store.salvage import export as save  # imported late: only the tables need pandas
 
     folder = SweepFolder(Path(results), name)
     return save(folder, place_of(folder, ledger), as_path(to))
@@ -260,14 +377,18 @@ def export(name: str, to: str | Path, *, results: str | Path = DEFAULT_RESULTS, 
 def load(
     name: str, *, target: Function | None = None, results: str | Path = DEFAULT_RESULTS, ledger: str | None = None
 ) -> Result:
-    """The result of a sweep as it stands, also of one that is running."""
+    """Return the present result of a sweep, which may still be running."""
     return Result(SweepFolder(Path(results), name), target, ledger)
 
 
 def compare(*names: str, results: str | Path = DEFAULT_RESULTS, ledger: str | None = None) -> Comparison:
-    """Two sweeps or more beside each other, also ones that are running; SpecError for what can't be compared.
+    """Compare two or more sweeps, which may still be running.
 
-    Gives pandas frames: `sweeps`, `regret`, `spaces`, `common` and `pairs`, and regret over time as a `figure`.
+    Returns:
+        The pandas frames `sweeps`, `regret`, `spaces`, `common` and `pairs`, and regret over time as a `figure`.
+
+    Raises:
+        SpecError: Fewer than two sweeps are named, one is named twice, or their values have no common scale.
     """
     check_named(names)
     return Comparison([load(name, results=results, ledger=ledger) for name in names])

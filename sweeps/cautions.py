@@ -1,4 +1,4 @@
-"""What a user should know of a sweep's settings before it runs, though none of them breaks a rule."""
+"""Cautions about a sweep's settings that break no rule, but that a user should know before it runs."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from sweeps.spec import LARGEST_GRID, SweepSpec
 
 
 def cautions(spec: SweepSpec) -> list[str]:
-    """Return what is unusual about a sweep's settings, a line each."""
+    """Return what is unusual about a sweep's settings, one line for each finding."""
     return [*_of_the_metric(spec), *_of_the_sampler(spec), *_of_the_space(spec)]
 
 

@@ -1,4 +1,4 @@
-"""The command line: each command is a few lines over the Python face, and words every error in one line."""
+"""The command line: each command is a few lines over the Python API, and prints every error as one line."""
 
 import signal
 import sys
@@ -48,7 +48,7 @@ _Number = TypeVar("_Number", int, float)
 
 @app.callback()
 def _options(debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False) -> None:
-    """Take what stands before the command; `main` reads --debug itself."""
+    """Accept the options before the command; `main` reads --debug itself."""
 
 
 @app.command()
@@ -115,7 +115,7 @@ def resume(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Go on with a sweep that was interrupted, however it was, or extend one that is over."""
+    """Resume a sweep that was interrupted in any way, or extend one that is over."""
     begin(f"{name}: reading", as_json=as_json)
     from sweeps.api import resume as resume_sweep
     from sweeps.terminal.showing import tell_end
@@ -159,7 +159,7 @@ def select(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """End a search where it stands and choose its winner, or choose it again by another rule."""
+    """End a search at its present state and choose its winner, or choose it again by another rule."""
     begin(f"{name}: reading", as_json=as_json)
     from sweeps.api import select as select_winner
     from sweeps.terminal.showing import tell_end
@@ -182,7 +182,7 @@ def select(
 
 
 def _more(option: str, given: str | None) -> str | None:
-    """What stands behind the plus sign: an amount in place of an addition would be ambiguous."""
+    """Return the text after the required plus sign, without which it could be read as a new total."""
     if given is not None and not given.startswith("+"):
         raise SpecError(f"{option} says how much is added, like +20 or +10m, but got {given!r}: put a + before it")
     return given and given[1:]
@@ -235,9 +235,9 @@ def reproduce(
 
 @app.command()
 def verify(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None) -> None:
-    """Compute every suggestion and pruning decision of a sweep again from its ledger; exit 0 if all are as recorded.
+    """Recompute every suggestion and pruning decision of a sweep from its ledger; exit 0 if all are as recorded.
 
-    Nothing is trained: `reproduce` does that. A stored value that was changed later is named with its trial.
+    This trains nothing; `reproduce` does. A stored value that was changed later is reported with its trial.
     """
     with waiting(f"computing the decisions of {name} again"):
         from sweeps.api import verify as verify_sweep
@@ -256,10 +256,10 @@ def export(
     results: Results = RESULTS,
     ledger: LedgerUrl = None,
 ) -> None:
-    """Write what a ledger holds as Parquet and JSON lines; of a damaged one what can be read, and say what can't.
+    """Write a ledger as Parquet and JSON lines; from a damaged one, write what can be read and report the rest.
 
-    The tables stand on all rows before the damage; rows.jsonl has every row that can be read, and whether it is as it
-    was written.
+    The tables are built from the rows before the damage. rows.jsonl has every row that can be read, and whether it is
+    as it was written.
     """
     with waiting(f"exporting {name}"):
         from sweeps.api import export as export_sweep
@@ -279,14 +279,14 @@ def clean(
     results: Results = RESULTS,
     ledger: LedgerUrl = None,
 ) -> None:
-    """Remove the checkpoints of a sweep that is over or, without a NAME, what dead Rays of this user left behind."""
+    """Remove the checkpoints of a sweep that is over or, without a NAME, the folders of this user's dead Rays."""
     from sweeps.terminal.cleaning import clean_rays, clean_sweep
 
     say(clean_rays() if name is None else clean_sweep(name, results, ledger))
 
 
 def main() -> None:
-    """Run the command line; an error is one line and its exit code, a traceback only with --debug."""
+    """Run the command line; print an error as one line and exit with its code, or show a traceback with --debug."""
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     prepare_streams()
@@ -294,5 +294,5 @@ def main() -> None:
     run_app = partial(app, standalone_mode=False)
     code = run_app() if "--debug" in sys.argv else worded(run_app)
     close_streams()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said: a second Ctrl-C would only draw a traceback
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # everything is printed: a further Ctrl-C would only cause a traceback
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""The commands of a cluster: its nodes, and the sweeps that go there as jobs."""
+"""The commands for a cluster: its nodes, and the sweeps that are submitted to it as jobs."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -68,7 +68,7 @@ def join_cluster(
 
 @nodes.command("stop")
 def stop_cluster() -> None:
-    """End this machine's node at once, and the sweeps of its cluster if it is the head: `sweeps stop` them before."""
+    """End this machine's node at once; if it is the head, its cluster's sweeps end too: `sweeps stop` them first."""
     from sweeps.cluster.nodes import stop
 
     say(stop())
@@ -89,8 +89,8 @@ def submit(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show its log until its end.")] = False,
     insecure: Insecure = False,
 ) -> None:
-    """Run a sweep as a job of a cluster, or go on with one there."""
-    cluster = cluster_at(address, insecure=insecure)  # not asked before what is wanted of it is known to be right
+    """Run a sweep as a job of a cluster, or resume one there."""
+    cluster = cluster_at(address, insecure=insecure)  # it is not contacted before the request is known to be valid
     job = cluster.submit(
         spec,
         resume=resume,
@@ -113,7 +113,7 @@ def submit(
 
 @commands.command()
 def status(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = False) -> None:
-    """Say what becomes of a sweep's job; exit 1 if it failed."""
+    """Show the status of a sweep's job; exit 1 if it failed."""
     from sweeps.cluster.showing import tell_job
 
     cluster = cluster_at(address, insecure=insecure)
@@ -129,7 +129,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Until its end.")] = False,
     insecure: Insecure = False,
 ) -> None:
-    """Show what a sweep's job says."""
+    """Show the output of a sweep's job."""
     cluster = cluster_at(address, insecure=insecure)
     if follow:
         _follow(cluster, cluster.job(name), _there(address, insecure=insecure))
@@ -145,7 +145,7 @@ def _tell(pieces: Iterable[str]) -> None:
 
 @commands.command()
 def stop(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = False) -> None:
-    """Stop a sweep's job: trials in training save, the ledger is closed, the tables are written."""
+    """Stop a sweep's job: running trials save, the ledger is closed, and the tables are written."""
     from sweeps.cluster.showing import again
 
     cluster = cluster_at(address, insecure=insecure)
@@ -164,12 +164,12 @@ def stop(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = Fals
 
 
 def _there(address: str, *, insecure: bool) -> dict[str, object]:
-    """Return the options of a further command to the same cluster."""
+    """Return the options of another command for the same cluster."""
     return {"address": None if address == DEFAULT_ADDRESS else address, "insecure": insecure}
 
 
 def cluster_at(address: str, *, insecure: bool) -> "Cluster":
-    """A cluster that is not asked yet, with a warning where others may read what is sent there."""
+    """Return a cluster that is not contacted yet; print a warning if others may read the token that is sent there."""
     from sweeps.cluster.jobs import Cluster
 
     cluster = Cluster(address, insecure=insecure)
@@ -179,7 +179,7 @@ def cluster_at(address: str, *, insecure: bool) -> "Cluster":
 
 
 def _follow(cluster: "Cluster", job: "Job", there: Mapping[str, object]) -> None:
-    """Show a job's log to its end, and end as it did. there: the options of a further command."""
+    """Print a job's log until its end and exit as the job did; `there` has the options of further commands."""
     try:
         _tell(cluster.logs(job, follow=True))
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The commands that look at sweeps and change none: list, show, report, explain, compare and dashboard."""
+"""The commands that read sweeps and change none: list, show, report, explain, compare and dashboard."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +17,7 @@ commands = typer.Typer()
 
 
 def _loaded(name: str, results: Path, ledger: str | None) -> "Result":
-    """Return a sweep as it stands, and say that it is being read where that takes long."""
+    """Return the present result of a sweep; print that it is being read if that takes long."""
     with waiting(f"reading {name}"):
         from sweeps.api import load
 
@@ -66,7 +66,7 @@ def show(
 ) -> None:
     """Show a sweep: its outcome, its selection and its trials; or one of its trials in full.
 
-    `--sort=-seconds` turns an order around.
+    `--sort=-seconds` reverses an order.
     """
     if trial is not None and (top or sort):
         raise SpecError("--trial shows one trial, and --top and --sort belong to a table of them: leave them out")
@@ -91,9 +91,9 @@ def compare(
         Path | None, typer.Option(help="Draw regret over time and over training into this file (png, svg, pdf).")
     ] = None,
 ) -> None:
-    """Compare sweeps: what each found and took, how fast, on which space, and what they have both tried.
+    """Compare sweeps: what each found, its cost, speed and space, and the configurations that two have tried.
 
-    They may be running, stopped or over; what one of them can't tell yet is named.
+    They may be running, stopped or over. Facts that a sweep cannot provide yet are listed as missing.
     """
     with waiting(f"reading {', '.join(names)}"):
         from sweeps.api import compare as compare_sweeps
@@ -113,9 +113,9 @@ def dashboard(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Where on 127.0.0.1; 0 takes one that is free.")] = 8080,
     ledger: LedgerUrl = None,
 ) -> None:
-    """Serve Optuna's dashboard of a sweep, also of one that is running; needs the extra `dashboard`.
+    """Serve Optuna's dashboard of a sweep, which may be running; needs the extra `dashboard`.
 
-    It reads the ledger and changes nothing: notes, names and artifacts are refused.
+    The dashboard reads the ledger and changes nothing: it refuses notes, names and artifacts.
     """
     from sweeps.terminal.dashboard import serve
 
@@ -124,7 +124,7 @@ def dashboard(
 
 @commands.command()
 def explain(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None, as_json: Json = False) -> None:
-    """Say which parameters mattered, what each change from baseline to winner bought, and what to do better."""
+    """Explain which parameters mattered, what each change from baseline to winner gained, and what to do better."""
     result = _loaded(name, results, ledger)
     from sweeps.terminal.explaining import tell_explanation
 
@@ -133,7 +133,7 @@ def explain(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None, as
 
 @commands.command()
 def report(name: Name, results: Results = RESULTS, ledger: LedgerUrl = None) -> None:
-    """Write a sweep's report, one self-contained HTML page; also of one that runs, or was stopped."""
+    """Write the report of a sweep, which may be running or stopped, as one self-contained HTML page."""
     result = _loaded(name, results, ledger)
     with waiting(f"drawing the report of {name}"):
         page = result.report()

@@ -1,4 +1,4 @@
-"""The commands of the study, which search nothing: train, lr-range, baseline, ablate and path."""
+"""The commands of the study, which do not search: train, lr-range, baseline, ablate and path."""
 
 import json
 from functools import partial
@@ -44,17 +44,17 @@ def train(
 ) -> None:
     """Train one model, show its loss and accuracy, and store it as an experiment with its curves.
 
-    Without a file, what is not given is the baseline of the model: `sweeps train` alone trains the small CNN for 9
-    epochs. `sweeps train optimizer=adam learning_rate=0.001 epochs=3` changes three knobs, `sweeps train model=vgg
-    dataset=mnist` takes another model and full MNIST.
+    Without a file, knobs that are not given have the values of the model's baseline: `sweeps train` alone trains the
+    small CNN for 9 epochs. `sweeps train optimizer=adam learning_rate=0.001 epochs=3` changes three knobs, and
+    `sweeps train model=vgg dataset=mnist` takes another model and full MNIST.
 
-    Ctrl-C ends it after the step under way and stores what was trained; it can't be continued. For what must survive a
-    kill, `sweeps baseline` trains with checkpoints.
+    Ctrl-C ends the run after its current step and stores what was trained; the run can't be continued. Use `sweeps
+    baseline`, which writes checkpoints, for training that must survive a kill.
 
     Knobs: model, dataset, seed, optimizer, learning_rate, weight_decay, momentum, beta1, beta2, batch_size,
     label_smoothing, schedule, warmup_epochs, step_epochs, step_gamma, init, dropout, dropout_rate, rotation,
     rotation_degrees, color_jitter, color_jitter_strength, perspective, perspective_distortion, epochs or seconds,
-    reports_per_epoch, first_report, precision, device, threads. A wrong name or value says which there are.
+    reports_per_epoch, first_report, precision, device, threads. The error for a wrong name or value lists valid ones.
     """
     begin("one training run: starting", as_json=False)
     from sweeps.terminal.single import read_config, train_one
@@ -76,11 +76,11 @@ def lr_range(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Let the learning rate climb step by step and see where the loss falls, and where it diverges.
+    """Raise the learning rate step by step to find where the loss falls and where it diverges.
 
-    Too small a rate learns nothing, too large a one destroys what was learnt: in between the loss falls. Two rates are
-    suggested, where it falls fastest (steepest) and the middle of its fall (valley), and bounds for a search. It takes
-    seconds, and the figure shows the whole ramp. All else is at the baseline of the model.
+    Too small a rate learns nothing, and too large a rate destroys what was learned; in between, the loss falls. The
+    test suggests two rates, where the loss falls fastest (steepest) and the middle of its fall (valley), and bounds for
+    a search. It takes seconds, and the figure shows the whole ramp. All other knobs are at the baseline of the model.
     """
     say(f"range test of {model}: starting", error=as_json)
     from study.config import TrialConfig
@@ -118,9 +118,10 @@ def baseline(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Train models as they stand, at their presets' defaults, each on the same seeds.
+    """Train models unchanged, at their presets' defaults, each on the same seeds.
 
-    What any change has to beat. `sweeps resume` goes on with one that was stopped; `sweeps show` tells it again.
+    The results are what any change has to beat. `sweeps resume` continues a baseline that was stopped, and `sweeps
+    show` prints it again.
     """
     begin(f"baseline of {', '.join(model)}: starting", as_json=as_json)
     from sweeps.api import baseline as train_baseline
@@ -168,12 +169,12 @@ def ablate(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Change one thing of a model's baseline at a time, and see what each change does.
+    """Change one factor of a model's baseline at a time, to measure the effect of each change.
 
     Factors: optimizer, schedule, init, label_smoothing, dropout, weight_decay, batch_size, rotation, color_jitter,
-    perspective. Each other value of a factor is a cell of its own, beside the baseline. Every cell trains on the same
-    seeds, so that differences are taken in pairs; each comes with its 95 % interval. An optimizer brings its own usual
-    learning rate. The test set is not read.
+    perspective. Each other value of a factor is a separate cell, in addition to the baseline. Every cell trains on the
+    same seeds, so differences are paired; each comes with its 95 % interval. Adam and AdamW have their usual
+    learning rate, a 50th of the baseline's. The test set is not read.
     """
     begin(f"ablation of {model}: starting", as_json=as_json)
     from sweeps.api import ablate as run_ablation
@@ -212,7 +213,7 @@ def path(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Walk from a sweep's baseline to its winner, one change after another: which change bought how much."""
+    """Walk from a sweep's baseline to its winner, one change after another, to measure what each change gains."""
     begin(f"{name}: reading", as_json=as_json)
     from sweeps.api import ablation_path
     from sweeps.terminal.showing import tell_end

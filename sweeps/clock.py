@@ -1,7 +1,7 @@
-"""The clock of a session: the wall clock says when it began, and a monotonic one how long ago that is.
+"""The clock of a session: the wall clock gives its start, and a monotonic clock the time since then.
 
-Whatever is counted within a session (budgets, rests, silence of workers) is a difference of two of its times. They
-do not change where the system's clock is set, and time in which the machine is suspended is not counted.
+Every duration within a session (budgets, rests, silence of workers) is a difference of two of its times. Setting the
+system's clock does not change them, and time during which the machine is suspended does not count.
 """
 
 import functools
@@ -13,7 +13,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class SessionClock:
-    """Seconds since the epoch, as the wall clock had it when this was made, plus what has passed since."""
+    """Seconds since the epoch: the wall-clock time of this object's creation, plus the monotonic time since then."""
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
@@ -25,7 +25,7 @@ class SessionClock:
 
 @functools.cache
 def machine() -> str:
-    """Return what the processes have in common that share a monotonic clock: the machine, since its last start."""
+    """Return an identifier of this machine since its last boot; processes with it share a monotonic clock."""
     try:
         boot = _BOOT.read_text("ascii").strip()
     except OSError:  # not on Linux

@@ -1,4 +1,4 @@
-"""The commands that messages advise, each word quoted for a shell: the one place where they are put together."""
+"""The commands that messages recommend, built here and nowhere else, with each word quoted for a shell."""
 
 import shlex
 
@@ -10,8 +10,8 @@ def command(verb: str, *words: object, **options: object) -> str:
 
     Args:
         verb: The command, such as "resume" or "cluster join".
-        words: What follows it, in this order.
-        options: By their names in Python. None and False leave an option out, and True gives it without a value.
+        words: The words that follow it, in this order.
+        options: Values by the Python names of the options. None and False omit an option; True adds it without a value.
     """
     parts = ["sweeps", *verb.split(), *(quoted(word) for word in words)]
     for name, value in options.items():
@@ -23,7 +23,7 @@ def command(verb: str, *words: object, **options: object) -> str:
 
 
 def quoted(word: object) -> str:
-    """Return a word as a shell reads it back; what can't be printed as an escape, which bash, zsh and POSIX know."""
+    """Return a word quoted for a shell, with unprintable characters as escapes that bash, zsh and POSIX know."""
     text = str(word)
     if text.isprintable():
         return shlex.quote(text)
@@ -35,11 +35,11 @@ def _escaped(sign: str) -> str:
         return f"\\{sign}"
     if sign.isprintable():
         return sign
-    # A byte of a path that is no UTF-8 is a lone surrogate in Python.
+    # Python represents a byte of a path that is not UTF-8 as a lone surrogate.
     errors = "surrogateescape" if "\udc80" <= sign <= "\udcff" else "surrogatepass"
     return "".join(f"\\{byte:03o}" for byte in sign.encode("utf-8", errors))
 
 
 def install(extra: str) -> str:
-    """Return how an optional part is installed, from the package index and in a clone."""
+    """Return the commands that install an optional part, from the package index and in a clone."""
     return f"`pip install '{PACKAGE}[{extra}]'`, or `uv sync --extra {extra}` in a clone of the project"

@@ -1,4 +1,4 @@
-"""Sweeps beside each other, read from their ledgers: pandas frames, and regret over time as a figure."""
+"""A comparison of sweeps, read from their ledgers: pandas frames, and regret over time as a figure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,12 +15,20 @@ if TYPE_CHECKING:
 
 
 class Comparison:
-    """Two or more sweeps as they stand when this is made; SpecError where no scale is common to their values.
+    """Two or more sweeps, as they are when this object is made.
 
-    Attributes, pandas frames all: sweeps (a row for each: its best with the mean on fresh seeds, what it took, and what
-    is missing), regret (how far each search was behind the best value of all, over seconds and over epochs), spaces (a
-    row for each parameter that is not the same in all), common (configurations that two have tried, at the highest
-    fidelity of both) and pairs (the mean of their paired differences with a 95 % t interval, for each two sweeps).
+    Attributes:
+        sweeps: Frame with a row for each sweep: its best with the mean on fresh seeds, its cost, and what is missing.
+        regret: Frame of how far each search was behind the best value of all, over seconds and over epochs.
+        spaces: Frame with a row for each parameter that is not the same in all sweeps.
+        common: Frame of the configurations that two sweeps have tried, at the highest fidelity of both.
+        pairs: Frame with the mean of the paired differences and its 95 % t interval, for each two sweeps.
+        metric: The metric of all the sweeps.
+        direction: The direction in which the metric is better.
+        fidelity_unit: What fidelity counts: "epochs" or "reports".
+
+    Raises:
+        SpecError: The values of the sweeps have no common scale.
     """
 
     def __init__(self, results: Sequence[Result]) -> None:
@@ -58,7 +66,7 @@ class Comparison:
         return _frame([_pair_row(found) for found in pairs(self._entries, self._common)], _PAIR)
 
     def figure(self) -> "Figure":
-        """Regret of each sweep over the time that its sessions used, and over what it had trained."""
+        """Draw the regret of each sweep over the time of its sessions, and over the fidelity that it had trained."""
         from sweeps.store.figures import regret_of_sweeps
 
         return regret_of_sweeps(self._entries, self._regrets)
@@ -72,11 +80,11 @@ class Comparison:
         return common_trials(self._entries)
 
 
-_TEXT, _WHOLE, _REAL = "string", "Int64", "float64"  # pandas' types, which have a value for nothing
+_TEXT, _WHOLE, _REAL = "string", "Int64", "float64"  # types of pandas that have a missing value
 
 
 def _both(what: str, kind: str) -> dict[str, str]:
-    """A pair of columns, for the first and the second of two sweeps."""
+    """Return a pair of columns, for the first and the second of two sweeps."""
     return {f"{what}_first": kind, f"{what}_second": kind}
 
 
@@ -90,7 +98,7 @@ def _frame(rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> "pd.D
 
 
 def _types(row: type[Standing] | type[Regret]) -> dict[str, str]:
-    """The columns of a frame of such rows."""
+    """Return the columns of a frame of these rows, with their types."""
     kinds = {int: _WHOLE, int | None: _WHOLE, float: _REAL, float | None: _REAL}
     return {name: kinds.get(kind, _TEXT) for name, kind in get_type_hints(row).items()}
 

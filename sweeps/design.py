@@ -1,4 +1,4 @@
-"""A planned comparison in place of a search: cells that differ as one has chosen, each trained on the same seeds."""
+"""A planned comparison instead of a search: cells that the user chooses, each trained on the same seeds."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ BY_EPOCHS, BY_CLOCK = "epochs", "wall-clock"  # the protocols: fixed epochs, fix
 class Cell(Section):
     """One configuration under comparison.
 
-    A file may give `preset`, a model's name: every parameter then has the default of that model's preset space, but for
-    those in `params`. The cell keeps all of them as its params, so that a later preset changes no recorded design.
+    A file may give `preset`, the name of a model: every parameter that is not in `params` then has the default of that
+    model's preset space. The cell stores all of them as its params, so a later preset changes no recorded design.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -31,13 +31,13 @@ class Cell(Section):
         rest = {key: value for key, value in given.items() if key != "preset"}
         params = rest.get("params", {})
         if not isinstance(params, Mapping):
-            return rest  # refused as what it is
+            return rest  # validation refuses params that are no table
         return {**rest, "params": with_defaults(str(given["preset"]), params)}
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A cell under a protocol ("" where the design names none), with all of its parameters."""
+    """A cell under a protocol ("" if the design names none), with all of its parameters."""
 
     cell: str
     protocol: str
@@ -45,11 +45,11 @@ class Variant:
 
 
 class Design(Section):
-    """The cells, the first of which is the reference, and on how many seeds each is trained.
+    """The cells, the first of which is the reference, and the number of seeds that each is trained on.
 
-    With `epochs` or `seconds` every cell trains so long; with both, every cell is trained under both protocols. A
-    function's trial is complete at `max_fidelity` reports, or where it ends by itself. `test` also scores each trained
-    model once on the test set: honest where nothing is chosen by it, as with baselines.
+    `epochs` or `seconds` limits the training of every cell; with both, every cell is trained under both protocols. A
+    function's trial is complete after `max_fidelity` reports, or when the function returns. `test` also scores each
+    trained model once on the test set, which is honest if nothing is chosen by the scores, as with baselines.
     """
 
     cells: Annotated[tuple[Cell, ...], Field(min_length=1)]
@@ -72,12 +72,12 @@ class Design(Section):
 
     @property
     def protocols(self) -> list[str]:
-        """The protocols by name, in order."""
+        """Return the names of the protocols in order, or [""] if there is none."""
         return [name for name, given in ((BY_EPOCHS, self.epochs), (BY_CLOCK, self.seconds)) if given] or [""]
 
     @property
     def variants(self) -> list[Variant]:
-        """Every cell under every protocol; the first is the baseline, trial 0."""
+        """Return every cell under every protocol; the first is the baseline, trial 0."""
         limits: dict[str, dict[str, Any]] = {
             "": {},
             BY_EPOCHS: {"epochs": self.epochs},
@@ -87,16 +87,16 @@ class Design(Section):
 
     @property
     def trials(self) -> int:
-        """How many trials the design consists of."""
+        """Return the number of trials of the design."""
         return self.seeds * len(self.variants)
 
     def place(self, number: int) -> tuple[Variant, int]:
-        """What trial `number` trains, and on which of the seeds: all variants on the first come before the second."""
+        """Return the variant and the seed's index of a trial; all variants on one seed come before the next seed."""
         replicate, index = divmod(number, len(self.variants))
         return self.variants[index], replicate
 
     def space(self) -> SearchSpace:
-        """What varies between the variants, for the columns of tables."""
+        """Return the parameters of all variants as a space, for the columns of tables."""
         values: dict[str, list[Scalar]] = {}
         for variant in self.variants:
             for name, value in variant.params.items():
@@ -107,9 +107,16 @@ class Design(Section):
 
 
 def with_defaults(model: str, changes: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """The parameters of a model's preset at their defaults, with some changed and what hangs on these at its default.
+    """Return the parameters of a model's preset at their defaults, with some changed.
 
-    A change that the preset doesn't know, such as `epochs`, is added. SpaceError for an unknown model.
+    Parameters that depend on a changed one and become active have their defaults.
+
+    Args:
+        model: Name of the model.
+        changes: Values by name. A name that the preset does not know, such as `epochs`, is added.
+
+    Raises:
+        SpaceError: There is no preset for this model.
     """
     if model not in preset_names():
         raise SpaceError(f"no model {model!r}{hint(model, preset_names())}")

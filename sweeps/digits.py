@@ -1,14 +1,17 @@
-"""Numbers with the digits that tell them apart: alone, and where several are read together."""
+"""Texts for numbers, alone or read together, with enough digits to tell them apart."""
 
 import math
 
-_ROUNDING = 1e-9  # of the largest value: less is what equal ones may differ by
+_ROUNDING = 1e-9  # share of the largest value: values that differ by less count as equal
 _DECIMALS, _DIGITS, _MOST = 4, 4, 8
 _SMALL, _LARGE = 1e-4, 1e4
 
 
 def number(value: float | None) -> str:
-    """Return a value with four decimals, or with four digits where it is too small for these, eight if too large."""
+    """Return a value with four decimals, or "-" for None.
+
+    A value below 0.01 has four significant digits instead, and one of 10,000 or more has eight.
+    """
     if value is None:
         return "-"
     if value == 0 or 0.01 <= abs(value) < _LARGE:
@@ -17,12 +20,12 @@ def number(value: float | None) -> str:
 
 
 def in_digits(value: float, digits: int = _DIGITS) -> str:
-    """Return a value with so many digits, eight where it is large."""
+    """Return a value with `digits` significant digits, or with at least eight if it is 10,000 or more."""
     return f"{value:.{max(digits, _MOST) if abs(value) >= _LARGE else digits}g}"
 
 
 def digits_of(*values: float, fewest: int = _DIGITS) -> int:
-    """Return how many digits show two digits of the range of values."""
+    """Return the number of significant digits that shows two digits of the range of values, but at least `fewest`."""
     apart = _apart(values)
     if apart is None:
         return fewest
@@ -30,7 +33,11 @@ def digits_of(*values: float, fewest: int = _DIGITS) -> int:
 
 
 def alike(*values: float) -> list[str]:
-    """Return values that are read together to the same place: four decimals, or two digits of their range."""
+    """Return values that are read together, all to the same place.
+
+    They have at least four decimals and at least two digits of their range. If the largest is below 0.0001 or is 10,000
+    or more, they have significant digits instead. Equal values have the form of `number`.
+    """
     apart, largest = _apart(values), max(map(abs, values))
     if apart is None:
         return [number(value) for value in values]
@@ -43,7 +50,7 @@ def alike(*values: float) -> list[str]:
 
 
 def _apart(values: tuple[float, ...]) -> float | None:
-    """Return the size of the range of values, None where they are equal or not finite."""
+    """Return the size of the range of values, or None if they are equal or not finite."""
     apart = max(values) - min(values)
     return apart if math.isfinite(apart) and apart > _ROUNDING * max(map(abs, values)) else None
 

@@ -1,9 +1,9 @@
-"""Which way a metric is better, as far as the words of its name say it.
+"""The direction in which a metric is better, as far as the words of its name show it.
 
-A name is split at everything that is no letter or digit, and at the humps of camelCase: "val/lossBest" has the words
-val, loss and best. A name says which way is better only if all its words are known: those of a measure, all of one
-direction, and those that leave a measure as it is. Any other word may turn it round, as in `errors_fixed`, `win_loss`
-or `davies_bouldin_score`, and so may arithmetic, as in `1-accuracy` or `exp(-loss)`.
+A name is split at every character that is not a letter or digit, and at the humps of camelCase: "val/lossBest" has the
+words val, loss and best. A name shows the direction only if all its words are known: words of a measure, all of one
+direction, and words that leave a measure unchanged. Any other word may reverse it, as in `errors_fixed`, `win_loss` or
+`davies_bouldin_score`, and so may arithmetic, as in `1-accuracy` or `exp(-loss)`.
 """
 
 import re
@@ -20,7 +20,7 @@ _MORE_IS_BETTER = """
     accuracy accuracies acc auc auroc auprc rocauc prauc f1 fscore score scores reward rewards return returns precision
     recall map ap mrr ndcg mcc bleu rouge meteor chrf iou miou dice jaccard psnr ssim r2 likelihood elbo
 """
-# These leave a measure as it is: where and how it was taken, and of what.
+# These leave a measure unchanged: where and how it was taken, and of what.
 _NEUTRAL = """
     val valid validation train training test testing eval evaluation dev holdout heldout oof cv fold
     mean avg average sum total median max min best final last epoch batch step running ema smoothed overall global
@@ -30,7 +30,7 @@ _NEUTRAL = """
     squared square root absolute percentage quantile reconstruction perceptual adversarial distillation
     generator discriminator actor critic policy value aux main roc pr
 """
-# These turn a measure round, or make something else of it.
+# These reverse a measure, or turn it into another quantity.
 _TURNS = """
     neg negative negated minus not non no inv inverse inverted reciprocal complement reduction reduced improvement gain
     increase decrease drop decay gap delta diff difference change ratio std stdev var variance deviation spread range
@@ -48,13 +48,13 @@ _LESS, _MORE, _LEFT, _TURNING, _KINDS_OF_LOSS = (
 _HUMPS = re.compile(r"[FRL][12](?![a-z\d])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _MINUS = "-\N{MINUS SIGN}\N{EN DASH}"
 _ARITHMETIC = re.compile(
-    rf"[*()+=^<>|~!]|(?:^|[^\w\s])\s*[{_MINUS}]|\s[{_MINUS}/]\s"  # of exp(-loss), val/-loss, 1 - accuracy
-    rf"|(?:^|(?<!top)_|[/:\s])\d+(?:[.,]\d+)?\s*[{_MINUS}/]"  # of 1-accuracy, 1/loss; not of top-1-accuracy
+    rf"[*()+=^<>|~!]|(?:^|[^\w\s])\s*[{_MINUS}]|\s[{_MINUS}/]\s"  # in exp(-loss), val/-loss, 1 - accuracy
+    rf"|(?:^|(?<!top)_|[/:\s])\d+(?:[.,]\d+)?\s*[{_MINUS}/]"  # in 1-accuracy, 1/loss; not in top-1-accuracy
 )
 
 
 def direction_by_name(metric: str) -> Direction | None:
-    """Return which way the name says that the metric is better, None if it doesn't say."""
+    """Return the direction in which a metric is better by its name, or None if the name does not show it."""
     ordered = _words_in_order(metric)
     words = set(ordered)
     if _is_arithmetic(metric) or any(word not in _LESS | _MORE | _LEFT and not word.isdigit() for word in words):
@@ -71,19 +71,19 @@ def direction_by_name(metric: str) -> Direction | None:
 
 
 def _is_arithmetic(metric: str) -> bool:
-    """Return whether a name has signs that compute: of ASCII by where they stand, of Unicode wherever they do."""
+    """Return whether a name has arithmetic signs: ASCII ones by their position, other Unicode ones anywhere."""
     kinds = {unicodedata.category(sign) for sign in metric if not sign.isascii()}
     return bool(_ARITHMETIC.search(metric) or any(kind[0] == "S" or kind in ("No", "Pd") for kind in kinds))
 
 
 def is_turned(metric: str) -> bool:
-    """Return whether a name makes something else of the measure that it names, so that its bounds are not known."""
+    """Return whether a name changes the measure that it names into another quantity, whose bounds are unknown."""
     words = words_of(metric)
     return bool(_is_arithmetic(metric) or words & _TURNING or ("log" in words and "loss" not in words))
 
 
 def words_of(name: str) -> set[str]:
-    """Return the words of a name in lower case; a part whose humps are its spelling, like mAP or F1, is one word."""
+    """Return the words of a name in lower case; a measure that is spelled with humps, like mAP or F1, is one word."""
     return set(_words_in_order(name))
 
 

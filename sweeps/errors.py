@@ -1,28 +1,28 @@
 """The errors that this package raises on purpose, each with the exit code that the command line gives it.
 
-    SweepError                1   anything below, and a replay that differs
-    ├── OutcomeError          1   a sweep ended without a winner, or a design is not whole
+    SweepError                1   any of the errors below, and a replay that differs
+    ├── OutcomeError          1   a sweep ended without a winner, or a design is incomplete
     ├── SpecError             2   a spec, parameter, name or argument breaks a rule
     ├── SweepNotFoundError    3   no sweep of that name in the results folder
-    ├── LedgerError           4   the store of a sweep can't be read, written or is damaged
+    ├── LedgerError           4   the store of a sweep is damaged, or can't be read or written
     │   └── LeaseError        5   another driver works on the sweep
-    ├── ResourceError         6   what a trial asks for is more than Ray has, or Ray can't be had
+    ├── ResourceError         6   a trial asks for more than Ray has, or Ray is not available
     └── InterruptedSweepError 130 Ctrl-C or a stop signal ended the run; everything reported is kept
 
-Each message is one line that names the rule, the place and the value and says what to do.
+Each message is one line that names the rule, the place and the value, and says what to do.
 """
 
 from typing import Any
 
 
 class SweepError(Exception):
-    """Base of all errors raised on purpose."""
+    """The base class of all errors that this package raises on purpose."""
 
     exit_code = 1
 
 
 class OutcomeError(SweepError):
-    """A sweep came to its end without a winner, or a design is not whole; `result` has what there is."""
+    """A sweep ended without a winner, or a design is incomplete; `result` has everything that was tried."""
 
     def __init__(self, text: str, result: Any = None) -> None:
         super().__init__(text)
@@ -42,7 +42,7 @@ class SweepNotFoundError(SweepError, LookupError):
 
 
 class LedgerError(SweepError):
-    """The store of a sweep can't be read, written or is damaged."""
+    """The store of a sweep is damaged, or can't be read or written."""
 
     exit_code = 4
 
@@ -54,7 +54,7 @@ class LeaseError(LedgerError):
 
 
 class ResourceError(SweepError):
-    """What a trial asks for is more than Ray has, or Ray can't be had."""
+    """A trial asks for more than Ray has, or Ray is not available."""
 
     exit_code = 6
 

@@ -1,4 +1,4 @@
-"""The checks of names and paths: a sweep's name becomes a path inside the results folder, a target is a function's."""
+"""Checks of names and paths: a sweep's name becomes a path in the results folder, and a target names a function."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can be a folder's name."""
+    """Return whether a text can be a folder's name."""
     return _NAME.fullmatch(text) is not None
 
 
@@ -24,14 +24,14 @@ def _meant(target: str) -> str:
 
 
 def check_target_name(target: str) -> str:
-    """Give a target back if it names a function of a module; ValueError if it does not."""
+    """Return the target if it has the form of a module's function; raise ValueError if it does not."""
     if not _TARGET.fullmatch(target):
         raise ValueError(f"a target is written 'module:function'{_meant(target)}")
     return target
 
 
 def as_path(path: Path | str) -> Path:
-    """Return a path as a user wrote it, with the home folder in place of `~`; SpecError where there is none."""
+    """Return a user's path with `~` replaced by the home folder; raise SpecError if there is no home folder."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -39,7 +39,7 @@ def as_path(path: Path | str) -> Path:
 
 
 def check_name(name: str) -> str:
-    """Give the name back if it can be a folder's name, else raise SpecError: names become paths."""
+    """Return the name if it can be a folder's name, since names become paths; raise SpecError if it cannot."""
     if not is_name(name):
         raise SpecError(
             f"a sweep's name is letters, digits, '.', '_' and '-' (at most 80, the first a letter or digit), "

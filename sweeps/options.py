@@ -1,4 +1,4 @@
-"""The options that commands share, each with its one help text."""
+"""The options that commands share, each with a single help text."""
 
 from pathlib import Path
 from typing import Annotated

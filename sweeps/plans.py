@@ -1,4 +1,4 @@
-"""The designs that a study asks for: the baselines of models, and ablations that change one factor at a time."""
+"""The designs of the study: the baselines of models, and ablations that change one factor at a time."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,36 +9,50 @@ from sweeps.design import Cell, with_defaults
 
 REFERENCE = "baseline"
 
-# Adam's usual rate of 1e-3 stands to the usual rate of SGD with momentum, 0.05, as 1 to 50. A rate belongs to its
-# optimizer: the reference's would not compare optimizers but show that it doesn't fit.
+# The ratio of Adam's usual rate, 1e-3, to the usual rate of SGD with momentum, 0.05, is 1 to 50. A rate belongs to its
+# optimizer: with the reference's rate, an ablation would only show that the rate does not fit.
 _ADAPTIVE = ("adam", "adamw")
 _ADAPTIVE_SHARE = 1 / 50
 
-# Levels of the factors that are numbers; those of a choice are its other values.
+# Levels of the numeric factors; the levels of a choice are its other values.
 _LEVELS: Mapping[str, tuple[float, ...]] = {"label_smoothing": (0.1,), "weight_decay": (0.0, 5e-3)}
 
 
 def design_spec(name: str, cells: Sequence[Cell], training: Mapping[str, Any], **design: Any) -> dict[str, Any]:
-    """The table of a sweep over cells; options of the design that are None are left out."""
+    """Return the table of a sweep over cells, with validation accuracy as its metric.
+
+    Args:
+        name: Name of the sweep.
+        cells: The cells of the design.
+        training: The table [training].
+        design: Further keys of the design; those that are None are left out.
+    """
     given = {key: value for key, value in design.items() if value is not None}
     table = {"cells": [cell.model_dump() for cell in cells], **given}
     return {"name": name, "metric": "validation_accuracy", "training": dict(training), "design": table}
 
 
 def factors(space: SearchSpace) -> list[str]:
-    """What an ablation of a space can change: its choices, and the numbers that have levels here."""
+    """Return the names that an ablation of a space can change: its choices, and the numbers with levels here."""
     return [name for name, parameter in space.parameters.items() if isinstance(parameter, Choice) or name in _LEVELS]
 
 
 def baseline_cells(models: Sequence[str]) -> list[Cell]:
-    """One cell for each model: every parameter at the default of the model's preset space."""
+    """Return one cell for each model, with every parameter at the default of the model's preset space."""
     return [Cell(name=model, params=with_defaults(model, {})) for model in dict.fromkeys(models)]
 
 
 def ablation_cells(model: str, chosen: Sequence[str] | None = None) -> list[Cell]:
-    """The baseline, and one cell for each other level of each factor, all else at its default.
+    """Return the baseline and one cell for each other level of each factor, with everything else at its default.
 
-    SpaceError for an unknown model or factor.
+    A cell with Adam or AdamW also has its usual learning rate, a 50th of the baseline's.
+
+    Args:
+        model: Name of the model.
+        chosen: Names of the factors to change; all by default.
+
+    Raises:
+        SpaceError: The model or a factor is unknown.
     """
     cells = [Cell(name=REFERENCE, params=with_defaults(model, {}))]
     space = preset(model)

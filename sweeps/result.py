@@ -1,4 +1,4 @@
-"""What a sweep found, read from its ledger: pandas frames, the winner, and verified replay."""
+"""The result of a sweep, read from its ledger: pandas frames, the winner, and verified replay."""
 
 from contextlib import closing
 from functools import cached_property
@@ -32,12 +32,16 @@ if TYPE_CHECKING:
 
 
 class Result:
-    """A sweep as it stands in its ledger when this is made; later rows need another `sweeps.load`.
+    """A sweep as recorded in its ledger when this object is made; later rows need another `sweeps.load`.
 
-    Attributes: name, folder, spec, history (the recorded rows), trials, measurements and selection (pandas frames with
-    the columns of the Parquet tables), best (the winner's row of `trials` with its published mean and interval and its
-    test scores; `basis` is evaluation, or the stage that its value is from where nothing confirms it), experiment (the
-    folder of the stored model).
+    Attributes:
+        name: Name of the sweep.
+        folder: The folder of the sweep.
+        spec: The spec, with everything that was added to it since the start.
+        history: The recorded rows.
+        trials: Frame with the columns of the Parquet table of trials.
+        measurements: Frame with the columns of the Parquet table of measurements.
+        selection: Frame with the columns of the Parquet table of the selection; SpecError for a design.
     """
 
     def __init__(self, folder: SweepFolder, function: Function | None = None, ledger: str | None = None) -> None:
@@ -51,7 +55,7 @@ class Result:
 
     @cached_property
     def state(self) -> State:
-        """running: a driver works on it; stopped: none does, and there is work left; over: all is done."""
+        """Return "running" if a driver works on the sweep, "over" if all work is done, and "stopped" otherwise."""
         return state_of(self.folder, self.spec, self.history)
 
     @cached_property
@@ -79,31 +83,34 @@ class Result:
 
     @property
     def cells(self) -> "pd.DataFrame":
-        """A row for each cell and protocol of a design; SpecError for a sweep that searches."""
+        """Return a frame with a row for each cell and protocol of a design; raise SpecError if the sweep searches."""
         return self._frame("cells", "it searches: see `trials` and `selection`")
 
     @property
     def effects(self) -> list[Effect]:
-        """What `cells` holds, as values; [] for a sweep that searches."""
+        """Return what `cells` holds, as values, or [] if the sweep searches."""
         return effects(self.spec, self.history)
 
     @property
     def importance(self) -> "list[Importance]":
-        """How much each parameter mattered, the most important first; [] for a design."""
+        """Return how much each parameter mattered, with the most important first, or [] for a design."""
         from sweeps.search.importance import importance
 
         return importance(self.spec, self.history)
 
     @property
     def advice(self) -> list[str]:
-        """Warnings about the search, a line each."""
+        """Return warnings about the search, one line for each."""
         from sweeps.search.advice import advice
 
         return advice(self.spec, self.history, results_option(self.folder.home))
 
     @property
     def path(self) -> "list[Step]":
-        """What each change from baseline to winner bought, once `sweeps path` walked it to its end; [] before."""
+        """Return what each change from baseline to winner gained, or [] before `sweeps path` has finished.
+
+        It is also [] if the path leads from another baseline or to another winner than the present ones.
+        """
         from sweeps.search.path import leads_to_winner, steps
 
         walked = self.walked
@@ -114,17 +121,24 @@ class Result:
 
     @property
     def walked(self) -> "Result | None":
-        """The sweep that walks the path to this one's winner, as it stands; None where there is none."""
+        """Return the present result of the sweep that walks the path to this one's winner, or None if there is none."""
         return walked_from(self.folder, self._function, self._ledger)
 
     def report(self) -> Path:
-        """Write the sweep's report, one self-contained HTML page, into its folder; gives its path."""
+        """Write the sweep's report, one self-contained HTML page, into its folder, and return its path."""
         from sweeps.report.writing import write_report
 
         return write_report(self.folder, self.spec, self.history, ledger=self._ledger)
 
     def figure(self, name: str | None = None) -> "Figure":
-        """A figure of the sweep by name, such as learning_curves, differences or ranks; the main one without a name."""
+        """Return a figure of the sweep.
+
+        Args:
+            name: Such as learning_curves, differences or ranks; the main figure by default.
+
+        Raises:
+            SpecError: The sweep has no figure of this name.
+        """
         from sweeps.store.figures import figures
 
         drawn = figures(self.spec, self.history)
@@ -134,7 +148,11 @@ class Result:
 
     @property
     def best(self) -> "pd.Series[Any] | None":
-        """The winner's row, None where no trial survived or the sweep is not over yet."""
+        """Return the winner's row of `trials`, or None for a design and for a sweep without a winner or not yet over.
+
+        The row also has the winner's published mean and interval, and its test scores. Its `basis` is "evaluation", or
+        the stage that the value comes from if nothing confirms it.
+        """
         outcome = self.history.outcome
         if outcome is None or outcome["winner"] is None:
             return None
@@ -145,12 +163,19 @@ class Result:
 
     @property
     def experiment(self) -> Path | None:
-        """The folder of the stored model, None where there is none."""
+        """Return the folder of the stored model, or None if there is none."""
         stored = (self.history.outcome or {}).get("experiment")
         return None if stored is None else self.folder.experiment(stored)
 
     def trial(self, trial: int | str = "best") -> Trial:
-        """A trial by number, by label ("3-seed1"), or the final model's ("best"); SpecError if there is none."""
+        """Return a trial.
+
+        Args:
+            trial: Its number, its label such as "3-seed1", or "best" for the trial of the final model.
+
+        Raises:
+            SpecError: There is no such trial.
+        """
         again = f"`{to_resume(self.spec, self.folder.where)}`"
         if trial == "best":
             key = final_key(self.history)
@@ -172,13 +197,18 @@ class Result:
 
     @property
     def _range_tests(self) -> list[RangeKey]:
-        """Those that are recorded, in the order of the space: they were made in any."""
+        """Return the recorded range tests in the order of the space, since they may have run in any order."""
         return [key for key in range_keys(self.spec) if key in measured_ranges(self.history)]
 
     def reproduce(self, trial: int | str = "best", data_dir: Path | str | None = None) -> "Replay":
         """Train a trial again in a fresh process and compare every measurement and digest with the ledger's.
 
-        A label like range-adam makes a range test again, and compares every loss.
+        Args:
+            trial: As for `trial`, or a label like range-adam to repeat a range test and compare every loss.
+            data_dir: Folder of full data sets; that of the last session by default.
+
+        Returns:
+            The comparison, with the first difference and the differences between the environments.
         """
         from sweeps.execution.replay import replay, replay_range
         from sweeps.running import recorded_data_dir
@@ -194,7 +224,7 @@ class Result:
 
 
 def concluded(result: Result) -> Result:
-    """Return the result of a sweep that has just come to its end; OutcomeError where it is none to be used."""
+    """Return the result of a sweep that has just ended; raise OutcomeError if it has no winner or is incomplete."""
     outcome = result.history.outcome
     if outcome is None:
         return result
@@ -208,14 +238,20 @@ def concluded(result: Result) -> Result:
 
 
 def state_of(folder: SweepFolder, spec: SweepSpec, history: History) -> State:
-    """See `Result.state`; a driver on another machine is not seen."""
+    """Return the state as `Result.state` does; a driver on another machine is not detected."""
     if is_over(spec, history):
         return "over"
     return "running" if is_held(folder.lease) else "stopped"
 
 
 def walked_from(folder: SweepFolder, function: Function | None = None, ledger: str | None = None) -> Result | None:
-    """The sweep that walks the path to the winner of the one in a folder; None where there is none."""
+    """Return the sweep that walks the path to the winner of another, or None if there is none.
+
+    Args:
+        folder: The folder of the other sweep.
+        function: The function of the sweeps, if it was defined in a script.
+        ledger: URL of a ledger in PostgreSQL.
+    """
     from sweeps.search.path import path_name
 
     name = path_name(folder.name)

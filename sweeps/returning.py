@@ -1,4 +1,4 @@
-"""How to continue a sweep, in words that work for whatever it trains."""
+"""Instructions for continuing a sweep, which fit whatever it trains."""
 
 import itertools
 import re
@@ -11,25 +11,25 @@ from sweeps.spec import SweepSpec
 
 
 def how_to_continue(spec: SweepSpec, home: Path | str) -> str:
-    """Return what to do to continue a sweep: a command or, for a function that no command can import, its script.
+    """Return how to continue a sweep: by a command or, if no command can import its function, by its script.
 
-    The results folder is named in full, so that it works from any other.
+    The results folder is named in full, so the command works from any folder.
     """
     resuming = f"go on with `{to_resume(spec, {'results': str(home)})}`"
     if _is_resumed_by_command(spec):
         return resuming
     again = "run the script" if _script() else "call sweeps.run"
-    # A name that ends in a number may be one that the sweep got because the script's own was taken.
+    # A name that ends in a number may have been assigned because the script's own name was taken.
     named = f" and name={spec.name!r}" if re.search(r"-\d+$", spec.name) else ""
     return f"{again} again with resume=True{named}, or {resuming}"
 
 
 def to_resume(spec: SweepSpec, where: Mapping[str, str], *options: str) -> str:
-    """Return the command that resumes a sweep or, for a function that no command can import, the call in its script.
+    """Return the command that resumes a sweep or, if no command can import its function, the call for its script.
 
     Args:
-        spec: Of the sweep.
-        where: The option that finds its results folder, {} for the default one.
+        spec: The spec of the sweep.
+        where: The option that finds its results folder, or {} for the default folder.
         options: Further options of `sweeps resume`, such as "--trials", "+20".
     """
     if _is_resumed_by_command(spec):
@@ -46,13 +46,16 @@ def _is_resumed_by_command(spec: SweepSpec) -> bool:
 
 
 def _as_argument(given: str) -> str:
-    """Return an option's value as Python writes it; what a budget grows by has no sign there."""
+    """Return an option's value as a Python literal; an amount to add to a budget has no plus sign there."""
     text = given.removeprefix("+")
     return text if text.replace(".", "", 1).isdigit() else repr(text)
 
 
 def is_importable(target: str) -> bool:
-    """Return whether another process of this folder can import a target; one that was defined in a script it can't."""
+    """Return whether another process in this folder can import a target.
+
+    It cannot import a function of the script itself or of another function, or a module next to a script elsewhere.
+    """
     module, _, name = target.partition(":")
     if module == "__main__" or "<" in name:
         return False
@@ -62,13 +65,13 @@ def is_importable(target: str) -> bool:
 
 
 def _script() -> Path | None:
-    """Return the file that this process runs, None in an interpreter or a notebook."""
+    """Return the file that this process runs, or None in an interpreter or a notebook."""
     file = getattr(sys.modules.get("__main__"), "__file__", None)
     return None if file is None else Path(file).resolve()
 
 
 def _place_of(package: str) -> Path | None:
-    """Return the folder from which this process imported a module or package, None if it has none or did not."""
+    """Return the folder that this process imported a module or package from, or None if it did not or has none."""
     module = sys.modules.get(package)
     file = getattr(module, "__file__", None)
     if file is None:
@@ -78,6 +81,6 @@ def _place_of(package: str) -> Path | None:
 
 
 def _called(target: str) -> str:
-    """Return what its script calls a function; "..." where its name does not tell."""
+    """Return the name of a function in its script, or "..." if the target does not show it."""
     last = target.rpartition(":")[2].rpartition(".")[2]
     return last if last.isidentifier() else "..."

@@ -1,4 +1,4 @@
-"""A table's broken rule in one line: where it stands, which rule, and what was given."""
+"""One-line messages for the broken rules of a table: the place, the rule and the given value."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
@@ -25,7 +25,13 @@ _WORDS = {
 
 
 def explain(error: ValidationError, source: str, model: type[BaseModel]) -> str:
-    """The first broken rule of a table that should be a `model`: source, key, rule, value."""
+    """Return the first broken rule of a table in one line: source, key, rule and value.
+
+    Args:
+        error: The failed validation.
+        source: Name of the table in the message.
+        model: The model that the table should fit.
+    """
     first = _first(error)
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -40,18 +46,18 @@ def explain(error: ValidationError, source: str, model: type[BaseModel]) -> str:
 
 
 def _rule_of(details: ErrorDetails) -> str:
-    """Return the rule that was broken, in words of ours where pydantic speaks of types."""
+    """Return the broken rule, with this module's words instead of pydantic's for its errors about types."""
     words = _WORDS.get(details["type"])
     return words.format(**details.get("ctx", {})) if words else details["msg"].removeprefix("Value error, ")
 
 
 def _first(error: ValidationError) -> ErrorDetails:
-    """The error to tell: a misspelt key before the gap that it leaves."""
+    """Return the error to report: an unknown key comes before the missing key that its misspelling leaves."""
     return min(error.errors(), key=lambda details: details["type"] != "extra_forbidden")
 
 
 def _keys_at(model: Any, place: tuple[Any, ...]) -> list[str]:
-    """The keys that the table at a place knows; a place in a list leads to what it is a list of."""
+    """Return the keys of the table at a place; for a place in a list, those of the list's items."""
     for part in place[:-1]:
         if isinstance(part, str):
             model = next(_models_in(model.model_fields[part].annotation))
@@ -59,7 +65,7 @@ def _keys_at(model: Any, place: tuple[Any, ...]) -> list[str]:
 
 
 def _models_in(kind: Any) -> Iterator[Any]:
-    """The tables that a type is, or is made of: an optional one, or those of a list."""
+    """Yield the models that a type is or contains, as an optional or a list does."""
     if hasattr(kind, "model_fields"):
         yield kind
     for part in get_args(kind):

@@ -57,9 +57,9 @@ def start(
     ledger_url: str | None = None,
     profiled: bool = False,
 ) -> None:
-    """Run a new sweep to its end, and say `note` first; LedgerError if its folder holds one already.
+    """Run a new sweep to its end; raise LedgerError if its folder has one already.
 
-    profiled: say and draw at the end where the time went.
+    `note` is printed first. With `profiled`, the end shows and draws where the time went.
     """
     begun = perf_counter()
     check_form(form)
@@ -86,7 +86,7 @@ def start(
                     profiled_from=begun if profiled else None,
                 )
             except (SweepError, DataError) as error:
-                # Refused before anything began: there is nothing to resume, and the name is free again.
+                # Refused before anything began: there is nothing to resume, so the name becomes free again.
                 if not _may_have_rows(ledger) and not isinstance(error, InterruptedSweepError):
                     ledger.remove()
                     folder.drop(folder.path)
@@ -94,7 +94,7 @@ def start(
 
 
 def _target_of(spec: SweepSpec, function: Function | None) -> Function | None:
-    """Return the function of a sweep, None where it trains the study's models; SpecError where it can't be had."""
+    """Return a sweep's function, or None if it trains the study's models; raise SpecError if it can't be imported."""
     function = function or (resolve(spec.target) if spec.target else None)
     if function is not None:
         check_ours()
@@ -102,9 +102,9 @@ def _target_of(spec: SweepSpec, function: Function | None) -> Function | None:
 
 
 def as_it_can_be_pruned(spec: SweepSpec, function: Function | None) -> tuple[SweepSpec, list[str]]:
-    """Return the spec, with pruning by `stop` where its function can't continue, and what to say of that.
+    """Return the spec, with pruning by `stop` if its function cannot continue, and notices of that change.
 
-    To promote a trial that has no checkpoint would train it again from its start.
+    Promoting a trial that has no checkpoint would train it again from its start.
     """
     is_promoting = spec.pruning.name != "none" and spec.pruning.variant == "promote"
     if function is None or not is_promoting or takes_checkpoint(function):
@@ -120,7 +120,7 @@ def _may_have_rows(ledger: Ledger) -> bool:
     try:
         return bool(ledger.rows())
     except LedgerError:
-        return True  # it can't be told now, and the error on its way says why
+        return True  # unknown now, and the error that is being raised says why
 
 
 def _write_spec(folder: SweepFolder, spec: SweepSpec) -> None:
@@ -141,9 +141,9 @@ def go_on(
     ledger_url: str | None = None,
     profiled: bool = False,
 ) -> None:
-    """Run an interrupted sweep to its end, or one that is changed to its new end.
+    """Run an interrupted sweep to its end, or a sweep that is changed to its new end.
 
-    at_most: trials at a time, where the spec allows more. profiled: as of `start`.
+    `at_most` limits the trials at a time if the spec allows more. `profiled` is as for `start`.
     """
     begun = perf_counter()
     check_form(form)
@@ -166,7 +166,7 @@ def go_on(
             history.apply(ledger.append(row), row)
             rows.append(row)
         spec = folder.named(as_extended(first, history))
-        _write_spec(folder, spec)  # in any case: a kill may have come between an earlier row and this
+        _write_spec(folder, spec)  # always, since a kill may have struck between an earlier row and its spec
         folder.send()
         _drive(
             Driver(spec, folder, ledger, history=history),
@@ -245,7 +245,7 @@ def _drive_in_sight(
     spec, folder = driver.spec, driver.folder
     profile = Profile(driver.spent, profiled_from or 0.0)
     if is_over(spec, driver.history):
-        # Again, since a kill may have come between the outcome and these.
+        # They are written again, since a kill may have struck between the outcome and these files.
         progress.wait_for("writing tables and report")
         save_tables(folder, spec, driver.history, partial(say_warning, progress.say))
         draw(driver, "over", progress.say, ledger_url)
@@ -262,8 +262,8 @@ def _drive_in_sight(
     notes += [Noted("warning", {"text": warning}) for warning in warnings if warning not in said]
     stop = Stop(progress.say)
     try:
-        # What Ray prints goes to standard error: standard output is the sweep's alone, and may be read by a program.
-        # The signals are taken twice, since Ray's start takes SIGTERM for itself.
+        # Ray's output goes to standard error: standard output is for the sweep alone, and a program may read it.
+        # The signal handlers are set twice, since starting Ray replaces the one for SIGTERM.
         with (
             redirect_stdout(sys.stderr),
             stop_signals(stop),
@@ -289,10 +289,10 @@ def _drive_in_sight(
             progress.wait_for("ending Ray")
         if profiled_from is not None:
             draw_profile(profile, folder, progress.say)
-    except (KeyboardInterrupt, SystemExit):  # the second is Ray's answer to SIGTERM, until its start is over
+    except (KeyboardInterrupt, SystemExit):  # Ray raises SystemExit on SIGTERM while it starts
         progress.wait_for("writing tables and report")
         save_tables(folder, spec, driver.history, partial(say_warning, progress.say))
-        folder.send()  # before what is drawn: who stops a job has little patience
+        folder.send()  # before drawing, since a job that is stopped is soon killed
         draw(driver, "stopped", progress.say, ledger_url)
         if profiled_from is not None:
             draw_profile(profile, folder, progress.say)
@@ -301,7 +301,7 @@ def _drive_in_sight(
 
 
 def _unread(spec: SweepSpec, history: History) -> tuple[str, ...]:
-    """The earlier sweeps whose trials are not in the ledger yet."""
+    """Return the earlier sweeps whose trials are not in the ledger yet."""
     read = {note.body["place"] for note in history.noted(WARM_START)}
     return tuple(place for place in spec.warm_start if place not in read)
 
@@ -331,7 +331,7 @@ def _run(
     check_shared(mark)
     progress.wait_for("loading data")
     if function is not None:
-        pickled(function)  # SpecError where it can't be sent
+        pickled(function)  # SpecError if it cannot be sent to workers
     data = stage(spec, data_dir)
     driver.start(facts, *notes)
     source = InOrder(driver) if spec.deterministic else driver
@@ -352,7 +352,7 @@ def _source_hash(function: Function | None) -> str | None:
 
 
 def _changed_source(function: Function | None, history: History) -> str | None:
-    """What to say where a function's source is not what the last session trained with."""
+    """Return a warning if the function's source has changed since the last session that recorded it, or None."""
     before = next((note.body.get("source_hash") for note in reversed([*history.noted("session")])), None)
     now = _source_hash(function)
     if before is None or now is None or before == now:
@@ -370,7 +370,7 @@ def _session_facts(
 
 
 def recorded_data_dir(history: History) -> Path | None:
-    """The folder of data sets that the last session used, None for the default one."""
+    """Return the folder of data sets that the last session used, or None for the default one."""
     found = [note.body.get("data_dir") for note in history.noted("session")]
     return Path(found[-1]) if found and found[-1] else None
 
@@ -378,7 +378,7 @@ def recorded_data_dir(history: History) -> Path | None:
 def new_folder(
     results: Path, spec: SweepSpec, *, name_was_given: bool, ledger_url: str | None = None
 ) -> tuple[SweepFolder, SweepSpec]:
-    """A free folder: a given name must be free, the spec's own gets -2, -3, … where it is taken."""
+    """Return a free folder and its spec; the spec's own name gets -2, -3, … if taken, a given one raises SpecError."""
     folder = SweepFolder(results, spec.name)
     if not is_taken(folder, ledger_url):
         return folder, spec
@@ -395,5 +395,5 @@ def new_folder(
 
 
 def is_taken(folder: SweepFolder, ledger_url: str | None) -> bool:
-    """Return whether a sweep is there; a folder without ledger and driver is left by a kill before the first commit."""
+    """Return whether a sweep is there; a kill before the first commit leaves a folder without ledger and driver."""
     return folder.holds_sweep or is_held(folder.lease) or new_place(folder, ledger_url).exists()

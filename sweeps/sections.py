@@ -1,4 +1,4 @@
-"""The frozen tables that a spec is made of, each with the rules among its own keys."""
+"""The frozen tables of a spec, each with the rules between its own keys."""
 
 import re
 from collections.abc import Mapping
@@ -7,14 +7,24 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Stage = Literal["search", "choice", "publication"]
-MOST = 1_000_000_000  # of whatever is counted
-STAGES: tuple[Stage, ...] = get_args(Stage)  # in their order
+MOST = 1_000_000_000  # the upper limit of all counts
+STAGES: tuple[Stage, ...] = get_args(Stage)  # in the order of a sweep
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
 
 def parse_duration(value: object) -> object:
-    """Seconds from 90, "90s", "10m" or "1h30m"; anything else is given back for the caller to refuse."""
+    """Return a duration in seconds.
+
+    Args:
+        value: A number of seconds, or text like "90s", "10m" or "1h30m".
+
+    Returns:
+        The seconds. A value that is no text is returned unchanged, for the caller to check.
+
+    Raises:
+        ValueError: The value is a bool or a text of another form.
+    """
     if isinstance(value, bool):
         raise ValueError("a duration is written like 90s, 10m or 1h30m")
     if isinstance(value, str):
@@ -47,28 +57,28 @@ Fidelity = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def by_name(value: object) -> object:
-    """A table that is written as its name alone."""
+    """Return a table; a text becomes a table with this name."""
     return {"name": value} if isinstance(value, str) else value
 
 
 def listed(value: object) -> object:
-    """A list of one that is written without its brackets."""
+    """Return a list; a text or table without brackets becomes a list of one."""
     return [value] if isinstance(value, str | Mapping) else value
 
 
 class Sampler(Section):
-    """How parameters are suggested."""
+    """The way in which parameters are suggested."""
 
     name: Literal["tpe", "gp", "random", "qmc", "grid"] = "tpe"
 
 
 class Pruning(Section):
-    """When a trial is stopped early; fidelity is epochs of the training set seen, or reports of a function."""
+    """The rules for stopping trials early; fidelity is epochs over the training set, or reports of a function."""
 
     name: Literal["asha", "hyperband", "median", "none"] = "asha"
     variant: Literal["promote", "stop"] = "promote"
     reduction_factor: Annotated[int, Field(ge=2, le=MOST)] = 4  # of asha and hyperband
-    min_fidelity: Fidelity | None = None  # the first rung; a third of an epoch, or a function's first report
+    min_fidelity: Fidelity | None = None  # first rung; by default a third of an epoch, or a function's first report
     max_fidelity: Fidelity | None = None  # a trial that reaches it is complete
 
     @model_validator(mode="after")
@@ -80,7 +90,7 @@ class Pruning(Section):
 
 
 class Resources(Section):
-    """What one trial occupies; fractions of a GPU share it."""
+    """The resources that one trial occupies; trials with fractions of a GPU share it."""
 
     cpus_per_trial: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     gpus_per_trial: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -97,58 +107,59 @@ class Resources(Section):
         return self
 
     def spares(self, others: "Resources") -> bool:
-        """Whether this asks for no GPU where others do, to which nodes with one are then left."""
+        """Return whether this needs no GPU but `others` does, so nodes with a GPU are left to the others."""
         return not self.gpus_per_trial and others.gpus_per_trial > 0
 
 
 class Retries(Section):
-    """What happens to a trial whose worker died or hung, or that raised an exception."""
+    """The handling of trials whose worker died or hung, or that raised an exception."""
 
-    lost: Annotated[int, Field(ge=0, le=MOST)] = 2  # how often it goes on after its worker died or hung
-    failed: Annotated[int, Field(ge=0, le=MOST)] = 0  # how often one that raised is tried again, from its checkpoint
-    wait: Duration = 1.0  # before it goes on for the first time, s; doubled each further time
-    report_timeout: Duration = 3600.0  # without a word for so long, s, a worker is taken as hung and is killed
+    lost: Annotated[int, Field(ge=0, le=MOST)] = 2  # times that a trial continues after its worker died or hung
+    failed: Annotated[int, Field(ge=0, le=MOST)] = 0  # times that a trial that raised is retried, from its checkpoint
+    wait: Duration = 1.0  # s before the first continuation; doubled each further time
+    report_timeout: Duration = 3600.0  # s of silence after which a worker counts as hung and is killed
 
 
 _NOTHING = {"candidates": 0, "seeds": 0, "published_seeds": 0}
 
 
 def selected(value: object) -> object:
-    """Return the table of a selection that is written as "none"."""
+    """Return the table of a selection; "none" becomes a table that trains nothing on fresh seeds."""
     if isinstance(value, str) and value != "none":
         raise ValueError('a selection is a table, or "none"')
     return _NOTHING if value == "none" else value
 
 
 class SelectionRule(Section):
-    """How the final model is chosen: the best candidates and the baseline race on fresh seeds, further ones publish.
+    """The choice of the final model: the best candidates and the baseline race on fresh seeds.
 
-    Without candidates or without seeds nothing is chosen on fresh seeds: the best of the search wins. Without published
-    seeds the winner is not confirmed: all that is known of it are the values that chose it.
+    The winner and the baseline are published on further seeds. Without candidates or seeds, nothing is chosen on fresh
+    seeds, and the best trial of the search wins. Without published seeds, the winner is not confirmed: only the values
+    that chose it are known.
     """
 
     candidates: Annotated[int, Field(ge=0, le=MOST)] = 5
-    seeds: Annotated[int, Field(ge=0, le=1000)] = 5  # fresh, common to all candidates; they choose
-    published_seeds: Annotated[int, Field(ge=0, le=MOST)] = 7  # further ones, of winner and baseline
-    racing: bool = True  # a candidate that can't win any more gets no further seed
+    seeds: Annotated[int, Field(ge=0, le=1000)] = 5  # fresh seeds that choose, common to all candidates
+    published_seeds: Annotated[int, Field(ge=0, le=MOST)] = 7  # further seeds, of winner and baseline
+    racing: bool = True  # a candidate that can no longer win gets no further seed
     rule: Literal["best", "within_one_se"] = "best"  # or the cheapest within one standard error of the best
-    cost: str | None = None  # parameters, epoch_seconds or latency; a function: one of its metrics
-    time_share: Annotated[float, Field(ge=0, lt=1)] = 0.4  # the most of a budget that is held back from the search
-    resources: Resources | None = None  # what a run on a fresh seed occupies, where that is not what the search's does
+    cost: str | None = None  # parameters, epoch_seconds or latency; for a function, one of its metrics
+    time_share: Annotated[float, Field(ge=0, lt=1)] = 0.4  # at most this share of a budget is held back from the search
+    resources: Resources | None = None  # of a run on a fresh seed, if not those of the search
 
     @property
     def races(self) -> bool:
-        """Whether candidates are raced out; not where one that is a little worse may win for its cost."""
+        """Return whether candidates can be raced out; they cannot if a slightly worse one may win by its cost."""
         return self.racing and self.rule == "best"
 
     @property
     def chooses(self) -> bool:
-        """Whether fresh seeds choose the winner."""
+        """Return whether fresh seeds choose the winner."""
         return self.candidates > 0 and self.seeds > 0
 
     @property
     def trainings(self) -> int:
-        """How many trainings on fresh seeds it takes at most."""
+        """Return the largest number of trainings on fresh seeds that the selection takes."""
         return (self.candidates + 1) * self.seeds * self.chooses + 2 * self.published_seeds
 
     @model_validator(mode="after")

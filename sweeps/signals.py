@@ -1,4 +1,4 @@
-"""Stop signals: a sweep or a training stops in the same way at Ctrl-C, at SIGTERM and when its terminal closes."""
+"""Stop signals: Ctrl-C, SIGTERM and a closing terminal stop a sweep or a training in the same way."""
 
 import os
 import signal
@@ -9,23 +9,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_PAUSE = 0.05  # s after which a signal that came within an import is sent again
+_PAUSE = 0.05  # s after which a signal that arrived during an import is sent again
 
 
 class Stop:
-    """The handler of a sweep's signals: the first one asks trials that are training to save, a second one insists.
+    """The handler of a sweep's signals: the first asks running trials to save, and a second interrupts.
 
-    Outside of `gently` the first one interrupts at once. A terminal that closes may signal more than once: that never
-    insists.
+    Outside of `gently`, the first signal interrupts at once. A closing terminal may signal more than once, so a hang-up
+    never counts as a second signal.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
-        self.tell = tell  # a person, what goes on
+        self.tell = tell  # prints a line for the user
         self._is_gentle = self._is_hung_up = False
-        self.asked: float | None = None  # when, s of the monotonic clock
+        self.asked: float | None = None  # time of the first signal, s of the monotonic clock
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if _is_importing(frame):  # an interruption could be lost there, and leave the lock of an import taken
+        if _is_importing(frame):  # an interrupt there could be lost, and leave an import lock taken
             again = threading.Timer(_PAUSE, os.kill, (os.getpid(), number))
             again.daemon = True
             again.start()
@@ -41,7 +41,7 @@ class Stop:
 
     @contextmanager
     def gently(self) -> Iterator[None]:
-        """Only ask as long as the block runs; whoever runs it looks at `asked`."""
+        """Let a first signal only set `asked` while the block runs; the block has to check it."""
         self._is_gentle = True
         try:
             yield
@@ -58,7 +58,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _leave_terminal() -> None:
-    """Write no more to a terminal that was closed, which would be an error wherever a line is printed."""
+    """Redirect standard output and error away from a closed terminal, where every print would fail."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (1, 2):
         if stat.S_ISCHR(os.fstat(number).st_mode):
@@ -68,9 +68,10 @@ def _leave_terminal() -> None:
 
 @contextmanager
 def stop_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
-    """Have all handled as long as the block runs; outside the main thread signals are not ours to take.
+    """Handle SIGINT, SIGTERM and SIGHUP with `handler` while the block runs.
 
-    A hang-up that is ignored already, as below `nohup`, stays ignored.
+    A SIGHUP that is ignored already, as under `nohup`, stays ignored. Outside the main thread this does nothing, since
+    only the main thread can set signal handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -87,7 +88,7 @@ def stop_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator
 
 @contextmanager
 def outliving_the_terminal() -> Iterator[None]:
-    """Have the processes that are started in the block ignore that the terminal is closed: they end with this one."""
+    """Let processes that the block starts ignore a closing terminal, since they end with this process anyway."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""A sweep's whole description, read from TOML: what is trained, what varies, how it is searched, pruned and chosen."""
+"""The description of a sweep, read from TOML: training, search space, search, pruning and selection."""
 
 import hashlib
 import json
@@ -40,15 +40,15 @@ from sweeps.spec_files import read_table
 LEARNING_RATE = "learning_rate"
 DEFAULT_METRIC = "validation_accuracy"
 LARGEST_GRID = 100_000
-FIRST_RUNG, FIRST_REPORT = 1 / 3, 1.0  # epochs of a model, reports of a function
+FIRST_RUNG, FIRST_REPORT = 1 / 3, 1.0  # epochs for a model, reports for a function
 TIMED_COSTS = ("epoch_seconds", "latency")
 COSTS = ("parameters", *TIMED_COSTS)  # of the study's models
-IMAGINED_WORKERS = 4  # of a deterministic sweep that does not say how many
+IMAGINED_WORKERS = 4  # in a deterministic sweep that gives no concurrency
 _SAID_BY_DESIGN = ("space", "trials", "sampler", "start", "warm_start", "pruning", "selection")
 
 
 class SweepSpec(Section):
-    """Everything that decides what a sweep does; two equal specs with equal seeds search the same space alike."""
+    """Everything that determines what a sweep does; equal specs with equal seeds search the same way."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -56,21 +56,21 @@ class SweepSpec(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     trials: Annotated[int, Field(ge=1, le=MOST)]
     time: Duration | None = None  # wall-clock of the whole sweep, s
-    # Of GPUs where a trial has one, else of CPUs.
+    # Hours of GPUs if a trial has a share of one, otherwise of CPUs.
     device_hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     trial_time: Duration | None = None  # wall-clock of one trial of the search, s
-    concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None  # trials at a time; without it as many as fit
-    deterministic: bool = False  # the same trials, decisions and winner at any timing
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None  # trials at a time; by default as many as fit
+    deterministic: bool = False  # same trials, decisions and winner whatever the timing
     metric: str = DEFAULT_METRIC
-    direction: Direction  # without it the metric's own, as far as its name says
-    # Metrics that differ each time, such as timings: never compared between a run and its repetition.
+    direction: Direction  # by default the metric's own, if its name shows it
+    # Metrics that differ between runs, such as timings; a replay does not compare them.
     untracked: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
-    target: Annotated[str, AfterValidator(check_target_name)] | None = None  # None trains the study's models
+    target: Annotated[str, AfterValidator(check_target_name)] | None = None  # None: the study's models are trained
     training: dict[str, Any] = Field(default_factory=dict)  # knobs of a TrialConfig that don't vary
     space: SearchSpace
-    design: Design | None = None  # planned cells instead of a search; it says what [space] and `trials` would
+    design: Design | None = None  # planned cells instead of a search; implies [space] and `trials`
     sampler: Annotated[Sampler, BeforeValidator(by_name)] = Sampler()
-    # Tried first; what a point leaves out has its default.
+    # Points that are tried first; parameters that a point leaves out have their defaults.
     start: Annotated[tuple[dict[str, bool | int | float | str], ...], BeforeValidator(listed)] = ()
     # Earlier sweeps that the sampler learns from: names, or folders with a '/'.
     warm_start: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
@@ -134,7 +134,7 @@ class SweepSpec(Section):
         return self
 
     def _check_texts(self) -> None:
-        """Refuse before anything trains what no table can hold, and a metric that is not to be compared."""
+        """Refuse, before any training, texts that no table can hold and a metric that is excluded from comparison."""
         if self.metric in self.untracked:
             raise ValueError(
                 f"untracked: {self.metric!r} is the sweep's metric, which is always compared: leave it out"
@@ -181,7 +181,7 @@ class SweepSpec(Section):
             raise ValueError("range_test needs one model, but `model` stands in [space]: put it into [training]")
         optimizers = self.space.parameters.get("optimizer")
         for optimizer in optimizers.values if tested and isinstance(optimizers, Choice) else ():
-            self.trial_config(self.defaults_with({"optimizer": optimizer}), seed=0)  # ConfigError for what is none
+            self.trial_config(self.defaults_with({"optimizer": optimizer}), seed=0)  # ConfigError if unknown
 
     def _check_training(self) -> None:
         if self.selection.cost not in (None, *COSTS):
@@ -218,23 +218,30 @@ class SweepSpec(Section):
 
     @property
     def baseline(self) -> Mapping[str, Scalar]:
-        """The parameters of trial 0."""
+        """Return the parameters of trial 0."""
         return self.design.variants[0].params if self.design else self.space.defaults()
 
     @property
     def starting_points(self) -> list[Mapping[str, Scalar]]:
-        """What is tried before the sampler is asked: the baseline, then each point of `start`, none of them twice."""
+        """Return the points that are tried before the sampler suggests any: the baseline, then `start`, none twice."""
         if self.design:
             return [self.baseline]
         points = [self.baseline, *(self.defaults_with(self.space.typed(point)) for point in self.start)]
         return list({configuration(point): point for point in points}.values())
 
     def defaults_with(self, changes: Mapping[str, Scalar]) -> Mapping[str, Scalar]:
-        """The defaults of the space with some parameters at a value, and what hangs on them at its own default."""
+        """Return the space's defaults with some parameters changed, and those that depend on them at their defaults."""
         return self.space.walk(lambda name, p: changes.get(name, p.default))  # type: ignore[arg-type]
 
     def trial_config(self, params: Mapping[str, Any], seed: int) -> TrialConfig:
-        """The frozen configuration of one training run, which reports early where its first rung is."""
+        """Return the frozen configuration of one training run.
+
+        With pruning, its first report is at the first rung if that is below one epoch.
+
+        Args:
+            params: The parameters of the trial. They override [training] and the number of threads.
+            seed: The seed of the trial.
+        """
         knobs: dict[str, Any] = {"threads": max(1, int(self.resources.cpus_per_trial))}
         if self.pruning.name != "none" and self.min_fidelity < 1:
             knobs["first_report"] = self.min_fidelity
@@ -242,78 +249,86 @@ class SweepSpec(Section):
 
     @property
     def min_fidelity(self) -> float:
-        """The fidelity of the first rung."""
+        """Return the fidelity of the first rung."""
         default = FIRST_REPORT if self.target else FIRST_RUNG
         return default if self.pruning.min_fidelity is None else self.pruning.min_fidelity
 
     @property
     def max_fidelity(self) -> float | None:
-        """The fidelity at which a trial is complete; None where only the trial itself knows."""
+        """Return the fidelity at which a trial is complete, or None if only the trial itself knows."""
         return self.pruning.max_fidelity if self.target else self.training.get("epochs", TrialConfig().epochs)
 
     @property
     def seed_bits(self) -> int:
-        """How large a trial's seed may be: NumPy, Lightning, transformers and scikit-learn refuse more than 32 bits."""
+        """Return the bits of a trial's seed; NumPy, Lightning, transformers and scikit-learn refuse more than 32."""
         return 32 if self.target else 63
 
     @property
     def fidelity_unit(self) -> str:
-        """What fidelity counts."""
+        """Return the unit of fidelity."""
         return "reports" if self.target else "epochs"
 
     def told(self, fidelity: float) -> str:
-        """So much fidelity in words: "1 report", "0.336 epochs"."""
+        """Return a fidelity in words, such as "1 report" or "0.336 epochs"."""
         return f"{fidelity:.3g} {self.fidelity_unit.removesuffix('s') if fidelity == 1 else self.fidelity_unit}"
 
     @property
     def at_a_time(self) -> int | None:
-        """How many trials are under way at most; None for as many as fit. A deterministic sweep needs a number."""
+        """Return the most trials at a time, or None for as many as fit; a deterministic sweep always has a number."""
         return self.concurrency or (IMAGINED_WORKERS if self.deterministic else None)
 
     def for_stage(self, stage: Stage) -> "SweepSpec":
-        """The spec by which a stage's trials train: those on fresh seeds may have resources of their own."""
+        """Return the spec for the trials of a stage; runs on fresh seeds may have different resources."""
         own = self.selection.resources
         return self if stage == "search" or own is None else self.model_copy(update={"resources": own})
 
     @property
     def parts(self) -> tuple[tuple[Stage, ...], ...]:
-        """The stages that share workers, one part after another."""
+        """Return the parts of the sweep in order, each a group of stages that share workers."""
         return (STAGES,) if self.selection.resources is None else (STAGES[:1], STAGES[1:])
 
     @property
     def every_resources(self) -> tuple[Resources, ...]:
-        """What trials occupy, part by part."""
+        """Return the resources that a trial occupies, for each part."""
         return tuple(self.for_stage(stages[0]).resources for stages in self.parts)
 
     def devices(self, stage: Stage) -> float:
-        """What a trial occupies of the devices that are counted: GPUs where the search's have a share, else CPUs."""
+        """Return the counted devices that a trial occupies: GPUs if those of the search use any, otherwise CPUs."""
         own = self.for_stage(stage).resources
         return own.gpus_per_trial if self.resources.gpus_per_trial else own.cpus_per_trial
 
     def to_table(self) -> dict[str, Any]:
-        """The spec as a TOML table; `parse_spec` reads it back to an equal spec."""
+        """Return the spec as a TOML table that `parse_spec` reads back to an equal spec."""
         if self.design:
             return self.model_dump(exclude=set(_SAID_BY_DESIGN), exclude_none=True)
         table = self.model_dump(exclude={"space"}, exclude_none=True)
         return {**table, "space": to_table(self.space)}
 
     def to_toml(self) -> str:
-        """The spec as TOML text."""
+        """Return the spec as TOML text."""
         return tomli_w.dumps(self.to_table())
 
     @property
     def hash(self) -> str:
-        """SHA-256 over the canonical JSON of the spec, hex."""
+        """Return the SHA-256 of the spec's canonical JSON, in hex."""
         return hashlib.sha256(json.dumps(self.to_table(), sort_keys=True).encode()).hexdigest()
 
     def extended(self, more: Mapping[str, float]) -> "SweepSpec":
-        """The same sweep with more of some budgets: what is added, by key."""
+        """Return the same sweep with amounts added to budgets, by key; a budget that it does not have is skipped."""
         grown = {key: getattr(self, key) + amount for key, amount in more.items() if getattr(self, key) is not None}
         return parse_spec({**self.to_table(), **grown}, "extension")
 
 
 def parse_spec(table: Mapping[str, Any], source: str) -> SweepSpec:
-    """A SweepSpec from a TOML table; SpecError names source, key, rule and value."""
+    """Return the SweepSpec of a TOML table.
+
+    Args:
+        table: The table of the spec, with [space] or [design].
+        source: Name of the table in error messages.
+
+    Raises:
+        SpecError: The table breaks a rule; the message names source, key, rule and value.
+    """
     fields = plain(table)
     try:
         if "design" in fields:
@@ -329,7 +344,7 @@ def parse_spec(table: Mapping[str, Any], source: str) -> SweepSpec:
 
 
 def _fields_of_design(fields: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """The design, and what follows from it: what varies, how many trials there are, and that none is pruned."""
+    """Return the design and the fields that follow from it: the space, the number of trials, and no pruning."""
     for key in _SAID_BY_DESIGN:
         if key in fields:
             raise SpecError(f"{source}: a [design] says what is trained, and trains it to its end: leave {key!r} out")
@@ -353,9 +368,15 @@ def _parse_space(table: object, source: str) -> SearchSpace:
 
 
 def load_spec(spec: "str | Path | Mapping[str, Any] | SweepSpec", **overrides: Any) -> SweepSpec:
-    """A spec from a preset's name, a TOML file, a table or a spec; overrides that are None change nothing.
+    """Return a SweepSpec from any form of a spec, with overrides.
 
-    `cpus_per_trial` and `gpus_per_trial` land in [resources], every other override at the top.
+    Args:
+        spec: A preset's name, a TOML file, a table or a spec.
+        overrides: Values by key; those that are None change nothing. `cpus_per_trial` and `gpus_per_trial` belong to
+            [resources], every other override to the top level.
+
+    Raises:
+        SpecError: The spec cannot be read or breaks a rule.
     """
     table, source = (spec.to_table(), spec.name) if isinstance(spec, SweepSpec) else read_table(spec)
     given = {key: value for key, value in overrides.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The table of a spec from where a user has it: a preset's name, a TOML file or a mapping."""
+"""The table of a spec, from what a user gives: a preset's name, a TOML file or a mapping."""
 
 import tomllib
 from collections.abc import Mapping
@@ -10,17 +10,24 @@ from search_spaces.space import hint
 from sweeps.errors import SpecError
 from sweeps.names import as_path
 
-LARGEST_FILE = 1_000_000  # bytes of a spec, by file or by request
+LARGEST_FILE = 1_000_000  # bytes of a spec, from a file or in a request
 
 
 def preset_names() -> list[str]:
-    """The sweeps that ship with the package."""
+    """Return the names of the sweeps that ship with the package, in alphabetical order."""
     files = resources.files("sweeps").joinpath("presets").iterdir()
     return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
 
 
 def read_table(spec: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return the table of a spec and what to call it in errors: from a preset's name, a TOML file or a table."""
+    """Return the table of a spec and its name in error messages.
+
+    Args:
+        spec: A preset's name, a TOML file or a table.
+
+    Raises:
+        SpecError: There is no such preset, or the file cannot be read or is not valid TOML.
+    """
     if isinstance(spec, Mapping):
         return dict(spec), "spec"
     if not isinstance(spec, str | Path):
@@ -45,7 +52,7 @@ def read_table(spec: str | Path | Mapping[str, Any]) -> tuple[dict[str, Any], st
 
 
 def _limited(path: Path) -> str:
-    """The text of a spec's file; SpecError for one so large that a list in it must be a mistake."""
+    """Return the text of a spec's file; raise SpecError if it is so large that a list in it must be a mistake."""
     if (size := path.stat().st_size) > LARGEST_FILE:
         raise SpecError(f"{path} has {size:,} bytes, of {LARGEST_FILE:,} at most: shorten the longest list in it")
-    return path.read_text("utf-8-sig")  # an editor may have put a byte order mark first
+    return path.read_text("utf-8-sig")  # skips a byte order mark, which some editors write

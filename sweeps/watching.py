@@ -1,4 +1,4 @@
-"""What people look at while a sweep runs and when it ends: whatever is wrong with that, the sweep goes on."""
+"""The displays, figures and reports of a sweep; the sweep continues if one of them fails."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,9 +14,9 @@ from sweeps.terminal.profile import tell_profile
 
 
 def watched_by(say: Callable[[str], None], *observers: Observer) -> Observer:
-    """Return several observers as one, in this order; one that fails is said once and left out, and the sweep goes on.
+    """Return an observer that calls several others in order, and drops one that fails with a warning.
 
-    They only watch: the row is committed.
+    The sweep continues, since observers only watch rows that are already committed.
     """
     active = list(observers)
 
@@ -33,7 +33,7 @@ def watched_by(say: Callable[[str], None], *observers: Observer) -> Observer:
 
 
 def draw(driver: Driver, state: State, say: Callable[[str], None], ledger_url: str | None) -> None:
-    """Write what people look at: the figures and the report, without which a sweep is no less whole."""
+    """Write the figures of a design and the report, with a warning if one fails, and send them to any object store."""
     from sweeps.report.writing import write_report
     from sweeps.store.figures import write_figures
 
@@ -47,7 +47,7 @@ def draw(driver: Driver, state: State, say: Callable[[str], None], ledger_url: s
 
 
 def draw_profile(profile: Profile, folder: SweepFolder, say: Callable[[str], None]) -> None:
-    """Print where the time went and draw it; say so where there is nothing to draw."""
+    """Print and draw where the time went, or print that there is no profile if no trial had a slot."""
     if not (parts := profile.parts()):
         say("no profile: no trial had a slot in this session")
         return
@@ -55,10 +55,10 @@ def draw_profile(profile: Profile, folder: SweepFolder, say: Callable[[str], Non
 
 
 def attempt(what: str, write: Callable[[], object], again: str, say: Callable[[str], None]) -> None:
-    """Write something to look at; whatever is wrong with it, say what to do to have it all the same."""
+    """Call `write`, and if it fails, print a warning that says how to try again."""
     try:
         write()
-    except Exception as error:  # whatever is wrong with a picture, the outcome is recorded and stands
+    except Exception as error:  # the outcome is recorded, whatever is wrong with a figure
         why = f"{type(error).__name__}: {' '.join(str(error).split())}"
         say(f"warning: the {what} could not be written ({why}): try {again}")
 

@@ -1,1 +1,1 @@
-"""The search as pure functions of recorded history: it reads no clock and no file, and knows no Ray."""
+"""The search as pure functions of recorded history, which use no clock, file or Ray."""

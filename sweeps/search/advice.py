@@ -1,10 +1,14 @@
-"""What someone who tunes networks for a living would say of a search: warnings as a pure function of history.
+"""Warnings that an expert in tuning networks would give about a search: a pure function of history.
 
-Each asks for more than chance: a best value at a bound to which the best lie closer than the others, by Mann and
-Whitney's test; settings with which trials diverge or fail, by Fisher's exact test; a rise beyond the noise of seeds.
+Each warning needs more evidence than chance provides:
+
+- A best value is at a bound, and the best trials are closer to it than the others, by Mann and Whitney's test.
+- Trials diverge or fail with certain settings, by Fisher's exact test.
+- A metric still rises at the end, by more than the noise of seeds.
+
 Sources: Mann and Whitney, On a Test of Whether one of Two Random Variables is Stochastically Larger than the Other,
 1947; Fisher, Statistical Methods for Research Workers, 1925 (exact test); Goyal et al., Accurate, Large Minibatch SGD,
-2017 (the rate hangs on the batch size).
+2017 (the rate depends on the batch size).
 """
 
 import math
@@ -24,20 +28,23 @@ from sweeps.search.ranges import with_measured_space
 from sweeps.search.selection import BASELINE, by_last_value, selection_of
 from sweeps.spec import SweepSpec
 
-_AT_A_BOUND, _NEAR_A_BOUND = 0.05, 0.2  # shares of a range: where the best lies, and where the best crowd
-_BEST, _FEWEST_BEST = 0.25, 5  # the share of the trials that are the best, and at least so many
-_CROWDED = 0.05  # chance that the best lie so much closer to a bound than the others
-_ENOUGH = 3  # trials of a choice, from which it can be told at all
-_SURE = 0.01  # chance of such a difference where there is none, divided by how many are looked at
-_LATE = 0.75  # of the trials, or of a training: what comes after is its end
-_BY_CHANCE_OF_TWO = 2 * math.sqrt(2)  # deviations: two values on a seed each differ by more in one of twenty cases
+_AT_A_BOUND, _NEAR_A_BOUND = 0.05, 0.2  # shares of a range: how close the best trial, or the best ones, are to a bound
+_BEST, _FEWEST_BEST = 0.25, 5  # the share of trials that count as the best, and their minimum number
+_CROWDED = 0.05  # significance level of the best being closer to a bound than the others
+_ENOUGH = 3  # the fewest trials or values from which a conclusion is drawn
+_SURE = 0.01  # significance level of a difference, divided by the number of settings that are tested
+_LATE = 0.75  # share of the trials, or of a training, after which its end begins
+_BY_CHANCE_OF_TWO = 2 * math.sqrt(2)  # deviations; two values on one seed each differ by more in 1 of 20 cases
 _BATCH, _RATES = "batch_size", ("learning_rate", "lr")
 
 
 def advice(spec: SweepSpec, history: History, where: Mapping[str, str] = MappingProxyType({})) -> list[str]:
-    """The warnings, the most telling first; [] for a design, or where nothing is to be said.
+    """Return the warnings, the most telling first; [] for a design, or if there is nothing to say.
 
-    where: the option by which commands find the results, none for the default folder.
+    Args:
+        spec: The spec of the sweep.
+        history: The sweep's recorded history.
+        where: The option by which commands find the results; empty for the default folder.
     """
     spec = with_measured_space(spec, history)
     judged = [t for t in history.search if t.state in ("complete", "paused", "pruned", "cut") and t.measurements]
@@ -48,7 +55,7 @@ def advice(spec: SweepSpec, history: History, where: Mapping[str, str] = Mapping
 
 
 def _best(spec: SweepSpec, history: History) -> list[Trial]:
-    """The trials of the search by what is known of them: the winner first, then by their last values."""
+    """Return the trials of the search, best first: the recorded winner, then the others by their last values."""
     numbers = by_last_value(spec, history)
     winner = (history.outcome or {}).get("winner")
     if winner is not None:
@@ -58,14 +65,14 @@ def _best(spec: SweepSpec, history: History) -> list[Trial]:
 
 
 def _range(parameter: Parameter, params: Mapping[str, Any]) -> Float | Int | None:
-    """The range from which a number was drawn; None for what has none."""
+    """Return the range that a number was drawn from, or None if the parameter has none."""
     if isinstance(parameter, FloatBy):
         return parameter.given(params)
     return parameter if isinstance(parameter, Float | Int) else None
 
 
 def _place(range_: Float | Int, value: float) -> float:
-    """Where a value lies in its range, 0..1 on its scale."""
+    """Return the position of a value in its range, 0..1 on the range's scale."""
     if range_.log:
         return math.log(value / range_.low) / math.log(range_.high / range_.low)
     return (value - range_.low) / (range_.high - range_.low)
@@ -76,7 +83,7 @@ def _at_a_bound(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> I
     for name, parameter in spec.space.parameters.items():
         if not best or name not in best[0].params or (range_ := _range(parameter, best[0].params)) is None:
             continue
-        # Of a range that hangs on a choice, the trials that had the same one.
+        # If the range depends on a choice, only trials that had the same range are compared.
         places = [_place(range_, t.params[name]) for t in best if _has(name, parameter, t, range_)]
         count = max(math.ceil(_BEST * len(places)), _FEWEST_BEST)
         for side, bound, shares in _sides(range_, places):
@@ -96,17 +103,15 @@ def _has(name: str, parameter: Parameter, trial: Trial, range_: Float | Int) -> 
 
 
 def _chance_of_closer(best: Sequence[float], others: Sequence[float]) -> float:
-    """Of the best lying so much closer to a bound, where they are like the others; shares of the range from it."""
+    """Return the p-value of the best being closer to a bound than the others; distances are shares of the range."""
     from scipy.stats import mannwhitneyu
 
     return float(mannwhitneyu(best, others, alternative="less").pvalue)
 
 
 def _sides(range_: Float | Int, places: Sequence[float]) -> Iterator[tuple[str, float, list[float]]]:
-    """The bounds that could be moved, and how far the trials lie from each.
-
-    0 ends what can't be negative, 1 a share that is not on a logarithmic scale, and a count begins at 1.
-    """
+    """Yield each bound that could be moved, and the distances of the trials from it, as shares of the range."""
+    # Natural ends can't be moved: 0 for non-negative numbers, 1 for shares on a linear scale, and 1 as the first count.
     is_count = isinstance(range_, Int)
     if range_.low != 0 and not (is_count and range_.low == 1):
         yield "lower", range_.low, list(places)
@@ -115,7 +120,7 @@ def _sides(range_: Float | Int, places: Sequence[float]) -> Iterator[tuple[str, 
 
 
 def _diverging(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> Iterator[str]:
-    """Settings with which trials diverge, or fail, clearly more often than without."""
+    """Yield warnings about settings with which trials diverge or fail clearly more often than without them."""
     ended = [trial for trial in history.search if trial.state != "running"]
     yield from _ending(spec, judged, "diverged", lambda trial: trial.diverged)
     yield from _ending(spec, ended, "failed", lambda trial: trial.state == "failed")
@@ -135,7 +140,8 @@ def _ending(spec: SweepSpec, trials: Sequence[Trial], how: str, ended_so: Callab
 def _settings(
     spec: SweepSpec, judged: Sequence[Trial], ended_so: Callable[[Trial], bool]
 ) -> Iterator[tuple[str, list[Trial], list[Trial]]]:
-    """What may make trials end so: each choice, and the range of each number in which they did; with and without."""
+    """Yield each setting that may make trials end this way, with the trials that have it and those that do not."""
+    # A setting is a value of a choice, or a number's range from the lowest or up to the highest value that ended so.
     for name, parameter in spec.space.parameters.items():
         active = [trial for trial in judged if name in trial.params]
         diverged = [trial.params[name] for trial in active if ended_so(trial)]
@@ -156,14 +162,14 @@ def _settings(
 
 
 def _chance(a: int, n: int, b: int, m: int) -> float:
-    """Of at least `a` of n and at most b of m, where both have one rate."""
+    """Return the p-value of at least `a` of n and at most `b` of m if both have the same rate."""
     from scipy.stats import fisher_exact
 
     return float(fisher_exact([[a, n - a], [b, m - b]], alternative="greater").pvalue)
 
 
 def _untried(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> Iterator[str]:
-    """Choices of which nothing can be told; where trials are few this is no wonder, and not said."""
+    """Yield warnings about choices tried too seldom to judge, unless there are so few trials that this is expected."""
     for name, parameter in spec.space.parameters.items():
         if not isinstance(parameter, Choice):
             continue
@@ -193,7 +199,7 @@ def _rate_for_another_batch(spec: SweepSpec, history: History, judged: Sequence[
     size = best[0].params[_BATCH]
 
     def is_like_it(trial: Trial) -> bool:
-        """Of a range hardly two trials have the same size: one that is less than half as large again is like it."""
+        """Return whether a trial has the best size or, as those of a range rarely recur, one within 1.5 times."""
         other = trial.params.get(_BATCH)
         return other == size or (other is not None and not isinstance(batch, Choice) and 2 / 3 < other / size < 3 / 2)
 
@@ -207,7 +213,7 @@ def _rate_for_another_batch(spec: SweepSpec, history: History, judged: Sequence[
 
 
 def _still_rising(spec: SweepSpec, history: History, where: Mapping[str, str]) -> Iterator[str]:
-    """Where the end came too early, of the search or of the training; measured by the noise between seeds."""
+    """Yield warnings that the search or the winner's training ended too early, measured by the noise between seeds."""
     selection = selection_of(spec, history)
     winner = selection.candidates[0] if selection and selection.winner is not None else None
     if selection is None or winner is None:
@@ -233,10 +239,9 @@ def _still_rising(spec: SweepSpec, history: History, where: Mapping[str, str]) -
 
 
 def _late_rise(spec: SweepSpec, history: History) -> float:
-    """How much better the best of the last quarter of the trials is than all before, at equal training.
-
-    They are compared at the highest fidelity that both have come to: what was let on last would else look like a rise.
-    """
+    """Return how much better the best of the last quarter of the trials is than all before, at equal fidelity."""
+    # Trials are compared at the highest fidelity that both parts reached. Otherwise longer training of the later ones
+    # would look like a rise.
     able = [trial for trial in history.search if trial.value(spec.metric) is not None]
     until = _LATE * len(history.search)
     early, late = ([t for t in able if (t.key.number < until) == is_early] for is_early in (True, False))
@@ -248,7 +253,7 @@ def _late_rise(spec: SweepSpec, history: History) -> float:
 
 
 def _end_rise(spec: SweepSpec, run: Trial, sign: int) -> float | None:
-    """How much a complete run gained in its last quarter; None where it made too few reports to tell."""
+    """Return how much a complete run gained in its last quarter, or None if it made too few reports to tell."""
     reports = run.with_metric(spec.metric)
     if run.state != "complete" or len(reports) < 4:
         return None

@@ -1,9 +1,9 @@
-"""What a free slot does next, as a pure function of recorded history.
+"""The next work of a free slot, as a pure function of recorded history.
 
-Range tests come first. A trial that was interrupted, cut or lost goes on before anything new; then the best paused
-trial is promoted; then the searcher is asked. When the search is over the candidates race on fresh seeds, and
-when that is decided, winner and baseline are trained on further ones. Promotion, resume, retry and extension are thus
-one thing: a trial goes on under its own number, from its checkpoint.
+Range tests come first. A trial that was interrupted, cut or lost is resumed before anything new. Then the best paused
+trial is promoted, and then the searcher is asked. When the search is over, the candidates race on fresh seeds. When
+that is decided, winner and baseline are trained on further seeds. Promotion, resume, retry and extension are thus the
+same operation: a trial continues under its own number, from its checkpoint.
 """
 
 from collections.abc import Collection
@@ -19,12 +19,12 @@ from sweeps.search.selection import BASELINE, candidates, publication, select
 from sweeps.sections import STAGES, Stage
 from sweeps.spec import SweepSpec
 
-NOT_NEEDED = "its configuration is no candidate any more"  # the reason with which a fresh run is left as it is
+NOT_NEEDED = "its configuration is no candidate any more"  # the reason recorded when a fresh run is left unfinished
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A range test, whose bounds the search needs."""
+    """A range test to run, because the search needs its bounds."""
 
     key: RangeKey
 
@@ -45,7 +45,7 @@ class Replicate:
 
 @dataclass(frozen=True)
 class GoOn:
-    """A trial that goes on; `row` is committed first."""
+    """A trial that continues; `row` is committed first."""
 
     key: TrialKey
     row: Decided | Moved
@@ -60,7 +60,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Fit:
-    """The search is over: what is left of the budgets says how much of the selection there is time for."""
+    """The end of the search: the rest of the budgets determines how much of the selection there is time for."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,14 @@ class Wait:
 
 @dataclass(frozen=True)
 class Finished:
-    """Nothing to do any more."""
+    """Nothing left to do."""
 
 
 Work = Measure | Ask | Replicate | GoOn | Record | Fit | Wait | Finished
 
 
 def stage_of(work: Work) -> Stage | None:
-    """The stage whose workers do it, None where none has to."""
+    """Return the stage whose workers do the work, or None if it needs no worker."""
     match work:
         case Replicate(key) | GoOn(key):
             return key.stage
@@ -87,7 +87,14 @@ def stage_of(work: Work) -> Stage | None:
 
 
 def next_work(spec: SweepSpec, history: History, live: Collection[TrialKey | RangeKey], ended: Ended) -> Work:
-    """What a free slot does next; `live` are the trials and range tests that workers hold now, or may not yet."""
+    """Return the next work of a free slot.
+
+    Args:
+        spec: The spec of the sweep.
+        history: The sweep's recorded history.
+        live: The trials and range tests that workers hold now, or that may not be handed to a worker yet.
+        ended: What has ended each stage.
+    """
     if tests := due(spec, history):
         idle = [] if ended.search else [key for key in tests if key not in live]
         return Measure(idle[0]) if idle else Wait() if live else Finished()
@@ -132,7 +139,7 @@ def _next_of_selection(spec: SweepSpec, history: History, live: Collection[Trial
 
 
 def _early(spec: SweepSpec, history: History, live: Collection[TrialKey], ended: Ended) -> Work | None:
-    """What a slot that would idle does: runs of the baseline, which is a candidate, and is published, in any case."""
+    """Return work for an otherwise idle slot: runs of the baseline, which is a candidate and published in any case."""
     if spec.design:
         return None
     run = race(spec, history, candidates(spec, history))
@@ -141,9 +148,10 @@ def _early(spec: SweepSpec, history: History, live: Collection[TrialKey], ended:
 
 
 def published_ahead(spec: SweepSpec, history: History, run: Race) -> list[TrialKey]:
-    """The baseline's published runs, which an idle slot may make before the choice is decided, unless it is out.
+    """Return the baseline's published runs, which an idle slot may make before the choice is decided.
 
-    Not where a budget is held back for the choice: the next round would wait for the slot.
+    There are none if the baseline has failed, or if a budget is held back for the choice: the next round would wait for
+    the slot.
     """
     is_in = BASELINE in run.left or BASELINE in run.beaten
     if not is_in or BASELINE in run.late or spec.device_hours is not None or spec.time is not None:
@@ -152,7 +160,7 @@ def published_ahead(spec: SweepSpec, history: History, run: Race) -> list[TrialK
 
 
 def is_searching(spec: SweepSpec, history: History, ended: Ended) -> bool:
-    """Whether a free slot would go on with the search, whatever the others hold."""
+    """Return whether a free slot would continue the search, whatever the other slots hold."""
     return not ended.search and _next_in_search(spec, history, history.trials) is not None
 
 

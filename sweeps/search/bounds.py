@@ -1,6 +1,6 @@
 """The bounds that a metric can't leave, so that no interval says that an accuracy may be 1.03 or a loss −0.07.
 
-A true mean lies within the bounds too, so that an interval that ends there covers it as often as before.
+A true mean is within the bounds too, so an interval that ends there covers it as often as before.
 """
 
 import math
@@ -18,13 +18,13 @@ _SHARE_WORDS = """
 _LOSS_WORDS = "loss losses error errors err rmse mse mae mape nll perplexity ppl wer cer"
 _SHARES, _LOSSES = frozenset(_SHARE_WORDS.split()), frozenset(_LOSS_WORDS.split())
 _OTHERS = {"r2": (-math.inf, 1.0), "mcc": (-1.0, 1.0)}
-_RATES = frozenset(["error", "success", "win"])  # with the word rate; one of words may be above 1
+_RATES = frozenset(["error", "success", "win"])  # together with the word "rate"; a word error rate may be above 1
 
 
 def metric_bounds(spec: SweepSpec, history: History) -> Bounds:
-    """Return the bounds of the sweep's metric, by its name and by all values that trials have come to.
+    """Return the bounds of the sweep's metric, by its name and the values of all trials.
 
-    A share lies in 0..1 (or 0..100, in percent) and a loss at 0 or above, unless a value says otherwise.
+    A share is within 0..1 (or 0..100, in percent) and a loss is at least 0, unless a value says otherwise.
     """
     values = [value for trial in history.trials.values() if (value := trial.value(spec.metric)) is not None]
     for low, high in _by_name(spec.metric):
@@ -34,7 +34,7 @@ def metric_bounds(spec: SweepSpec, history: History) -> Bounds:
 
 
 def _by_name(metric: str) -> list[Bounds]:
-    """Return the bounds that a name may mean, the narrowest first; [] where it says none."""
+    """Return the bounds that a name may mean, the narrowest first, or [] if it says none."""
     words = words_of(metric)
     if is_turned(metric):
         return []

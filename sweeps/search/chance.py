@@ -1,14 +1,18 @@
-"""Which parameters tell more of the order of trials than chance does: a permutation test, the most telling first.
+"""A permutation test of which parameters explain more of the order of trials than chance does, the most telling first.
 
-Null hypothesis: a trial's rank does not depend on the parameter, given its number and the parameters found before.
-The statistic is the share of the spread of ranks that a regression explains: on a number's rank and its square, or on
-the values of a choice (Kruskal and Wallis' H over n - 1). It shows what a scatter plot does: a slope, an optimum within
-the range, a choice that is worse than the others. What shows only for two parameters together it does not.
-A learning sampler suggests better trials over time, so that all parameters drift with the ranks. Ranks are therefore
-compared and shuffled only within blocks of consecutive trials. Such a sampler also repeats irrelevant values together
-with good ones. The most telling parameter is therefore found first. What it explains is removed from the ranks before
-the others are tested (Freedman and Lane's residuals), so that weaker ones show as well.
-The level is Holm's for all parameters together: where nothing matters, one search in twenty has one that seems to.
+Null hypothesis: a trial's rank does not depend on the parameter, given its number and the parameters found before. The
+statistic is the share of the spread of ranks that a regression explains. It is a regression on a number's rank and its
+square, or on the values of a choice (Kruskal and Wallis' H over n - 1). It shows the same as a scatter plot: a slope,
+an optimum within the range, or a choice that is worse than the others. It does not show effects that only two
+parameters have together.
+
+A learning sampler suggests better trials over time, so all parameters drift with the ranks. Ranks are therefore
+compared and shuffled only within blocks of consecutive trials. A learning sampler also repeats irrelevant values
+together with good ones. The most telling parameter is therefore found first. Its effect is removed from the ranks
+before the others are tested (Freedman and Lane's residuals), so that weaker ones show as well.
+
+The level is Holm's for all parameters together: if nothing matters, one search in twenty has a parameter that seems to.
+
 Sources: Kruskal and Wallis, Use of Ranks in One-Criterion Variance Analysis, 1952; Freedman and Lane, A Nonstochastic
 Interpretation of Reported Significance Levels, 1983; Holm, A Simple Sequentially Rejective Multiple Test Procedure,
 1979; Phipson and Smyth, Permutation P-values Should Never Be Zero, 2010.
@@ -23,25 +27,25 @@ from numpy.typing import NDArray
 
 from search_spaces import Scalar
 
-_LEVEL = 0.05  # chance that anything is found where nothing matters
-_SHUFFLES, _SHUFFLES_EACH = 1000, 100  # at least, and for each parameter: the more there are, the finer is their level
-_BLOCK = 20  # trials asked one after the other, in which a sampler hardly drifts
+_LEVEL = 0.05  # chance that anything is found if nothing matters
+_SHUFFLES, _SHUFFLES_EACH = 1000, 100  # in all at least, and for each parameter: more parameters need a finer level
+_BLOCK = 20  # consecutive trials, over which a sampler hardly drifts
 _ROUNDING = 1e-9  # of a share
-_ALIKE = 1e-6  # of a column: what is left where others explain it
+_ALIKE = 1e-6  # of a column: below this, the others explain it
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A parameter's value in each trial, in the order they were asked; None where it is not active."""
+    """A parameter's value in each trial, in the order they were asked; None if it is not active."""
 
     values: Sequence[Scalar | None]
     is_choice: bool
 
 
 class _Found(NamedTuple):
-    """How often chance explains as much; minus how many times what chance explains it is; of which parameter."""
+    """A parameter's p-value, its weakness (minus the ratio of the share it explains to chance's), and its name."""
 
     chance: float
     weakness: float
@@ -49,15 +53,15 @@ class _Found(NamedTuple):
 
 
 def telling(columns: Mapping[str, Column], ranks: Sequence[float], seed: int) -> list[str]:
-    """Find the parameters that tell more of the ranks than chance does.
+    """Find the parameters that explain more of the ranks than chance does.
 
     Args:
-        columns: The parameters that are looked at, by name.
-        ranks: Each trial's rank, in the order they were asked; equals have the same.
-        seed: Of the orders that are dealt out. The same seed gives the same answer.
+        columns: The parameters to test, by name.
+        ranks: Each trial's rank, in the order they were asked; equal trials have the same rank.
+        seed: The seed of the shuffles. The same seed gives the same answer.
 
     Returns:
-        Their names, the most telling first.
+        The names of the parameters, the most telling first.
     """
     draw = np.random.default_rng(seed)
     shuffles = max(_SHUFFLES, _SHUFFLES_EACH * len(columns))
@@ -85,7 +89,7 @@ def telling(columns: Mapping[str, Column], ranks: Sequence[float], seed: int) ->
 
 
 def _features(column: Column) -> Array:
-    """What the ranks may depend on, a row for each trial: 0 where the parameter is not active."""
+    """Return what the ranks may depend on, one row per trial, with 0 where the parameter is not active."""
     from scipy.stats import rankdata
 
     active = [place for place, value in enumerate(column.values) if value is not None]
@@ -103,7 +107,7 @@ def _features(column: Column) -> Array:
 
 
 class _Peers:
-    """The trials in which some parameters are active, compared within blocks of those asked one after the other."""
+    """The trials in which some parameters are active, compared within blocks of consecutive ones."""
 
     def __init__(self, active: NDArray[np.bool_], ranks: Array, shuffles: int, draw: np.random.Generator) -> None:
         from scipy.stats import rankdata
@@ -116,12 +120,12 @@ class _Peers:
         self._dealt = np.argsort(keys, axis=1)
 
     def _within(self, columns: Array) -> Array:
-        """Columns less their mean in each block."""
+        """Return the columns minus their mean in each block."""
         starts, sizes = np.unique(self._blocks, return_index=True, return_counts=True)[1:]
         return columns - (np.add.reduceat(columns, starts) / sizes[:, np.newaxis])[self._blocks]
 
     def look(self, asked: Mapping[str, Array], known: Sequence[Array]) -> Iterator[_Found]:
-        """Tell how much each parameter explains of what the known ones leave over, and how often chance does."""
+        """Yield how much each parameter explains beyond the known ones, and how often chance explains as much."""
         taken = _directions(self._within(np.hstack(known)[self._active])) if known else np.empty((len(self._ranks), 0))
         rest = self._ranks - taken @ (taken.T @ self._ranks)
         if not asked or rest @ rest <= _ROUNDING * (self._ranks @ self._ranks):
@@ -137,7 +141,7 @@ class _Peers:
 
 
 def _directions(columns: Array, beside: Array | None = None) -> Array:
-    """An orthonormal basis of what columns span beside another basis."""
+    """Return an orthonormal basis of what the columns span outside the span of another basis."""
     lengths = np.linalg.norm(columns, axis=0)
     columns = columns[:, lengths > 0] / lengths[lengths > 0]
     if beside is not None:

@@ -1,4 +1,4 @@
-"""The rows that a budget writes: that it ends the search, and for how much of the selection it suffices then."""
+"""The rows that a budget writes: that it ends the search, and how much of the selection it then suffices for."""
 
 from collections.abc import Mapping
 
@@ -15,9 +15,9 @@ _KEYS = frozenset(["candidates", "seeds", "published_seeds"])
 
 
 def closing(spec: SweepSpec, history: History, now: float) -> Noted | None:
-    """Return the row that ends the search where a budget does, None where none does or the search is over anyway.
+    """Return the row that ends the search if a budget does, or None if none does or the search is over anyway.
 
-    It stays ended, whatever the next report says of how long the selection will take.
+    The search then stays ended, whatever later reports say about the duration of the selection.
     """
     if history.budgeted.closed_by or history.is_closed or not (names := spent(spec, history, now, "search")):
         return None
@@ -26,18 +26,18 @@ def closing(spec: SweepSpec, history: History, now: float) -> Noted | None:
 
 
 def fit(spec: SweepSpec, history: History, now: float) -> Noted:
-    """Return the row that says for how much of the selection the budgets suffice."""
+    """Return the row that records how much of the selection the budgets suffice for."""
     left = lefts(spec, history, now)
     return Noted(FITTED, {"left": left, "selection": fitted(spec, history, left)})
 
 
 def fitted(spec: SweepSpec, history: History, left: Mapping[str, float]) -> dict[str, int]:
-    """Return the keys of the largest selection that fits into what is left of the budgets, as `lefts` says it."""
+    """Return the keys of the largest selection that fits into what is left of the budgets, as returned by `lefts`."""
     for rule in smaller(spec.selection):
         keys = rule.model_dump(include=set(_KEYS))
         lengths = candidate_lengths(spec, history, candidates(with_rule(spec, keys), history))
         if not rule.chooses and rule.published_seeds == 1:
-            lengths = lengths[:1]  # the winner comes first: the baseline is published where there is time for it
+            lengths = lengths[:1]  # the winner comes first: the baseline is published if there is time for it
         costs = {name: selection_costs(rule, lengths, slots(history) if name == "time" else None) for name in left}
         if all(AT_HAND * costs[name].both <= left[name] for name in left):
             return keys

@@ -1,4 +1,4 @@
-"""Sweeps beside each other, as pure functions of their histories: how each stands, and its regret over its course."""
+"""Comparison of sweeps, as pure functions of their histories: the standing of each, and its regret over its course."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ COURSES: tuple[Course, ...] = ("seconds", "epochs")
 
 
 class Entry(NamedTuple):
-    """A sweep under comparison: its name, its spec as extended, and what its ledger holds."""
+    """A sweep in a comparison: its name, its spec as extended, and the contents of its ledger."""
 
     name: str
     spec: SweepSpec
@@ -28,12 +28,22 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Standing:
-    """How a sweep stands.
+    """The standing of a sweep in a comparison.
 
-    best: the winner ("trial 20"), or the best cell of a design; None where there is none. mean: the metric of it over
-    so many seeds, those fresh to the search, with its interval where one is known. searched: the best value that the
-    search has seen. epochs: fidelity trained, summed over all trials. seconds: wall-clock of its sessions. missing:
-    what can't be told, and why.
+    Attributes:
+        sweep: The name of the sweep.
+        best: The winner ("trial 20"), or the best cell of a design; None if there is none.
+        mean: The metric of `best`, as the mean over `seeds`; those of a search are fresh to it if any fresh one was
+            run.
+        low: The lower end of the interval of `mean`, if it is known.
+        high: The upper end of the interval of `mean`, if it is known.
+        seeds: The number of seeds that `mean` is over.
+        test_accuracy: The accuracy of `best` on the test set, if it was read.
+        searched: The best value that the search has seen.
+        trials: The number of trials of the search.
+        epochs: The fidelity that was trained, summed over all trials.
+        seconds: The wall-clock time of the sweep's sessions.
+        missing: What is unknown, and why.
     """
 
     sweep: str
@@ -52,10 +62,14 @@ class Standing:
 
 @dataclass(frozen=True)
 class Regret:
-    """How far a search was behind the best value that any of the compared has found.
+    """The distance of a search from the best value that any of the compared sweeps has found.
 
-    over, at: seconds of the sweep's sessions, or epochs that it had trained. value: its best so far. Both value and
-    regret are None before the first report and after the sweep's end.
+    Attributes:
+        sweep: The name of the sweep.
+        over: The unit of `at`: seconds of the sweep's sessions, or epochs that it had trained.
+        at: The moment.
+        value: The sweep's best value so far; None before its first report and after its end.
+        regret: The distance of `value` from the best of all; None if `value` is None.
     """
 
     sweep: str
@@ -66,12 +80,12 @@ class Regret:
 
 
 def dataset_of(spec: SweepSpec) -> str | None:
-    """The data set of a sweep over the study's models, None for a function's."""
+    """Return the data set of a sweep over the study's models, or None for a function."""
     return None if spec.target else str(spec.training.get("dataset", TrialConfig.model_fields["dataset"].default))
 
 
 def check_named(names: Sequence[str]) -> None:
-    """SpecError for fewer than two sweeps, and for one that is named twice."""
+    """Raise SpecError for fewer than two sweeps, or if one is named twice."""
     if len(names) < 2:
         raise SpecError(f"compare takes two sweeps or more, but got {names[0] if names else 'none'}: name another")
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -79,7 +93,7 @@ def check_named(names: Sequence[str]) -> None:
 
 
 def check_comparable(entries: Sequence[Entry]) -> None:
-    """SpecError for sweeps whose values have no common scale."""
+    """Raise SpecError if the values of the sweeps have no common scale."""
     first, *others = entries
     for entry in others:
         for what, of in (
@@ -96,7 +110,7 @@ def check_comparable(entries: Sequence[Entry]) -> None:
 
 
 def standing(entry: Entry) -> Standing:
-    """How a sweep stands by its last row; it may be running, stopped or over."""
+    """Return a sweep's standing at its last row, whether it is running, stopped or over."""
     name, spec, history = entry
     found = _best_cell(entry) if spec.design else _winner(history)
     seen = best_so_far(spec, history)
@@ -112,7 +126,7 @@ def standing(entry: Entry) -> Standing:
 
 
 class _Found(NamedTuple):
-    """What a sweep has found, in the words of `Standing`."""
+    """The findings of a sweep, with the fields of `Standing`."""
 
     best: str | None = None
     mean: float | None = None
@@ -144,7 +158,7 @@ def _best_cell(entry: Entry) -> _Found:
 def _missing(spec: SweepSpec, history: History, *, has_best: bool) -> str:
     outcome = history.outcome
     if spec.design:
-        # Its best cell is picked by the values that are told of it.
+        # Its best cell is chosen by the same values that are reported for it.
         rule = "a design: the mean of its best cell is on its own seeds, not on fresh ones"
         return rule if outcome else f"not over; {rule}"
     if outcome is None:
@@ -154,9 +168,9 @@ def _missing(spec: SweepSpec, history: History, *, has_best: bool) -> str:
 
 
 def regrets(entries: Sequence[Entry]) -> list[Regret]:
-    """Each sweep's regret over seconds and over epochs, at moments that are common to all.
+    """Return each sweep's regret over seconds and over epochs, at moments that are common to all.
 
-    The moments are all those at which any of them became better or ended, so that no step is lost between two.
+    The moments are all those at which any sweep improved or ended, so no step is lost between two moments.
     """
     paths = {entry.name: best_so_far(entry.spec, entry.history) for entry in entries}
     ends = {entry.name: (entry.history.worked, epochs_trained(entry.history)) for entry in entries}

@@ -1,4 +1,4 @@
-"""Where the spaces of sweeps differ, and the configurations that two of them have both tried."""
+"""Differences between the spaces of sweeps, and the configurations that two of them have both tried."""
 
 import json
 import math
@@ -17,15 +17,15 @@ from sweeps.search.intervals import Interval, interval, mean_of
 from sweeps.search.ranges import with_measured_space
 from sweeps.spec import SweepSpec
 
-# Knobs that say how a run is watched and where it runs, not what is trained.
+# Knobs that determine how a run is watched and where it runs, not what is trained.
 _NO_CONFIGURATION = {"seed", "reports_per_epoch", "first_report", "device", "threads"}
-_WITHOUT_HORIZON = ("constant_warmup", "step")  # schedules for which a longer run begins like a shorter one
+_WITHOUT_HORIZON = ("constant_warmup", "step")  # schedules under which a longer run begins like a shorter one
 NOTHING = "-"
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A parameter on which spaces differ: what each sweep has in its place, in words; "-" for nothing."""
+    """A parameter on which spaces differ, with each sweep's version of it in words, or "-" if a sweep has none."""
 
     parameter: str
     by_sweep: Mapping[str, str]
@@ -33,10 +33,15 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Common:
-    """A configuration that two sweeps have tried, at the highest fidelity to which both have a finite value.
+    """A configuration that two sweeps have tried, at the highest fidelity at which both have a finite value.
 
-    trials: the first of each sweep's that has it. values: the metric of each sweep, as the mean over its trials of the
-    configuration. difference: the second's value minus the first's.
+    Attributes:
+        sweeps: The names of the two sweeps.
+        trials: The number of the first trial of each sweep that has the configuration.
+        fidelity: The fidelity of the values.
+        values: The metric of each sweep, as the mean over its trials of the configuration.
+        params: The parameters of the first sweep's trial.
+        difference: The second sweep's value minus the first's.
     """
 
     sweeps: tuple[str, str]
@@ -52,14 +57,14 @@ class Common:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two sweeps on the configurations that both have tried: second minus first, paired; None without any."""
+    """The paired difference of two sweeps, second minus first, over their common configurations; None without any."""
 
     sweeps: tuple[str, str]
     difference: Interval | None
 
 
 def space_contrasts(entries: Sequence[Entry]) -> list[Contrast]:
-    """Every parameter and fixed knob that is not the same in all sweeps, in the order in which they name them."""
+    """Return every parameter and fixed knob that differs between the sweeps, in the order in which they name them."""
     worded = [(entry.name, _in_words(with_measured_space(entry.spec, entry.history))) for entry in entries]
     names = dict.fromkeys(name for _, texts in worded for name in texts)
     found = []
@@ -74,10 +79,10 @@ def space_contrasts(entries: Sequence[Entry]) -> list[Contrast]:
 
 
 def _left_out(spec: SweepSpec, name: str) -> str:
-    """What holds where a sweep doesn't name a knob: the default of the study's models."""
+    """Return the words for a knob that a sweep does not name: the default of the study's models."""
     if spec.target or name not in TrialConfig.model_fields:
         return NOTHING
-    # A conditional knob has this where it is active, and no effect elsewhere.
+    # A conditional knob has this default where it is active, and no effect elsewhere.
     default = CONDITIONS[name][2] if name in CONDITIONS else TrialConfig.model_fields[name].default
     return NOTHING if default is None else f"= {default}"
 
@@ -119,9 +124,9 @@ def _when(table: Any) -> str:
 
 
 def configuration(spec: SweepSpec, params: Mapping[str, Any]) -> dict[str, Any]:
-    """What a trial trains, whether its knobs are varied, fixed or left at their defaults; a function's parameters.
+    """Return what a trial trains: its knobs, whether they are varied, fixed or left at their defaults.
 
-    The length of a run belongs to it only where its schedule hangs on it.
+    For a function these are its parameters. The length of a run is included only if the schedule depends on it.
     """
     if spec.target:
         return dict(params)
@@ -131,7 +136,7 @@ def configuration(spec: SweepSpec, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def common_trials(entries: Sequence[Entry]) -> list[Common]:
-    """For each two sweeps the configurations that both have tried, in the order of the first one's trials."""
+    """Return the configurations that both sweeps of each pair have tried, in the order of the first one's trials."""
     grouped = [_by_configuration(entry) for entry in entries]
     return [
         found
@@ -142,7 +147,7 @@ def common_trials(entries: Sequence[Entry]) -> list[Common]:
 
 
 def pairs(entries: Sequence[Entry], found: Sequence[Common]) -> list[Pair]:
-    """For each two sweeps the mean of their paired differences, with a 95 % t interval."""
+    """Return the mean of the paired differences of each two sweeps, with a 95 % t interval."""
     bounds = [metric_bounds(entry.spec, entry.history) for entry in entries]
     span = max(high for _, high in bounds) - min(low for low, _ in bounds)
     return [
@@ -171,7 +176,7 @@ def _common(first: Entry, second: Entry, ours: Sequence[Trial], theirs: Sequence
 
 
 def _values(spec: SweepSpec, trials: Sequence[Trial]) -> dict[float, list[float]]:
-    """The finite values of trials of one configuration, by fidelity."""
+    """Return the finite values of one configuration's trials, by fidelity."""
     found: dict[float, list[float]] = {}
     for fidelity, value in _reports(spec, trials):
         found.setdefault(fidelity, []).append(value)

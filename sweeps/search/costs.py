@@ -1,4 +1,4 @@
-"""What a candidate's model costs whoever uses it, from its runs on fresh seeds, and who is on the Pareto front."""
+"""The costs of using a candidate's model, from its runs on fresh seeds, and the candidates on the Pareto front."""
 
 import math
 from collections.abc import Mapping
@@ -7,14 +7,17 @@ from sweeps.search.history import History, Trial
 from sweeps.search.intervals import mean_of
 from sweeps.spec import SweepSpec
 
-NOTE = "costs"  # the kind of note that holds parameters and latency (s for one image) of a run on a fresh seed
+NOTE = "costs"  # the kind of note with parameters and latency (s for one image) of a run on a fresh seed
 
 
 def costs(spec: SweepSpec, history: History, number: int, seeds: int) -> dict[str, float]:
-    """The means over a candidate's complete runs on the first `seeds` that chose.
+    """Return the mean costs over a candidate's complete runs on the first `seeds` seeds that chose.
 
-    What is published must choose nothing, so that its runs count only where none chose: `seeds` is 0.
-    parameters; latency, s for one image; epoch_seconds, s; of a function its metrics but the one that is searched for.
+    Published runs must not choose anything, so they count only if no seed chose: `seeds` is then 0.
+
+    Returns:
+        For the study's models: parameters, latency (s for one image) and epoch_seconds (s). For a function: its metrics
+        except the one that is searched for.
     """
     own = [run for run in history.selection if run.key.number == number and run.state == "complete"]
     runs = [run for run in own if (run.key.replicate <= seeds if seeds else run.key.stage == "publication")]
@@ -39,9 +42,10 @@ def _mean(values: list[float]) -> float:
 
 
 def pareto_front(candidates: Mapping[int, tuple[Mapping[int, float], float]]) -> set[int]:
-    """Those than which nobody is better in one and as good in the other; of each its losses by seed and its cost.
+    """Return the candidates that no other candidate beats, from each one's losses by seed and its cost.
 
-    Two are compared on the seeds of the one that has fewer; who was raced out beats nobody who ran on.
+    A candidate beats another if it is better in one and at least as good in the other. Two are compared on the seeds of
+    the one that has fewer. A candidate that was raced out beats none that continued.
     """
 
     def beats(a: tuple[Mapping[int, float], float], b: tuple[Mapping[int, float], float]) -> bool:

@@ -1,4 +1,4 @@
-"""What earlier sweeps found, as trials that a sampler learns from: recorded, so that their files are read once."""
+"""The findings of earlier sweeps, as trials that a sampler learns from; recorded, so that their files are read once."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Earlier:
 
 
 def warm_start_note(space: SearchSpace, place: str, source: str, found: Iterable[Earlier]) -> Noted:
-    """The row that keeps those trials which lie in the space, and says how many do not, and why the first.
+    """Return the row with the trials that fit in the space, how many do not, and why the first of those does not.
 
-    A narrower space thus takes what of a coarser one lies in it.
+    A narrower space thus takes over the trials of a wider one that fit in it.
     """
     kept, left_out = [], []
     for trial in found:
@@ -47,14 +47,14 @@ def warm_start_note(space: SearchSpace, place: str, source: str, found: Iterable
 
 
 def earlier_trials(spec: SweepSpec, history: History) -> list[Trial]:
-    """The recorded trials of earlier sweeps, in their order, as if they were this sweep's own."""
+    """Return the recorded trials of earlier sweeps, in their order, as if they were this sweep's own."""
     return [_trial(spec, kept) for note in history.noted(NOTE) for kept in note.body["trials"]]
 
 
 def _trial(spec: SweepSpec, kept: Mapping[str, Any]) -> Trial:
     key = TrialKey(-1)  # it has no number in this sweep
     reached, full = max((fidelity for fidelity, _ in kept["reports"]), default=0.0), spec.max_fidelity
-    # What was complete there may be a part of the way here.
+    # A trial that was complete there may have trained only part of the way here.
     is_short = kept["state"] == "complete" and full is not None and reached < full
     state: State = "paused" if is_short else kept["state"]
     trial = Trial(key, kept["params"], 0, Stamp(0, 0.0), 0, state=state, ended=0.0)

@@ -1,6 +1,6 @@
-"""What a design found, as a pure function of history: each cell's mean, and its paired difference from the reference.
+"""The findings of a design, as a pure function of history: each cell's mean, and its difference from the reference.
 
-Each interval is for itself: with twenty cells one is expected to miss.
+Each interval is computed on its own: of twenty cells, one is expected to miss.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,10 +19,19 @@ from sweeps.spec import SweepSpec
 class Effect:
     """A cell under a protocol.
 
-    values: the metric by seed, of the trials that are complete. difference: from the reference cell under the same
-    protocol, over the seeds that both have; None for the reference itself. test: the accuracy on the test set, where it
-    was read. rank: by mean within the protocol, 1 is best. seconds: mean training time of a trial, s; epoch_seconds: of
-    one pass over the training set (one report of a function). missing: why a seed has no value.
+    Attributes:
+        cell: The name of the cell.
+        protocol: The name of the protocol.
+        params: The parameters of the cell.
+        values: The metric by seed, for the trials that are complete.
+        mean: The mean of `values` with its interval.
+        difference: The paired difference from the reference cell under the same protocol, over the seeds that both
+            have; None for the reference itself.
+        test: The accuracy on the test set, if it was read.
+        rank: The rank by mean within the protocol; 1 is best.
+        seconds: The mean training time of a trial, s.
+        epoch_seconds: The mean time of one pass over the training set, or of one report of a function, s.
+        missing: Why a seed has no value.
     """
 
     cell: str
@@ -39,7 +48,7 @@ class Effect:
 
 
 def effects(spec: SweepSpec, history: History) -> list[Effect]:
-    """One effect for each cell and protocol, in the design's order; [] for a sweep without a design."""
+    """Return one effect for each cell and protocol, in the design's order; [] for a sweep without a design."""
     design = spec.design
     if design is None:
         return []

@@ -1,4 +1,4 @@
-"""A sweep that was enlarged, or whose choice was set anew: the spec as it stands, from the one it was started with."""
+"""The current spec of a sweep that was extended or given another selection rule, from the spec it was started with."""
 
 import json
 import math
@@ -13,18 +13,20 @@ from sweeps.search.notes import EXTENDED, RETRY, SELECTED
 from sweeps.sections import parse_duration
 from sweeps.spec import SweepSpec, parse_spec
 
-BUDGETS = ("trials", TIME, DEVICE_HOURS, TRIAL_TIME)  # what can be enlarged
-_LONGEST = 80  # characters of a value that is shown
-_MORE = {TIME: "+10m", DEVICE_HOURS: "+1", TRIAL_TIME: "+1m"}  # what that may look like
+BUDGETS = ("trials", TIME, DEVICE_HOURS, TRIAL_TIME)  # the keys that can be enlarged
+_LONGEST = 80  # characters of a value that an error message shows
+_MORE = {TIME: "+10m", DEVICE_HOURS: "+1", TRIAL_TIME: "+1m"}  # examples of amounts, for hints
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What changes about a sweep before it goes on.
+    """Changes to a sweep before it continues.
 
-    wanted: the spec that it should have, which may only be larger than the recorded one. more: what its budgets get on
-    top, by key. rule: keys of [selection] by which to end the search and choose the winner. retry_failed: whether
-    trials that failed run again.
+    Attributes:
+        wanted: The spec that the sweep should have; its budgets may only be larger than the recorded ones.
+        more: Amounts to add to the budgets, by key.
+        rule: Keys of [selection] with which to end the search and choose the winner.
+        retry_failed: Whether failed trials run again.
     """
 
     wanted: SweepSpec | None = None
@@ -33,11 +35,11 @@ class Changes:
     retry_failed: bool = False
 
     def rows(self, first: SweepSpec, history: History) -> Iterator[Noted]:
-        """Yield the rows that record the changes, each to be applied to the history before the next is asked for.
+        """Yield the rows that record the changes; each must be applied to the history before the next is requested.
 
         Args:
             first: The spec that the sweep was started with.
-            history: Of all its rows.
+            history: The history of all its rows.
 
         Raises:
             SpecError: A change is impossible.
@@ -45,7 +47,7 @@ class Changes:
         spec = as_extended(first, history)
         more = self.more if self.wanted is None else grown(first, history, self.wanted)
         if (extended := extension(spec, more)) is not None:
-            spec = spec.extended(extended.body)  # whatever is wrong with it is said before it is recorded
+            spec = spec.extended(extended.body)  # raises SpecError for an invalid result before it is recorded
             yield extended
         if self.rule is not None:
             yield selecting(spec, history, self.rule)
@@ -53,7 +55,7 @@ class Changes:
             yield again
 
     def in_words(self, rows: Sequence[Noted]) -> str:
-        """Return what the rows change, for a person; "" for nothing."""
+        """Return a description of the rows' changes for the user, or "" if there is nothing to say."""
         said = []
         for row in rows:
             match row.kind:
@@ -68,9 +70,10 @@ class Changes:
 
 
 def grown(first: SweepSpec, history: History, wanted: SweepSpec) -> dict[str, float]:
-    """Return what a wanted spec has more of the budgets than the recorded sweep; {} for one that the sweep has had.
+    """Return how much more of each budget a wanted spec has than the sweep; {} for a spec that the sweep has had.
 
-    SpecError names the keys that differ in any other way.
+    Raises:
+        SpecError: A key differs in any other way. A value that the key had before does not count as a difference.
     """
     had = [_keys(spec) for spec in _specs(first, history)]
     asked, now = _keys(wanted), had[-1]
@@ -92,7 +95,7 @@ def grown(first: SweepSpec, history: History, wanted: SweepSpec) -> dict[str, fl
 
 
 def _specs(first: SweepSpec, history: History) -> Iterator[SweepSpec]:
-    """Yield every spec that a sweep has had, the present one last."""
+    """Yield every spec that a sweep has had, the current one last."""
     spec = first
     yield spec
     for _, note in history.notes:
@@ -102,7 +105,7 @@ def _specs(first: SweepSpec, history: History) -> Iterator[SweepSpec]:
 
 
 def _keys(spec: SweepSpec) -> dict[str, Any]:
-    """Return the values of a spec by key, those of its tables as "table.key"; its name is no value."""
+    """Return the values of a spec by key, those of its tables as "table.key", without its name."""
     flat = dict[str, Any]()
     for key, value in spec.to_table().items():
         flat |= {f"{key}.{inner}": own for inner, own in value.items()} if isinstance(value, Mapping) else {key: value}
@@ -112,7 +115,7 @@ def _keys(spec: SweepSpec) -> dict[str, Any]:
 
 def _is_same(value: object, other: object) -> bool:
     if isinstance(value, float) and isinstance(other, float):
-        return math.isclose(value, other, rel_tol=1e-12)  # a budget is a sum of what was added
+        return math.isclose(value, other, rel_tol=1e-12)  # a budget is a sum of added amounts, which may be rounded
     return json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
@@ -122,9 +125,17 @@ def _brief(value: object) -> str:
 
 
 def extension(spec: SweepSpec, more: Mapping[str, str | float | None]) -> Noted | None:
-    """The row that gives a sweep more of its budgets, by key; None where nothing is added.
+    """Return the row that adds to the budgets of a sweep.
 
-    SpecError where there is nothing that could be extended.
+    Args:
+        spec: The current spec of the sweep.
+        more: The amounts to add, by key; None adds nothing.
+
+    Returns:
+        The row, or None if nothing is added.
+
+    Raises:
+        SpecError: An amount is invalid, the sweep has no such budget, or trials are added to a design.
     """
     added = {key: _amount(key, amount) for key, amount in more.items() if amount is not None}
     if not added:
@@ -150,31 +161,35 @@ def _amount(key: str, given: str | float) -> float:
 
 
 def ended_by(spec: SweepSpec, history: History) -> list[str]:
-    """The budgets that ended a search before its trials had all come to their end; [] also where that was by hand."""
+    """Return the budgets that ended a search before all its trials ended, or [] if none did or it was ended by hand."""
     cut = [trial for trial in history.in_state("cut") if trial.key.stage == "search"]
     if history.is_closed or (len(history.search) == spec.trials and not cut):
         return []
     of_trials = [TRIAL_TIME] if any(not may_go_on(spec, trial) for trial in cut) else []
-    closed = history.budgeted.closed_by  # a quick selection may have left more of it than was held back
+    closed = history.budgeted.closed_by  # a quick selection may have left more of this budget than was held back
     closing = [closed] if closed else []
     return list(dict.fromkeys([*closing, *spent(spec, history, history.until, "search"), *of_trials]))
 
 
 def more_of(budgets: Sequence[str]) -> str:
-    """The options of `sweeps resume` that enlarge these budgets."""
+    """Return the options of `sweeps resume` that enlarge these budgets."""
     return " ".join(f"--{name.replace('_', '-')} {_MORE[name]}" for name in budgets)
 
 
 def searching_on(spec: SweepSpec, history: History) -> str:
-    """The options with which a search that is over goes on with further trials."""
-    budgets = spent(spec, history, history.until, "search")  # which the selection may have used up
-    is_enough = budgets and len(history.search) < spec.trials  # any of them opens what was ended by hand
+    """Return the options with which a finished search continues with further trials."""
+    budgets = spent(spec, history, history.until, "search")  # the selection may have used these up
+    is_enough = budgets and len(history.search) < spec.trials  # any of them reopens a search ended by hand
     trials = "" if is_enough else f"--trials +{max(spec.trials // 2, 1)}"
     return " ".join(filter(None, (more_of(budgets), trials)))
 
 
 def selecting(spec: SweepSpec, history: History, rule: Mapping[str, Any]) -> Noted:
-    """The row that ends a search and sets keys of [selection] anew; SpecError for a design or a key that is wrong."""
+    """Return the row that ends a search and changes keys of [selection].
+
+    Raises:
+        SpecError: The sweep is a design, or a key is invalid.
+    """
     if spec.design:
         raise SpecError(f"{spec.name!r} is a design, which compares its cells and chooses none: see `sweeps show`")
     given = {key: value for key, value in rule.items() if value is not None}
@@ -183,9 +198,10 @@ def selecting(spec: SweepSpec, history: History, rule: Mapping[str, Any]) -> Not
 
 
 def retry(spec: SweepSpec, history: History) -> Noted | None:
-    """Return the row that lets trials that failed run again, None where none did.
+    """Return the row that lets failed trials run again, or None if none failed.
 
-    SpecError where nothing is left of the sweep for any of them.
+    Raises:
+        SpecError: The stages of all failed trials have ended, by a budget or by hand.
     """
     failed = history.in_state("failed")
     over = ended(spec, history, history.until)
@@ -202,9 +218,10 @@ def retry(spec: SweepSpec, history: History) -> Noted | None:
 
 
 def from_start(spec: SweepSpec, history: History, again: Collection[TrialKey]) -> list[TrialKey]:
-    """Return the trials that start again where these are retried, since no report of theirs has the metric.
+    """Return the trials that restart from scratch if `again` are retried, because none of their reports has the metric.
 
-    Where one failed for that alone, those that had not ended yet have come from the same code.
+    If one of `again` had reported, its code never reports the metric. Running and cut trials without the metric come
+    from the same code and restart too.
     """
     blank = [trial for trial in history.trials.values() if trial.valued(spec.metric) is None]
     is_of_the_code = any(trial.measurements for trial in blank if trial.key in again)
@@ -213,7 +230,8 @@ def from_start(spec: SweepSpec, history: History, again: Collection[TrialKey]) -
 
 
 def _check_cost(spec: SweepSpec, history: History) -> None:
-    """What a function calls a cost is known once it has reported: SpecError where nothing has that name."""
+    """Raise SpecError if a function has reported, but never a value with the name of the cost."""
+    # The names of a function's costs are unknown before its first report.
     cost, reports = spec.selection.cost, [m.values for trial in history.search for m in trial.measurements]
     if spec.target is None or cost is None or not reports or any(cost in values for values in reports):
         return
@@ -228,7 +246,7 @@ def _chosen_by(spec: SweepSpec, rule: Mapping[str, Any]) -> SweepSpec:
 
 
 def as_extended(spec: SweepSpec, history: History) -> SweepSpec:
-    """The spec with all that was added to it and, of its selection, what was said last."""
+    """Return the spec with all recorded extensions and, for each key of [selection], the last recorded value."""
     notes = [note.body for note in history.noted(EXTENDED)]
     if notes:
         spec = spec.extended({key: sum(body[key] for body in notes if key in body) for key in BUDGETS})

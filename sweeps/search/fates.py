@@ -1,4 +1,4 @@
-"""What became of a trial, in a few words."""
+"""The fate of a trial in a few words."""
 
 from sweeps.search.history import AGAIN, Trial
 

@@ -1,7 +1,8 @@
-"""How much of a selection a budget suffices for, and what is held back from the search for it: pure functions.
+"""The largest selection that a budget suffices for, and what is held back from the search for it: pure functions.
 
-Where less is left than the selection takes: fewer seeds, down to one each; then fewer candidates; then the best of the
-search on a published seed, without a choice; then nothing, so that it wins as it is and is not confirmed.
+If less is left than the selection takes, it is reduced in this order: fewer seeds, down to one each; then fewer
+candidates; then the best of the search on a published seed, without a choice. The last resort is no training at all:
+the best of the search then wins as it is and is not confirmed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,12 +13,12 @@ from sweeps.search.pace import pace, selection_costs, slots
 from sweeps.sections import SelectionRule, Stage
 from sweeps.spec import SweepSpec
 
-# Of what a selection is estimated to take: what is held back for it, and what must be left when it begins.
+# Multiples of a selection's estimated duration: held back for it, and required to be left when it begins.
 _AHEAD, AT_HAND = 1.25, 1.05
 
 
 def smaller(rule: SelectionRule) -> Iterator[SelectionRule]:
-    """Yield the rule, then ever smaller ones, to one that trains nothing."""
+    """Yield the rule, then ever smaller ones, down to one that trains nothing."""
     most = max(rule.seeds * rule.chooses, rule.published_seeds)
     for seeds in range(most, 0, -1):
         yield _with(rule, rule.candidates, min(rule.seeds, seeds), min(rule.published_seeds, seeds))
@@ -38,28 +39,36 @@ def with_rule(spec: SweepSpec, keys: Mapping[str, int]) -> SweepSpec:
 
 
 def as_fitted(spec: SweepSpec, history: History) -> SweepSpec:
-    """Return the spec with the selection for which the budgets suffice, once that is recorded."""
+    """Return the spec with the selection that the budgets suffice for, once that is recorded."""
     return spec if history.budgeted.fitted is None else with_rule(spec, history.budgeted.fitted)
 
 
 @dataclass(frozen=True)
 class Held:
-    """Seconds of a budget that a stage leaves to the next ones; wait: those of them in which its trials may report."""
+    """The seconds of a budget that a stage leaves to the next ones; in `wait` of them its trials may still report."""
 
     seconds: float = 0.0
     wait: float = 0.0
 
 
 def held_back(spec: SweepSpec, history: History, stage: Stage, most: float, *, of_workers: bool) -> Held:
-    """Return what a stage leaves to the next ones, s: of wall-clock, or for which workers are held.
+    """Return how much of a budget a stage leaves to the next ones, s.
 
-    From the search at most `most`, for the largest selection that fits into it; nothing as long as no trial reported.
+    Args:
+        spec: The spec of the sweep.
+        history: The sweep's recorded history.
+        stage: The stage.
+        most: The most that is held back from the search, s. The largest selection that fits into it counts.
+        of_workers: Whether to count seconds for which workers are held instead of wall-clock time.
+
+    Returns:
+        The seconds held back; none for a design, for the last stage, and before the first report.
     """
     usual = None if spec.design or stage == "publication" else pace(spec, history)
     if usual is None:
         return Held()
     at_a_time = None if of_workers else slots(history)
-    if history.budgeted.fitted is not None:  # the search is over: how long it took says more than how long it would
+    if history.budgeted.fitted is not None:  # the search is over: fresh runs say more than its estimates
         fresh = [run.occupied for run in history.selection if run.state == "complete"]
         rule = as_fitted(spec, history).selection
         costs = selection_costs(rule, [max(fresh, default=usual.training)] * 2, at_a_time)
@@ -72,7 +81,7 @@ def held_back(spec: SweepSpec, history: History, stage: Stage, most: float, *, o
 
 
 def _runs(rule: SelectionRule, trials: int) -> int:
-    """How many candidates there will be, with the baseline; where no seed chooses, as few as can be published."""
+    """Return the number of candidates with the baseline; without a seed that chooses, as few as can be published."""
     if not rule.chooses and rule.published_seeds == 1:
         return 1
     return min(max(rule.candidates, 1) + 1, trials)

@@ -1,6 +1,6 @@
-"""What a ledger holds, as frozen rows, and the state of every trial that follows from them.
+"""The rows of a ledger as frozen dataclasses, and the state of every trial that follows from them.
 
-A `History` is a fold over rows in their order: it looks at no clock, file or Ray, so that any decision can be repeated.
+A `History` is a fold over the rows in order. It uses no clock, file or Ray, so any decision can be repeated.
 """
 
 import math
@@ -15,20 +15,20 @@ from sweeps.sections import Stage
 State = Literal["running", "paused", "cut", "pruned", "complete", "failed"]
 Verdict = Literal["continue", "pause", "promote", "stop"]
 
-# Reasons for which a running trial needs another worker; what was preempted counts as no loss.
+# Reasons why a running trial needs another worker; a preemption does not count as a loss.
 LOST, HUNG, RETRIED, PREEMPTED = "lost", "hung", "retried", "preempted"
-RESUMED = "resumed"  # the reason with which it gets one
-AGAIN = "failed, and may run again"  # the reason with which a trial that failed is interrupted
+RESUMED = "resumed"  # the reason recorded when it gets one
+AGAIN = "failed, and may run again"  # the reason recorded when a failed trial becomes "cut" for a retry
 _BREAKS = {LOST: "the loss of its worker", HUNG: "a worker that hung", RETRIED: "an error", RESUMED: "an interruption"}
-BEGAN = "began"  # its worker has started; written where a budget of time is counted
-PUBLISHED = 1000  # how far the published runs are counted from those that choose
+BEGAN = "began"  # its worker has started; written only if the sweep has a budget of time or device hours
+PUBLISHED = 1000  # offset from the replicate numbers of the runs that choose to those of the published runs
 DIVERGED = -1  # the rung number of the decision that ends a trial whose metric is not finite
 
 
 class TrialKey(NamedTuple):
-    """A trial's identity: its number, and which run of its configuration this is.
+    """A trial's identity: its number, and which run of its configuration it is.
 
-    replicate: 0 in the search, 1, 2, … on fresh seeds that choose, PUBLISHED + 1, … on those that are published.
+    `replicate` is 0 in the search, 1, 2, … on fresh seeds that choose, and PUBLISHED + 1, … on published ones.
     """
 
     number: int
@@ -36,26 +36,26 @@ class TrialKey(NamedTuple):
 
     @property
     def stage(self) -> Stage:
-        """The part of the sweep to which it belongs."""
+        """Return the part of the sweep that the trial belongs to."""
         if self.replicate > PUBLISHED:
             return "publication"
         return "choice" if self.replicate else "search"
 
     @property
     def fresh(self) -> int:
-        """Which fresh seed of its stage it has, from 1; 0 in the search."""
+        """Return the number of its fresh seed within its stage, counted from 1, or 0 in the search."""
         return self.replicate - (PUBLISHED if self.stage == "publication" else 0)
 
     @property
     def label(self) -> str:
-        """The name in logs and folders: 12, 12-seed1 or 12-published1."""
+        """Return the name in logs and folders: 12, 12-seed1 or 12-published1."""
         kind = {"search": "", "choice": "-seed", "publication": "-published"}[self.stage]
         return f"{self.number}{kind}{self.fresh or ''}"
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """Where a row stands in the ledger: sequence number and time of its commit (seconds since the epoch)."""
+    """A row's position in the ledger: its sequence number and the time of its commit (seconds since the epoch)."""
 
     seq: int
     time: float
@@ -63,7 +63,7 @@ class Stamp:
 
 @dataclass(frozen=True)
 class Asked:
-    """A trial was asked for: its parameters, its seed and the last sequence number that the suggestion saw."""
+    """A new trial: its parameters, its seed and the last sequence number that the suggestion saw."""
 
     key: TrialKey
     params: Mapping[str, Any]
@@ -73,7 +73,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Measured:
-    """One report of a trial, and the SHA-256 of the environment that made it."""
+    """One report of a trial, and the SHA-256 of the environment that produced it."""
 
     key: TrialKey
     measurement: Measurement
@@ -94,7 +94,7 @@ class Decided:
 
 @dataclass(frozen=True)
 class Moved:
-    """A trial changed its state for a reason other than a pruning decision."""
+    """A change of a trial's state for a reason other than a pruning decision."""
 
     key: TrialKey
     state: State
@@ -104,7 +104,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Noted:
-    """Anything else worth keeping: sessions, environments, extensions, reads of the test set, the outcome."""
+    """Any other row: sessions, environments, extensions, reads of the test set, the outcome."""
 
     kind: str
     body: Mapping[str, Any]
@@ -117,7 +117,7 @@ _Kept = TypeVar("_Kept")
 
 @dataclass
 class Trial:
-    """One trial as the rows so far tell it."""
+    """One trial in the state that follows from the rows so far."""
 
     key: TrialKey
     params: Mapping[str, Any]
@@ -130,23 +130,23 @@ class Trial:
     ended: float | None = None
     measurements: list[Measurement] = field(default_factory=list)
     seqs: list[int] = field(default_factory=list)  # the sequence number of each measurement
-    moments: list[float] = field(default_factory=list)  # and when it came, s of the sweep's sessions
+    moments: list[float] = field(default_factory=list)  # and when it arrived, s of the sweep's sessions
     environments: list[str | None] = field(default_factory=list)
     decided: dict[int, Decided] = field(default_factory=dict)  # the last decision at each rung
     losses: int = 0  # how often its worker died or hung
-    breaks: int = 0  # how often it was taken from a worker that may live on unseen
-    since: int = 0  # how many of those came before the reports that count
-    errors: int = 0  # how often it raised an exception and was tried again
-    halted: float = 0.0  # when it last came to need another worker, s of the sweep's sessions
-    occupied: float = 0.0  # wall-clock for which it held a worker, s
+    breaks: int = 0  # how often it was taken from a worker that may still be alive
+    since: int = 0  # how many of those breaks precede the reports that count
+    errors: int = 0  # how often it raised an exception and was retried
+    halted: float = 0.0  # when it was last recorded as running, e.g. after a loss, s of the sweep's sessions
+    occupied: float = 0.0  # wall-clock time for which it held a worker, s
     held: float = 0.0  # when it was last given a worker (seconds since the epoch)
-    due: int = 0  # when its next report falls due in a deterministic sweep, in reports; see `turn`
-    continued: dict[int, str] = field(default_factory=dict)  # reports that came first after a break, and after which
-    rows: int = 1  # how many told of it; what was made from it holds for as long as there are no more
+    due: int = 0  # when its next report is due in a deterministic sweep, in reports; see `turn`
+    continued: dict[int, str] = field(default_factory=dict)  # the first report after each break, and the kind of break
+    rows: int = 1  # number of rows about it; anything derived from it is valid while this is unchanged
 
     @property
     def turn(self) -> tuple[int, TrialKey]:
-        """Its place in the order of reports of a deterministic sweep."""
+        """Return its place in the order of reports of a deterministic sweep."""
         return self.due, self.key
 
     @property
@@ -154,52 +154,52 @@ class Trial:
         return self.measurements[-1] if self.measurements else None
 
     def goes_on_after(self, what: str) -> None:
-        """Keep that the next report will come from a worker that continues from a checkpoint."""
+        """Record which break precedes the next report, whose worker continues from a checkpoint."""
         if self.measurements:
             self.continued[len(self.measurements) + 1] = what
 
     def with_metric(self, metric: str) -> list[Measurement]:
-        """The measurements that have a metric: a function need not report it each time."""
+        """Return the measurements that have a metric, which a function need not report every time."""
         return [measurement for measurement in self.measurements if metric in measurement.values]
 
     def valued(self, metric: str) -> Measurement | None:
-        """The last measurement that has a metric."""
+        """Return the last measurement that has a metric, or None if there is none."""
         return next((m for m in reversed(self.measurements) if metric in m.values), None)
 
     @property
     def gained(self) -> float:
-        """The fidelity that its last report added."""
+        """Return the fidelity that its last report added."""
         return self.measurements[-1].fidelity - (self.measurements[-2].fidelity if len(self.measurements) > 1 else 0.0)
 
     @property
     def needs_worker(self) -> bool:
-        """Whether it runs and lost its worker, or raised and is tried again."""
+        """Return whether it is running but has lost its worker, or raised and is to be retried."""
         return self.state == "running" and self.reason in (LOST, HUNG, RETRIED, PREEMPTED)
 
     @property
     def diverged(self) -> bool:
-        """Whether it was ended because a value was not finite."""
+        """Return whether it was ended because a value was not finite."""
         return DIVERGED in self.decided
 
     def value(self, metric: str) -> float | None:
-        """The metric's last value if it is finite and its trial has not diverged, else None."""
+        """Return the metric's last value, or None if that is not finite or the trial has diverged."""
         last = self.valued(metric)
         if self.diverged or last is None:
             return None
         return last.values[metric] if math.isfinite(last.values[metric]) else None
 
     def full_value(self, metric: str) -> float | None:
-        """The metric at full fidelity, None where the trial did not get there."""
+        """Return the metric's value at full fidelity, or None if the trial is not complete."""
         return self.value(metric) if self.state == "complete" else None
 
 
 class History:
-    """The fold: trials by key in the order they were asked, and what was noted; each row is looked at once."""
+    """The fold over all rows, each processed once: trials by key in the order they were asked, and the notes."""
 
     def __init__(self, rows: Iterable[tuple[Stamp, Row]] = ()) -> None:
         self.trials: dict[TrialKey, Trial] = {}
         self.search: list[Trial] = []  # the search's own trials, by number
-        self.selection: list[Trial] = []  # the trials on fresh seeds, that choose or are published, as they were asked
+        self.selection: list[Trial] = []  # the trials on fresh seeds, that choose or are published, in the order asked
         self.measured: list[tuple[Trial, Measurement]] = []
         self.notes: list[tuple[Stamp, Noted]] = []
         self.last = Stamp(0, 0.0)
@@ -207,21 +207,21 @@ class History:
         self._plans: dict[TrialKey | None, Mapping[str, Any]] = {}
         self._by_state: dict[State, dict[TrialKey, Trial]] = {state: {} for state in get_args(State)}
         self._kept: tuple[object, dict[Hashable, Any]] = (None, {})
-        self._spent = 0.0  # wall-clock of the sessions before the current one, s
+        self._spent = 0.0  # wall-clock time of the sessions before the current one, s
         self._session: float | None = None
         self._worked = 0.0  # time of the last row that a session wrote
-        self._held: dict[TrialKey, Trial] = {}  # those of the running that have a worker
-        self._occupied = 0.0  # by all trials, s
+        self._held: dict[TrialKey, Trial] = {}  # the running trials that have a worker
+        self._occupied = 0.0  # wall-clock time of all trials' workers, s
         self.extended_at = (0.0, 0.0)  # `elapsed` and `occupied` when the budgets were last enlarged, s
         self.is_closed = False  # whether the search was ended by hand
         self.budgeted = Budgeted()
-        self.is_concluded = False  # whether the last outcome is of all rows that could change it
-        self.turn = 0  # how far a deterministic sweep has come, in reports
+        self.is_concluded = False  # whether the last outcome covers all rows that could change it
+        self.turn = 0  # the progress of a deterministic sweep, in reports
         for stamp, row in rows:
             self.apply(stamp, row)
 
     def apply(self, stamp: Stamp, row: Row) -> None:
-        """Take one more row, in the order of the ledger."""
+        """Apply the next row of the ledger."""
         if isinstance(row, Noted) and row.kind in BETWEEN_SESSIONS:
             self._note(stamp, row)
             self.last = stamp
@@ -257,14 +257,14 @@ class History:
         self.last, self._worked = stamp, stamp.time
 
     def _hold(self, trial: Trial, now: float) -> None:
-        """Keep a trial among those that have a worker, or not."""
+        """Add a trial to those that have a worker, or remove it."""
         if trial.state != "running" or trial.needs_worker:
             self._held.pop(trial.key, None)
         elif trial.key not in self._held:
             self._held[trial.key], trial.held = trial, now
 
     def _occupy(self, now: float) -> None:
-        """Count the time since the last row of the session for every trial that holds a worker."""
+        """Charge the time since the session's last row to every trial that holds a worker."""
         if self._session is not None:
             for trial in self._held.values():
                 self._charge(trial, now - self._worked)
@@ -275,7 +275,7 @@ class History:
 
     def _move(self, stamp: Stamp, row: Moved) -> None:
         trial = self.trials[row.key]
-        if row.reason == BEGAN:  # it is not charged for the start of its worker
+        if row.reason == BEGAN:  # the trial is not charged for the start-up of its worker
             self._charge(trial, trial.held - stamp.time)
         if row.state == "running":
             trial.losses += row.reason in (LOST, HUNG)
@@ -324,13 +324,13 @@ class History:
             trial = self._by_state["failed"].pop(TrialKey(number, replicate))
             self._by_state["cut"][trial.key] = trial
             trial.state, trial.reason, trial.detail, trial.ended = "cut", AGAIN, "", None
-            trial.losses, trial.errors, trial.due = 0, 0, self.turn + 1  # as many as a new one may have
+            trial.losses, trial.errors, trial.due = 0, 0, self.turn + 1  # it may have as many as a new trial
             trial.rows += 1
         for key in row.body["from_start"] if row.kind == RETRY else ():
             self._restart(self.trials[TrialKey(*key)])
 
     def _restart(self, trial: Trial) -> None:
-        """Let a trial start again, since nothing that it reported counts."""
+        """Reset a trial to its start, because none of its reports counts."""
         trial.breaks += 1
         trial.since = trial.breaks
         trial.rows += 1
@@ -340,54 +340,54 @@ class History:
         self.measured = [(one, measurement) for one, measurement in self.measured if one is not trial]
 
     def elapsed(self, now: float) -> float:
-        """Wall-clock that the sweep's sessions used, s; the time between them doesn't count."""
+        """Return the wall-clock time of the sweep's sessions, s, without the time between them."""
         return self._spent + (now - self._session if self._session is not None else 0.0)
 
     @property
     def until(self) -> float:
-        """When a session wrote its last row (seconds since the epoch)."""
+        """Return the time at which a session wrote its last row (seconds since the epoch)."""
         return self._worked
 
     @property
     def worked(self) -> float:
-        """Wall-clock that the sweep's sessions used up to their last row, s."""
+        """Return the wall-clock time of the sweep's sessions up to their last row, s."""
         return self.elapsed(self._worked)
 
     @property
     def running(self) -> list[Trial]:
-        """The trials that are neither halted nor ended, in the order they were asked."""
+        """Return the running trials, with or without a worker, in the order they were asked."""
         return self.in_state("running")
 
     def counts(self) -> dict[State, int]:
-        """How many trials are in each state, the runs on fresh seeds too."""
+        """Return the number of trials in each state, including the runs on fresh seeds."""
         return {state: len(trials) for state, trials in self._by_state.items()}
 
     def in_state(self, state: State) -> list[Trial]:
-        """The trials in a state, in the order they were asked."""
+        """Return the trials in a state, in the order they were asked."""
         return sorted(self._by_state[state].values(), key=lambda trial: trial.asked.seq)
 
     @property
     def due_first(self) -> Trial | None:
-        """The running trial whose report is the next that a deterministic sweep takes."""
+        """Return the running trial whose report a deterministic sweep takes next, or None if no trial is running."""
         return min(self._by_state["running"].values(), key=lambda trial: trial.turn, default=None)
 
     def occupied(self, now: float, trial: Trial | None = None) -> float:
-        """Wall-clock for which workers were held by all trials, or by one, s."""
+        """Return the wall-clock time for which workers were held by all trials, or by one, s."""
         since = now - self._worked if self._session is not None else 0.0
         if trial is None:
             return self._occupied + since * len(self._held)
         return trial.occupied + (since if trial.key in self._held else 0.0)
 
     def noted(self, kind: str) -> Iterator[Noted]:
-        """The notes of a kind, in order."""
+        """Return an iterator over the notes of a kind, in order."""
         return iter(self._by_kind.get(kind, ()))
 
     def plan(self, key: TrialKey) -> Mapping[str, Any] | None:
-        """The recorded horizon of a wall-clock trial, None for any other."""
+        """Return the recorded horizon of a wall-clock trial, or None for any other trial."""
         return self._plans.get(key)
 
     def kept(self, spec: object, what: Hashable, make: Callable[[], _Kept]) -> _Kept:
-        """Return what was made of these rows for the spec that was used last, for this very object; else make it."""
+        """Return the cached result of `make` for `what`; a call with another spec object clears the cache."""
         if self._kept[0] is not spec:
             self._kept = (spec, {})
         made = self._kept[1]
@@ -396,5 +396,5 @@ class History:
 
     @property
     def outcome(self) -> Mapping[str, Any] | None:
-        """The result of the last conclusion, None while there is none."""
+        """Return the result of the last conclusion, or None if there is none."""
         return next((note.body for note in reversed(self._by_kind.get("outcome", []))), None)

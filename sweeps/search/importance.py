@@ -1,14 +1,18 @@
-"""Which parameters mattered: Optuna's PED-ANOVA on the order in which trials ended, as a pure function of history.
+"""The importance of parameters: Optuna's PED-ANOVA on the order in which trials ended, as a pure function of history.
 
-PED-ANOVA asks how differently a parameter is spread among the best trials and among all, and needs an order of trials
-alone. Most trials of a pruned search have no value at full fidelity, so that the order is the pruner's own: who came
-further is better, and of those that came equally far who has the better value there; diverged trials are last, and
-equals share a rank. Trials that a budget cut, or that failed, were judged by nobody and are left out; of very many,
-evenly spaced ranks are taken, which tell no less and cost seconds, not minutes. A parameter under a condition is judged
-where it is active, weighted by how often that is among the best and among all. The intervals come from drawing the
-trials again, with replacement. A share alone proves nothing, since all that is told apart is shared out: whether a
-parameter tells more of the order of all trials than chance does is tested for itself, see `chance`.
-Sources: Watanabe et al., PED-ANOVA, IJCAI 2023, and its conditional form, as Optuna has them; Efron, Bootstrap Methods,
+PED-ANOVA measures how differently a parameter is distributed among the best trials and among all. It needs only an
+order of trials. Most trials of a pruned search have no value at full fidelity, so the order is the pruner's own:
+
+- A trial that reached a higher fidelity is better; at equal fidelity, the one with the better value is.
+- Diverged trials are last, and equal trials share a rank.
+- Trials that a budget cut, or that failed, were not judged and are left out.
+- Of very many trials, evenly spaced ranks are taken, which say no less and cost seconds instead of minutes.
+
+A conditional parameter is judged where it is active, weighted by how often that is among the best and among all. The
+intervals come from resampling the trials with replacement. A share alone proves nothing, because the shares always add
+up to 1. Whether a parameter explains more of the order of all trials than chance is tested separately, see `chance`.
+
+Sources: Watanabe et al., PED-ANOVA, IJCAI 2023, and its conditional form, as in Optuna; Efron, Bootstrap Methods,
 Annals of Statistics 7(1), 1979 (percentiles).
 """
 
@@ -32,10 +36,11 @@ from sweeps.search.optuna_view import OptunaView, shown_name
 from sweeps.search.ranges import with_measured_space
 from sweeps.spec import SweepSpec
 
-MOST = 1000  # judged trials that are looked at
-FEWEST = 10  # judged trials in which a parameter is active, without which nothing is said of it
-# The best quarter is told from all, but never fewer than five. Optuna's evaluator takes a tenth; on the 400 recorded
-# configurations a quarter found the three most important again from 100 of them in 14 of 18 cases, a tenth in 9.
+MOST = 1000  # the most judged trials that are used
+FEWEST = 10  # the fewest judged trials in which a parameter must be active to get a share
+# The best quarter is compared with all, but never fewer than five. Optuna's evaluator takes a tenth. On the 400
+# recorded configurations, a quarter recovered the three most important parameters from 100 of them in 14 of 18 cases,
+# a tenth in 9.
 _BEST, _FEWEST_BEST = 0.25, 5
 _DRAWS = 60
 BY_CHANCE = "no more than chance"
@@ -43,10 +48,16 @@ BY_CHANCE = "no more than chance"
 
 @dataclass(frozen=True)
 class Importance:
-    """A parameter's share (0..1) of all that was told apart, with its interval; None where nothing can be said.
+    """The importance of a parameter.
 
-    trials: in which it was active. condition: when that is, "" for always. note: why there is no number, or BY_CHANCE
-    where the order of the trials doesn't show that it matters.
+    Attributes:
+        parameter: The name of the parameter.
+        share: Its share (0..1) of the total difference between the best trials and all; None if it is unknown.
+        low: The lower end of the interval of `share`.
+        high: The upper end of the interval of `share`.
+        trials: The number of judged trials in which the parameter was active.
+        condition: When it is active, "" for always.
+        note: Why there is no share, or BY_CHANCE if the order of the trials doesn't show that the parameter matters.
     """
 
     parameter: str
@@ -59,7 +70,7 @@ class Importance:
 
 
 def importance(spec: SweepSpec, history: History) -> list[Importance]:
-    """Every parameter that varies, the most important first; [] for a design."""
+    """Return the importance of every parameter that varies, the most important first; [] for a design."""
     spec = with_measured_space(spec, history)
     varying = {n: p for n, p in spec.space.parameters.items() if not isinstance(p, Constant | RangeTest)}
     if spec.design or not varying:
@@ -82,7 +93,7 @@ def importance(spec: SweepSpec, history: History) -> list[Importance]:
 
 
 def _by_rank(spec: SweepSpec, history: History) -> list[Trial]:
-    """The judged trials, best first; of very many the same share of every stretch of ranks."""
+    """Return the judged trials, best first; if there are more than MOST, only evenly spaced ranks."""
     judged = (t for t in history.search if t.state in ("complete", "paused", "pruned"))
     ranked = sorted(judged, key=lambda trial: (_rank(spec, trial), trial.key.number))
     count = len(ranked)
@@ -90,7 +101,7 @@ def _by_rank(spec: SweepSpec, history: History) -> list[Trial]:
 
 
 def _rank(spec: SweepSpec, trial: Trial) -> tuple[float, ...]:
-    """Smaller is better."""
+    """Return a sort key; smaller is better."""
     value, sign = trial.value(spec.metric), -1 if spec.direction == "maximize" else 1
     last = trial.valued(spec.metric)
     if value is None or last is None:
@@ -99,7 +110,7 @@ def _rank(spec: SweepSpec, trial: Trial) -> tuple[float, ...]:
 
 
 def _frozen(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> tuple[OptunaView, list[FrozenTrial]]:
-    """The trials as Optuna knows them, complete, with their rank for a value: of equals that of the last."""
+    """Return Optuna's view and the trials in it, complete with their rank as value; equal trials get the last rank."""
     view, sign = OptunaView(spec, history), -1 if spec.direction == "maximize" else 1
     own = dict(zip((t.key for t in history.search), view.get_all_trials(0)[-len(history.search) :], strict=True))
     found = []
@@ -115,7 +126,7 @@ def _frozen(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> tuple
 def _by_chance(
     spec: SweepSpec, judged: Sequence[Trial], frozen: Sequence[FrozenTrial], parameters: dict[str, Parameter]
 ) -> set[str]:
-    """The parameters that tell no more of the order of the trials than chance does."""
+    """Return the parameters that explain no more of the order of the trials than chance does."""
     asked = [trial for _, trial in sorted(zip((t.key.number for t in judged), frozen, strict=True))]
     columns = {
         name: Column([t.params.get(shown_name(name, parameter)) for t in asked], isinstance(parameter, Choice))
@@ -126,22 +137,22 @@ def _by_chance(
 
 
 def _apart(view: OptunaView, trials: Sequence[FrozenTrial], names: dict[str, str]) -> dict[str, float]:
-    """How far each parameter tells the best trials from all, 0 for not at all."""
+    """Return how far each parameter distinguishes the best trials from all, 0 for not at all."""
     numbered = [copy(trial) for trial in trials]
     for number, trial in enumerate(numbered):
-        trial._trial_id = number  # the evaluator tells trials by it, and a trial may be drawn twice
+        trial._trial_id = number  # the evaluator identifies trials by it, and a trial may be drawn twice
     study = Study(view.get_study_name_from_id(0), view.with_trials(numbered))
     present = {shown for trial in trials for shown in trial.params}
     asked = [shown for shown in names.values() if shown in present]
     best = min(0.5, max(_BEST, _FEWEST_BEST / len(trials)))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a condition was seldom met: such parameters are left out above
+        warnings.simplefilter("ignore")  # about conditions that were seldom met: such parameters are left out above
         found = PedAnovaImportanceEvaluator(target_quantile=best).evaluate(study, params=asked)
     return {name: found.get(shown, 0.0) for name, shown in names.items()}
 
 
 def _shares(apart: dict[str, float]) -> dict[str, float]:
-    """Each parameter's share; {} where the best can't be told from the others."""
+    """Return each parameter's share, or {} if the best trials can't be distinguished from the others."""
     total = math.fsum(apart.values())
     return {name: found / total for name, found in apart.items()} if total > 0 else {}
 

@@ -1,4 +1,4 @@
-"""The best value that a search had seen by each moment, and for each epoch trained, as a pure function of history."""
+"""The best value that a search had seen at each moment and for each epoch trained, as a pure function of history."""
 
 import math
 from collections.abc import Iterator
@@ -12,8 +12,11 @@ from sweeps.spec import SweepSpec
 class Incumbent(NamedTuple):
     """A report of the search that was better than all before it.
 
-    seconds: when it came, wall-clock of the sweep's sessions (the time between them doesn't count). epochs: fidelity
-    that all trials had trained by then, those on fresh seeds too. trial: the number of the trial that made it.
+    Attributes:
+        seconds: When it arrived, s of wall-clock time of the sweep's sessions (the time between them doesn't count).
+        epochs: The fidelity that all trials had trained by then, including those on fresh seeds.
+        value: The value of the metric.
+        trial: The number of the trial that made the report.
     """
 
     seconds: float
@@ -31,10 +34,10 @@ class _Report(NamedTuple):
 
 
 def best_so_far(spec: SweepSpec, history: History) -> list[Incumbent]:
-    """Each improvement of the search's best value, in the order of the ledger; [] before the first finite report.
+    """Return each improvement of the search's best value, in ledger order; [] before the first finite report.
 
-    A report counts as it came: its trial may have diverged or failed later, or ended worse. So the list of a shorter
-    history is the beginning of that of a longer one.
+    A report counts even if its trial later diverged, failed or got worse. The list of a shorter history is therefore
+    the beginning of that of a longer one.
     """
     sign = 1 if spec.direction == "maximize" else -1
     found: list[Incumbent] = []
@@ -49,12 +52,12 @@ def best_so_far(spec: SweepSpec, history: History) -> list[Incumbent]:
 
 
 def epochs_trained(history: History) -> float:
-    """Fidelity that all trials were trained for, summed: those of the search and those on fresh seeds."""
+    """Return the fidelity that all trials were trained for, summed over the search and the fresh seeds."""
     return math.fsum(trial.last.fidelity for trial in history.trials.values() if trial.last)
 
 
 def _reports(history: History) -> Iterator[_Report]:
-    """All reports in the order of the ledger."""
+    """Return all reports in the order of the ledger."""
     found = []
     for trial in history.trials.values():
         before = 0.0

@@ -1,7 +1,9 @@
 """Means over seeds, and accuracies over images, with their confidence intervals.
 
-Student's t intervals at 95 %, which end at the bounds of what is measured (see sweeps.search.bounds); of differences,
-pairs by common seeds. Of one model's accuracy the interval is Wilson's, over images that it might have been tested on.
+Means have Student's t intervals at 95 %, which end at the bounds of the metric (see sweeps.search.bounds). Differences
+are paired by common seeds. The accuracy of a single model has Wilson's interval, over images that it might have been
+tested on.
+
 Sources: Student, The Probable Error of a Mean, Biometrika 6(1), 1908; Wilson, Probable Inference, JASA 22, 1927.
 """
 
@@ -11,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-Bounds = tuple[float, float]  # the lowest and the highest value that something can have
+Bounds = tuple[float, float]  # the lowest and the highest possible value
 UNBOUNDED: Bounds = (-math.inf, math.inf)
 CONFIDENCE = 0.95
 
@@ -27,7 +29,7 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether zero lies outside; never for one value or equal ones, which tell nothing of the spread."""
+        """Return whether zero is outside; False for one value or equal ones, which say nothing about the spread."""
         if self.low is None or self.high is None or math.isclose(self.low, self.high, rel_tol=1e-9, abs_tol=1e-15):
             return False
         return not self.low <= 0 <= self.high
@@ -35,14 +37,14 @@ class Interval:
 
 @cache
 def quantile(degrees: int, share: float) -> float:
-    """The value below which Student's t stays with this probability."""
+    """Return the value below which Student's t stays with this probability."""
     from scipy.stats import t
 
     return float(t.ppf(share, degrees))
 
 
 def mean_of(values: Sequence[float]) -> float:
-    """Return the mean; that of very large values is computed exactly, as their sum may be more than a float holds."""
+    """Return the mean, computed exactly for values so large that a float can't hold their sum."""
     try:
         return math.fsum(values) / len(values)
     except (OverflowError, ValueError):  # the sum overflows, or differences did
@@ -50,7 +52,7 @@ def mean_of(values: Sequence[float]) -> float:
 
 
 def variance_of(values: Sequence[float]) -> float:
-    """Return the variance of two values or more; infinite where no float holds it."""
+    """Return the variance of two or more values, or infinity if no float holds it."""
     mean = mean_of(values)
     try:
         found = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
@@ -60,7 +62,7 @@ def variance_of(values: Sequence[float]) -> float:
 
 
 def interval(values: Sequence[float], bounds: Bounds = UNBOUNDED) -> Interval | None:
-    """Return the mean and its interval within the bounds of a value; None for no values."""
+    """Return the mean and its interval within the bounds of a value, or None for no values."""
     n = len(values)
     if not n:
         return None
@@ -75,13 +77,13 @@ def interval(values: Sequence[float], bounds: Bounds = UNBOUNDED) -> Interval | 
 
 
 def paired(values: Mapping[int, float], reference: Mapping[int, float], bounds: Bounds = UNBOUNDED) -> Interval | None:
-    """Return the mean difference from a reference over the seeds that both have; bounds: of a value."""
+    """Return the mean difference from a reference over the common seeds; `bounds` are those of a single value."""
     span = bounds[1] - bounds[0]
     return interval([values[seed] - reference[seed] for seed in values if seed in reference], (-span, span))
 
 
 def of_accuracy(accuracy: float, images: int) -> Interval:
-    """The interval of a model's accuracy (0..1) that was found on so many images."""
+    """Return the interval of a model's accuracy (0..1) that was measured on this many images."""
     from scipy.stats import norm
 
     z = float(norm.ppf((1 + CONFIDENCE) / 2))

@@ -1,4 +1,4 @@
-"""The names of trials in logs, folders and commands, read back: 12, 12-seed1 or 12-published1."""
+"""The names of trials in logs, folders and commands, parsed back to keys: 12, 12-seed1 or 12-published1."""
 
 import re
 
@@ -8,7 +8,7 @@ _LABEL = re.compile(r"(\d+)(?:-(seed|published)([1-9]\d*))?")
 
 
 def parse_label(label: str) -> TrialKey | None:
-    """Return the key that a label names, None for what is no label."""
+    """Return the key that a label names, or None if it is not a label."""
     found = _LABEL.fullmatch(label)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""What budgets wrote about a sweep: which of them ended its search, and for how much of the selection they suffice."""
+"""Kinds of notes, and what budgets recorded: the one that ended the search, and the selection that they suffice for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,22 +7,22 @@ from typing import Any
 # Kinds of notes that are written between sessions.
 EXTENDED = "extended"  # gives a sweep more trials or time
 SELECTED = "selected"  # ends the search, and may change how the winner is chosen
-RETRY = "retry"  # lets trials that failed run again, those without the metric from their start
+RETRY = "retry"  # lets failed trials run again, those without the metric from their start
 BETWEEN_SESSIONS = ("session", EXTENDED, SELECTED, RETRY)
 # Kinds that budgets write.
-CLOSED = "closed"  # the kind of note that a budget ends the search; it stays ended until the sweep gets more
-FITTED = "fitted"  # the kind of note of the selection for which the budgets suffice, once the search is over
+CLOSED = "closed"  # a budget ends the search, which stays ended until the sweep gets more
+FITTED = "fitted"  # the selection that the budgets suffice for, once the search is over
 
 
 @dataclass(frozen=True)
 class Budgeted:
-    """The budget that ended the search, and the keys of [selection] for which the budgets suffice; None without."""
+    """The budget that ended the search, and the keys of [selection] that the budgets suffice for, or None."""
 
     closed_by: str | None = None
     fitted: Mapping[str, int] | None = None
 
     def after(self, kind: str, body: Mapping[str, Any]) -> "Budgeted":
-        """Return what holds after one more note: more of a budget, or a trial to retry, opens the search again."""
+        """Return the state after one more note; an extension of a budget, or a retry, reopens the search."""
         match kind:
             case "closed":
                 return replace(self, closed_by=body["budget"])

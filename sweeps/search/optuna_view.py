@@ -1,15 +1,16 @@
-"""A sweep's history as Optuna sees it: a storage that is read from the ledger's rows and writes nothing to them.
+"""Optuna's view of a sweep's history: a storage over the ledger's rows that writes nothing to them.
 
-    here                          to Optuna
+    here                          in Optuna
     complete                      COMPLETE with its last value
     paused, cut, pruned at a rung PRUNED with its intermediate values (a paused leader shown as RUNNING would repel TPE)
     pruned because it diverged    PRUNED without a value, which TPE ranks last
     failed                        FAIL
     running                       RUNNING (TPE's constant liar counts it as a bad point)
 
-A parameter whose range hangs on another is seen by its share (0..1) of that range, so that what is good for one
-optimizer tells something about the others; `is_by_share` says which others are. Only the trial that is being suggested
-for can be written to; it lives in this object alone.
+If a parameter's range depends on another parameter, Optuna sees its share (0..1) of that range. Good values for one
+optimizer then say something about the others. `is_by_share` names the other parameters seen by their share. Only the
+trial that is being suggested for can be written to, and it exists in this object alone.
+
 Source: optuna.storages.BaseStorage, Optuna's public storage interface.
 """
 
@@ -36,14 +37,14 @@ from sweeps.spec import SweepSpec
 
 _STUDY_ID = 0
 FIDELITY_UNIT = 1000  # Optuna's steps are whole numbers: a fidelity of 1 epoch is step 1000
-_MOST_POINTS = 1_000_000  # of a range; Optuna's GP lists them
+_MOST_POINTS = 1_000_000  # of a range, since Optuna's GP enumerates them
 
 
 def is_by_share(parameter: Parameter) -> bool:
-    """Whether Optuna sees a parameter by its share (0..1) of a range, and not by its value.
+    """Return whether Optuna sees a parameter by its share (0..1) of a range instead of by its value.
 
-    That is one whose range depends on another parameter, one with so many points that Optuna must not list them, and
-    whole numbers that a float can't tell apart.
+    This applies to a range that depends on another parameter, and to one with too many points for Optuna to enumerate.
+    It also applies to integers that a float can't distinguish.
     """
     match parameter:
         case FloatBy():
@@ -56,28 +57,33 @@ def is_by_share(parameter: Parameter) -> bool:
 
 
 def shown_name(name: str, parameter: Parameter) -> str:
-    """The name under which Optuna knows a parameter."""
+    """Return the name under which Optuna knows a parameter."""
     return f"{name} (share of its range)" if is_by_share(parameter) else name
 
 
 def optuna_end(parameter: Float) -> float:
-    """Return the upper bound that Optuna is given: with a step it cuts it back to the last point.
+    """Return the upper bound to pass to Optuna, which cuts it back to the last point if there is a step.
 
-    That is half a step more than the last point, which Optuna loses where the bound is a rounded number of steps.
+    With a step, the bound is half a step above the last point. Optuna would lose that point if the bound were a rounded
+    multiple of the step.
     """
     return parameter.high if parameter.step is None else min(parameter.high + parameter.step / 2, float_info.max)
 
 
 @contextmanager
 def without_the_cut() -> Iterator[None]:
-    """Keep Optuna from warning that it cuts a bound back."""
+    """Suppress Optuna's warning that it cuts a bound back."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The distribution is specified by")
         yield
 
 
 def distribution(parameter: Parameter) -> BaseDistribution:
-    """Optuna's distribution of a parameter that varies."""
+    """Return Optuna's distribution of a parameter.
+
+    Raises:
+        TypeError: The parameter does not vary.
+    """
     if is_by_share(parameter):
         return FloatDistribution(0.0, 1.0)
     match parameter:
@@ -96,7 +102,7 @@ def _unknown(place: int) -> FrozenTrial:
 
 
 class OptunaView(BaseStorage):
-    """One study named like the sweep: what earlier sweeps found, then its own trials; a trial's id is its place."""
+    """One study named after the sweep: trials of earlier sweeps, then its own. A trial's id is its place."""
 
     def __init__(self, spec: SweepSpec, history: History) -> None:
         self._show(with_measured_space(spec, history), ())
@@ -104,17 +110,17 @@ class OptunaView(BaseStorage):
         self.follow(history)
 
     def _show(self, spec: SweepSpec, known: Iterable[Trial]) -> None:
-        """Hold these trials; each has its place for a number."""
+        """Show these trials, each numbered by its place."""
         self._spec = spec
         self._varying = {n: p for n, p in spec.space.parameters.items() if not isinstance(p, Constant | RangeTest)}
         self._distributions = {name: distribution(parameter) for name, parameter in self._varying.items()}
         self._trials: list[FrozenTrial] = []
-        self._rows: list[int] = []  # how many rows told of each when it was frozen
+        self._rows: list[int] = []  # number of rows about each trial when it was frozen
         self._order = Order()
         self._freeze(known)
 
     def follow(self, history: History) -> None:
-        """Show what is known by now; a trial that was begun is gone."""
+        """Update the view to the current history, and drop the trial that `begin` added."""
         self._freeze([*self._earlier, *history.search])
 
     @property
@@ -122,7 +128,7 @@ class OptunaView(BaseStorage):
         return self._spec.direction == "maximize"
 
     def _freeze(self, known: Iterable[Trial]) -> None:
-        """Freeze the trials of which more is known than when they were frozen."""
+        """Freeze the trials that have gained rows since they were last frozen."""
         del self._trials[len(self._rows) :]
         for place, trial in enumerate(known):
             if place == len(self._rows):
@@ -133,17 +139,17 @@ class OptunaView(BaseStorage):
                 self._order.put(place, merit(self._trials[place], place, maximize=self._maximizes))
 
     def with_trials(self, trials: Sequence[FrozenTrial]) -> "OptunaView":
-        """A view of other trials in the same space."""
+        """Return a view of other trials in the same space."""
         other = copy(self)
         other._trials = list(trials)
         return other
 
     def thinned(self) -> "OptunaView":
-        """A view of those that a sampler is shown, with their numbers; all of them while these are few."""
+        """Return a view of the trials that a sampler sees, with their numbers; all trials if there are few."""
         return self.with_trials([self._trials[place] for place in self._order.shown()])
 
     def begin(self) -> int:
-        """Add the trial that is being suggested for; gives its id."""
+        """Add the trial that is being suggested for, and return its id."""
         self._trials.append(_unknown(len(self._rows)))
         return len(self._rows)
 
@@ -183,7 +189,7 @@ class OptunaView(BaseStorage):
             return TrialState.COMPLETE
         return TrialState.FAIL if trial.state == "failed" else TrialState.PRUNED
 
-    # What Optuna reads.
+    # Methods with which Optuna reads.
 
     def get_study_id_from_name(self, study_name: str) -> int:
         if study_name != self._spec.name:
@@ -207,7 +213,7 @@ class OptunaView(BaseStorage):
         return [FrozenStudy(self._spec.name, self.get_study_directions(_STUDY_ID)[0], *attributes, _STUDY_ID)]
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        # From the end, since it is the trial that is being suggested for that is asked for by its id.
+        # Search from the end, because Optuna asks by id for the trial that is being suggested for.
         found = next((trial for trial in reversed(self._trials) if trial.number == trial_id), None)
         if found is None:
             raise KeyError(f"this view of {self._spec.name!r} holds no trial {trial_id}")
@@ -218,7 +224,7 @@ class OptunaView(BaseStorage):
     ) -> list[FrozenTrial]:
         return [trial for trial in self._trials if states is None or trial.state in states]
 
-    # What Optuna writes about the trial that is being suggested for.
+    # Methods with which Optuna writes to the trial that is being suggested for.
 
     def _open(self, trial_id: int) -> FrozenTrial:
         trial = self.get_trial(trial_id)
@@ -237,7 +243,7 @@ class OptunaView(BaseStorage):
         trial = self._open(trial_id)
         trial.system_attrs = {**trial.system_attrs, key: value}
 
-    # What Optuna may not write: the ledger has one writer, and that is not Optuna.
+    # Methods that refuse to write: the ledger has one writer, and that is not Optuna.
 
     def _refuse(self) -> NoReturn:
         raise RuntimeError(f"the sweep {self._spec.name!r} is read-only to Optuna: change it with `sweeps`")

@@ -10,13 +10,13 @@ from sweeps.search.intervals import Interval
 from sweeps.search.selection import BASELINE, Candidate, Selection, failed_in_choice
 from sweeps.spec import SweepSpec
 
-_TOLD = 3  # trials whose fate is told where there is no winner
+_TOLD = 3  # trials whose fate is reported if there is no winner
 
 
 def outcome(spec: SweepSpec, history: History, selection: Selection) -> dict[str, Any]:
-    """The result in a few values: winner and baseline on the seeds that are published, and how the winner was found.
+    """Return the result in a few values: winner and baseline on the published seeds, and how the winner was found.
 
-    basis: where the winner's value is from: evaluation, or selection or search, which don't confirm it.
+    `basis` is the stage of the winner's value: evaluation, or selection or search, which do not confirm it.
     """
     final = selection.final
     winner = selection.candidates[0] if final else None
@@ -41,7 +41,7 @@ def outcome(spec: SweepSpec, history: History, selection: Selection) -> dict[str
 
 
 def _estimate(prefix: str, known: Interval | None) -> dict[str, Any]:
-    """What is known of a configuration: its mean over n seeds, and the interval, where seeds chose nothing."""
+    """Return what is known of a configuration: its mean over n seeds, and the interval if these seeds chose nothing."""
     names = ("mean", "low", "high", "n")
     return {f"{prefix}{name}": getattr(known, name) if known else None for name in names}
 
@@ -52,7 +52,7 @@ def _why(spec: SweepSpec, history: History, winner: Candidate, selection: Select
 
 
 def unconfirmed(spec: SweepSpec, history: History, selection: Selection) -> str:
-    """Return why the winner is not confirmed, "" where it is."""
+    """Return why the winner is not confirmed, or "" if it is."""
     if selection.basis is None or selection.is_confirmed:
         return ""
     if not spec.selection.published_seeds:
@@ -63,7 +63,7 @@ def unconfirmed(spec: SweepSpec, history: History, selection: Selection) -> str:
 
 
 def shortened(spec: SweepSpec, history: History) -> str:
-    """Return how much of the selection there was time for, "" where it was all."""
+    """Return how much of the selection there was time for, or "" if there was time for all of it."""
     asked, rule = spec.selection, as_fitted(spec, history).selection
     if rule == asked:
         return ""

@@ -1,8 +1,8 @@
-"""How long trainings take, by what is recorded, and how long a selection would: pure functions of history.
+"""The durations of trainings, by the recorded times, and of a selection: pure functions of history.
 
-A training begins (a model is built, data are read) and then reports at an even pace, so that its length is estimated as
-seconds between reports × fidelity to come + what it took besides. The trials that came furthest say what a training
-takes: they are the ones that pruning kept, and their beginning weighs least.
+A training starts up (a model is built, data are read) and then reports at an even pace. Its duration is therefore
+estimated as seconds between reports × remaining fidelity + the time that it took so far. The estimate uses the trials
+that came furthest: they are the ones that pruning kept, and their start-up weighs least.
 """
 
 import math
@@ -15,26 +15,26 @@ from sweeps.search.history import History, Trial, TrialKey
 from sweeps.sections import SelectionRule, Stage
 from sweeps.spec import SweepSpec
 
-_FURTHEST = 8  # trials that say what a training takes
-_TOGETHER = 2  # rounds of a race that run together: no candidate is raced out after the first
+_FURTHEST = 8  # trials from which the duration of a training is estimated
+_TOGETHER = 2  # rounds of a race that run together, since no candidate is raced out after the first
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds for which a training to full fidelity holds a worker, and seconds between two reports."""
+    """The seconds for which a training to full fidelity holds a worker, and the seconds between two reports."""
 
     training: float
     report: float
 
 
 class _Furthest:
-    """The trials of the search that came furthest, the better first of equal ones: each report is looked at once."""
+    """The search's trials that came furthest, the better first at equal fidelity; each report is processed once."""
 
     def __init__(self, spec: SweepSpec) -> None:
         self._metric, self._sign = spec.metric, -1 if spec.direction == "maximize" else 1
         self._seen = 0
         self._ranked: list[tuple[float, float, TrialKey]] = []
-        self.full = 0.0  # the highest fidelity that a trial came to
+        self.full = 0.0  # the highest fidelity that a trial has reached
 
     def follow(self, history: History) -> list[Trial]:
         for trial, measurement in history.measured[self._seen :]:
@@ -50,14 +50,14 @@ class _Furthest:
 
 
 def _furthest(spec: SweepSpec, history: History) -> tuple[list[Trial], float]:
-    """The trials that came furthest, and the fidelity of a whole training."""
+    """Return the trials that came furthest, and the fidelity of a whole training."""
     kept = history.kept(spec, _Furthest, lambda: _Furthest(spec))
     trials = kept.follow(history)
     return trials, spec.max_fidelity or kept.full
 
 
 def pace(spec: SweepSpec, history: History) -> Pace | None:
-    """Return how long trainings take, None before the first report."""
+    """Return how long trainings take, or None before the first report."""
     trials, full = _furthest(spec, history)
     lengths = [length for trial in trials if (length := _length(trial, full)) is not None]
     if not lengths:
@@ -67,7 +67,7 @@ def pace(spec: SweepSpec, history: History) -> Pace | None:
 
 
 def _length(trial: Trial, full: float) -> float | None:
-    """For how long a training of the trial's configuration to full fidelity would hold a worker, s."""
+    """Return for how long a training of the trial's configuration to full fidelity would hold a worker, s."""
     if trial.last is None or trial.last.fidelity <= 0:
         return None
     if trial.state == "complete":
@@ -76,7 +76,7 @@ def _length(trial: Trial, full: float) -> float | None:
 
 
 def _rate(trial: Trial, reached: float) -> float:
-    """Return the seconds that a trial takes for a fidelity of one."""
+    """Return the seconds that a trial takes per unit of fidelity."""
     steps = [
         (later - earlier) / (after.fidelity - before.fidelity)
         for earlier, later, before, after in zip(
@@ -89,7 +89,7 @@ def _rate(trial: Trial, reached: float) -> float:
 
 
 def warm_training(spec: SweepSpec, history: History) -> float | None:
-    """Return how long a training takes in a worker that has started, s; None before the first report."""
+    """Return how long a training takes in a worker that has already started, s, or None before the first report."""
     trials, full = _furthest(spec, history)
     lengths = []
     for trial in trials:
@@ -102,7 +102,7 @@ def warm_training(spec: SweepSpec, history: History) -> float | None:
 def candidate_lengths(spec: SweepSpec, history: History, numbers: Sequence[int]) -> list[float]:
     """Return for how long a training of each candidate would hold a worker, s; [] before the first report.
 
-    A single report says more of a training's beginning than of its pace: then the pace of the others counts.
+    A single report says more about a training's start-up than about its pace, so the usual duration is used instead.
     """
     usual, (_, full) = pace(spec, history), _furthest(spec, history)
     if usual is None:
@@ -118,7 +118,7 @@ def candidate_lengths(spec: SweepSpec, history: History, numbers: Sequence[int])
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds that the two stages of a selection take."""
+    """The seconds that the two stages of a selection take."""
 
     choice: float
     publication: float
@@ -128,14 +128,21 @@ class Costs:
         return self.choice + self.publication
 
     def of(self, stage: Stage) -> float:
-        """Seconds that the stages after this one take."""
+        """Return the seconds that the stages after this one take."""
         return {"search": self.both, "choice": self.publication, "publication": 0.0}[stage]
 
 
 def selection_costs(rule: SelectionRule, lengths: Sequence[float], slots: int | None) -> Costs:
-    """Return what a selection takes, s: wall-clock on so many slots; where slots is None, of workers.
+    """Estimate how long a selection takes.
 
-    lengths: of a training of each candidate, the baseline among them. Nobody is raced out, and the longest one wins.
+    Args:
+        rule: The selection.
+        lengths: The duration of a training of each candidate, including the baseline, s.
+        slots: The number of trainings that run at a time, or None to count the time of workers.
+
+    Returns:
+        Wall-clock seconds, or seconds of held workers if `slots` is None. No candidate is assumed to be raced out, and
+        the one that takes longest is assumed to win.
     """
     runs = len(lengths)
     if not runs:
@@ -149,7 +156,7 @@ def selection_costs(rule: SelectionRule, lengths: Sequence[float], slots: int | 
 
 
 def _batch(runs: int, lengths: Sequence[float], slots: int | None) -> float:
-    """What so many trainings take that may run side by side, s."""
+    """Return the seconds that this many trainings take, which may run in parallel."""
     if not runs:
         return 0.0
     if slots is None:
@@ -158,7 +165,7 @@ def _batch(runs: int, lengths: Sequence[float], slots: int | None) -> float:
 
 
 def slots(history: History) -> int:
-    """How many trainings of the selection run at a time, by the last session; 1 where none says so."""
+    """Return how many trainings of the selection run at a time by the last session, or 1 if it does not say."""
     sessions = list(history.noted("session"))
     body = sessions[-1].body if sessions else {}
     return max(int(body.get("selection_slots", body.get("slots", 1))), 1)

@@ -1,11 +1,12 @@
-"""The path from a sweep's baseline to its winner: a design that makes one change after another, and what each bought.
+"""The path from a sweep's baseline to its winner: a design that makes one change after another and measures each.
 
-A change is a parameter with all that hangs on it; a learning rate hangs on its optimizer, with whose change it would
-otherwise be that of another. They come in the order of their importance, which costs one cell a change; the original
-chooses each next change by trying all that are left, which costs a quadratic number of them. A function is ended where
-the sweep ended it.
-Source: Fawcett and Hoos, Analysing Differences Between Algorithm Configurations Through Ablation, Journal of
-Heuristics 22, 2016.
+A change is a parameter together with everything that depends on it. A learning rate changes together with its
+optimizer, because otherwise the new optimizer would train with the old one's rate. The changes come in the order of
+their importance, which costs one cell per change. The original chooses each next change by trying all remaining ones,
+which costs a quadratic number of cells. A function's trials end at the sweep's max_fidelity.
+
+Source: Fawcett and Hoos, Analysing Differences Between Algorithm Configurations Through Ablation, Journal of Heuristics
+22, 2016.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,9 +33,9 @@ _RATES, _OPTIMIZER = ("learning_rate", "lr"), "optimizer"
 
 @dataclass(frozen=True)
 class Step:
-    """A change on the path: what it bought over the step before, and all so far over the baseline, paired by seed.
+    """A change on the path, with its gain over the step before and the total gain over the baseline, paired by seed.
 
-    Both are differences of the metric: where it is minimized, below 0 is better.
+    Both are differences of the metric: if it is minimized, a value below 0 is better.
     """
 
     change: str
@@ -44,12 +45,16 @@ class Step:
 
 
 def path_name(name: str) -> str:
-    """The name of the sweep that walks a sweep's path."""
+    """Return the name of the sweep that walks a sweep's path."""
     return f"{name}-path"
 
 
 def path_table(spec: SweepSpec, history: History, seeds: int) -> dict[str, Any]:
-    """The table of the design; SpecError where there is no winner, or it is the baseline."""
+    """Return the table of the path's design.
+
+    Raises:
+        SpecError: The sweep is itself a design, has no winner, or its winner is the baseline.
+    """
     if spec.design:
         raise SpecError(
             f"{spec.name!r} is a design, which has no winner to come to: see `{command('show', spec.name)}`"
@@ -73,7 +78,7 @@ def path_table(spec: SweepSpec, history: History, seeds: int) -> dict[str, Any]:
 
 
 def _cells(spec: SweepSpec, history: History, start: Mapping[str, Scalar], end: Mapping[str, Scalar]) -> Iterator[Cell]:
-    """Each change on top of those before; what hangs on a parameter changes with it."""
+    """Yield each change on top of those before, together with everything that depends on its parameter."""
     made: dict[str, Scalar] = {}
     before = dict(start)
     for name in [one.parameter for one in importance(spec, history)] or list(spec.space.parameters):
@@ -88,7 +93,7 @@ def _cells(spec: SweepSpec, history: History, start: Mapping[str, Scalar], end: 
 
 
 def _root(spec: SweepSpec, name: str, start: Mapping[str, Scalar], end: Mapping[str, Scalar]) -> str:
-    """The parameter with which another changes: the outermost of its parents that differs, else itself."""
+    """Return the parameter that another changes with: the outermost of its parents that differs, or itself."""
     parameter = spec.space.parameters[name]
     own = (_OPTIMIZER,) if name in _RATES and _OPTIMIZER in spec.space.parameters else ()
     by = (parameter.by,) if isinstance(parameter, FloatBy) else ()
@@ -100,13 +105,13 @@ def _root(spec: SweepSpec, name: str, start: Mapping[str, Scalar], end: Mapping[
 
 
 def _words(root: str, before: Mapping[str, Scalar], after: Mapping[str, Scalar]) -> str:
-    """The change in words: the parameter itself, then what came with it."""
+    """Return the change in words: the parameter itself, then everything that changed with it."""
     changed = [root, *(n for n in after if n != root and n in after and before.get(n) != after[n])]
     return ", ".join(f"{name}={as_text(after[name])}" for name in changed if name in after)
 
 
 def leads_to_winner(design: Design, spec: SweepSpec, history: History) -> bool:
-    """Whether a design walks from this sweep's baseline to its present winner."""
+    """Return whether a design leads from this sweep's baseline to its current winner."""
     winner = (history.outcome or {}).get("winner")
     if winner is None:
         return False
@@ -115,7 +120,7 @@ def leads_to_winner(design: Design, spec: SweepSpec, history: History) -> bool:
 
 
 def steps(spec: SweepSpec, history: History) -> list[Step]:
-    """Return what each change of a path's design bought; the baseline is the first, and bought nothing."""
+    """Return the gain of each change of a path's design; the first step is the baseline, which has none."""
     found, bounds = effects(spec, history), metric_bounds(spec, history)
     walked = []
     for before, after in zip([None, *found], found, strict=False):

@@ -1,18 +1,18 @@
-"""Pruning as pure functions of recorded history: what each rung decides, and which paused trial goes on.
+"""Pruning as pure functions of recorded history: the decision at each rung, and the paused trial that is promoted.
 
-Rung k lies at fidelity min_fidelity × reduction_factor^k, below the full fidelity. A trial's value at a rung is that of
-its first measurement at or past the rung's fidelity, so a report that skips rungs is decided at each of them, lowest
-first; one that diverged before has no place there. What is compared at a rung, and how many go on:
+Rung k is at fidelity min_fidelity × reduction_factor^k, below the full fidelity. A trial's value at a rung is that of
+its first measurement at or past the rung's fidelity. If a report skips rungs, a decision is made at each of them, the
+lowest first. A trial that diverged earlier has no place there. The trials compared at a rung, and how many continue:
 
     asha        all trials that reached it; the best 1/reduction_factor
     hyperband   those of the trial's bracket, which is drawn by its number; bracket b begins at rung b, the last has
-                none
-    median      all that reached it, the rungs at every multiple of min_fidelity; the better half, and at least 5:
-                Vizier's rule, but with the values at the rung in place of averages over what was reported before
+                no rung
+    median      all that reached it, with rungs at every multiple of min_fidelity; the better half, and at least 5:
+                Vizier's rule, but with the values at the rung instead of averages over earlier reports
 
-    promote     a trial goes on past a rung when it is among these (rounded down), else it pauses; whenever a slot is
-                free the best paused trial that has come to belong to them is promoted
-    stop        a trial goes on when it is among these (rounded up), else it is pruned for good
+    promote     a trial continues past a rung if it is among these (rounded down), otherwise it pauses; whenever a slot
+                is free, the best paused trial that has come to be among them is promoted
+    stop        a trial continues if it is among these (rounded up), otherwise it is pruned for good
 
 Sources: Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020 (asha, and its brackets); Li et
 al., Hyperband, JMLR 2018 (how many trials a bracket gets); Golovin et al., Google Vizier, KDD 2017 (median).
@@ -31,22 +31,22 @@ from sweeps.search.history import DIVERGED, Decided, History, Trial, TrialKey, V
 from sweeps.spec import SweepSpec
 
 LOSSES = ("train_loss", "validation_loss")
-MEDIAN_STARTUP = 5  # so many trials pass a rung before the median says anything
-_TOLERANCE = 1e-9  # a fidelity is a quotient of whole numbers: 3 epochs may come out as 2.9999999999
+MEDIAN_STARTUP = 5  # number of trials that pass a rung before the median applies
+_TOLERANCE = 1e-9  # a fidelity is a quotient of integers: 3 epochs may come out as 2.9999999999
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A trial's standing at a rung: smaller is better; the earlier number wins a tie."""
+    """A trial's standing at a rung: a smaller loss is better, and the lower number wins a tie."""
 
     loss: float
     number: int
 
 
 def brackets(spec: SweepSpec) -> list[float]:
-    """The share of the trials that each bracket gets: one bracket unless the pruner is Hyperband.
+    """Return the share of the trials that each bracket gets; one bracket without Hyperband or without a full fidelity.
 
-    Every bracket gets the same budget, so that the later it begins to prune, the fewer trials it has.
+    Every bracket gets the same budget, so a bracket that begins to prune later has fewer trials.
     """
     full = spec.max_fidelity
     if spec.pruning.name != "hyperband" or full is None:
@@ -61,7 +61,7 @@ def _shares(factor: int, last: int) -> list[float]:
 
 
 def bracket(spec: SweepSpec, number: int) -> int:
-    """The bracket of a trial, drawn by the sweep's seed and its number."""
+    """Return the bracket of a trial, drawn by the sweep's seed and the trial's number."""
     shares = brackets(spec)
     if len(shares) == 1:
         return 0
@@ -70,7 +70,7 @@ def bracket(spec: SweepSpec, number: int) -> int:
 
 
 def levels(spec: SweepSpec, number: int, reached: float) -> Iterator[tuple[int, float]]:
-    """The rungs of a trial at or below a fidelity, lowest first: (rung, fidelity). The full fidelity is no rung."""
+    """Return a trial's rungs at or below a fidelity, as (rung, fidelity), lowest first; full fidelity is no rung."""
     first = bracket(spec, number)
     return ((rung, level) for rung, level in _ladder(spec, reached) if rung >= first)
 
@@ -92,7 +92,7 @@ def _loss(spec: SweepSpec, measurement: Measurement) -> float:
 
 
 def entry(spec: SweepSpec, trial: Trial, level: float) -> Entry | None:
-    """The trial's standing at a rung, or None if it has no value there yet or diverged there."""
+    """Return the trial's standing at a rung, or None if it has no value there yet or diverged there."""
     for measurement in trial.with_metric(spec.metric):
         if measurement.fidelity >= level - _TOLERANCE:
             loss = _loss(spec, measurement)
@@ -101,7 +101,7 @@ def entry(spec: SweepSpec, trial: Trial, level: float) -> Entry | None:
 
 
 class _Rung:
-    """Who of a bracket reached a fidelity, best first: each measurement is looked at once."""
+    """The trials of a bracket that reached a fidelity, best first; each measurement is processed once."""
 
     def __init__(self, spec: SweepSpec, first: int, level: float) -> None:
         self._spec, self._first, self._level = spec, first, level
@@ -115,7 +115,7 @@ class _Rung:
             if trial.key.replicate or number in self._came or measurement.fidelity < self._level - _TOLERANCE:
                 continue
             if self._spec.metric not in measurement.values:
-                continue  # it comes with a later report
+                continue  # a later report may have it
             self._came.add(number)
             loss = _loss(self._spec, measurement)
             if math.isfinite(loss) and bracket(self._spec, number) == self._first:
@@ -125,7 +125,7 @@ class _Rung:
 
 
 class _Reached:
-    """The highest fidelity that the search has come to: each measurement is looked at once."""
+    """The highest fidelity that the search has reached; each measurement is processed once."""
 
     def __init__(self) -> None:
         self._seen = 0
@@ -144,7 +144,7 @@ def _order(entry: Entry) -> tuple[float, int]:
 
 
 def standings(spec: SweepSpec, history: History, number: int, level: float) -> Sequence[Entry]:
-    """The trials that a trial is compared with at a rung, best first: those of its bracket that reached it."""
+    """Return the trials that a trial is compared with at a rung, best first: those of its bracket that reached it."""
     return _standings(spec, history, bracket(spec, number), level)
 
 
@@ -153,7 +153,7 @@ def _standings(spec: SweepSpec, history: History, first: int, level: float) -> S
 
 
 def _places(spec: SweepSpec, reached: int) -> int:
-    """How many of those that reached a rung go on past it."""
+    """Return how many of the trials that reached a rung continue past it."""
     is_median = spec.pruning.name == "median"
     share = reached / (2 if is_median else spec.pruning.reduction_factor)
     places = math.ceil(share) if spec.pruning.variant == "stop" else math.floor(share)
@@ -161,10 +161,11 @@ def _places(spec: SweepSpec, reached: int) -> int:
 
 
 def decide(spec: SweepSpec, history: History, trial: Trial) -> Decided | None:
-    """The next decision that is due for a running trial, or None if it may train on.
+    """Return the next decision that is due for a running trial, or None if it may continue to train.
 
-    One decision is due at each rung that the trial has reached and that it was not decided at yet. A metric that is
-    not finite ends the trial at once, and so does a loss of the study's models: their weights are lost.
+    One decision is due at each rung that the trial has reached without a decision so far. A metric that is not finite
+    ends the trial at once. So does a loss of the study's models that is not finite, because their weights are then
+    lost.
     """
     last = trial.last
     if trial.state != "running" or last is None:
@@ -181,7 +182,7 @@ def decide(spec: SweepSpec, history: History, trial: Trial) -> Decided | None:
             continue
         ranked = standings(spec, history, trial.key.number, level)
         own = entry(spec, trial, level)
-        assert own is not None  # else it has diverged
+        assert own is not None  # a trial without an entry has diverged
         place = bisect_left(ranked, _order(own), key=_order) + 1
         verdict: Verdict = "stop" if spec.pruning.variant == "stop" else "pause"
         if place <= _places(spec, len(ranked)):
@@ -196,12 +197,12 @@ def _not_finite(spec: SweepSpec, measurement: Measurement) -> str | None:
 
 
 def is_full(spec: SweepSpec, measurement: Measurement) -> bool:
-    """Whether a measurement of a function is its trial's last: the study's models end by themselves."""
+    """Return whether a function's trial ends at a measurement; the study's models end by themselves (False)."""
     return spec.target is not None and spec.max_fidelity is not None and measurement.fidelity >= spec.max_fidelity
 
 
 def is_undecided(spec: SweepSpec, trial: Trial, measurement: Measurement) -> bool:
-    """Whether a decision falls due at a measurement of a trial, whatever has been measured elsewhere."""
+    """Return whether a measurement makes a decision due for its trial, whatever has been measured elsewhere."""
     if _not_finite(spec, measurement):
         return True
     if spec.metric not in measurement.values:
@@ -215,9 +216,10 @@ def _standing(place: int, ranked: Sequence[Entry], rung: int, level: float) -> s
 
 
 def promotion(spec: SweepSpec, history: History) -> Decided | None:
-    """The paused trial to promote now, from the highest rung that has one, or None.
+    """Return the promotion of a paused trial that is due now, from the highest rung that has one, or None.
 
-    Asked whenever a slot is free: it looks at those who may go on past each rung, and not at all that are paused.
+    It is requested whenever a slot is free. It therefore looks only at the trials that may continue past each rung, and
+    not at all paused trials.
     """
     if not history.counts()["paused"]:
         return None

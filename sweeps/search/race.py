@@ -1,19 +1,23 @@
-"""The race of the candidates on common fresh seeds, as a pure function of history: who is left, and who can't win.
+"""The race of the candidates on common fresh seeds, as a pure function of history.
 
-A round is one fresh seed on which all that are left were trained; who failed on it is out once the others have ended
-on it too, so that nothing hangs on who was faster. The race is then that of the others, as though it had never been
-among them: whom it alone had raced out is back, and nobody is raced out before that round. From the second round on a
-candidate is raced out when it is unlikely to overtake the leader by the last of n rounds: with a mean difference d and
-a deviation s of the paired differences after r rounds, the differences of the rounds to come are predicted by Student's
-t, and the chance that their sum makes up for r·d is below 5 % where
+A round is one fresh seed on which all remaining candidates were trained. A candidate that failed on the seed is out
+once the others have ended on it too, so nothing depends on speed. The race then counts as if that candidate had never
+taken part. A candidate that only the failed one had raced out returns, and none is raced out before that round.
+
+From the second round on, a candidate is raced out if it is unlikely to overtake the leader by the last of n rounds. Let
+d be the mean and s the deviation of the paired differences after r rounds. The differences of the remaining rounds are
+predicted by Student's t. The chance that their sum makes up for r·d is below 5 % if
 
     d / s · √(r / (1 − r/n))  >  t(0.95)
 
-s is the larger of the pair's own deviation and of that which all that are left have in common (what a seed and a
-candidate don't explain, with (candidates − 1)(r − 1) degrees of freedom), since two or three seeds may agree by chance.
-The 5 % are those of one pair at one look. Of whole races (3,000 simulated, normal noise, candidates one deviation
-apart) 3 % raced out who would have won with two candidates and five rounds, 5 % with six, and 10 % with six and ten
-rounds, 15 % where their noise differs.
+s is the larger of the pair's own deviation and the deviation common to all remaining candidates. The latter is what a
+seed and a candidate don't explain, with (candidates − 1)(r − 1) degrees of freedom. It is needed because two or three
+seeds may agree by chance.
+
+The 5 % apply to one pair at one look. 3,000 whole races were simulated, with normal noise and candidates one deviation
+apart. With five rounds, a candidate that would have won was raced out in 3 % of them with two candidates, and in 5 %
+with six. With six candidates and ten rounds it was 10 %, and 15 % if the candidates' noise differs.
+
 Sources: Maron and Moore, Hoeffding Races, NIPS 1993; Birattari et al., A Racing Algorithm for Configuring
 Metaheuristics, GECCO 2002 (races on common instances); Lan, Simon and Halperin, Stochastically Curtailed Tests in
 Long-Term Clinical Trials, 1982 (stopping by what is still to come).
@@ -30,44 +34,53 @@ from sweeps.search.intervals import mean_of, quantile, variance_of
 from sweeps.spec import SweepSpec
 
 CHANCE = 0.05  # of overtaking the leader, below which a candidate is raced out
-_FIRST = 2  # rounds before anyone is raced out: one tells nothing of the noise
+_FIRST = 2  # rounds before a candidate is raced out: a single one says nothing about the noise
 
 
 @dataclass(frozen=True)
 class Race:
-    """Who is left, on how many first seeds all of them were trained, and who is out: why, and after how many rounds.
+    """The state of a race.
 
-    late: who of those that are left failed on a seed of a round that is under way, or to come: on which, and why.
+    Attributes:
+        left: The remaining candidates.
+        rounds: The number of first seeds on which all of them were trained.
+        failed: The candidates that failed, and why.
+        beaten: The candidates that were raced out: after how many rounds, and why.
+        is_over: Whether no further round could change the winner.
+        late: The remaining candidates that failed on a seed of a round under way or to come: the seed, and why.
     """
 
     left: tuple[int, ...]
     rounds: int
     failed: Mapping[int, str] = field(default_factory=dict)
     beaten: Mapping[int, tuple[int, str]] = field(default_factory=dict)
-    is_over: bool = True  # no further round could change who wins
+    is_over: bool = True  # no further round could change the winner
     late: Mapping[int, tuple[int, str]] = field(default_factory=dict)
 
 
 def is_sound(spec: SweepSpec, run: Trial) -> bool:
-    """Whether a run on a fresh seed has a value, or may still come to one."""
+    """Return whether a run on a fresh seed has a value, or may still get one."""
     return run.state in ("running", "cut") or run.full_value(spec.metric) is not None
 
 
 def fresh_values(spec: SweepSpec, history: History, number: int) -> dict[int, float]:
-    """A candidate's values on the seeds that choose, by seed."""
+    """Return a candidate's values on the seeds that choose, by seed."""
     runs = (history.trials.get(TrialKey(number, seed)) for seed in range(1, spec.selection.seeds + 1))
     return {run.key.replicate: value for run in runs if run and (value := run.full_value(spec.metric)) is not None}
 
 
 def race(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
-    """The race as far as it has come; one candidate alone has won before any seed, and the first where none chooses."""
+    """Return the race so far.
+
+    A sole candidate wins without a seed, and so does the first candidate if no seed chooses.
+    """
     if not spec.selection.chooses:
         return Race(tuple(numbers[:1]), 0)
     return _without_the_failed(numbers, lambda among, first: _until_a_failure(spec, history, among, first))
 
 
 def race_as_it_ended(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
-    """The race where a budget ended it: a failure on a seed that not all came to counts too."""
+    """Return the race that a budget ended, in which a failure counts even on a seed that not all candidates reached."""
     if not spec.selection.chooses:
         return Race(tuple(numbers[:1]), 0)
 
@@ -79,10 +92,8 @@ def race_as_it_ended(spec: SweepSpec, history: History, numbers: Sequence[int]) 
 
 
 def _without_the_failed(numbers: Sequence[int], run_among: Callable[[Sequence[int], int], Race]) -> Race:
-    """Run it, and again without whoever failed, until nobody does.
-
-    What was run by then counts: nobody is raced out again on fewer rounds.
-    """
+    """Return the race, run again without the failed candidates until none fails."""
+    # Completed rounds count: no candidate is raced out again on fewer rounds.
     among, failed, alone, first = list(numbers), dict[int, str](), 0, _FIRST
     while len(among) > 1:
         run = run_among(among, first)
@@ -95,10 +106,7 @@ def _without_the_failed(numbers: Sequence[int], run_among: Callable[[Sequence[in
 
 
 def _until_a_failure(spec: SweepSpec, history: History, numbers: Sequence[int], first: int) -> Race:
-    """The race up to the first round on whose seed somebody failed, or as far as it has come.
-
-    first: the rounds after which somebody may be raced out.
-    """
+    """Return the race up to the first round with a failure, or so far; no racing out before `first` rounds."""
     values = {number: fresh_values(spec, history, number) for number in numbers}
     left, beaten, rounds = list(numbers), dict[int, tuple[int, str]](), 0
     for seed in range(1, spec.selection.seeds + 1):
@@ -122,7 +130,7 @@ def _until_a_failure(spec: SweepSpec, history: History, numbers: Sequence[int], 
 def _failures(
     spec: SweepSpec, history: History, numbers: Iterable[int], seeds: Iterable[int]
 ) -> dict[int, tuple[int, str]]:
-    """On which of the seeds each failed first, and why."""
+    """Return the candidates that failed, with the first of the seeds on which each did, and why."""
     found: dict[int, tuple[int, str]] = {}
     for number, seed in product(numbers, seeds):
         run = history.trials.get(TrialKey(number, seed))
@@ -132,7 +140,7 @@ def _failures(
 
 
 def _cannot_win(spec: SweepSpec, values: Mapping[int, Sequence[float]]) -> dict[int, str]:
-    """Who can't overtake the leader, and why; values by candidate, one for each round, the same number for all."""
+    """Return the candidates that can't overtake the leader, and why; `values` has one value per round for each."""
     rounds, last = len(next(iter(values.values()))), spec.selection.seeds
     sign = 1 if spec.direction == "maximize" else -1
     leader = min(values, key=lambda number: (-sign * mean_of(values[number]), number))
@@ -152,7 +160,7 @@ def _cannot_win(spec: SweepSpec, values: Mapping[int, Sequence[float]]) -> dict[
 
 
 def _unexplained(table: Sequence[Sequence[float]]) -> float:
-    """The variance that neither row nor column explains, of a table of candidates by seeds."""
+    """Return the variance that neither row nor column explains in a table of candidates by seeds."""
     rows, columns = len(table), len(table[0])
     of_rows = [mean_of(row) for row in table]
     of_columns = [mean_of(column) for column in zip(*table, strict=True)]
@@ -166,9 +174,9 @@ def _unexplained(table: Sequence[Sequence[float]]) -> float:
 
 
 def next_runs(spec: SweepSpec, run: Race) -> list[TrialKey]:
-    """The runs that the next round needs, or all that are left where nobody is raced out; [] when the race is over.
+    """Return the runs that the next round needs, or all remaining ones if none is raced out; [] if the race is over.
 
-    All first seeds come before any second one, so that a budget that ends leaves as many in common as it can.
+    All first seeds come before any second one, so a budget that ends leaves as many in common as possible.
     """
     if run.is_over:
         return []
@@ -176,6 +184,6 @@ def next_runs(spec: SweepSpec, run: Race) -> list[TrialKey]:
     last = min(seeds, max(_FIRST, run.rounds + 1)) if spec.selection.races else seeds
     failing = {number: seed for number, (seed, _) in run.late.items()}
     if len(run.left) - sum(seed == run.rounds + 1 for seed in failing.values()) < 2:
-        last = run.rounds + 1  # which is the last, if only one comes through
+        last = run.rounds + 1  # the last round if only one candidate comes through
     keys = [TrialKey(number, seed) for seed in range(1, last + 1) for number in run.left]
     return [key for key in keys if key.replicate < failing.get(key.number, seeds + 1)]

@@ -1,4 +1,4 @@
-"""Learning rates within measured bounds: the range tests that a search needs first, and the space that follows."""
+"""Learning rates within measured bounds: the range tests that a search needs first, and the resulting space."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -21,12 +21,12 @@ class RangeKey(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The name in logs and for `reproduce`: range-adam."""
+        """Return the name in logs and for `reproduce`: range-adam."""
         return f"range-{self.optimizer}"
 
 
 def range_keys(spec: SweepSpec) -> list[RangeKey]:
-    """One test for each optimizer of the space; none where the learning rate's bounds are given."""
+    """Return one test for each optimizer of the space, or none if the learning rate's bounds are given."""
     rate = spec.space.parameters.get(LEARNING_RATE)
     if not isinstance(rate, RangeTest):
         return []
@@ -39,26 +39,26 @@ def range_keys(spec: SweepSpec) -> list[RangeKey]:
 
 
 def range_config(spec: SweepSpec, key: RangeKey) -> TrialConfig:
-    """What a test climbs its ramp with: the baseline with the optimizer, and what hangs on it at its default."""
+    """Return a test's configuration: the baseline with the optimizer, and dependent parameters at their defaults."""
     params = spec.defaults_with({OPTIMIZER: key.optimizer})
     return spec.trial_config(params, derive_seed(spec.seed, NOTE, key.optimizer))
 
 
 def measured_ranges(history: History) -> dict[RangeKey, Mapping[str, Any]]:
-    """What the ledger holds of each test that was made."""
+    """Return the recorded result of each test that was made."""
     return {RangeKey(note.body[OPTIMIZER]): note.body for note in history.noted(NOTE)}
 
 
 def due(spec: SweepSpec, history: History) -> list[RangeKey]:
-    """The tests that must be made before anything is suggested."""
+    """Return the tests that must be made before anything is suggested."""
     done = measured_ranges(history)
     return [key for key in range_keys(spec) if key not in done]
 
 
 def with_measured_space(spec: SweepSpec, history: History) -> SweepSpec:
-    """The spec whose learning rate has the bounds that were measured; the same spec where none were to be, or yet.
+    """Return the spec with the learning rate's measured bounds; the same spec if none are needed, or not all are known.
 
-    The default, and so the baseline's rate, is the valley suggestion of its optimizer.
+    The default, and therefore the baseline's rate, is the valley suggestion of its optimizer.
     """
     keys, found = range_keys(spec), measured_ranges(history)
     if not keys or any(key not in found for key in keys):

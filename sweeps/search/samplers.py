@@ -1,15 +1,16 @@
 """Samplers by name with every setting pinned: Optuna's, Sobol's sequence, and a grid in an order drawn once.
 
-    tpe      learns from all trials, also from those that were pruned or diverged (of very many from a part, see
+    tpe      learns from all trials, including pruned and diverged ones (from a part of them if there are very many, see
              `thinning`); multivariate, and in groups where parameters are conditional
-    gp       a Gaussian process; learns only from trials that came to full fidelity, and draws conditional parameters
+    gp       a Gaussian process; learns only from trials that reached full fidelity, and draws conditional parameters
              at random
     random   uniform on each parameter's scale
     qmc      a scrambled Sobol sequence: as random, but evenly spread
     grid     every configuration once
 
-The first three are seeded by the trial's number; of the last two the sweep's seed fixes the whole sequence, of which a
-trial's number is the place. What one trial has is not given to another while there is something else: see `untried`.
+The first three are seeded by the trial's number. For the last two, the sweep's seed fixes the whole sequence, and the
+trial's number is the place in it. A configuration that a trial has is not suggested to another one while others are
+left: see `untried`.
 """
 
 import warnings
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
 
 
 def optuna_sampler(name: str, seed: int) -> "optuna.samplers.BaseSampler":
-    """One of Optuna's samplers: tpe, gp or random."""
+    """Return one of Optuna's samplers: tpe, gp or random."""
     import optuna
 
     with warnings.catch_warnings():
-        # `group` is what makes TPE see conditional parameters together; Optuna calls it, and gp, experimental.
+        # `group` makes TPE see conditional parameters together; Optuna calls it, and gp, experimental.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match name:
             case "tpe":
@@ -46,13 +47,13 @@ def optuna_sampler(name: str, seed: int) -> "optuna.samplers.BaseSampler":
                     seed=seed,
                     n_startup_trials=10,
                     deterministic_objective=False,
-                    warn_independent_sampling=False,  # said once, by the sweep
+                    warn_independent_sampling=False,  # the sweep warns about it once
                 )
     return optuna.samplers.RandomSampler(seed=seed)
 
 
 def sobol_point(space: SearchSpace, seed: int, index: int) -> Mapping[str, Scalar]:
-    """The configuration at a place (0, 1, …) of a scrambled Sobol sequence over all parameters that vary.
+    """Return the configuration at a place (0, 1, …) of a scrambled Sobol sequence over all parameters that vary.
 
     Source: Owen, Scrambling Sobol' and Niederreiter-Xing points, Journal of Complexity 1998; computed by SciPy.
     """
@@ -67,7 +68,7 @@ def sobol_point(space: SearchSpace, seed: int, index: int) -> Mapping[str, Scala
 
 
 def grid_points(space: SearchSpace, seed: int, known: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Scalar]]:
-    """Every configuration of a space that is not known yet, in an order drawn once, so that a part is no corner."""
+    """Return the unknown configurations of a space in an order drawn once, so that the first ones are spread out."""
     left_out = {configuration(params) for params in known}
     rest: list[Mapping[str, Scalar]] = [point for point in space.grid() if configuration(point) not in left_out]
     places = sorted(range(len(rest)), key=lambda place: derive_seed(seed, "grid", place))

@@ -1,14 +1,14 @@
-"""The honest choice as pure functions of history: who is tried again on fresh seeds, who wins, and what is published.
+"""The choice as pure functions of history: the candidates on fresh seeds, the winner, and the published values.
 
-    candidates    the best of the search and the baseline
-    choice        they race on fresh seeds, common to all; the best mean wins, or the cheapest within one standard error
-    publication   winner and baseline on further seeds, which chose nothing: their means have no luck of the winner in
-                  them. The first of the winner's models is stored, tested and replayed: which one, is fixed beforehand
+    candidates    the best of the search, and the baseline
+    choice        a race on fresh seeds, common to all; the best mean wins, or the cheapest within one standard error
+    publication   winner and baseline on further seeds that chose nothing, so their means contain none of the winner's
+                  luck. The winner's first model is stored, tested and replayed; which one it is, is fixed beforehand
 
-What a budget or the spec leaves out is not made up for: without a further seed the winner is not confirmed, and has the
-value that chose it: the mean on the fresh seeds or, without any, what the search saw last of its best trial.
+Stages that a budget or the spec leaves out are not replaced. Without a further seed the winner is not confirmed. Its
+value is then the one that chose it: the mean on the fresh seeds or, without any, the search's last value.
 
-Sources: Cawley and Talbot, On Over-fitting in Model Selection, JMLR 2010 (what chose can't judge); Breiman et al.,
+Sources: Cawley and Talbot, On Over-fitting in Model Selection, JMLR 2010 (data that chose can't judge); Breiman et al.,
 Classification and Regression Trees, 1984 (one standard error).
 """
 
@@ -33,7 +33,7 @@ from sweeps.spec import SweepSpec
 Decision = Literal["winner", "beaten", "raced out", "out", "not compared"]
 Basis = Literal["evaluation", "selection", "search"]  # the stage that a winner's value comes from
 
-TEST_READ = "test_read"  # the kind of note that says that the test set is about to be read for a trial's model
+TEST_READ = "test_read"  # the kind of note that the test set is about to be read for a trial's model
 BASELINE = 0  # the number of the trial in which every parameter has its default
 
 
@@ -41,11 +41,11 @@ BASELINE = 0  # the number of the trial in which every parameter has its default
 class Candidate:
     """A configuration in the choice.
 
-    searched: the value that the search saw last, on its one seed, and searched_at: at which fidelity. values: on the
-    fresh seeds that choose, by seed.
-    mean: over the first `seeds` of them, None where it failed on one or was not run. difference: paired, from the
-    winner. rank: 1 is best; None without a mean. costs: see sweeps.search.costs. on_front: whether no candidate is both
-    better and cheaper; None where the spec names no cost. is_cheapest: whether its cost made it the winner.
+    `searched` is the last value that the search saw, on its one seed, and `searched_at` its fidelity. `values` are
+    those on the fresh seeds that choose, by seed. `mean` is over the first `seeds` of them, or None if one failed or
+    none was run. `difference` is paired, from the winner. `rank` is 1 for the winner and None for others without a
+    mean. For `costs` see sweeps.search.costs. `on_front` says whether no candidate is both better and cheaper; it is
+    None if the spec names no cost. `is_cheapest` says whether its cost made it the winner.
     """
 
     number: int
@@ -64,18 +64,18 @@ class Candidate:
 
     @property
     def n(self) -> int | None:
-        """How many seeds its mean is over."""
+        """Return how many seeds its mean is over, or None without a mean."""
         return None if self.mean is None else self.seeds
 
     @property
     def counted(self) -> dict[int, float]:
-        """The values that its mean is over, by seed; more may have been run."""
+        """Return the values that its mean is over, by seed; it may have run on more seeds."""
         return {seed: value for seed, value in self.values.items() if seed <= self.seeds}
 
 
 @dataclass(frozen=True)
 class Published:
-    """What is published of winner or baseline: its values on the further seeds by seed, and why one has none."""
+    """The published values of winner or baseline on the further seeds, by seed, and why a seed has none."""
 
     number: int
     values: Mapping[int, float]
@@ -85,12 +85,12 @@ class Published:
 
 @dataclass(frozen=True)
 class Selection:
-    """The outcome: candidates by rank, the winner's number (None if none survived), and what is published.
+    """The outcome: candidates by rank, the winner's number (None if none survived), and the published values.
 
-    seeds: how many first fresh seeds those that were left are compared on. published: the winner, then the baseline if
-    that is another. difference: winner minus baseline, paired on the further seeds. optimism: by how much better the
-    winner's last value in the search was than its published mean; what more training brought is in it with the other
-    sign. final: the trial of the result's model, if one is complete. instead: why not the winner's on the first seed.
+    `seeds` is the number of first fresh seeds on which the remaining candidates are compared. `published` holds the
+    winner, then the baseline if it is another trial. `difference` is winner minus baseline, paired on further seeds.
+    `optimism` is by how much better the winner's last value in the search was than its published mean, or None if the
+    fidelities differ. `final` is the trial whose model is the result, and `instead` says why not the first seed's.
     """
 
     candidates: tuple[Candidate, ...]
@@ -106,12 +106,12 @@ class Selection:
 
     @property
     def is_confirmed(self) -> bool:
-        """Whether the winner's value is from seeds that chose nothing."""
+        """Return whether the winner's value is from seeds that chose nothing."""
         return self.basis == "evaluation"
 
 
 def selection_seed(spec: SweepSpec, replicate: int) -> int:
-    """The seed of a fresh run: common to all candidates, so that they compare in pairs."""
+    """Return the seed of a fresh run, which is common to all candidates so that they can be compared in pairs."""
     return derive_seed(spec.seed, "selection", replicate, bits=spec.seed_bits)
 
 
@@ -120,9 +120,9 @@ def _order(spec: SweepSpec, value: float) -> float:
 
 
 def by_last_value(spec: SweepSpec, history: History) -> list[int]:
-    """The trials of the search that have a value, best first; a failed or diverged trial is none of them.
+    """Return the numbers of the search's trials that have a value, best first, without failed or diverged trials.
 
-    A value counts as it is, whatever its fidelity: who was stopped early would nearly always have become better.
+    Values count whatever their fidelity: a trial that was stopped early would nearly always have improved.
     """
     sound = [trial for trial in history.search if trial.state != "failed"]
     fit = [(value, t.key.number) for t in sound if (value := t.value(spec.metric)) is not None]
@@ -130,7 +130,10 @@ def by_last_value(spec: SweepSpec, history: History) -> list[int]:
 
 
 def candidates(spec: SweepSpec, history: History) -> list[int]:
-    """Return the best configurations by their last values, and the baseline; one of them where no seed chooses."""
+    """Return the best configurations by their last values, and the baseline if it is not among them.
+
+    Without a seed that chooses, only one configuration is taken: the best of those that trained furthest.
+    """
     rule = as_fitted(spec, history).selection
     best = by_last_value(spec, history)
     ranked = best if rule.chooses else _furthest(history, best)
@@ -140,7 +143,7 @@ def candidates(spec: SweepSpec, history: History) -> list[int]:
 
 
 def _furthest(history: History, numbers: Sequence[int]) -> Sequence[int]:
-    """Keep the complete trials, else those that no rung stopped, else those that the highest rung stopped."""
+    """Return the complete trials; if none, those that no rung stopped; if none, those of the highest fidelity."""
     trials = {number: history.trials[TrialKey(number)] for number in numbers}
     pools = [[n for n in numbers if trials[n].state in states] for states in (("complete",), ("running", "cut"))]
     last = max((t.last.fidelity for t in trials.values() if t.last), default=0.0)
@@ -148,7 +151,7 @@ def _furthest(history: History, numbers: Sequence[int]) -> Sequence[int]:
 
 
 def _distinct(history: History, best: Sequence[int]) -> Iterator[int]:
-    """Give one trial of each configuration, by its best value: the baseline for its own, else the trial with it."""
+    """Yield one trial for each configuration, best first; for the baseline's configuration, the baseline itself."""
     known: set[Configuration] = set()
     own = configuration(history.trials[TrialKey(BASELINE)].params) if BASELINE in best else None
     for number in best:
@@ -159,9 +162,9 @@ def _distinct(history: History, best: Sequence[int]) -> Iterator[int]:
 
 
 def publication(spec: SweepSpec, history: History, numbers: Sequence[int]) -> list[TrialKey]:
-    """The runs on further seeds of the winner, which is the first of the numbers, and of the baseline, seed by seed.
+    """Return the runs on further seeds of the winner, which is the first number, and of the baseline, seed by seed.
 
-    A baseline that failed on a seed that chose is not published. A failure here ends nothing: speed decides nothing.
+    A baseline that failed on a seed that chose is not published. A failure here ends nothing, so speed decides nothing.
     """
     spec = as_fitted(spec, history)
     failed = failed_in_choice(spec, history) - set(numbers[:1])
@@ -170,12 +173,12 @@ def publication(spec: SweepSpec, history: History, numbers: Sequence[int]) -> li
 
 
 def failed_in_choice(spec: SweepSpec, history: History) -> set[int]:
-    """Who failed on a seed that chooses; that a budget cut one there, or came before it, is no failure."""
+    """Return the candidates that failed on a seed that chooses; a run that a budget cut or prevented is no failure."""
     return {run.key.number for run in history.selection if run.key.stage == "choice" and not is_sound(spec, run)}
 
 
 def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selection:
-    """The choice and the publication as far as they have come; numbers: of the candidates, best in the search first."""
+    """Return the choice and the publication so far, for the numbers of the candidates, best in the search first."""
     spec = as_fitted(spec, history)
     run = _with_a_round(spec, history, numbers)
     judged = [_judge(spec, history, run, number) for number in numbers]
@@ -202,7 +205,7 @@ def select(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Selecti
 
 
 def _with_a_round(spec: SweepSpec, history: History, numbers: Sequence[int]) -> Race:
-    """Where a budget ended the first round, those that came through it are compared as far as they have come."""
+    """Return the race; if a budget ended its first round, only the candidates that completed the round are compared."""
     ended = race_as_it_ended(spec, history, numbers)
     through = [number for number in ended.left if 1 in fresh_values(spec, history, number)]
     if ended.rounds or len(ended.left) < 2 or not through:
@@ -235,11 +238,9 @@ def _judge(spec: SweepSpec, history: History, run: Race, number: int) -> Candida
 
 
 def _winner(spec: SweepSpec, left: Sequence[Candidate]) -> tuple[Candidate | None, str, bool]:
-    """The best mean of those that are left, or the cheapest that is as good; by what it won, and whether by its cost.
-
-    Of equal means the cheaper wins, then the earlier. The only one that is left needs no mean. Where none has one,
-    since a budget ended before, the best of the search wins.
-    """
+    """Return the winner, the reason for its win, and whether its cost made it win."""
+    # Of equal means the cheaper candidate wins, then the earlier one. A sole remaining candidate needs no mean. If none
+    # has a mean, because a budget ended first, the best of the search wins.
     by, cost = f"best mean {spec.metric} on fresh seeds", spec.selection.cost
     if len(left) == 1:
         return left[0], by, False
@@ -260,12 +261,12 @@ def _winner(spec: SweepSpec, left: Sequence[Candidate]) -> tuple[Candidate | Non
 
 
 def _standard_error(values: Sequence[float]) -> float:
-    """Of the mean of two values or more."""
+    """Return the standard error of the mean of two or more values."""
     return math.sqrt(variance_of(values) / len(values))
 
 
 def _standing(spec: SweepSpec, run: Race, candidate: Candidate) -> tuple[float, ...]:
-    """Who is left comes first, by mean; then who was raced out, the last first; then who failed."""
+    """Return a sort key: remaining candidates by mean, then those raced out (the last one first), then failed ones."""
     kind = 0 if candidate.number in run.left else 1 if candidate.number in run.beaten else 2
     mean = math.inf if candidate.mean is None else _order(spec, candidate.mean)
     return kind, -candidate.seeds if kind == 1 else 0, mean, candidate.number
@@ -328,7 +329,7 @@ def _published(spec: SweepSpec, history: History, ranked: tuple[Candidate, ...],
     failed = failed_in_choice(spec, history)
     if winner is None:
         return Selection(ranked, None, rounds, (), None, None, None)
-    # A baseline that failed on a seed that chose may have been published ahead, where a slot was idle.
+    # An idle slot may have published the baseline ahead although it failed on a seed that chose.
     both = [winner, *(c.number for c in ranked if c.number == BASELINE != winner and c.number not in failed)]
     published = tuple(_publish(spec, history, number) for number in both)
     own = published[0]
@@ -344,7 +345,7 @@ def _published(spec: SweepSpec, history: History, ranked: tuple[Candidate, ...],
 def _value(
     spec: SweepSpec, history: History, winner: Candidate, own: Published
 ) -> tuple[Basis | None, Interval | None]:
-    """What is known of the winner, and from which stage; nothing where it came to no value on a further seed."""
+    """Return the stage and the winner's value; None for both if it failed on a further seed and has a value on none."""
     if own.interval is not None:
         return "evaluation", own.interval
     further = [run for run in history.selection if (run.key.number, run.key.stage) == (own.number, "publication")]
@@ -356,7 +357,7 @@ def _value(
 
 
 def _optimism(spec: SweepSpec, winner: Candidate, own: Published, final: Trial) -> float | None:
-    """By how much better the search saw the winner; None where it saw it at another fidelity than is published."""
+    """Return by how much better the search saw the winner, or None if it saw it at another fidelity."""
     if own.interval is None or winner.searched is None or final.last is None:
         return None
     if not math.isclose(winner.searched_at, final.last.fidelity, rel_tol=1e-9):
@@ -365,10 +366,8 @@ def _optimism(spec: SweepSpec, winner: Candidate, own: Published, final: Trial) 
 
 
 def _final(history: History, winner: int, seeds: Sequence[int]) -> tuple[TrialKey | None, str]:
-    """The winner's model on the first further seed; the next one's that came to its end only where that did not.
-
-    For which the test set may have been read stays it, lest the set be read for another.
-    """
+    """Return the winner's model on the first further seed that has a value, and why if that is not seed 1."""
+    # A model whose test set may have been read stays the final one, so that the test set is not read for another.
     if not seeds:
         return None, ""
     scored = {note.key for note in history.noted(TEST_READ)}
@@ -388,13 +387,13 @@ def _publish(spec: SweepSpec, history: History, number: int) -> Published:
 
 
 def selection_of(spec: SweepSpec, history: History) -> Selection | None:
-    """The selection as it stands; None while no trial has run on a fresh seed, unless the outcome needs none."""
+    """Return the current selection, or None if no trial has run on a fresh seed and no winner is recorded."""
     if not history.selection and (history.outcome or {}).get("winner") is None:
         return None
     return select(spec, history, candidates(spec, history))
 
 
 def final_key(history: History) -> TrialKey | None:
-    """The trial whose model is the recorded result, or None."""
+    """Return the trial whose model is the recorded result, or None if there is none."""
     final = (history.outcome or {}).get("final")
     return None if final is None else parse_label(final)

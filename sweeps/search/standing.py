@@ -1,4 +1,4 @@
-"""How far a sweep has come: its best trial, and whether anything is left to do."""
+"""The progress of a sweep: its best trial, and whether anything is left to do."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from sweeps.search.budgets import ended
 from sweeps.search.history import History, Trial
 from sweeps.spec import SweepSpec
 
-State = Literal["running", "stopped", "over"]  # a driver is at work; none is, and there is work left; all is done
+State = Literal["running", "stopped", "over"]  # a driver is working; none is, but work is left; all is done
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Best:
 
 
 class Leader:
-    """The best value that a search has seen, of a history that grows: each report is looked at once.
+    """The best value that a search has seen, for a growing history; each report is processed once.
 
-    It never goes back, whatever becomes of its trial. Of equal values the first counts.
+    It never gets worse, whatever becomes of its trial. Of equal values the first counts.
     """
 
     def __init__(self, spec: SweepSpec, history: History) -> None:
@@ -34,7 +34,7 @@ class Leader:
         self._best: Best | None = None
 
     def now(self) -> Best | None:
-        """Return the best as the history stands; None where no report has a finite value."""
+        """Return the current best, or None if no report has a finite value."""
         for trial, measurement in self._history.measured[self._seen :]:
             value = measurement.values.get(self._metric, math.nan)
             if trial.key.replicate or not math.isfinite(value):
@@ -46,12 +46,12 @@ class Leader:
 
 
 def best_of(spec: SweepSpec, history: History) -> Best | None:
-    """Return the best value that the search has seen."""
+    """Return the best value that the search has seen, or None if no report has a finite value."""
     return Leader(spec, history).now()
 
 
 def shown_state(trial: str, sweep: str) -> str:
-    """Return the words for a trial's state: it runs, or may be promoted, only as long as its sweep may go on."""
+    """Return the words for a trial's state: it runs, or may be promoted, only as long as its sweep may continue."""
     match trial, sweep:
         case "running", "stopped":
             return "halted"
@@ -61,7 +61,7 @@ def shown_state(trial: str, sweep: str) -> str:
 
 
 def is_over(spec: SweepSpec, history: History) -> bool:
-    """Whether nothing is left to do, so that not even Ray is needed to find out."""
-    if not history.is_concluded:  # a kill may have come between the last run and the outcome that follows from it
+    """Return whether nothing is left to do, without starting Ray."""
+    if not history.is_concluded:  # a kill may have come between the last run and its outcome
         return False
     return isinstance(next_work(spec, history, (), ended(spec, history, history.until)), Finished)

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 
 def suggest(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scalar]:
-    """Parameters of trial `number`, given all that is recorded; trial 0 is the baseline, then come the starting points.
+    """Return the parameters of trial `number`, given the recorded history.
 
-    The sampler is seeded by the sweep's seed and the trial's number alone, so that the same history gives the same
-    suggestion in any process. What another trial has is drawn again, see `untried`. A design needs none.
+    Trial 0 is the baseline, followed by the starting points. The sampler is seeded only by the sweep's seed and the
+    trial's number, so the same history gives the same suggestion in any process. A configuration that another trial has
+    is drawn again, see `untried`. A design needs no sampler.
+
+    Raises:
+        ValueError: A range test has not been made yet.
     """
     if spec.design:
         return spec.design.place(number)[0].params
@@ -34,7 +38,7 @@ def suggest(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scal
 
     def draw(attempt: int) -> Mapping[str, Scalar]:
         again = (attempt,) if attempt else ()
-        if spec.sampler.name == "qmc":  # a seed for each number: one for all would repeat a choice in the same half
+        if spec.sampler.name == "qmc":  # a common seed for redraws would repeat a choice in the same half
             place = derive_seed(spec.seed, "qmc", number, *again) if again else spec.seed
             return sobol_point(space, place, number - len(start))
         seed = derive_seed(spec.seed, "suggestion", number, *again)
@@ -44,7 +48,7 @@ def suggest(spec: SweepSpec, history: History, number: int) -> Mapping[str, Scal
 
 
 def _measured(spec: SweepSpec, history: History) -> tuple[SearchSpace, list[Mapping[str, Scalar]]]:
-    """The space with measured bounds, and its starting points: they don't change once there is anything to suggest."""
+    """Return the space with measured bounds, and its starting points; both are fixed once suggestions are possible."""
 
     def measured() -> tuple[SearchSpace, list[Mapping[str, Scalar]]]:
         full = with_measured_space(spec, history)
@@ -54,13 +58,13 @@ def _measured(spec: SweepSpec, history: History) -> tuple[SearchSpace, list[Mapp
 
 
 def _learnt(spec: SweepSpec, space: SearchSpace, history: History, seed: int) -> Mapping[str, Scalar]:
-    """What Optuna's sampler gives by a seed, that looks at all that is recorded."""
+    """Return the configuration that Optuna's sampler suggests with a seed, given the recorded trials."""
     import optuna
 
     from sweeps.search.optuna_view import OptunaView
 
     if spec.sampler.name == "random":
-        view = OptunaView(spec, History())  # it hangs on no trial
+        view = OptunaView(spec, History())  # random draws depend on no trial
     else:
         view = history.kept(spec, OptunaView, lambda: OptunaView(spec, history))
         view.follow(history)
@@ -72,7 +76,7 @@ def _learnt(spec: SweepSpec, space: SearchSpace, history: History, seed: int) ->
 
 
 def trial_seed(spec: SweepSpec, number: int) -> int:
-    """The seed of trial `number`; in a design common to all cells, so that they compare in pairs."""
+    """Return the seed of trial `number`; in a design it is common to all cells, so that they compare in pairs."""
     if spec.design:
         return derive_seed(spec.seed, "design", spec.design.place(number)[1], bits=spec.seed_bits)
     return derive_seed(spec.seed, "trial", number, bits=spec.seed_bits)

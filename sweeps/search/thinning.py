@@ -1,7 +1,7 @@
-"""Which of very many trials a sampler is shown, lest its ask take the longer the more there are.
+"""Subsampling of the trials that a sampler sees, so that an ask does not slow down as a sweep grows.
 
-TPE tells the best 25 from the others. It is shown the best, in its own order, the latest, whose weight it makes the
-greatest, and evenly spaced ones for the density of the rest: as a whole never more than MOST.
+TPE separates the best 25 from the others. It sees the best in its own order, the latest, to which it gives the greatest
+weight, and evenly spaced ones for the density of the rest. In total it never sees more than MOST.
 """
 
 import math
@@ -17,7 +17,7 @@ Merit = tuple[int, float, float, int]  # smaller is better; the last is the tria
 
 
 def merit(trial: FrozenTrial, place: int, *, maximize: bool) -> Merit:
-    """Where a trial stands in TPE's order: complete ones by value, then pruned ones by how far they came."""
+    """Return a trial's merit in TPE's order: complete ones by value, then pruned ones by how far they came."""
     sign = -1.0 if maximize else 1.0
     if trial.state is TrialState.COMPLETE and trial.value is not None:
         return 0, sign * trial.value, 0.0, place
@@ -28,14 +28,14 @@ def merit(trial: FrozenTrial, place: int, *, maximize: bool) -> Merit:
 
 
 class Order:
-    """Trials by merit, kept while what is known of them grows."""
+    """Trials by merit, updated as more becomes known of them."""
 
     def __init__(self) -> None:
         self._merits: list[Merit | None] = []  # by place
         self._sorted: list[Merit] = []
 
     def put(self, place: int, found: Merit) -> None:
-        """Say the merit of a trial, for the first time or anew; the first time in the order of places."""
+        """Set or update the merit of a trial; trials are added in the order of their places."""
         if place == len(self._merits):
             self._merits.append(None)
         if (before := self._merits[place]) is not None:
@@ -44,10 +44,10 @@ class Order:
         insort(self._sorted, found)
 
     def shown(self) -> Sequence[int]:
-        """The places of those that a sampler is shown, ascending: all while these are few."""
+        """Return the places of the trials that a sampler sees, ascending; all of them if there are at most MOST."""
         count = len(self._merits)
         if count <= MOST:
             return range(count)
-        step = 2 ** math.ceil(math.log2(count / _SPACED))  # so that most of those shown are shown again
+        step = 2 ** math.ceil(math.log2(count / _SPACED))  # a power of 2, so that most of those shown are shown again
         best = (place for *_, place in self._sorted[:_BEST])
         return sorted({*best, *range(count - _LATEST, count), *range(0, count, step)})

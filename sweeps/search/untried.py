@@ -1,9 +1,9 @@
-"""No configuration twice: what another trial has is drawn again, as a pure function of recorded history.
+"""Suggestions without duplicates: a configuration that another trial has is drawn again. A pure function of history.
 
-A sampler draws again a few times, each by a seed derived from the trial's number and the attempt. In a finite space the
-rest is then looked through, at random by a derived seed and at last in order, so that no configuration is tried twice
-while another is left. Elsewhere the last draw stands. Once a finite space is used up, what the sampler draws first is
-tried again on another seed: that tells more of it.
+A sampler draws again a few times, each time with a seed derived from the trial's number and the attempt. A finite space
+is then searched, first at random with derived seeds and finally in order. No configuration is therefore tried twice
+while another is left. In any other space the last draw is used. Once a finite space is used up, the sampler's first
+draw is tried again on another seed, which says more about it.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,19 +16,19 @@ from study.seeds import derive_seed
 from sweeps.search.history import History
 from sweeps.spec import LARGEST_GRID, SweepSpec
 
-_DRAWS = 4  # of the sampler, the first included
-_LOOKS = 100  # at random into a finite space
+_DRAWS = 4  # of the sampler, including the first
+_LOOKS = 100  # random draws from a finite space
 
 
 @dataclass
 class _Tried:
-    """The configurations of a search's trials, kept while trials are added."""
+    """The configurations of a search's trials, updated as trials are added."""
 
     known: set[Configuration] = field(default_factory=set)
     trials: int = 0
 
     def follow(self, history: History) -> None:
-        """Add the configurations of the trials that were added."""
+        """Add the configurations of new trials."""
         self.known |= {configuration(trial.params) for trial in history.search[self.trials :]}
         self.trials = len(history.search)
 
@@ -40,7 +40,7 @@ def untried(
     number: int,
     draw: Callable[[int], Mapping[str, Scalar]],
 ) -> Mapping[str, Scalar]:
-    """Return what `draw` gives on its first attempt (0, 1, …) that no trial has; see above for where none is."""
+    """Return the first result of `draw` (attempts 0, 1, …) that no trial has, or as described above without one."""
     tried = history.kept(spec, _Tried, _Tried)
     tried.follow(history)
     params = draw(0)
@@ -58,12 +58,12 @@ def untried(
 
 
 def _drawn(space: SearchSpace, seed: int) -> Mapping[str, Scalar]:
-    """Return a configuration that is drawn uniformly, each parameter by a seed of its own."""
+    """Return a configuration drawn uniformly, each parameter with its own derived seed."""
     return space.walk(lambda name, parameter: parameter.at(derive_seed(seed, name) / 2**63))
 
 
 def _is_used_up(spec: SweepSpec, space: SearchSpace, history: History, tried: int) -> bool:
-    """Return whether a space is finite and has no configuration left; a large one is looked through to tell."""
+    """Return whether a finite space has no configuration left; False for one of more than LARGEST_GRID."""
     if not space.is_finite:
         return False
     count = history.kept(spec, "configurations", lambda: space.count(LARGEST_GRID))

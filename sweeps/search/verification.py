@@ -1,4 +1,4 @@
-"""Whether a recorded sweep follows from its history: suggestions, seeds, decisions, order and outcome again."""
+"""Verification that a recorded sweep follows from its history: suggestions, seeds, decisions, order and outcome."""
 
 import math
 from collections.abc import Iterable
@@ -17,12 +17,12 @@ from sweeps.search.selection import BASELINE, candidates, publication, select, s
 from sweeps.search.suggestion import suggest, trial_seed
 from sweeps.spec import SweepSpec
 
-_CLOCKS = 1.0  # s by which the clocks of driver and ledger may differ
+_CLOCKS = 1.0  # s, by which the clocks of driver and ledger may differ
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The outcome: what was computed again, and the first difference, None where all is as recorded."""
+    """The result of a verification: how much was recomputed, and the first difference, or None if there is none."""
 
     suggestions: int
     decisions: int
@@ -34,7 +34,7 @@ class Verification:
 
 
 def describe(row: Row) -> str:
-    """A row in a few words, with its trial."""
+    """Return a row in a few words, with its trial."""
     match row:
         case Asked():
             what = "suggestion"
@@ -50,7 +50,7 @@ def describe(row: Row) -> str:
 
 
 def verify(spec: SweepSpec, rows: Iterable[tuple[Stamp, Row]]) -> Verification:
-    """Compute again what was decided, row by row from what was known then; ends at the first difference."""
+    """Recompute every suggestion and decision from the rows before it, and stop at the first difference."""
     history, suggestions, decisions = History(), 0, 0
     for stamp, row in rows:
         match row:
@@ -97,7 +97,7 @@ def _asked(spec: SweepSpec, history: History, stamp: Stamp, row: Asked) -> str |
 
 
 def _not_asked_for(spec: SweepSpec, history: History, stamp: Stamp, key: TrialKey) -> str | None:
-    """Why the sweep had no need of a trial then."""
+    """Return why the sweep did not need a trial at that time, or None if it did."""
     if key.number >= spec.trials:
         return f"the search was to try {spec.trials} trials"
     if not key.replicate:
@@ -110,11 +110,11 @@ def _not_asked_for(spec: SweepSpec, history: History, stamp: Stamp, key: TrialKe
 
 
 def _due(spec: SweepSpec, history: History) -> set[TrialKey]:
-    """The runs on fresh seeds that race and publication need, whichever slot was free."""
+    """Return the runs on fresh seeds that race and publication need, whichever slot was free."""
     spec = as_fitted(spec, history)
     numbers = candidates(spec, history)
     choice = race(spec, history, numbers)
-    # Without a budget nothing but its own end ends the choice; with one, only a clock would know.
+    # Without a budget, the choice ends only when the race is over; with one, only a clock could decide.
     may_be_decided = choice.is_over or spec.time is not None or spec.device_hours is not None
     winner = select(spec, history, numbers).winner if may_be_decided else None
     baseline = [BASELINE] if BASELINE in numbers else []
@@ -123,10 +123,8 @@ def _due(spec: SweepSpec, history: History) -> set[TrialKey]:
 
 
 def _concluded(spec: SweepSpec, history: History, stamp: Stamp, row: Noted) -> str | None:
-    """Nothing may be left to do; the winner, its final model and all that is published must follow from the runs.
-
-    What the test set says is another matter: only a replay can tell. Words may be another version's.
-    """
+    """Return why the outcome does not follow: work was left, or a recorded value differs from the recomputed one."""
+    # Test results are not compared, since only a replay can check them. The reason's words may be another version's.
     spec = as_extended(spec, history)
     if not isinstance(next_work(spec, history, (), ended(spec, history, stamp.time)), Finished):
         return "the sweep was not over"
@@ -138,7 +136,7 @@ def _concluded(spec: SweepSpec, history: History, stamp: Stamp, row: Noted) -> s
 
 
 def _closed(spec: SweepSpec, history: History, stamp: Stamp, row: Noted) -> str | None:
-    """Say why a budget had no reason to end the search then."""
+    """Return why the recorded budget had no reason to end the search at that time, or None if it had one."""
     now = stamp.time + _CLOCKS
     if closing(spec, history, now) is None:
         return "no budget ended the search then"
@@ -147,7 +145,8 @@ def _closed(spec: SweepSpec, history: History, stamp: Stamp, row: Noted) -> str 
 
 
 def _fitted(spec: SweepSpec, history: History, stamp: Stamp, row: Noted) -> str | None:
-    """What is left goes by the clock of that moment; how much of the selection that is for, can be computed again."""
+    """Return how the recorded remainder or the selection fitted to it differs, or None if neither does."""
+    # The remainder depends on the clock of that moment; the selection that fits into it can be recomputed.
     left, at_the_row = row.body["left"], lefts(spec, history, stamp.time)
     if left.keys() != at_the_row.keys() or any(left[name] < at_the_row[name] - _CLOCKS for name in left):
         return f"what was left is recorded as {left}, and was {at_the_row}"
@@ -158,14 +157,14 @@ def _fitted(spec: SweepSpec, history: History, stamp: Stamp, row: Noted) -> str 
 
 
 def _is_same(recorded: object, value: object) -> bool:
-    """Equal but for the last bits of an interval's bounds, which are those of a library's quantiles."""
+    """Return whether two values are equal, up to the last bits of floats: interval bounds use a library's quantiles."""
     if isinstance(recorded, float) and isinstance(value, float):
         return math.isclose(recorded, value, rel_tol=1e-9, abs_tol=1e-15)
     return type(recorded) is type(value) and recorded == value
 
 
 def _retried(spec: SweepSpec, history: History, row: Noted) -> str | None:
-    """Only trials that failed are let run again, and from their start only those without the metric."""
+    """Return an error unless only failed trials run again, and only those without the metric from their start."""
     keys = [TrialKey(*key) for key in row.body["trials"]]
     wrong = next((key for key in keys if key not in history.trials or history.trials[key].state != "failed"), None)
     if wrong is not None:
@@ -175,7 +174,7 @@ def _retried(spec: SweepSpec, history: History, row: Noted) -> str | None:
 
 
 def _completed(spec: SweepSpec, history: History, row: Moved) -> str | None:
-    """A model that counts epochs is complete at its last one; a function may end where it likes."""
+    """Return where a model ended short of its last epoch, or None; a function may end anywhere."""
     trial = history.trials[row.key]
     if spec.target is not None:
         return None
@@ -186,7 +185,7 @@ def _completed(spec: SweepSpec, history: History, row: Moved) -> str | None:
 
 
 def _measured(history: History, row: Measured) -> str | None:
-    """In a deterministic sweep reports are taken in one order."""
+    """Return which trial's report was due first if it was another; a deterministic sweep has one order of reports."""
     first = history.due_first
     if first is None or first.key == row.key:
         return None

@@ -1,1 +1,1 @@
-"""What makes trials run: the driver that commits, the legs of trials in workers, and the Ray that carries them."""
+"""Execution of trials: the driver that commits rows, the legs that workers run, and the Ray that carries them."""

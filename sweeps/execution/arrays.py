@@ -1,31 +1,38 @@
-"""NumPy arrays as bytes: they come back with their strides, and arrays that share memory still share it.
+"""Conversion of NumPy arrays to bytes and back, which keeps their strides and the memory that arrays share.
 
-Sums over an array depend on its strides in their last digits, so a copy in another order is not the same array.
+The last digits of a sum over an array depend on its strides, so a copy in another order is not the same array.
 """
 
 import ctypes
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-Span = tuple[int, int]  # addresses of memory: the first, and the one behind the last
+Span = tuple[int, int]  # memory addresses: of the first byte, and one past the last
 
 
 class _View(NamedTuple):
-    """An array as a look at memory; a plain tuple in the file."""
+    """An array as a view of a piece of memory, stored in the file as a plain tuple."""
 
-    number: int  # its place in the list of arrays
-    kind: Any  # its dtype as NumPy's file format describes it
+    number: int  # the array's index in the list of arrays
+    kind: Any  # the dtype, as NumPy's file format describes it
     shape: tuple[int, ...]
     strides: tuple[int, ...]
     offset: int  # in bytes from the start of the memory
     is_writeable: bool
-    is_owner: bool  # of its memory
+    is_owner: bool  # whether the array owns its memory
 
 
 def as_chunks(arrays: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return the memory of arrays as plain values: the bytes of each piece, and the arrays that lie in it."""
+    """Return the memory of arrays as plain values, with one chunk for all arrays whose memory overlaps.
+
+    Args:
+        arrays: The arrays, none of which may hold objects.
+
+    Returns:
+        For each chunk, its bytes and the views of the arrays within it.
+    """
     chunks: list[tuple[Any, ...]] = []
-    behind = -1  # the address behind the present chunk
+    behind = -1  # the address one past the end of the present chunk
     for low, high, number in sorted((*span(array), number) for number, array in enumerate(arrays)):
         if not chunks or low >= behind:
             chunks.append((low, []))
@@ -35,7 +42,7 @@ def as_chunks(arrays: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 
 def from_chunks(chunks: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Return the arrays that `as_chunks` was given."""
+    """Return the arrays that `as_chunks` converted, in their order."""
     made: dict[int, Any] = {}
     for content, inside in chunks:
         memory, views = bytearray(content), [_View(*view) for view in inside]
@@ -44,7 +51,7 @@ def from_chunks(chunks: Sequence[tuple[Any, ...]]) -> list[Any]:
 
 
 def span(array: Any) -> Span:
-    """Return the memory that an array's values lie in."""
+    """Return the span of memory that an array's values occupy, or (0, 0) if the array is empty."""
     from numpy.lib.array_utils import byte_bounds
 
     return byte_bounds(array) if array.size else (0, 0)
@@ -69,6 +76,6 @@ def _array(memory: bytearray, view: _View, *, is_alone: bool) -> Any:
     array: Any = numpy.ndarray(view.shape, descr_to_dtype(view.kind), memory, view.offset, view.strides)
     if view.is_owner and is_alone:
         owner = array.copy(order="K")
-        array = owner if owner.strides == view.strides else array  # they may differ where a length is 1
+        array = owner if owner.strides == view.strides else array  # strides may differ along an axis of length 1
     array.flags.writeable = view.is_writeable
     return array

@@ -1,8 +1,8 @@
-"""A function's checkpoint as a file: plain values, NumPy arrays and torch tensors, which come back equal.
+"""A function's checkpoint as a file of plain values, NumPy arrays and torch tensors, which all come back equal.
 
-Values are pickled, but only of the kinds that are listed here: reading builds nothing else, so it runs no code. Arrays
-follow them as the memory that they lie in, and tensors as `torch.save` writes them, which are read with `weights_only`.
-So a function without torch never pays for its import, and JSON would turn numbers as keys into text and tuples into
+Values are pickled, but only values of the kinds listed here. Reading builds nothing else, so it runs no code. Arrays
+follow as the memory that they occupy. Tensors follow as `torch.save` writes them, and are read with `weights_only`. A
+function without torch therefore never pays for its import. JSON would turn numeric keys into text and tuples into
 lists.
 """
 
@@ -21,18 +21,28 @@ HOLDS = (
     "a checkpoint may hold None, numbers, text, bytes, NumPy arrays, torch tensors, "
     "and lists, tuples, sets and dicts of these"
 )
-# The classes that a pickle of these values names; other values have codes of their own.
+# The classes that a pickle of these values refers to by name; all other values have pickle opcodes.
 _NAMED: dict[str, type] = {
     kind.__name__: kind for kind in (bytearray, complex, dict, frozenset, list, range, set, tuple, Counter, OrderedDict)
 }
 
 
 class CheckpointError(TypeError):
-    """A checkpoint holds what would not come back equal."""
+    """The error for a checkpoint with a value that would not come back equal."""
 
 
 def write_checkpoint(path: Path, state: object, about: Mapping[str, Any]) -> None:
-    """Write a state to a file, and what is to be known of it; CheckpointError names what in it can't be kept."""
+    """Write a state to a file, with facts about it.
+
+    Args:
+        path: The file to write.
+        state: The state that a function yielded as its checkpoint.
+        about: Facts to store with the state, such as its measurement.
+
+    Raises:
+        CheckpointError: The state holds a value that can't be kept, which the error names, or an array and a tensor
+            share memory.
+    """
     tree = io.BytesIO()
     pickler = _Pickler(tree)
     try:
@@ -51,7 +61,7 @@ def write_checkpoint(path: Path, state: object, about: Mapping[str, Any]) -> Non
 
 
 def read_checkpoint(path: Path) -> tuple[Any, Mapping[str, Any]]:
-    """Return the state and what is known of it, as `write_checkpoint` wrote them."""
+    """Return the state and the facts about it, as `write_checkpoint` wrote them."""
     with path.open("rb") as file:
         tree, chunks = _Unpickler(file).load()
         tensors = _read_tensors(file) if file.peek(1) else []
@@ -68,7 +78,7 @@ def _read_tensors(file: BinaryIO) -> list[Any]:
 
 
 def _share_memory(arrays: Sequence[Any], tensors: Sequence[Any]) -> bool:
-    """Return whether an array lies in the memory of a tensor, as `torch.from_numpy` makes them."""
+    """Return whether an array uses the memory of a tensor, as after `torch.from_numpy`."""
     return any(low < end and start < high for low, high in map(span, arrays) for start, end in map(_span, tensors))
 
 
@@ -83,13 +93,16 @@ def _span(tensor: Any) -> Span:
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles the kinds of values above and refuses all others; `arrays` and `tensors` are to be written behind."""
+    """A pickler of the kinds of values above, which refuses all others.
+
+    It collects `arrays` and `tensors`, which are to be written after the pickle.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file, protocol=5)
         self.arrays: list[Any] = []
         self.tensors: list[Any] = []
-        self._numbers: dict[int, int] = {}  # of each array and tensor, by its identity
+        self._numbers: dict[int, int] = {}  # the number of each array and tensor, by its id
 
     def persistent_id(self, value: Any) -> tuple[Any, ...] | None:
         if (numpy := sys.modules.get("numpy")) is not None:
@@ -116,7 +129,7 @@ class _Pickler(pickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds nothing but the kinds of values above."""
+    """An unpickler that builds nothing but the kinds of values above."""
 
     def __init__(self, file: Any, arrays: Sequence[Any] = (), tensors: Sequence[Any] = ()) -> None:
         super().__init__(file)
@@ -152,7 +165,7 @@ def _from_bytes(content: bytes) -> Any:
 
 
 def _first_refused(value: Any, place: str = "checkpoint") -> str:
-    """Say what in a checkpoint can't be kept, at its place."""
+    """Describe the first value in a checkpoint that can't be kept, with its place."""
     for key, child in _children(value):
         if not _is_kept(key):
             return f"{place} has the key {key!r}, which is a {type(key).__name__}"
@@ -181,7 +194,13 @@ def _is_kept(value: Any) -> bool:
 
 
 def first_unequal(kept: Any, read: Any, place: str = "checkpoint") -> str | None:
-    """Return the place of the first value that did not come back equal, None where all did."""
+    """Return the place of the first value that did not come back equal, or None if all did.
+
+    Args:
+        kept: The value that was written.
+        read: The value that was read back.
+        place: The expression for the place of `kept`, to which keys and indices are added.
+    """
     kept = unwatched(kept)
     pairs: Iterator[tuple[Any, Any, Any]] = iter(())
     is_equal = type(kept) is type(read)
@@ -200,7 +219,7 @@ def first_unequal(kept: Any, read: Any, place: str = "checkpoint") -> str | None
 
 
 def _are_equal(kept: Any, read: Any) -> bool:
-    """Whether two values of the same type that hold no others are equal; NaN is equal to itself here."""
+    """Return whether two values of one type, other than a dict, list or tuple, are equal; NaN equals itself here."""
     torch, numpy = sys.modules.get("torch"), sys.modules.get("numpy")
     if torch is not None and isinstance(kept, torch.Tensor):
         return _are_equal_tensors(torch, kept, read)

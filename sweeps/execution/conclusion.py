@@ -1,4 +1,4 @@
-"""The end of a sweep: models to be kept are scored once on the test set and stored, and the outcome is recorded."""
+"""The end of a sweep: final models are scored once on the test set and stored, and the outcome is recorded."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,11 +37,18 @@ _Score = Callable[[Sequence[Trial]], Iterator[tuple[Trial, dict[str, Any]]]]
 
 
 def conclude(driver: Driver, data: Any, data_dir: Path | None, at_a_time: int = 1, away: Sequence[str] = ()) -> None:
-    """Bring a sweep to its end: score and store what is to be, record the outcome, write the tables.
+    """Conclude a sweep: score and store its final models, record the outcome and write the tables.
 
-    A search names its winner and stores its final model; a design compares its cells. `data` refers to the staged
-    Dataset, None for a user's function, which has no test set and no weights of ours. at_a_time: how many models may
-    be scored. away: the nodes on which none may be.
+    A search names its winner and stores the final model. A design counts its complete trials, and scores and stores
+    their models if its spec says so.
+
+    Args:
+        driver: The driver of the sweep.
+        data: A reference to the staged Dataset, or None for a user's function, which has no test set and no weights of
+            a model of the study.
+        data_dir: The folder of the data sets, or None for the default one.
+        at_a_time: How many models may be scored at the same time.
+        away: The Ray nodes on which no model may be scored.
     """
     spec, folder, history = driver.spec, driver.folder, driver.history
     score = partial(_score, driver, data=data, data_dir=data_dir, at_a_time=at_a_time, away=away)
@@ -51,7 +58,7 @@ def conclude(driver: Driver, data: Any, data_dir: Path | None, at_a_time: int = 
 
 
 def save_tables(folder: SweepFolder, spec: SweepSpec, history: History, warn: Callable[[str], None]) -> None:
-    """Write the tables; whatever is wrong with them, what is recorded stands, and `warn` is called with a line."""
+    """Write the tables, and pass a line to `warn` if that fails: the records in the ledger stay valid."""
     try:
         write_tables(folder.path, spec, history, warn)
     except Exception as error:
@@ -69,12 +76,12 @@ def _conclude_search(driver: Driver, score: _Score) -> dict[str, Any]:
             body["test_reads"] = sum(1 for _ in history.noted(TEST_READ))
         write_best(folder, spec, history.trials[final])
     else:
-        folder.discard(folder.best)  # an earlier choice's
+        folder.discard(folder.best)  # the file of an earlier choice
     for key in (
         *complete_in_search(spec, history)[:1],
         *(run.key for run in history.selection if run.state == "complete"),
     ):
-        if key != final:  # the models that were kept in case one of them would be the final one
+        if key != final:  # these models were kept as candidates for the final one
             driver.drop_checkpoint(key)
     return body
 
@@ -84,7 +91,7 @@ def _conclude_design(driver: Driver, score: _Score) -> dict[str, Any]:
     if spec.design and spec.design.test and spec.target is None:
         done = {note.key for note in history.noted("scored") if note.key is not None}
         for key in done:
-            driver.drop_checkpoint(key)  # a kill may have come between the record and this
+            driver.drop_checkpoint(key)  # a kill may have come between the record and this call
         todo = [trial for trial in history.search if trial.state == "complete" and trial.key not in done]
         for trial, scores in score(todo):
             driver.record(Noted("scored", scores, trial.key))
@@ -100,56 +107,66 @@ def _conclude_design(driver: Driver, score: _Score) -> dict[str, Any]:
 
 
 def _first_fate(history: History) -> str:
-    """What became of the first trial of a design that did not come to its end."""
+    """Return the fate of a design's first incomplete trial in words, or "" if all are complete."""
     first = next((trial for trial in history.search if trial.state != "complete"), None)
     return "" if first is None else f" (trial {first.key.label}: {fate(first)})"
 
 
 def final_config(spec: SweepSpec, trial: Trial) -> dict[str, Any]:
-    """The trial as a table that `sweeps train` takes: every knob and the seed, None left out."""
+    """Return the configuration of a trial as a table.
+
+    Args:
+        spec: The spec of the sweep.
+        trial: The trial, such as the winner.
+
+    Returns:
+        For the study's training, a table that `sweeps train` takes, with every knob that is not None and the seed. For
+        a user's function, its target, seed and parameters.
+    """
     if spec.target is not None:
         return {"target": spec.target, "seed": trial.seed, "params": spec.space.in_order(trial.params)}
     return spec.for_stage(trial.key.stage).trial_config(trial.params, trial.seed).model_dump(exclude_none=True)
 
 
 def write_best(folder: SweepFolder, spec: SweepSpec, trial: Trial) -> None:
-    """The winner as best.toml."""
+    """Write the configuration of the winner to best.toml."""
     with replacing(folder.best) as temporary:
         temporary.write_text(tomli_w.dumps(final_config(spec, trial)), "utf-8")
 
 
 @dataclass(frozen=True)
 class _Final:
-    """What the worker that scores the final model is told."""
+    """The request to a worker that scores a final model."""
 
     spec: SweepSpec
     trial: Trial
-    checkpoints: tuple[Path, ...]  # the newest that is there has the model
+    checkpoints: tuple[Path, ...]  # newest first; the first that exists has the model
     plan: Mapping[str, Any] | None
     results: Path
     data_dir: Path | None
     store: ObjectStore | None = None
-    place: Path | None = None  # of the experiment, where it comes into a store
+    place: Path | None = None  # the experiment's folder, if the results are in a store
 
 
 def _score(
     driver: Driver, trials: Sequence[Trial], *, data: Any, data_dir: Path | None, at_a_time: int, away: Sequence[str]
 ) -> Iterator[tuple[Trial, dict[str, Any]]]:
-    """Read the test set once for each trial's model, and store it as an experiment; gives each as it is done.
+    """Score each trial's model once on the test set, store it as an experiment, and yield its scores when done.
 
-    No more than so many at a time: a read is recorded before it begins, and a kill must not leave many that never did.
+    At most `at_a_time` models are scored at once. A read is recorded before it begins, and a kill must not leave many
+    records of reads that never began.
     """
     import ray
 
     spec, folder, history = driver.spec, driver.folder, driver.history
-    # Without types: Ray's know no task that is given a reference in the place of a value.
+    # Any, since Ray's types know no task that takes a reference instead of a value.
     score: Any = ray.remote(_score_in_worker)
     pending: dict[Any, Trial] = {}
     for trial in trials:
         if any(note.key == trial.key for note in history.noted(TEST_READ)) and (found := _stored(driver, trial)):
             yield trial, found
             continue
-        # The intention is recorded before the read, so that no read of the test set can go unseen.
+        # The intention is recorded before the read, so no read of the test set can go unseen.
         dataset = final_config(spec, trial)["dataset"]
         driver.record(Noted(TEST_READ, {"dataset": dataset}, trial.key))
         plan = history.plan(trial.key)
@@ -157,7 +174,7 @@ def _score(
         written = folder.written_checkpoints(trial)
         own = spec.for_stage(trial.key.stage)
         final = _Final(own, trial, written, plan, folder.results, data_dir, folder.store, place)
-        # Ray would run it again where its worker dies, and read the test set without a record: `resume` records it.
+        # After a worker's death Ray's retry would read the test set without a record: `resume` records the new read.
         options = {
             **options_of(own.resources, away),
             "max_retries": 0,
@@ -171,7 +188,7 @@ def _score(
 
 
 def _scored(driver: Driver, pending: dict[Any, Trial]) -> tuple[Trial, dict[str, Any]]:
-    """Wait for the next of the models that are being scored; SweepError where its task failed."""
+    """Wait for the next of the pending models and return its scores; raise SweepError if its task failed."""
     import ray
 
     (done,), _ = ray.wait(list(pending), num_returns=1)
@@ -187,7 +204,10 @@ def _scored(driver: Driver, pending: dict[Any, Trial]) -> tuple[Trial, dict[str,
 
 
 def _claim(driver: Driver, model: str) -> Path | None:
-    """A new experiment's folder in an object store, where making a folder keeps nobody else from it; else None."""
+    """Claim a new experiment's folder in an object store, and return it; return None if there is no store.
+
+    Making a folder in a store does not exclude other drivers, so the claim is made under a lock.
+    """
     store, folder = driver.folder.store, driver.folder.results / model
     if store is None:
         return None
@@ -202,16 +222,16 @@ def _claim(driver: Driver, model: str) -> Path | None:
 
 
 def _stored(driver: Driver, trial: Trial) -> dict[str, Any] | None:
-    """The scores of a trial that was stored before a kill, so that the test set is not read again for it."""
+    """Return the scores of a trial stored before a kill, or None; with them, the test set is not read again."""
     spec, results = driver.spec, driver.folder.results
     model = spec.trial_config(trial.params, trial.seed).model
     last = trial.last
     store = driver.folder.store
     if store:
-        store.complete(results / model, "metadata.json", "metrics.json")  # their weights stay there
+        store.complete(results / model, "metadata.json", "metrics.json")  # the weights stay in the store
     for folder in list_experiments(results / model):
         if store and "metadata.json" not in store.names(folder):
-            continue  # what this machine had not sent when it was stopped is nobody else's
+            continue  # this machine was stopped before it sent the experiment: no other has it
         try:
             experiment = load_experiment(folder)
         except ExperimentError:
@@ -224,21 +244,21 @@ def _stored(driver: Driver, trial: Trial) -> dict[str, Any] | None:
 
 
 def _scores(experiment: "Experiment", results: Path) -> dict[str, Any]:
-    """What the ledger keeps of a stored experiment."""
+    """Return the facts about a stored experiment that the ledger keeps."""
     facts = experiment.metadata
     names = ("test_accuracy", "test_loss", "test_images", "digest", "note")
     return {"experiment": str(experiment.folder.relative_to(results)), **{name: facts[name] for name in names}}
 
 
 def _keep(final: _Final, *run: Any, **facts: Any) -> "Experiment":
-    """Store a run where the results are."""
+    """Store a run as an experiment where the results are, in a folder or an object store."""
     from study.experiments import store
 
     if final.store is None or final.place is None:
         return store(final.results, *run, **facts)
     with TemporaryDirectory() as scratch:
         made = store(Path(scratch), *run, **facts).folder
-        # In this order, so that a folder with metadata.json is a whole one.
+        # metadata.json goes last, so a folder that has it is complete.
         files = sorted(made.iterdir(), key=lambda path: path.name == "metadata.json")
         final.place.mkdir(parents=True, exist_ok=True)
         final.store.send(*(Path(shutil.copy2(path, final.place)) for path in files))
@@ -246,7 +266,7 @@ def _keep(final: _Final, *run: Any, **facts: Any) -> "Experiment":
 
 
 def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
-    """In a worker: the model from its checkpoint or, if that is gone, trained again; then the test set, once."""
+    """Restore a trial's model in a worker, or train it again, then read the test set once and store the model."""
     from study.data import load_test
     from study.exporting import ExportError
     from study.predictions import predict
@@ -257,9 +277,9 @@ def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
     last = trial.measurements[-1]
     training, notes = _as_measured(final, data)
     if trial.state != "complete":
-        training.finish()  # so that a replay ends there too
+        training.finish()  # a replay then ends at the same step
         notes.append(f"ended early, after {spec.told(last.fidelity)}")
-    if final.store:  # which keeps it until the outcome is recorded
+    if final.store:  # the store keeps the checkpoint until the outcome is recorded
         shutil.rmtree(final.checkpoints[-1].parent, ignore_errors=True)
     if training.digest() != last.digest:
         raise RuntimeError(f"its weights have digest {training.digest()}, the ledger says {last.digest}")
@@ -278,14 +298,14 @@ def _score_in_worker(final: _Final, data: "Dataset") -> dict[str, Any]:
     write = partial(_keep, final, training, trial.measurements, environment(config, data))
     try:
         experiment = write(exit_reason=how, extra=facts, example=data.validation)
-    except ExportError as error:  # the test set is read, and must not be again for a file that can't be made
+    except ExportError as error:  # the test set was read, and must not be read again for want of one file
         facts["note"] = "; ".join([*notes, f"no model.pt2: {error}"])
         experiment = write(exit_reason=how, extra=facts)
     return _scores(experiment, final.results)
 
 
 def _as_measured(final: _Final, data: "Dataset") -> tuple["Training", list[str]]:
-    """Return the training at the trial's last report, and notes: from its checkpoint or, without one, trained again."""
+    """Return the training at the trial's last report, from a fitting checkpoint or trained again, with notes."""
     from study.training import CheckpointError, Plan, Training
 
     trial, last = final.trial, final.trial.measurements[-1]

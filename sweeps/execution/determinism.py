@@ -1,7 +1,7 @@
-"""What gives a function's trial equal bits each time: threads, variables, and the states of the global generators.
+"""Equal bits each time that a function's trial runs: threads, variables and the states of the global generators.
 
-The generators are Python's, NumPy's legacy one and torch's (CPU, and CUDA once it is in use). A library that the
-function imports later is set up at that moment, so that a function without torch never pays for its import.
+The generators are Python's, NumPy's legacy one and torch's (CPU, CUDA once it is in use, and MPS). A library that the
+function imports later is set up right after its import, so a function without torch never pays for that.
 """
 
 import importlib.abc
@@ -25,7 +25,7 @@ States = Mapping[str, Any]  # of generators, by library
 
 
 def threads_of(resources: Resources) -> int:
-    """Return how many threads a trial has: as many as CPUs."""
+    """Return the number of threads of a trial: the whole number of its CPUs, and at least 1."""
     return max(1, int(resources.cpus_per_trial))
 
 
@@ -35,7 +35,11 @@ def worker_variables(resources: Resources) -> dict[str, str]:
 
 
 def seed_generators(seed: int) -> None:
-    """Seed the global generators, and those of libraries that are imported later; `seed` fits 32 bits."""
+    """Seed the global generators, and those of libraries that are imported later right after their import.
+
+    Args:
+        seed: A seed of at most 32 bits.
+    """
     random.seed(seed)
     _AFTER_IMPORT.clear()
     _once_imported("numpy", "seed", lambda numpy: numpy.random.seed(seed % 2**32))
@@ -45,13 +49,13 @@ def seed_generators(seed: int) -> None:
 def _seed_torch(torch: Any, seed: int) -> None:
     from study.algorithms import use_deterministic_algorithms
 
-    use_deterministic_algorithms(warn_only=True)  # an operation that can't says so in the trial's log
+    use_deterministic_algorithms(warn_only=True)  # an operation that can't be deterministic warns in the trial's log
     _watch_loading(torch)
     torch.manual_seed(seed)
 
 
 def generator_states() -> States:
-    """Return the states of the global generators of what is imported."""
+    """Return the states of the global generators of Python and of the libraries that are imported."""
     states: dict[str, Any] = {"python": random.getstate()}
     if (numpy := _imported("numpy")) is not None:
         states["numpy"] = numpy.random.get_state(legacy=False)
@@ -65,7 +69,7 @@ def generator_states() -> States:
 
 
 def are_as_seeded(seed: int) -> bool:
-    """Return whether nothing was drawn from the global generators since `seed_generators`."""
+    """Return whether nothing was drawn from Python's, NumPy's or torch's CPU generator since `seed_generators`."""
     fresh: dict[str, Any] = {"python": random.Random(seed).getstate()}
     if (numpy := _imported("numpy")) is not None:
         fresh["numpy"] = numpy.random.RandomState(seed % 2**32).get_state(legacy=False)
@@ -75,7 +79,7 @@ def are_as_seeded(seed: int) -> bool:
 
 
 def restore_generators(states: States) -> None:
-    """Set the global generators back, also those of libraries that are imported later."""
+    """Restore these states of the global generators, also in libraries that are imported later."""
     random.setstate(states["python"])
     if "numpy" in states:
         _once_imported("numpy", "state", lambda numpy: numpy.random.set_state(states["numpy"]))
@@ -92,21 +96,21 @@ def _restore_torch(torch: Any, states: States) -> None:
 
 
 class _Continuation:
-    """A function on its way from a checkpoint to its next report: what it sets back to, and where it has done so."""
+    """A function on its way from a checkpoint to its next report: the states to restore, and where that was done."""
 
     def __init__(self, states: States, checkpoint: object) -> None:
         self._states = states
         self._kept = list(_arrays(checkpoint))
         self._known = {id(one) for one in self._kept}
-        self._loaded: list[object] = []  # the modules and optimizers that have taken a state
+        self._loaded: list[object] = []  # the modules and optimizers that have loaded a state
         self._is_read = False
-        self._before: States | None = None  # the states ahead of the last look, which set others back
+        self._before: States | None = None  # the states that the last look replaced; None after the first
 
     def restore(self) -> None:
         restore_generators(self._states)
 
     def look(self) -> None:
-        """Set the generators back at the first look, and at one at a state ahead of which a set-up drew from them."""
+        """Restore the generators at the first look, and at a later one if the set-up drew from them in between."""
         states = generator_states()
         if self._is_read and _are_same(self._states, states):
             return
@@ -115,26 +119,29 @@ class _Continuation:
         self.restore()
 
     def write(self) -> None:
-        """Undo what the last look did: a function that writes into its checkpoint has drawn for its training."""
+        """Undo what the last look restored, if nothing was drawn since.
+
+        A function that writes into its checkpoint has already drawn for its training.
+        """
         before, self._before = self._before, None
         if before is not None and _are_same(self._states, generator_states()):
             restore_generators(before)
 
     def restore_after(self, load: object, state: object) -> None:
-        """Set the generators back where a module or optimizer takes a state of the checkpoint for the first time."""
+        """Restore the generators when a module or optimizer loads a state of the checkpoint for the first time."""
         if not any(load is one for one in self._loaded) and self._is_kept(state):
             self._loaded.append(load)
             self.restore()
 
     def _is_kept(self, state: object) -> bool:
-        """Return whether a state is of the checkpoint; one without arrays, such as of bytes, may hold any."""
+        """Return whether a state is part of the checkpoint; one without arrays, such as of bytes, may hold any."""
         return not self._kept or all(
             id(one) in self._known or any(_is_equal(one, kept) for kept in self._kept) for one in _arrays(state)
         )
 
 
 def _arrays(value: object) -> Iterator[Any]:
-    """Give the tensors and NumPy arrays that lie in dicts, lists and tuples."""
+    """Yield the tensors and NumPy arrays in nested dicts, lists and tuples."""
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list | tuple):
@@ -145,7 +152,7 @@ def _arrays(value: object) -> Iterator[Any]:
 
 
 def _are_same(states: Any, others: Any) -> bool:
-    """Return whether the states of generators are the same, for those that both have."""
+    """Return whether the states of generators are the same, for the generators that both have."""
     if isinstance(states, Mapping):
         return all(_are_same(states[name], others[name]) for name in states.keys() & others.keys())
     if isinstance(states, list | tuple):
@@ -154,7 +161,7 @@ def _are_same(states: Any, others: Any) -> bool:
 
 
 def _is_equal(one: Any, other: Any) -> bool:
-    """Return whether two arrays hold the same; False where torch can't compare them, as with text."""
+    """Return whether two arrays hold the same values, or False if torch can't compare them, as with text."""
     import torch
 
     if one.shape != other.shape:
@@ -170,11 +177,16 @@ _CONTINUING: list[_Continuation] = []
 
 @contextmanager
 def continuing(states: States | None, checkpoint: object) -> Iterator[None]:
-    """Run a block, in which a function continues from a checkpoint, with these states set back again and again.
+    """Run a block in which a function continues from a checkpoint, and restore generator states during its set-up.
 
-    A function makes its data and model first, with the generators as at its start, and then reads its checkpoint. So
-    they are set back at the first look at it, at a further look at a state of it if something was drawn in between, and
-    where a module or optimizer takes a state of it for the first time, up to the first step of an optimizer.
+    A function makes its data and model first, with the generators as at its start, and then reads its checkpoint. The
+    states are therefore restored at the first look at the checkpoint. They are restored again in two cases: at a
+    further look at one of its states, if something was drawn in between, and when a module or optimizer loads one of
+    its states for the first time. The first step of an optimizer ends this.
+
+    Args:
+        states: The states of the generators when the checkpoint was made, or None to restore nothing.
+        checkpoint: The checkpoint that the function continues from.
     """
     _CONTINUING[:] = [] if states is None else [_Continuation(states, checkpoint)]
     try:
@@ -184,7 +196,7 @@ def continuing(states: States | None, checkpoint: object) -> Iterator[None]:
 
 
 class CheckpointReader:
-    """Sets the generators back at looks at a checkpoint where a function continues and has not begun to train."""
+    """A listener to looks at a checkpoint, which restores the generators until a continued function trains."""
 
     def look(self) -> None:
         for one in _CONTINUING:
@@ -201,7 +213,7 @@ def _begin_training(*_: Any) -> None:
 
 @cache
 def _watch_loading(torch: Any) -> None:
-    """Set the generators back after a state is loaded, until an optimizer makes a step; once a process."""
+    """Patch torch, once per process, to restore the generators after a state is loaded until an optimizer steps."""
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
     for kind in (torch.nn.Module, torch.optim.Optimizer):
@@ -221,7 +233,7 @@ def _and_restore(load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def process_facts() -> dict[str, str]:
-    """Return what can change the bits of what this process computes, as far as it can be seen from outside."""
+    """Return the facts that can change the bits of this process's results, as far as they are visible from outside."""
     facts = {
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -245,9 +257,13 @@ _TORCH_FACTS = ("torch", "torch_threads", "cpu_capability", "gpu", "cuda", "cudn
 
 
 def comparable(facts: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
-    """Return the facts of one process that can be held against those of another.
+    """Return the facts of one process that can be compared with those of another.
 
-    What a process says of a library that the other has not imported is no difference: no result used it.
+    Facts about NumPy or torch are left out if only one of the processes has imported it: no result used it.
+
+    Args:
+        facts: The facts of the one process, as of `process_facts`.
+        others: The facts of the other process.
     """
     alone = {name for name in ("numpy", "torch") if (name in facts) != (name in others)}
     left_out = {*alone, *(_TORCH_FACTS if "torch" in alone else ())}
@@ -256,7 +272,7 @@ def comparable(facts: Mapping[str, str], others: Mapping[str, str]) -> dict[str,
 
 @cache
 def _cpu() -> str:
-    """Return the processor's model, where the system names it."""
+    """Return the processor's model as the system names it, or "unknown"."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
@@ -266,17 +282,17 @@ def _cpu() -> str:
 
 
 def _imported(name: str) -> Any:
-    """Return a library if its import has come to its end in this process, else None."""
+    """Return a library if its import has finished in this process, or None."""
     module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
     return None if module is None or getattr(spec, "_initializing", False) else module
 
 
-_AFTER_IMPORT: dict[tuple[str, str], Callable[[Any], None]] = {}  # by library and what is set, in this order
+_AFTER_IMPORT: dict[tuple[str, str], Callable[[Any], None]] = {}  # by library and what is set, run in this order
 
 
 def _once_imported(library: str, what: str, act: Callable[[Any], None]) -> None:
-    """Act on a library now if it is imported, else right after its import."""
+    """Call `act` with a library now if it is imported, or right after its import."""
     if (module := _imported(library)) is not None:
         act(module)
         return
@@ -286,7 +302,7 @@ def _once_imported(library: str, what: str, act: Callable[[Any], None]) -> None:
 
 
 def _act_on(library: str) -> None:
-    """Do to a library that was just imported what waits for that."""
+    """Run the actions that were waiting for the import of a library."""
     for waiting, act in list(_AFTER_IMPORT.items()):
         if waiting[0] == library:
             act(sys.modules[library])
@@ -294,9 +310,9 @@ def _act_on(library: str) -> None:
 
 @contextmanager
 def undisturbed_by_imports() -> Iterator[None]:
-    """Run a block in which each import leaves the generators as they were, whatever the module does with them.
+    """Run a block in which no import changes the generators, whatever the imported module does with them.
 
-    A module may seed them as it is imported, which only the first trial of a process would see.
+    A module may seed them when it is imported, which only the first trial of a process would see.
     """
     thread = threading.get_ident()
 
@@ -304,7 +320,7 @@ def undisturbed_by_imports() -> Iterator[None]:
         return generator_states() if threading.get_ident() == thread else None
 
     def after(states: States | None) -> None:
-        if states is None:  # of another thread, while this one draws
+        if states is None:  # an import in another thread, while this one draws
             return
         restore_generators(states)
         for library in ("numpy", "torch"):
@@ -316,7 +332,7 @@ def undisturbed_by_imports() -> Iterator[None]:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds a library where the others find it, with a loader that acts after its own."""
+    """A finder that finds a library as the other finders do, and gives it a `_Loader`."""
 
     def __init__(self) -> None:
         self._local = threading.local()
@@ -324,7 +340,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        # Another finder may ask all others too, and so this one.
+        # Another finder may ask all finders too, and so this one again.
         if getattr(self._local, "is_finding", False) or not any(library == name for library, _ in _AFTER_IMPORT):
             return None
         others = [finder for finder in sys.meta_path if not isinstance(finder, _Finder)]
@@ -339,7 +355,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 
 class _Loader(importlib.abc.Loader):
-    """Loads with the library's own loader, which it leaves in its place, and then does what waits for the library."""
+    """A loader that puts the library's own loader back, loads with it, and then runs the actions that wait."""
 
     def __init__(self, own: Any) -> None:
         self._own = own

@@ -1,7 +1,7 @@
-"""The one writer of a ledger: says what a free slot does, takes what workers report, and commits before it acts.
+"""The one writer of a ledger: assigns legs to free slots, takes workers' messages, and commits before it acts.
 
-It knows neither Ray nor threads: whatever executes legs (Ray Tune, a test, a simulation) calls `next_leg`, `receive`
-and `lost` in turn, `began` when a worker has started, and now and then asks `overdue` whose worker is to be killed.
+It knows neither Ray nor threads. An executor of legs (Ray Tune, a test, a simulation) calls `next_leg`, `receive` and
+`lost` in turn, and `began` when a worker has started. Now and then it asks `overdue` which workers must be killed.
 """
 
 import hashlib
@@ -49,14 +49,14 @@ from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 from sweeps.store.rows import dump_json
 
-_GAP = 10.0  # s between two looks at the workers, which come several times a second, after which the process slept
-_HEARTBEAT = 5.0  # s without a row after which one is written, where a budget of time is counted by rows
+_GAP = 10.0  # s between two looks at the workers, normally several a second, above which this process slept
+_HEARTBEAT = 5.0  # s without a row after which one is written, if rows count a budget of time
 
 
 class Driver:
-    """Drives one sweep from its ledger, whose history need not be read twice. `observe` sees a row after its commit.
+    """The driver of one sweep: `history` saves a second read of the ledger, `observe` gets each row after its commit.
 
-    It counts time by the clock of the ledger.
+    It measures time by the clock of the ledger.
     """
 
     def __init__(
@@ -74,16 +74,16 @@ class Driver:
         self._ledger = ledger
         self.observe = observe
         self.clock = ledger.clock
-        self._heard: dict[TrialKey | RangeKey, float] = {}  # when each worker last said a word
+        self._heard: dict[TrialKey | RangeKey, float] = {}  # when each worker was last heard
         self._looked: float | None = None  # when `overdue` was last called
-        self._killed: dict[TrialKey | RangeKey, str] = {}  # why a worker that will be lost was killed
-        self._answered: tuple[object, Work] | None = None  # what the agenda was asked last, and said
-        self.is_stopping = False  # then no leg is handed out any more
-        self.stages: Collection[Stage] = STAGES  # whose legs are handed out now
+        self._killed: dict[TrialKey | RangeKey, str] = {}  # why a worker, soon to be lost, was killed
+        self._answered: tuple[object, Work] | None = None  # the last question to the agenda, and its answer
+        self.is_stopping = False  # if True, no further leg is handed out
+        self.stages: Collection[Stage] = STAGES  # the stages whose legs are handed out now
         self.spent = Spending()
 
     def record(self, row: Row) -> None:
-        """Commit a row, then let the history and the observer know."""
+        """Commit a row, then pass it to the history and the observer; drop checkpoints that it makes unneeded."""
         self.spent.book("deciding")
         stamp = self._ledger.append(row)
         self.spent.book("ledger")
@@ -96,7 +96,7 @@ class Driver:
             self.record(Noted("warning", {"text": outage}))
 
     def start(self, session: Mapping[str, Any], *notes: Noted) -> None:
-        """Open a session with what is to be noted at the first, and take the decisions that a death left open."""
+        """Open a session with its first notes, and take the decisions that the last driver's death left open."""
         self.record(Noted("session", session))
         for note in notes:
             self.record(note)
@@ -105,27 +105,27 @@ class Driver:
 
     @property
     def resting(self) -> set[TrialKey]:
-        """The trials that may not go on yet, since a moment ago they lost their worker or raised.
+        """Return the trials that must wait before they continue, since they just lost their worker or raised.
 
-        Not where a budget has ended: then they rest no more, and are cut.
+        Trials of a stage that a budget has ended are left out: they no longer wait, and are cut.
         """
         over = ended(self.spec, self.history, self.clock())
         found = resting(self.spec, self.history, self.clock())
         return {key for key in found if not over.of(key.stage)}
 
     def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
-        """What a free slot does now; the ask or promotion behind it is committed when this returns."""
+        """Return what a free slot does now; the ask or promotion behind it is committed when this returns."""
         if self.is_stopping:
             return "finished"
         key = self.next_key(self.live | self.resting)
         return key if isinstance(key, str) else self.hand_out(key)
 
     def next_key(self, held: Collection[TrialKey | RangeKey]) -> TrialKey | RangeKey | Literal["wait", "finished"]:
-        """The trial or range test that is next where some are held already; what it needs is committed."""
+        """Return the next trial or range test that is not among `held`, after a commit of what it needs."""
         while True:
             work = self._next_work(held)
             if stage_of(work) not in (None, *self.stages):
-                return "wait" if held else "finished"  # other workers will do it, once this part of the sweep is over
+                return "wait" if held else "finished"  # other workers do it once this part of the sweep is over
             match work:
                 case Measure(test):
                     return test
@@ -150,12 +150,12 @@ class Driver:
                     return "wait"
                 case Finished():
                     return "finished"
-            # A report may have passed several rungs: a promotion past one can end at the next without training.
+            # A report may have passed several rungs, so a promotion past one can end at the next without training.
             if self.history.trials[key].state == "running":
                 return key
 
     def _next_work(self, held: Collection[TrialKey | RangeKey]) -> Work:
-        """The agenda's answer, which is a function of these: a slot that waits asks several times a second."""
+        """Return the agenda's answer, cached by what it depends on: a waiting slot asks several times a second."""
         over = self._over()
         asked = (self.history.last.seq, frozenset(held), over)
         if self._answered is None or self._answered[0] != asked:
@@ -163,13 +163,13 @@ class Driver:
         return self._answered[1]
 
     def _over(self) -> Ended:
-        """Which stages are at their end; that a budget ends the search is committed first."""
+        """Return what has ended each stage; if a budget ends the search, commit that first."""
         if (row := closing(self.spec, self.history, self.clock())) is not None:
             self.record(row)
         return ended(self.spec, self.history, self.clock())
 
     def hand_out(self, key: TrialKey | RangeKey) -> Leg | RangeLeg:
-        """The leg of a trial or range test, which a worker holds from now on."""
+        """Return the leg of a trial or range test, which a worker holds from now on."""
         self.live.add(key)
         self.heard(key)
         if isinstance(key, RangeKey):
@@ -194,27 +194,27 @@ class Driver:
         )
 
     def stop(self) -> None:
-        """Hand out no leg any more; what is live may still report."""
+        """Hand out no further leg; live trials and range tests may still report."""
         self.is_stopping = True
 
     def heard(self, key: TrialKey | RangeKey) -> None:
-        """The worker of something live has said something: whatever kills it now is another cause."""
+        """Note that a live trial's or test's worker was heard: an earlier reason to kill it no longer applies."""
         self._heard[key] = self.clock()
         self._killed.pop(key, None)
 
     def let_go(self, key: TrialKey | RangeKey) -> None:
-        """No worker holds it any more."""
+        """Note that no worker holds a trial or range test any more."""
         self.live.discard(key)
         self._heard.pop(key, None)
 
     def began(self, key: TrialKey | RangeKey) -> None:
-        """The worker of something live has started."""
+        """Note that the worker of a live trial or range test has started."""
         self.heard(key)
         if self._counts_time and isinstance(key, TrialKey) and self.history.trials[key].state == "running":
             self.record(Moved(key, "running", BEGAN))
 
     def receive(self, key: TrialKey | RangeKey, message: Message) -> bool:
-        """Take a worker's message; True if its leg goes on, False if it is over."""
+        """Take a worker's message; return True if its leg continues, or False if it is over."""
         self.heard(key)
         goes_on = self.take(key, message)
         if not goes_on:
@@ -222,7 +222,7 @@ class Driver:
         return goes_on
 
     def take(self, key: TrialKey | RangeKey, message: Message) -> bool:
-        """Commit a message and what is decided on it; True if its trial goes on training."""
+        """Commit a message and the decisions on it; return True if its trial continues to train."""
         if message.kind == "unsaved":
             advice = "what was acknowledged is kept; free space or mend permissions, then `sweeps resume`"
             raise LedgerError(f"{message.reason}: {advice}")
@@ -256,7 +256,7 @@ class Driver:
         return trial.state == "running"
 
     def _cut_if_ended(self, trial: Trial) -> None:
-        """A budget that is used up ends a trial at its report; its checkpoint is as old as that."""
+        """Cut a trial at its report if a budget is used up; its checkpoint is as old as the report."""
         if trial.state == "running" and (name := self._over().of(trial.key.stage)):
             self.record(Moved(trial.key, "cut", name))
 
@@ -282,7 +282,7 @@ class Driver:
             self._settle(trial)
 
     def _repeated(self, trial: Trial, measurement: Measurement) -> None:
-        """Note, once a trial, that a report came out otherwise after a restart: the first value stays."""
+        """Note, once per trial, that a report came out differently after a restart; the first value stays."""
         stored = trial.measurements[measurement.report - 1]
         found = repeated_otherwise(self.spec, stored, measurement)
         warned = [note.body["text"] for note in self.history.noted("warning") if note.key == trial.key]
@@ -290,7 +290,7 @@ class Driver:
             self.record(Noted("warning", {"text": found}, trial.key))
 
     def _settle(self, trial: Trial) -> None:
-        """Take all pruning decisions that are due; at full fidelity the trial is complete."""
+        """Take all pruning decisions that are due, then end the trial if it still runs after its final report."""
         while (decision := decide(self.spec, self.history, trial)) is not None:
             self.record(decision)
         if trial.state == "running" and trial.last is not None and is_last(self.spec, trial):
@@ -301,7 +301,7 @@ class Driver:
         self._stop_if_hopeless(trial)
 
     def _stop_if_hopeless(self, trial: Trial) -> None:
-        """Raise SweepError where no trial would do better than the one that just ended, and each may take hours."""
+        """Raise SweepError if no trial would do better than the one that just ended, since each may take hours."""
         again = to_resume(self.spec, self.folder.where, "--retry-failed")
         lacks = trial.reason == (fault := without_metric(self.spec, trial))
         if lacks and not any(self.spec.metric in m.values for _, m in self.history.measured):
@@ -311,10 +311,10 @@ class Driver:
             raise SweepError(f"{text}; see {self.folder.log(trial.key.label)}; mend it, then `{again}` runs all again")
 
     def overdue(self) -> dict[TrialKey | RangeKey, str]:
-        """What is live and whose workers are to be killed now, and why: call `lost` once they are.
+        """Return the trials and range tests whose workers must be killed now, and why; call `lost` after each kill.
 
-        A worker is hung when it said nothing for the spec's `report_timeout`, and late when the budget that limits its
-        leg has ended and it has not stopped in the time that is left to it for that.
+        A worker is hung if it was not heard for the spec's `report_timeout`. It is late if the budget that limits its
+        leg has ended and it has not stopped within the time that it gets for that.
         """
         now = self.clock()
         self._pass(now)
@@ -327,7 +327,7 @@ class Driver:
         return found
 
     def _pass(self, now: float) -> None:
-        """Note that time has passed: while this process stood still, no worker could be heard."""
+        """Discount time in which this process slept and could hear no worker, and write a heartbeat row if due."""
         stood_still = now - self._looked if self._looked is not None and now - self._looked > _GAP else 0.0
         self._looked = now
         self._heard = {key: heard + stood_still for key, heard in self._heard.items()}
@@ -336,15 +336,15 @@ class Driver:
 
     @property
     def _counts_time(self) -> bool:
-        """Whether a kill must not make time uncounted that has passed since the last row."""
+        """Return whether a budget counts time, so a kill must not lose the time since the last row."""
         return any(limit is not None for limit in (self.spec.time, self.spec.device_hours, self.spec.trial_time))
 
     def can_save(self) -> bool:
-        """Whether this machine can write to the sweep's folder, so that only a worker's own node may be at fault."""
+        """Return whether this machine can write to the sweep's folder, so only a worker's own node may be at fault."""
         return self.folder.takes_files()
 
     def lost(self, key: TrialKey | RangeKey, reason: str, *, was_preempted: bool = False) -> None:
-        """The worker of a live trial died: the trial goes on elsewhere, or fails if that happens too often."""
+        """Note that a live trial's worker died: the trial continues elsewhere, or fails if that happens too often."""
         self.let_go(key)
         why = PREEMPTED if was_preempted else self._killed.pop(key, LOST)
         if isinstance(key, RangeKey):
@@ -360,7 +360,7 @@ class Driver:
             reason = f"no word from its worker for {self.spec.retries.report_timeout:g} s"
         if trial.losses < most or self.spec.deterministic or was_preempted:
             self.record(Moved(key, "running", why, reason))
-            if trial.losses > most:  # to fail it now would be decided by the clock
+            if trial.losses > most:  # a failure now would depend on the clock
                 raise SweepError(
                     f"the worker of trial {key.label} was lost {trial.losses} times ({reason}), without which a "
                     f"deterministic sweep can't go on: mend the cause, then `{to_resume(self.spec, self.folder.where)}`"
@@ -379,7 +379,7 @@ class Driver:
             raise SweepError(f"the worker of {key.label} was lost {losses} times ({reason})")
 
     def _environment(self, environment: Mapping[str, str] | None) -> str | None:
-        """The hash of an environment, noted in full the first time it is seen."""
+        """Return the hash of an environment, and note the environment in full the first time it is seen."""
         if environment is None:
             return None
         digest = hashlib.sha256(dump_json(environment).encode()).hexdigest()
@@ -388,11 +388,11 @@ class Driver:
         return digest
 
     def alone(self, what: str) -> AbstractContextManager[None]:
-        """A block in which no other driver is that asks for the same and whose ledger is in the same database."""
+        """Return a context that excludes other drivers that ask for `what` with a ledger in the same database."""
         return self._ledger.alone(what)
 
     def drop_checkpoint(self, key: TrialKey) -> None:
-        """Free the disk of a trial whose model is stored elsewhere; what can't be removed is no reason to stop."""
+        """Remove the checkpoint of a trial that nothing needs any more; note a warning if it can't be removed."""
         try:
             self.folder.drop(self.folder.checkpoint(key.label).parent)
         except LedgerError as error:

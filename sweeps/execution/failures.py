@@ -1,4 +1,4 @@
-"""What a trial's failure is called: the exception, and the file and line of the user's code where it was raised."""
+"""Descriptions of trial failures: the exception, and the file and line of the user's code that raised it."""
 
 import os
 import re
@@ -10,22 +10,22 @@ from pathlib import Path
 
 from sweeps.search.history import History
 
-ALIKE = 3  # trials that fail the same way, with no other that comes through, before the sweep stops
-MANY = 10  # failed trials, if they had reported, or if one that runs began before them
-# The errors of devices, by their text: libraries have classes of their own for them, or none.
+ALIKE = 3  # trials that fail the same way, while none succeeds, before the sweep stops
+MANY = 10  # failed trials before the sweep stops, if they had reported or a running trial began before them
+# Errors of devices are recognized by their text: each library has different classes for them, or none.
 _OF_DEVICE = re.compile(
     r"\b(CUDA|HIP|ROCm|cuDNN|cuBLAS|cuSPARSE|cuSOLVER|cuFFT|NCCL|RCCL|MPS|XPU|Triton)\b"
     r"[^\n]*?\b(error|failed|failure|out of memory|busy|unavailable)\b|CU\w+_STATUS_|CUDA_ERROR|RESOURCE_EXHAUSTED"
     r"|illegal memory access|device-side assert",
     re.IGNORECASE,
 )
-NOTE = "failing_alike"  # the kind of note that says that a session ended for that
+NOTE = "failing_alike"  # the kind of note that a session ended for this reason
 _LONGEST = 500  # characters of a reason; the traceback has the rest
 _PLACE = re.compile(r"\(([^()]+:\d+)\)$")
 
 
 def text_of(error: BaseException) -> str:
-    """Return the text of an exception, as it can be stored."""
+    """Return the text of an exception in a form that can be stored."""
     try:
         return storable(str(error))
     except BaseException as worse:
@@ -33,14 +33,14 @@ def text_of(error: BaseException) -> str:
 
 
 def storable(text: str) -> str:
-    """Return text without what UTF-8 or a database can't hold."""
+    """Return text in which characters that UTF-8 or a database can't hold are escaped."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
 def is_of_device(error: BaseException) -> bool:
-    """Return whether an exception, or what led to it, is an error of a GPU, out of memory too.
+    """Return whether an exception, or one that led to it, is an error of a GPU, including out of memory.
 
-    After one, further calls in the same process fail, or find too little memory.
+    After such an error, further calls in the same process fail or find too little memory.
     """
     torch = sys.modules.get("torch")
     kinds = tuple(getattr(torch, name) for name in ("OutOfMemoryError", "AcceleratorError") if hasattr(torch, name))
@@ -53,7 +53,7 @@ def is_of_device(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return an exception with all that it was raised from, or holds."""
+    """Return an exception with all exceptions that it was raised from, or that it contains as a group."""
     found, open_ = list[BaseException](), [error]
     while open_:
         one = open_.pop()
@@ -65,7 +65,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the exception in one line, with the place in the user's code where there is one."""
+    """Return an exception as one line, with the place in the user's code if there is one."""
     text = " ".join(text_of(error).split())
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     place = place_of(error)
@@ -73,7 +73,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str | None:
-    """Return "file:line" of the innermost frame that is neither ours nor a library's."""
+    """Return "file:line" of the innermost frame that is neither this project's nor a library's, or None."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
     return f"{_shown(frames[-1].filename)}:{frames[-1].lineno}" if frames else None
 
@@ -84,7 +84,7 @@ def _is_users(file: str) -> bool:
 
 @cache
 def _roots() -> tuple[Path, ...]:
-    """Return the folders of Python, of installed packages, and of our own."""
+    """Return the folders of Python, of installed packages and of this project's packages."""
     ours = Path(__file__).parents[2]
     installed = {Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     return (*installed, *(ours / name for name in ("search_spaces", "study", "sweeps")))
@@ -93,16 +93,16 @@ def _roots() -> tuple[Path, ...]:
 def _shown(file: str) -> str:
     try:
         here = Path.cwd()
-    except FileNotFoundError:  # the trial removed it
+    except FileNotFoundError:  # the trial removed the working directory
         return file
     return os.path.relpath(file, here) if Path(file).is_relative_to(here) else file
 
 
 def failing_alike(history: History) -> str | None:
-    """Say how the last trials failed, where none has come through and all did so the same way.
+    """Return how the last trials failed, or None if one has succeeded or they did not all fail the same way.
 
-    A running trial that has got further than these is waited for, and for a while one that began before them. It takes
-    more failures after reports than before any.
+    The last `ALIKE` failures are compared. The result is None while a running trial has more reports than these. Until
+    `MANY` trials have failed, it is also None if these had reported, or while a running trial began before them.
     """
     failed = sorted(history.in_state("failed"), key=lambda trial: trial.ended or 0.0)
     last = failed[-ALIKE:]
@@ -111,7 +111,7 @@ def failing_alike(history: History) -> str | None:
     if any(trial.state not in ("failed", "running") for trial in history.trials.values()):
         return None
     reports, first = max(len(trial.measurements) for trial in last), min(trial.asked.seq for trial in last)
-    if reports and len(failed) < MANY:  # it may be these parameters that train badly
+    if reports and len(failed) < MANY:  # these parameters may just train badly
         return None
     running = history.in_state("running")
     if any(len(trial.measurements) > reports for trial in running):
@@ -123,7 +123,7 @@ def failing_alike(history: History) -> str | None:
 
 
 def _cause(reason: str) -> tuple[str, str]:
-    """Return what is the same in failures of one kind: the exception's class, and its place or else its text."""
+    """Return what failures of one kind share: the exception's class, and its place or, without one, its text."""
     kind, _, text = reason.partition(":")
     place = _PLACE.search(reason)
     return kind.partition(" ")[0], place[1] if place else text

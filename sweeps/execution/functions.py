@@ -1,4 +1,4 @@
-"""A user's function as a target: what can be one, how it is called and named, and whether it can reach the workers."""
+"""A user's function as a target: its checks, its call, its name, and how it is sent to the workers."""
 
 import difflib
 import hashlib
@@ -20,10 +20,10 @@ from sweeps.execution.failures import place_of
 
 Function = Callable[..., Iterator[Mapping[str, Any]]]
 
-CHECKPOINT = "checkpoint"  # the key under which a function yields what it continues from, and its parameter's name
+CHECKPOINT = "checkpoint"  # the key under which a function yields its checkpoint, and the parameter that takes it
 LARGEST = 64 * 2**20  # bytes of a pickled function; Ray refuses 100 MB
 _OURS = ("search_spaces", "study", "sweeps")
-# What this package imports once a target can be found: a module of the user's by that name would be taken for it.
+# This package imports these after the working directory is on the path: a user's module of the same name would hide it.
 _LIBRARIES = (
     "grpc",
     "matplotlib",
@@ -49,7 +49,7 @@ _GIVEN = ("params", "seed")
 
 
 def check_function(function: Function) -> Function:
-    """Return the function if it can be a target, else raise SpecError."""
+    """Return the function, or raise SpecError if it can't be a target."""
     if not callable(function):
         raise SpecError(f"{_RULE}, but got {function!r}")
     try:
@@ -70,13 +70,23 @@ def check_function(function: Function) -> Function:
 
 
 def takes_checkpoint(function: Function) -> bool:
-    """Whether a function can continue from what it yielded as its checkpoint."""
+    """Return whether a function can continue from what it yielded as its checkpoint."""
     way = _way_to_pass(function)
     return way is not None and CHECKPOINT in (*way[0], *way[1])
 
 
 def call(function: Function, params: Mapping[str, Any], seed: int, checkpoint: object) -> Iterator[Mapping[str, Any]]:
-    """Start the generator; `checkpoint` goes where the function has a parameter for it."""
+    """Start the generator of a function that was checked.
+
+    Args:
+        function: The target.
+        params: The parameters of the trial, which the function gets as a dict.
+        seed: The seed of the trial.
+        checkpoint: The checkpoint to continue from, or None. It is passed only to a function with a parameter for it.
+
+    Returns:
+        The iterator over the reports that the function yields.
+    """
     values = {"params": dict(params), "seed": seed, CHECKPOINT: checkpoint}
     way = _way_to_pass(function)
     assert way is not None, "a target was checked"
@@ -84,9 +94,9 @@ def call(function: Function, params: Mapping[str, Any], seed: int, checkpoint: o
 
 
 def _way_to_pass(function: Function) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """Return what is passed by position and what by name, None where neither way fits.
+    """Return the names of the values passed by position and of those passed by name, or None if no way fits.
 
-    A checkpoint goes to the parameter of that name.
+    A checkpoint is passed to the parameter of that name.
     """
     signature = _signature(function)
     given = signature.parameters
@@ -102,7 +112,7 @@ def _way_to_pass(function: Function) -> tuple[tuple[str, ...], tuple[str, ...]] 
 
 
 def _signature(function: Function) -> inspect.Signature:
-    """Return how a function is called; `inspect` would take the first parameter of a static __call__ for self."""
+    """Return the signature of a function; `inspect` would take the first parameter of a static __call__ for self."""
     is_static = isinstance(inspect.getattr_static(type(function), "__call__", None), staticmethod)
     return inspect.signature(function.__call__ if is_static else function)  # type: ignore[operator]
 
@@ -117,7 +127,7 @@ def _takes(signature: inspect.Signature, way: tuple[tuple[str, ...], tuple[str, 
 
 
 def _code_of(function: Any) -> Any:
-    """Return the plain function within partials, bound methods, callable objects and decorators."""
+    """Return the plain function inside partials, bound methods, callable objects and decorators."""
     while True:
         if isinstance(function, partial):
             function = function.func
@@ -132,7 +142,7 @@ def _code_of(function: Any) -> Any:
 
 
 def function_name(function: Any) -> str:
-    """Return the name "module:function"; with <...> in it where no import leads to this very object."""
+    """Return the name "module:function", with <...> in it if no import leads to this very object."""
     if isinstance(function, partial):
         return f"{function_name(function.func)}.<partial>"
     if isinstance(function, MethodType) and not inspect.isclass(function.__self__):
@@ -144,10 +154,10 @@ def function_name(function: Any) -> str:
 
 
 def source_hash(function: Function) -> str:
-    """Return the SHA-256 of the function's source text, hex; of its whole class for a method or an object.
+    """Return the SHA-256 of a function's source text in hex, or of its whole class for a method or an object.
 
     Raises:
-        OSError: There is no source, as of a function that was typed into an interpreter.
+        OSError: There is no source, such as for a function that was typed into an interpreter.
     """
     own = function.func if isinstance(function, partial) else function
     if isinstance(own, partial):
@@ -160,7 +170,11 @@ def source_hash(function: Function) -> str:
 
 
 def resolve(target: str) -> Function:
-    """Return the function that "module:function" names, in the working directory too; SpecError if it isn't there."""
+    """Return the function that "module:function" names, also from a module in the working directory.
+
+    Raises:
+        SpecError: The name is malformed, nothing can be imported by it, or what it names can't be a target.
+    """
     module_name, _, name = target.partition(":")
     if not module_name or not name:
         raise SpecError(f"target is written 'module:function', but got {target!r}")
@@ -184,7 +198,7 @@ def resolve(target: str) -> Function:
 
 
 def _imported(name: str) -> ModuleType:
-    """Import a target's module; SpecError names the module and what is wrong with it."""
+    """Import a target's module, or raise SpecError with its name and what is wrong with it."""
     check_hidden(name)
     try:
         return importlib.import_module(name)
@@ -200,7 +214,7 @@ def _imported(name: str) -> ModuleType:
 
 
 def _in_a_line(error: BaseException) -> str:
-    """Say what was raised, and where."""
+    """Return in one line what was raised, and where."""
     text = " ".join(str(error).split())
     if isinstance(error, SyntaxError):
         place = f"{error.filename}:{error.lineno}"
@@ -211,7 +225,7 @@ def _in_a_line(error: BaseException) -> str:
 
 
 def check_hidden(name: str, *others: str) -> None:
-    """SpecError where a module of the working directory has the name of another that Python takes instead."""
+    """Raise SpecError if a module in the working directory has the name of another that Python takes instead."""
     for top in dict.fromkeys(one.partition(".")[0] for one in (name, *others)):
         here = importlib.machinery.PathFinder.find_spec(top, [os.getcwd()])
         taken = sys.modules.get(top)
@@ -227,7 +241,7 @@ def check_hidden(name: str, *others: str) -> None:
 
 
 def check_ours() -> None:
-    """SpecError where a module of the working directory hides one of this package, or of a library of its, from it."""
+    """Raise SpecError if a module in the working directory hides one of this package or of a library that it needs."""
     check_hidden(*_OURS)
     here = Path.cwd()
     for file in (file for name in _LIBRARIES for file in (f"{name}.py", f"{name}/__init__.py")):
@@ -248,12 +262,16 @@ def _shown(path: str) -> str:
 
 
 def pickled(function: Function) -> bytes:
-    """Return the function as it goes to other processes; SpecError where it can't."""
+    """Return a function as the bytes that are sent to other processes.
+
+    Raises:
+        SpecError: The function can't be pickled, or it takes more than `LARGEST` bytes.
+    """
     from ray import cloudpickle
 
     try:
         found: bytes = cloudpickle.dumps(function)  # type: ignore[no-untyped-call]
-    except Exception as error:  # whatever it holds may refuse in any way
+    except Exception as error:  # objects in the function may raise anything
         part, why = _first_unpicklable(function) or ("it", error)
         raise SpecError(
             f"the target {function_name(function)} can't be sent to workers: {part} can't be pickled "
@@ -271,7 +289,7 @@ def pickled(function: Function) -> bytes:
 
 
 def _first_unpicklable(function: Function) -> tuple[str, Exception] | None:
-    """Return what can't be pickled of what a function holds, in words, and why."""
+    """Return the first part of a function that can't be pickled, in words, and why; or None if there is none."""
     from ray import cloudpickle
 
     for part, value in _parts(function).items():
@@ -283,7 +301,7 @@ def _first_unpicklable(function: Function) -> tuple[str, Exception] | None:
 
 
 def _parts(function: Any) -> dict[str, Any]:
-    """Return what goes with a function, by name: bound arguments, attributes, and variables from outside."""
+    """Return what is sent along with a function, by name: bound arguments, attributes and variables from outside."""
     parts: dict[str, Any] = {}
     while isinstance(function, partial):
         parts |= {f"its argument {place + 1}": value for place, value in enumerate(function.args)}

@@ -1,4 +1,4 @@
-"""Looks at the process before and after each import that a block makes, with all that is imported within it."""
+"""Calls before and after each import that a block makes; an import includes all imports within it."""
 
 import importlib.abc
 import sys
@@ -13,9 +13,9 @@ _Seen = TypeVar("_Seen")
 
 
 class Imports(importlib.abc.MetaPathFinder, Generic[_Seen]):
-    """Calls `before()` ahead of each module that is executed, and `after` with its answer once it is.
+    """A finder that calls `before()` ahead of the execution of each module, and then `after` with its answer.
 
-    A module that is imported by another belongs to that one.
+    A module that another module imports belongs to that module, and causes no further call.
     """
 
     def __init__(self, before: Callable[[], _Seen], after: Callable[[_Seen], None]) -> None:
@@ -24,7 +24,7 @@ class Imports(importlib.abc.MetaPathFinder, Generic[_Seen]):
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Look at the imports of a block."""
+        """Watch the imports of a block."""
         sys.meta_path.insert(0, self)
         try:
             yield
@@ -32,14 +32,14 @@ class Imports(importlib.abc.MetaPathFinder, Generic[_Seen]):
             self.stop()
 
     def stop(self) -> None:
-        """Look at imports no more, also where a block was never left."""
+        """Stop watching imports, even if a watched block was never left."""
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find a module by the other finders; where no import is under way, its execution is watched."""
-        if getattr(self._local, "is_busy", False):  # such a finder may ask all others too, and so this one
+        """Find a module by the other finders, and watch its execution unless another import is under way."""
+        if getattr(self._local, "is_busy", False):  # another finder may ask all finders too, and so this one
             return None
         others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
         self._local.is_busy = True
@@ -47,9 +47,9 @@ class Imports(importlib.abc.MetaPathFinder, Generic[_Seen]):
             spec = next(filter(None, (finder.find_spec(fullname, path, target) for finder in others)), None)
         finally:
             self._local.is_busy = False
-        is_of_python = isinstance(spec and spec.loader, type)  # built in or frozen: it has no state, and sets nothing
+        is_of_python = isinstance(spec and spec.loader, type)  # built in or frozen: has no state, and sets nothing
         if spec is not None and hasattr(spec.loader, "exec_module") and not is_of_python:
-            with suppress(AttributeError):  # a loader written in C has no attributes of its own
+            with suppress(AttributeError):  # a loader written in C takes no attributes
                 spec.loader.exec_module = self._executing(spec.loader.exec_module, self._before())  # type: ignore[union-attr, method-assign]
         return spec
 

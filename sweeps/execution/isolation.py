@@ -1,9 +1,9 @@
-"""What a trial sets in its process is there for that trial, and not for the next one in the same worker.
+"""Isolation of trials in one worker: settings that a trial makes in its process don't reach the next trial.
 
 A worker has one `Isolation`. Each segment of a trial begins under the settings that the process had before any trial.
-What a module sets while a trial imports it is kept, since the module stays imported and would not set it again.
+Settings that a module makes while a trial imports it are kept: the module stays imported and won't make them again.
 
-Python can't undo everything: variables of modules, threads that run on and functions registered with atexit remain.
+Python can't undo everything: module variables, threads that keep running and functions registered with atexit remain.
 """
 
 import contextvars
@@ -21,7 +21,7 @@ _Answer = TypeVar("_Answer")
 
 
 class Isolation:
-    """Sets a worker's process back between segments of trials."""
+    """The settings of a worker's process, which are restored between segments of trials."""
 
     def __init__(self) -> None:
         self._clean: dict[str, Any] = {}
@@ -29,7 +29,7 @@ class Isolation:
         self.begin()
 
     def begin(self) -> None:
-        """Set everything back to how it was before any trial."""
+        """Restore all settings to what they were before any trial."""
         self._imports.stop()
         self._adopt()
         put_leftovers_away()
@@ -41,10 +41,13 @@ class Isolation:
 
     @contextmanager
     def trial(self) -> Iterator[Callable[[Callable[[], _Answer]], _Answer]]:
-        """Let the trial run for the block; gives what calls a function in the context of the trial.
+        """Run a block under the settings of the trial.
 
-        Between two blocks the trial's settings stay as they are, since its threads may run on. Only those that
-        would disturb the worker are away.
+        Between two blocks the trial's settings stay as they are, since its threads may keep running. Only settings
+        that would disturb the worker are put away.
+
+        Yields:
+            A function that calls its argument in the context of the trial.
         """
         disturbing = [setting for setting in settings() if setting.disturbs]
         _put(self._trial, disturbing)
@@ -58,21 +61,21 @@ class Isolation:
 
     @property
     def stuck(self) -> list[str]:
-        """The settings that the trial changed and that can't be set back in this process."""
+        """Return the names of settings that the trial changed and that can't be restored in this process."""
         present = _values(setting for setting in settings() if setting.sticks)
         return [name for name, value in present.items() if not _is_same(value, self._clean.get(name, value))]
 
     @property
     def left_threads(self) -> list[str]:
-        """The threads that the trial began and that run on."""
+        """Return the names of threads that the trial began and that still run, in alphabetical order."""
         return sorted(thread.name for thread in threading.enumerate() if thread not in self._threads)
 
     def _adopt(self) -> None:
-        """Keep the settings of libraries that were imported outside of any trial."""
+        """Adopt the settings of libraries that were imported outside of any trial."""
         self._clean = _values(setting for setting in settings() if setting.name not in self._clean) | self._clean
 
     def _keep(self, before: Mapping[str, Any]) -> None:
-        """Keep what an import has changed."""
+        """Keep the settings that an import has changed."""
         for name, value in _values(settings()).items():
             old, clean = before.get(name), self._clean.get(name)
             if name not in self._clean:
@@ -85,7 +88,7 @@ class Isolation:
 
 
 def _values(rows: Iterable[Setting]) -> dict[str, Any]:
-    """Return what the settings are now, without those that can't be read, such as a folder that was removed."""
+    """Return the present values of settings, without those that can't be read, such as a removed working folder."""
     found = {}
     for setting in rows:
         with suppress(Exception):
@@ -94,7 +97,7 @@ def _values(rows: Iterable[Setting]) -> dict[str, Any]:
 
 
 def _put(values: Mapping[str, Any], rows: Sequence[Setting]) -> list[str]:
-    """Set what differs; return the names of the settings that can't be set, with the kind of error."""
+    """Set the settings that differ, and return the names of those that can't be set, with the kind of error."""
     present, failed = _values(rows), []
     for setting in rows:
         name = setting.name
@@ -111,5 +114,5 @@ def _is_same(one: Any, other: Any) -> bool:
         return True
     try:
         return bool(one == other)
-    except Exception:  # arrays and tensors have no single answer
+    except Exception:  # comparing arrays or tensors gives no single answer
         return False

@@ -1,4 +1,4 @@
-"""One leg in a process of its own, told in messages: a stretch of a trial to its next halt, or a range test."""
+"""One leg in a worker process, reported as messages: a stretch of a trial to its next halt, or a range test."""
 
 import traceback
 from collections.abc import Callable, Generator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from study.data import Dataset
 
 
-_BY_RAY = "ray_terminate_msg"  # what SystemExit has where not the trial raised it, but Ray on a SIGTERM
+_BY_RAY = "ray_terminate_msg"  # an attribute of the SystemExit that Ray, and not the trial, raises on a SIGTERM
 
 
 def run_leg(
@@ -31,12 +31,20 @@ def run_leg(
     is_stopping: Callable[[], bool] = lambda: False,
     spent: Spending | None = None,
 ) -> Generator[Message]:
-    """The messages of one leg; `begin` starts the trial, from its checkpoint where there is one.
+    """Yield the messages of one leg.
 
-    Where `is_stopping()` became true the trial saves its state and the leg is over.
+    A checkpoint and its measurements are written before the measurements are reported. If the driver dies before it
+    records them, they are reported again and not trained again. An exception of the trial is not raised, but becomes
+    a message.
 
-    A checkpoint and its measurements are written before these are reported: what was not recorded before the driver
-    died is reported again, not trained again. Never raises what the trial raises: that is a message.
+    Args:
+        leg: The leg to run.
+        begin: Starts the trial, from its checkpoint if there is one.
+        is_stopping: Returns True once the sweep is stopping. The trial then saves its state and the leg is over.
+        spent: Counts the seconds of this process, if given.
+
+    Yields:
+        A message for each measurement, then one about the end of the leg.
     """
     spent, doing = spent or Spending(), "preparing"
     try:
@@ -57,7 +65,7 @@ def run_leg(
             spent.book("checkpoint")
             yield Message("measured", measurement, run.environment, run.plan, notes=(*notes, *run.notes))
             notes = ()
-        spent.book(doing)  # since the last report
+        spent.book(doing)  # the time since the last report
         if run.interrupted:
             _save(run, leg, [])
             if is_stopping():
@@ -70,7 +78,7 @@ def run_leg(
             yield Message("ended", costs=costs, notes=notes)
     except _UnsavedError as error:
         yield Message("unsaved", reason=f"the checkpoint of trial {leg.key.label} {error}")
-    except BaseException as error:  # whatever a trial raises is a record, and the actor stays warm
+    except BaseException as error:  # anything that a trial raises becomes a record, and the actor stays warm
         if is_from_outside(error):
             raise
         spent.book(doing)
@@ -78,11 +86,11 @@ def run_leg(
 
 
 class _UnsavedError(Exception):
-    """A checkpoint could not be written or fetched: the disk or the store is at fault, and not the trial."""
+    """The error for a checkpoint that can't be written or fetched: the disk or the store is at fault, not the trial."""
 
 
 def _keep(leg: Leg, unreported: list[Measurement]) -> None:
-    """Begin the file of what a checkpoint is ahead of the ledger by, a line a measurement."""
+    """Start the file of measurements by which a checkpoint is ahead of the ledger, with one line for each."""
     try:
         with replacing(unreported_of(leg.checkpoint)) as temporary:
             temporary.write_text("".join(_line(measurement) for measurement in unreported))
@@ -95,24 +103,24 @@ def _line(measurement: Measurement) -> str:
 
 
 def _save(run: Run, leg: Leg, made: list[Measurement]) -> None:
-    """The measurements first: a checkpoint must never be ahead of them."""
+    """Write the measurements first and then the checkpoint, which must never be ahead of them."""
     try:
         if run.resumable:
             with unreported_of(leg.checkpoint).open("a") as file:
                 file.writelines(_line(measurement) for measurement in made)
         if run.save(leg.checkpoint) and leg.store:
             leg.store.send(unreported_of(leg.checkpoint), leg.checkpoint)
-    except (OSError, RuntimeError, LedgerError) as error:  # torch words a full disk as a RuntimeError
+    except (OSError, RuntimeError, LedgerError) as error:  # torch reports a full disk as a RuntimeError
         raise _UnsavedError(f"can't be written ({' '.join(str(error).split())})") from error
 
 
 def unreported_of(checkpoint: Path) -> Path:
-    """Where the reports are kept that a checkpoint is ahead of the ledger by."""
+    """Return the file of the reports by which a checkpoint is ahead of the ledger."""
     return checkpoint.with_name("unreported.jsonl")
 
 
 def _last_checkpoint(leg: Leg) -> Path | None:
-    """The checkpoint to go on from, brought here with what it is ahead of the ledger by; None where there is none."""
+    """Fetch the checkpoint to continue from and its unreported measurements; return None if there is none."""
     try:
         found = first_there((leg.checkpoint, *leg.earlier), leg.store)
         if found and leg.store:
@@ -123,7 +131,17 @@ def _last_checkpoint(leg: Leg) -> Path | None:
 
 
 def run_range_leg(leg: RangeLeg, spec: SweepSpec, data: "Dataset", spent: Spending) -> Generator[Message]:
-    """The one message of a range test."""
+    """Yield the one message of a range test.
+
+    Args:
+        leg: The leg of the range test.
+        spec: The spec of the sweep.
+        data: The sweep's data set.
+        spent: Counts the seconds of this process.
+
+    Yields:
+        What the test found, or the error that it raised.
+    """
     from study.range_test import lr_range
     from study.reproducibility import environment
 
@@ -132,19 +150,19 @@ def run_range_leg(leg: RangeLeg, spec: SweepSpec, data: "Dataset", spent: Spendi
         found = lr_range(config, data)
         spent.book("training")
         yield Message("ranged", range=asdict(found), environment=environment(config, data))
-    except Exception as error:  # as with a trial
+    except Exception as error:  # as in a trial
         spent.book("training")
         yield failed(error)
 
 
 def is_from_outside(error: BaseException) -> bool:
-    """Return whether the trial did not raise it: Ray on a SIGTERM, or the worker that closes this generator."""
+    """Return whether Ray raised an error on a SIGTERM, or the worker by closing this generator, and not the trial."""
     is_at_a_yield = error.__traceback__ is None or error.__traceback__.tb_next is None
     return hasattr(error, _BY_RAY) or (isinstance(error, GeneratorExit) and is_at_a_yield)
 
 
 def failed(error: BaseException) -> Message:
-    """Return the message about what a trial raised, whatever the exception makes of being shown."""
+    """Return the message about an exception of a trial, even if the exception can't be shown."""
     try:
         detail = "".join(traceback.format_exception(error))
     except BaseException as worse:
@@ -153,9 +171,9 @@ def failed(error: BaseException) -> Message:
 
 
 def _begin(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> tuple[Run, list[Measurement], tuple[str, ...]]:
-    """The trial from its checkpoint, with what it measured up to there and the ledger does not have.
+    """Return the trial from its checkpoint, the measurements up to there that the ledger lacks, and notes.
 
-    From its start, with a note, where the checkpoint can't be used.
+    The trial starts again, with a note, if the checkpoint can't be used.
     """
     checkpoint = _last_checkpoint(leg)
     if checkpoint is None:
@@ -165,19 +183,19 @@ def _begin(leg: Leg, begin: Callable[[Leg, Path | None], Run]) -> tuple[Run, lis
     try:
         run = begin(leg, checkpoint)
         return run, _unreported(leg, run, checkpoint), ()
-    except Exception as error:  # a damaged file shows in many ways; each means the same here
+    except Exception as error:  # a damaged file raises many kinds of errors; all mean the same here
         note = f"the checkpoint of trial {leg.key.label} can't be used ({text_of(error)}): it starts again"
         return begin(leg, None), [], (note,)
 
 
 def _unreported(leg: Leg, run: Run, checkpoint: Path) -> list[Measurement]:
-    """The measurements between the ledger's last and the checkpoint's."""
+    """Return the measurements after the ledger's last one, up to that of the checkpoint."""
     if run.last is None or run.last.report <= leg.known:
         return []
     lines = unreported_of(checkpoint).read_text().splitlines(keepends=True)
-    # A kill may have cut the last line, whose checkpoint then was not written either.
+    # A kill may have truncated the last line, whose checkpoint was then not written either.
     kept = [Measurement(**load_json(line)) for line in lines if line.endswith("\n")]
-    # A worker that was given up, and has not heard of it, may have written the same once more.
+    # A worker that was given up, but has not noticed, may have written the same measurements again.
     found = {measurement.report: measurement for measurement in kept}
     expected = range(leg.known + 1, run.last.report + 1)
     if not found.keys() >= set(expected):

@@ -1,4 +1,4 @@
-"""The settings of libraries that trials use, a function for each library; see `settings`."""
+"""The settings of libraries that trials use, with one function for each library; see `settings`."""
 
 import copy
 import gc
@@ -103,13 +103,13 @@ def _torch(torch: Any) -> list[Setting]:
 
 
 def _default_device(torch: Any) -> Any:
-    """Return the device that was set, None where none was; a `with` block is undone by its own end."""
+    """Return the default device that was set, or None; a device set by a `with` block is undone when that ends."""
     context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
     return None if context is None else context.device
 
 
 def _modes(torch: Any) -> tuple[bool, int, int]:
-    """Return what was entered by hand and not left: inference mode, and numbers of other modes but the device's."""
+    """Return modes entered by hand and not left: inference mode, and counts of other modes except the device's."""
     functions = torch._C._len_torch_function_stack() - (_default_device(torch) is not None)
     return torch.is_inference_mode_enabled(), functions, torch._C._len_torch_dispatch_stack()
 
@@ -119,11 +119,11 @@ def _deterministic(torch: Any) -> tuple[bool, bool]:
 
 
 def _set_deterministic(c: Any, value: tuple[bool, bool]) -> None:
-    # Not by torch.use_deterministic_algorithms, which imports torch's compiler.
+    # torch.use_deterministic_algorithms would import torch's compiler.
     c._set_deterministic_algorithms(value[0], warn_only=value[1])
 
 
-_PRECISIONS = (  # the general one first, since it sets the others
+_PRECISIONS = (  # the general one is first, since it sets the others
     ("generic", "all"),
     *((backend, op) for backend in ("cuda", "mkldnn") for op in ("all", "matmul", "conv", "rnn")),
 )
@@ -183,7 +183,7 @@ def _of_cuda(torch: Any, get: Callable[[], Any]) -> Any:
 
 
 def _set_cuda_generators(torch: Any, value: Any) -> None:
-    if value is None:  # CUDA was not in use: its generators begin with the seed of torch's own
+    if value is None:  # CUDA was not in use: its generators start with the seed of torch's CPU generator
         torch.cuda.manual_seed_all(torch.initial_seed())
     else:
         torch.cuda.set_rng_state_all(value)
@@ -199,7 +199,7 @@ def _if_any(put: Callable[[Any], object]) -> Callable[[Any], object]:
 
 def _matplotlib(matplotlib: Any) -> list[Setting]:
     rc = matplotlib.rcParams
-    # As plain values: matplotlib would check each, and look for a backend.
+    # The methods of dict, since matplotlib's own would check each value and look for a backend.
     return [
         Setting("matplotlib's rcParams", lambda: dict(dict.items(rc)), lambda value: dict.update(rc, value)),
         Setting("colormaps", lambda: set(matplotlib.colormaps), lambda known: _forget_colormaps(matplotlib, known)),
@@ -298,5 +298,5 @@ LEFTOVERS: Mapping[str, Callable[[Any], object]] = {
     "matplotlib.pyplot": lambda pyplot: pyplot.close("all"),
     "torch.distributed": _end_process_group,
     "torch": _empty_caches,
-    "asyncio": lambda asyncio: asyncio.set_event_loop_policy(None),  # the next trial gets an event loop of its own
+    "asyncio": lambda asyncio: asyncio.set_event_loop_policy(None),  # the next trial gets a new event loop
 }

@@ -1,4 +1,4 @@
-"""The log of a trial: what the trial prints, warns or logs, between the lines of its worker."""
+"""The log of a trial: its output, its warnings and its log records, between the lines of its worker."""
 
 import io
 import logging
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class TrialLog:
-    """A file that takes what the trial says. Neither it nor what the trial does to its streams stops the worker."""
+    """A file for a trial's output; neither the file nor what the trial does to its streams can stop the worker."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._problem: str | None = None  # why the file can't be written
         self._is_warned = False
-        # As standard error of a plain Python: text that is no UTF-8 is escaped.
+        # Like Python's standard error: text that can't be encoded as UTF-8 is escaped.
         self._stream = io.TextIOWrapper(
             io.BufferedWriter(self._sink()), encoding="utf-8", errors="backslashreplace", line_buffering=True
         )
@@ -28,17 +28,17 @@ class TrialLog:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             return _Sink(self._path, "a")
-        except OSError:  # the worker's next line meets it too
+        except OSError:  # the worker's next line meets the same error
             return _Sink(os.devnull, "w")
 
     def capture(self) -> None:
-        """Send standard output, standard error and the root logger of this process here."""
+        """Send standard output, standard error and the root logger's records of this process to this log."""
         sys.stdout = sys.stderr = self._stream
         logging.getLogger().addHandler(logging.StreamHandler(self._stream))
 
     def write(self, text: str) -> None:
-        """Append lines of the worker, on which no result depends."""
-        with suppress(OSError, ValueError):  # the trial may have closed it
+        """Append lines of the worker; an error is kept for `warnings`, since no result depends on the log."""
+        with suppress(OSError, ValueError):  # the trial may have closed the stream
             self._stream.flush()
         try:
             self._path.parent.mkdir(exist_ok=True)
@@ -48,20 +48,20 @@ class TrialLog:
             self._problem = error.strerror
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what a person should know of a log that can't be written, once."""
+        """Return a warning for the user if the log can't be written, but only once."""
         if self._problem is None or self._is_warned:
             return ()
         self._is_warned = True
         return (f"the log {self._path} can't be written ({self._problem}): the trial runs on without it",)
 
     def close(self) -> None:
-        """Take no more; a thread that the trial left may still try to write."""
+        """Close the stream; a thread that the trial left may still try to write."""
         with suppress(OSError, ValueError):
             self._stream.close()
 
 
 class _Sink(io.FileIO):
-    """A file whose full disk is no error of the code that prints: the worker says so at its own next line."""
+    """A file that ignores a full disk, which is no error of the code that prints: the worker's next line reports it."""
 
     def write(self, data: "Buffer", /) -> int:
         try:

@@ -1,10 +1,12 @@
-"""Deterministic sweeps: workers report at any time, and the driver takes their reports in one order that is defined.
+"""Deterministic sweeps: workers report at any time, and the driver takes their reports in one defined order.
 
-The order is that of as many imagined workers as the spec says, which need equal time for every report: a trial's next
-report falls due one unit after its last, and of two that fall due together the lower number is first. What a sweep does
-thus hangs on its spec alone. A report that comes before its turn waits for it; meanwhile its worker trains on where
-nothing can be decided on what it reported, else it takes up another trial. Fewer workers than imagined ones seldom
-wait: there is always another trial to go on with.
+The order is that of as many imagined workers as the spec says, which need equal time for every report. A trial's next
+report falls due one unit after its last. Of two that fall due together, the one of the lower number is first. What a
+sweep does thus depends on its spec alone.
+
+A report that comes before its turn waits for it. Meanwhile its worker continues to train if nothing can be decided on
+the report, and otherwise takes up another trial. Fewer workers than imagined ones seldom wait, since there is always
+another trial to continue.
 """
 
 from collections import deque
@@ -19,12 +21,12 @@ from sweeps.spec import SweepSpec
 
 
 class InOrder:
-    """A driver's calls with the order of events in between."""
+    """A source of legs that puts events in order before it passes them to its driver."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._workers = driver.spec.at_a_time or 1
-        self._early: dict[TrialKey, deque[Message]] = {}  # what came and waits for its turn, by trial
+        self._early: dict[TrialKey, deque[Message]] = {}  # messages that wait for their turn, by trial
         self._agenda: TrialKey | RangeKey | Literal["wait", "finished"] = "wait"
 
     @property
@@ -48,10 +50,10 @@ class InOrder:
         return self._driver.can_save()
 
     def next_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
-        """What a free slot does now: the trial that is due first and that no worker holds."""
+        """Return what a free slot does now: the trial that is due first of those that no worker holds."""
         driver = self._driver
         if driver.is_stopping or due(driver.spec, driver.history):
-            return driver.next_leg()  # range tests come before any trial, and none hangs on another
+            return driver.next_leg()  # range tests come before all trials, and none depends on another
         self._advance()
         held = driver.live | driver.resting
         idle = [trial for trial in driver.history.running if trial.key not in held and not self._waiting(trial)]
@@ -60,7 +62,7 @@ class InOrder:
         return driver.hand_out(min(idle, key=lambda trial: trial.turn).key)
 
     def receive(self, key: TrialKey | RangeKey, message: Message) -> bool:
-        """Keep a worker's message for its turn; True if its leg goes on, False if it is over."""
+        """Keep a worker's message for its turn; return True if its leg continues, or False if it is over."""
         driver = self._driver
         if isinstance(key, RangeKey):
             return driver.receive(key, message)
@@ -79,7 +81,7 @@ class InOrder:
         return goes_on
 
     def lost(self, key: TrialKey | RangeKey, reason: str, *, was_preempted: bool = False) -> None:
-        """The worker of a live trial died; what it reported before stays, to be made again where it waited."""
+        """Note that a live trial's worker died; recorded reports stay, and those that waited are made again."""
         if isinstance(key, TrialKey):
             self._early.pop(key, None)
         self._driver.lost(key, reason, was_preempted=was_preempted)
@@ -88,13 +90,13 @@ class InOrder:
         return self._early.get(trial.key) or None
 
     def _can_be_decided(self, trial: Trial) -> bool:
-        """Whether what waits of a trial may halt or end it: then its worker must not train on."""
+        """Return whether waiting reports of a trial may halt or end it, so its worker must not continue to train."""
         spec, waiting = self._driver.spec, self._waiting(trial) or ()
         reports = [message.measurement for message in waiting if message.measurement is not None]
         return any(is_full(spec, report) or is_undecided(spec, trial, report) for report in reports)
 
     def _advance(self) -> None:
-        """Fill the imagined workers and take what waits, as long as the report that is due first is there."""
+        """Fill the imagined workers and take waiting messages, as long as the report that is due first is there."""
         driver = self._driver
         while True:
             while len(driver.history.running) < self._workers:

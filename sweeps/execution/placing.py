@@ -1,4 +1,4 @@
-"""What a trial asks of Ray's nodes, on which of them it may be, and how many fit at a time, as nodes come and go."""
+"""Placement of trials on Ray's nodes: what a trial needs, where it may run, and how many fit as nodes come and go."""
 
 import math
 import time
@@ -9,27 +9,27 @@ from sweeps.errors import ResourceError
 from sweeps.sections import Resources
 
 _PERIOD = 2.0  # s between two counts of the nodes
-_MODEL = "accelerator_type:"  # what stands before a GPU model's name among a node's resources
-_ID = "ray.io/node-id"  # the label that each of Ray's nodes has of its own
-_SHARE = 0.001  # of a GPU model's name, which Ray counts like a resource; Ray's own share of it
+_MODEL = "accelerator_type:"  # the prefix of a GPU model's name among a node's resources
+_ID = "ray.io/node-id"  # the label of each node that Ray sets to the node's id
+_SHARE = 0.001  # of a GPU model's name, which Ray counts like a resource; Ray itself asks for the same share
 
 
 def bundle(resources: Resources) -> dict[str, float]:
-    """What one trial occupies, in Ray's names: CPU, GPU, accelerator_type:A100."""
+    """Return the resources that one trial occupies, by Ray's names: CPU, GPU, accelerator_type:A100."""
     shares = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
     model = {_named(resources): _SHARE} if resources.accelerator_type else {}
     return {**{kind: share for kind, share in shares.items() if share}, **model}
 
 
 def options_of(resources: Resources, away: Sequence[str] = ()) -> dict[str, Any]:
-    """The same for a single task of Ray, that is on none of the nodes `away`."""
+    """Return the options of a Ray task that occupies what a trial does, and runs on none of the nodes `away`."""
     asked = bundle(resources)
     place = {"label_selector": _none_of(away)} if away else {}
     return {"num_cpus": asked.pop("CPU", 0), "num_gpus": asked.pop("GPU", 0), "resources": asked, **place}
 
 
 def keeping_off(away: Sequence[str]) -> dict[str, Any]:
-    """The options of a placement group of one bundle that is on none of these nodes."""
+    """Return the options of a placement group of one bundle that keep it off the nodes `away`."""
     return {"bundle_label_selector": [_none_of(away)]} if away else {}
 
 
@@ -42,16 +42,16 @@ def _named(resources: Resources) -> str:
 
 
 def alive_nodes() -> list[dict[str, Any]]:
-    """The living nodes of the Ray that this process is joined to, as Ray describes them."""
+    """Return the living nodes of the Ray that this process has joined, as Ray describes them."""
     import ray
 
     return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def is_drained(actor: Any) -> bool:
-    """Return whether an actor's node is being drained, or has gone since it was, as one that a cloud takes away.
+    """Return whether an actor's node is being drained or ended by a drain, such as one that a cloud takes away.
 
-    Ray says so of an actor's death only where it saw the whole course of that; of a connection that broke it doesn't.
+    Ray reports this with an actor's death only if it saw the whole course of it, and not after a broken connection.
     """
     import ray
     from ray.core.generated.common_pb2 import NodeDeathInfo  # type: ignore[attr-defined]
@@ -63,12 +63,20 @@ def is_drained(actor: Any) -> bool:
 
 
 def resources_of_nodes() -> dict[str, Mapping[str, float]]:
-    """What each living node has, by Ray's names; by node."""
+    """Return the resources of each living node, by node id and then by Ray's names."""
     return {node["NodeID"]: node["Resources"] for node in alive_nodes()}
 
 
 def slots_of(resources: Resources, nodes: Iterable[Mapping[str, float]]) -> int:
-    """How many trials fit at a time on nodes with these resources; ResourceError if not one does."""
+    """Return how many trials fit at a time on nodes.
+
+    Args:
+        resources: What one trial needs.
+        nodes: What each node has, by Ray's names.
+
+    Raises:
+        ResourceError: Not a single trial fits.
+    """
     nodes = list(nodes)
     slots = sum(_on_node(resources, node) for node in nodes)
     if not slots:
@@ -100,10 +108,17 @@ def _on_node(resources: Resources, node: Mapping[str, float]) -> int:
 
 
 class Slots:
-    """How many trials a sweep may have at a time now, and on which nodes none may be.
+    """The number of trials that a sweep may run at a time now, and the nodes on which none may run.
 
-    As many as fit on the nodes there are, and at most `most`. say: told where that changes, since a node joined or
-    left. spares_gpus: nodes that have a GPU are left to others, as long as there is one without on which a trial fits.
+    The number is as many as fit on the present nodes, and at most `most`.
+
+    Args:
+        resources: What one trial needs.
+        most: The largest number of trials at a time, or None for no bound.
+        say: Called with a line when the number changes, such as when a node has joined or left.
+        nodes: Returns the resources of the living nodes.
+        clock: Returns the time in s.
+        spares_gpus: Whether nodes with a GPU are left to others as long as a trial fits on a node without one.
     """
 
     def __init__(
@@ -119,7 +134,7 @@ class Slots:
         self._resources, self._most, self._say, self._nodes, self._clock = resources, most, say, nodes, clock
         self._spares_gpus = spares_gpus
         self._bad: set[str] = set()
-        self.away: tuple[str, ...] = ()  # the nodes on which no trial may be
+        self.away: tuple[str, ...] = ()  # the nodes on which no trial may run
         slots_of(resources, nodes().values())
         self._fits = self._look()
 
@@ -129,7 +144,7 @@ class Slots:
         return self._bounded
 
     def exclude(self, node: str) -> bool:
-        """Have no trial on a node any more; False, and nothing changes, where none would fit on another."""
+        """Run no trial on a node any more; change nothing and return False if none would fit on another."""
         self._bad.add(node)
         if fits := self._look():
             self._update(fits)
@@ -139,7 +154,7 @@ class Slots:
         return False
 
     def _look(self) -> int:
-        """How many trials fit on the nodes that may be used now."""
+        """Return how many trials fit on the nodes that may be used now, and update `away`."""
         self._looked = self._clock()
         nodes = self._nodes()
         able = {name: node for name, node in nodes.items() if name not in self._bad}

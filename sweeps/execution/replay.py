@@ -1,6 +1,7 @@
 """Verified replay: a trial trains again from its seed in a fresh process and must give the same bits.
 
-Nothing that the trial stored is used but its parameters, its seed and, for a wall-clock trial, the recorded horizon.
+A replay uses only the trial's parameters, its seed and the recorded environment variables. For a wall-clock trial, it
+also uses the recorded horizon and the number of steps.
 """
 
 import contextlib
@@ -30,7 +31,7 @@ from sweeps.store.rows import dump_json, load_json
 
 @dataclass(frozen=True)
 class _Request:
-    """What the fresh process is told."""
+    """The request to the fresh process."""
 
     spec: dict[str, Any]
     data_dir: Path | None
@@ -38,13 +39,27 @@ class _Request:
     seed: int = 0
     plan: Mapping[str, Any] | None = None
     reports: int = 0
-    function: bytes | None = None  # cloudpickle
-    path: Sequence[str] = ()  # to import a user's function from
-    test: RangeKey | None = None  # a range test in place of a trial
+    function: bytes | None = None  # pickled by cloudpickle
+    path: Sequence[str] = ()  # sys.path, to import what a user's function needs
+    test: RangeKey | None = None  # a range test instead of a trial
 
 
 def replay(spec: SweepSpec, history: History, trial: Trial, function: Function | None, data_dir: Path | None) -> Replay:
-    """Train the trial again, report by report, until it differs or all that the ledger holds is repeated."""
+    """Train a trial again, report by report, until it differs or all that the ledger holds is repeated.
+
+    Args:
+        spec: The spec of the sweep.
+        history: The rows of its ledger.
+        trial: The trial to repeat.
+        function: The user's function, or None for the study's training.
+        data_dir: The folder of the data sets, or None for the default one.
+
+    Returns:
+        The first difference, if any, and how the environments differ.
+
+    Raises:
+        SweepError: The trial has no measurement, or the replay itself failed.
+    """
     label, stored = trial.key.label, trial.measurements
     if not stored:
         raise SweepError(f"trial {label} of {spec.name!r} has no measurement to compare ({fate(trial)})")
@@ -64,30 +79,43 @@ def replay(spec: SweepSpec, history: History, trial: Trial, function: Function |
     with contextlib.closing(_fresh_process(request, _variables(stage, recorded[-1]))) as answers:
         repeated = _measurements(answers, here)
         found = compare(label, stored, repeated, untracked=spec.untracked, continued=trial.continued)
-    reached = min(found.compared, len(stored) - 1)  # where it differs, or the last
+    reached = min(found.compared, len(stored) - 1)  # the report that differs, or the last one
     if reached >= len(here):
-        return found  # it ended before
+        return found  # the repeated run ended earlier
     before, now = recorded[reached], here[reached]
     differing = environment_differences(comparable(before, now), comparable(now, before))
     return replace(found, environment=tuple(differing))
 
 
 def _measurements(answers: Iterator[dict[str, Any]], here: list[Mapping[str, str]]) -> Iterator[Measurement]:
-    """Give each measurement as it is made, and keep the environment that made it."""
+    """Yield each measurement when it is made, and append the environment that made it to `here`."""
     for answer in answers:
         here.append(answer["environment"])
         yield Measurement(**answer["measurement"])
 
 
 def _variables(spec: SweepSpec, recorded: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the environment variables for the fresh process: those with which the trial was made."""
+    """Return the environment variables for the fresh process, which are those with which the trial was made."""
     if spec.target is not None and recorded:
         return recorded
     return for_training(threads_of(spec.resources), recorded)
 
 
 def replay_range(spec: SweepSpec, history: History, key: RangeKey, data_dir: Path | None) -> Replay:
-    """Make a range test again, and compare every loss and what it suggests."""
+    """Run a range test again, and compare every loss and the bounds that it suggests.
+
+    Args:
+        spec: The spec of the sweep.
+        history: The rows of its ledger.
+        key: The range test to repeat.
+        data_dir: The folder of the data sets, or None for the default one.
+
+    Returns:
+        The first difference, if any, and how the environments differ.
+
+    Raises:
+        SweepError: The replay itself failed.
+    """
     stored = measured_ranges(history)[key]
     recorded = _recorded(history, stored["environment"])
     request = _Request(spec.to_table(), data_dir, test=key)
@@ -102,21 +130,21 @@ def replay_range(spec: SweepSpec, history: History, key: RangeKey, data_dir: Pat
 
 
 def _by_steps(plan: Mapping[str, Any] | None, last: Measurement) -> Mapping[str, Any] | None:
-    """A wall-clock trial is replayed by the horizon that was fixed before its first step, and the steps it made."""
+    """Return a wall-clock trial's plan for a replay: the horizon fixed before its first step, and the steps it made."""
     return None if plan is None else {**plan, "stop_steps": last.step}
 
 
 def _recorded(history: History, digest: str | None) -> Mapping[str, str]:
-    """Return the environment behind its recorded hash."""
+    """Return the environment with a recorded hash, or {} if there is none."""
     known = {note.body["hash"]: note.body["values"] for note in history.noted("environment")}
     found: Mapping[str, str] = known.get(digest or "", {})
     return found
 
 
 def _fresh_process(request: _Request, variables: Mapping[str, str]) -> Generator[dict[str, Any]]:
-    """Give what the process answers, line by line; it starts with these variables that change bits.
+    """Start a process with these variables that change bits, and yield its answers line by line.
 
-    It is killed when its answers are not needed any more.
+    The process is killed when its answers are no longer needed.
     """
     command = [sys.executable, "-m", "sweeps.execution.replay"]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -147,7 +175,7 @@ def _serve_range(request: _Request, key: RangeKey, answer: Callable[[Mapping[str
 
 
 def _run(request: _Request) -> Run:
-    """The trial, from its start, in this process."""
+    """Return the trial in this process, at its start."""
     assert request.params is not None
     if request.function is not None:
         sys.path[:] = request.path
@@ -161,7 +189,7 @@ def _run(request: _Request) -> Run:
 
 
 def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
-    """The fresh process: read the request, answer with each measurement and the environment that made it."""
+    """Read the request in the fresh process, and answer with each measurement and the environment that made it."""
 
     def answer(value: Mapping[str, Any]) -> None:
         stdout.write(dump_json(value).encode() + b"\n")
@@ -177,15 +205,15 @@ def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
             answer({"measurement": asdict(measurement), "environment": run.environment})
             if measurement.report == request.reports:
                 return
-    except Exception as error:  # a user's function may raise anything; the caller words it
+    except Exception as error:  # a user's function may raise anything; the caller reports it
         answer({"error": f"{type(error).__name__}: {error}"})
 
 
 if __name__ == "__main__":
-    # What a user's function prints must not mix with the answers.
+    # The output of a user's function must not mix with the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    # Pickled under the module's own name, not __main__: run the module that the caller knows.
+    # The request was pickled under the module's own name, not __main__: run the module that the caller knows.
     from sweeps.execution.replay import _serve as serve
 
     serve(sys.stdin.buffer, answers)

@@ -1,16 +1,16 @@
-"""What a report says of its trial: that it is the last, lacks the metric, or repeats an earlier one otherwise."""
+"""Checks of a trial's reports: whether one is the last, lacks the metric, or repeats an earlier one differently."""
 
 from study.measurement import Measurement
 from sweeps.search.history import Moved, Trial
 from sweeps.search.pruning import is_full
 from sweeps.spec import SweepSpec
 
-_PATIENCE = 1000  # reports of a trial without the metric, where no fidelity is its last
-NONDETERMINISTIC = "nondeterministic"  # how the warning of a report begins that was repeated otherwise
+_PATIENCE = 1000  # reports without the metric after which a trial is over, if no fidelity is its last
+NONDETERMINISTIC = "nondeterministic"  # how the warning about a report begins that was repeated differently
 
 
 def is_last(spec: SweepSpec, trial: Trial) -> bool:
-    """Return whether a trial is over with its last report: at full fidelity, or after too many without the metric."""
+    """Return whether a trial is over after its last report: at full fidelity, or after too many without the metric."""
     if trial.last is None:
         return False
     is_endless = spec.max_fidelity is None and len(trial.measurements) >= _PATIENCE
@@ -18,7 +18,7 @@ def is_last(spec: SweepSpec, trial: Trial) -> bool:
 
 
 def end_of(spec: SweepSpec, trial: Trial) -> Moved:
-    """Return the row with which a trial ends that came to its end by itself."""
+    """Return the row that ends a trial which finished by itself."""
     if trial.last is None:
         return Moved(trial.key, "failed", "ended without a single measurement: yield at least one")
     if (valued := trial.valued(spec.metric)) is None:
@@ -29,15 +29,20 @@ def end_of(spec: SweepSpec, trial: Trial) -> Moved:
 
 
 def without_metric(spec: SweepSpec, trial: Trial) -> str:
-    """Say that a trial has not reported the metric, and what it did report."""
+    """Return the reason that a trial has not reported the metric, with what it did report."""
     names = sorted({name for measurement in trial.measurements for name in measurement.values})
     return f"the metric {spec.metric!r} was not reported, only: {', '.join(names) or 'nothing'}"
 
 
 def repeated_otherwise(spec: SweepSpec, stored: Measurement, repeated: Measurement) -> str | None:
-    """Say in what a report that was repeated after a restart differs: in the sweep's metric, or in the weights.
+    """Return a warning if a report that was repeated after a restart differs, or None if it does not.
 
-    Other metrics, such as timings, may differ each time.
+    The sweep's metric and the weights are compared. Other metrics, such as timings, may differ each time.
+
+    Args:
+        spec: The spec of the sweep.
+        stored: The report as the ledger has it.
+        repeated: The same report after the restart.
     """
     before, now = ((m.values.get(spec.metric), m.digest) for m in (stored, repeated))
     if repr(before) == repr(now):

@@ -1,4 +1,4 @@
-"""The Ray that a sweep runs on: started here on loopback with its dashboard, or the one this process is joined to."""
+"""The Ray that a sweep runs on: started here on loopback with its dashboard, or the one this process has joined."""
 
 import logging
 import os
@@ -19,33 +19,38 @@ from sweeps.execution.placing import resources_of_nodes, slots_of
 from sweeps.sections import Resources
 from sweeps.signals import outliving_the_terminal
 
-# Read by Ray when it is imported or when a sweep starts; a value that the user has set stays.
+# Ray reads these when it is imported or when a sweep starts; a value that the user has set stays.
 ENVIRONMENT = {
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # else workers start through `uv run`, with the folder uploaded
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # otherwise workers start through `uv run`, with the folder uploaded
     "RAY_USAGE_STATS_ENABLED": "0",
     # Actors never take over processes that Ray starts in advance; these would only compete with them for the CPUs.
     "RAY_enable_worker_prestart": "0",
     "RAY_prestart_worker_first_driver": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # a user's function finds its relative paths
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths of a user's function stay valid
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger has what they would write
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # else Ctrl-C waits for all trials
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # otherwise Ctrl-C waits for all trials
     "TUNE_GLOBAL_CHECKPOINT_S": str(10**9),  # the ledger is the truth, Tune's snapshot is not used
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
-LOCAL = "sweeps_local"  # a resource by which such a Ray is told from a cluster, at whose address it may be
+LOCAL = "sweeps_local"  # a resource that distinguishes a Ray started here from a cluster at the same address
 _LONGEST_SOCKET = 107 if sys.platform == "linux" else 103  # bytes of a path
-_SOCKET = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"  # of Ray, below its folder
+_SOCKET = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"  # a path of Ray's, below its folder
 _RUNS = threading.Lock()  # held while a sweep runs in this process
-_IS_OF_TRIALS = threading.Event()  # set where this process is a worker of a sweep
-_LARGEST_STORE = 2**29  # bytes; a data set is staged once a node, and the largest of ours has 180 MB
+_IS_OF_TRIALS = threading.Event()  # set if this process is a worker of a sweep
+_LARGEST_STORE = 2**29  # bytes; a data set is staged once per node, and the study's largest has 180 MB
 
 
 @dataclass(frozen=True)
 class Session:
-    """A Ray that is ready: how many trials fit at a time, where its dashboard is, and what a person should know.
+    """A Ray that is ready for a sweep.
 
-    selection_slots: how many runs on fresh seeds fit at a time, where they have other resources.
+    Attributes:
+        slots: How many trials fit at a time.
+        dashboard: The URL of the dashboard, or None if there is none.
+        notes: Warnings for the user.
+        needs_token: Whether the dashboard asks for Ray's token.
+        selection_slots: How many runs on fresh seeds fit at a time, if they have other resources.
     """
 
     slots: int
@@ -56,7 +61,10 @@ class Session:
 
     @property
     def where(self) -> str:
-        """Where to look, for a person. Ray's token is a secret: the command that shows it is told, not the token."""
+        """Return the address of the dashboard in words.
+
+        Ray's token is a secret, so the text names the command that shows it, and not the token.
+        """
         if self.dashboard is None:
             return "no Ray dashboard"
         asks = " (asks once for a token: `ray get-auth-token` shows it)" if self.needs_token else ""
@@ -64,17 +72,20 @@ class Session:
 
 
 def user_folder() -> Path:
-    """Where this user's Rays are on this machine; short, since the paths of sockets below it may have 107 bytes."""
+    """Return the folder of this user's Rays on this machine.
+
+    It is short, since the paths of sockets below it may have at most 107 bytes (103 outside Linux).
+    """
     return Path(tempfile.gettempdir()) / f"sweeps-{os.getuid()}"
 
 
 def ray_folder() -> Path:
-    """Where the Rays that sweeps start keep sockets and logs."""
+    """Return the folder where the Rays that sweeps start keep sockets and logs."""
     return user_folder() / "ray"
 
 
 def check_length(folder: Path) -> Path:
-    """Return the folder of a Ray; ResourceError where the paths of its sockets would be too long for the system."""
+    """Return the folder of a Ray, or raise ResourceError if its sockets' paths would be too long for the system."""
     longest = _LONGEST_SOCKET - len(_SOCKET)
     if (length := len(os.fsencode(folder))) > longest:
         raise ResourceError(
@@ -85,9 +96,18 @@ def check_length(folder: Path) -> Path:
 
 
 def make_private(folder: Path) -> Path:
-    """Make the folder above a Ray's one that only this user enters; ResourceError where it is another user's.
+    """Make the folder above a Ray's folder, accessible to this user alone.
 
-    Ray opens its own to all users of the machine, and runs the code that lies in it.
+    Ray opens its own folder to all users of the machine, and runs the code in it.
+
+    Args:
+        folder: The folder of the Ray.
+
+    Returns:
+        The same folder.
+
+    Raises:
+        ResourceError: The folder above belongs to another user, or is no folder.
     """
     above = folder.parent
     with suppress(FileExistsError):
@@ -102,7 +122,7 @@ def make_private(folder: Path) -> Path:
 
 
 def set_environment() -> tuple[str, ...]:
-    """Set what Ray reads from the environment; gives a note where that came too late."""
+    """Set the environment variables that Ray reads, and return a note if that came too late."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     constants = sys.modules.get("ray._private.ray_constants")
@@ -119,7 +139,7 @@ def only_one() -> Iterator[None]:
     """Refuse a second sweep in this process, which would share the Ray of the first and end it under its trials.
 
     Raises:
-        ResourceError: Where a sweep runs here already.
+        ResourceError: A sweep runs in this process already, or this process is a worker of a sweep.
     """
     if _IS_OF_TRIALS.is_set():
         raise ResourceError(
@@ -138,15 +158,24 @@ def only_one() -> Iterator[None]:
 
 
 def serve_trials() -> None:
-    """Have this process run trials, in which no sweep can be run."""
+    """Mark this process as one that runs trials, which can't run a sweep."""
     _IS_OF_TRIALS.set()
 
 
 @contextmanager
 def session(resources: Resources, *more: Resources, verbose: bool = False) -> Iterator[Session]:
-    """A Ray for one sweep. One that this process has started already is used and left running.
+    """Run a block with a Ray for one sweep; one that this process has started already is used and left running.
 
-    resources: of its first trials, whose slots are told. more: of later ones, which must fit too.
+    Args:
+        resources: What one of the first trials needs; `Session.slots` counts these trials.
+        more: What each kind of later trials needs, such as the runs on fresh seeds. These must fit too.
+        verbose: Whether Ray and Tune log and workers print here.
+
+    Yields:
+        The session.
+
+    Raises:
+        ResourceError: Ray can't be started, or no trial fits on any node.
     """
     notes = set_environment()
     import ray
@@ -157,20 +186,20 @@ def session(resources: Resources, *more: Resources, verbose: bool = False) -> It
         if is_ours:
             _start(verbose)
         slots, *others = [slots_of(each, resources_of_nodes().values()) for each in (resources, *more)]
-        # Ray sets this where it asks for a token, which is its default on one machine since 2.59.
+        # Ray sets this if it asks for a token, which is its default on one machine since 2.59.
         needs_token = os.environ.get("RAY_AUTH_MODE") == "token"
         yield Session(slots, _dashboard(), notes, needs_token, *others)
     finally:
         node: Any = ray._private.worker._global_node
         if is_ours:
             ray.shutdown()
-    # Only where nothing was raised: else its folder stays, since the logs in it may tell why.
+    # Only if nothing was raised: otherwise its folder stays, since the logs in it may show the cause.
     if is_ours:
         shutil.rmtree(node.get_session_dir_path(), ignore_errors=True)
 
 
 def _import_ahead() -> None:
-    """What the driver needs next; Ray's start is mostly waiting for other processes."""
+    """Import what the driver needs next, while Ray's start mostly waits for other processes."""
     for module in ("optuna", "pandas", "pyarrow.fs", "sqlalchemy"):
         import_module(module)
 
@@ -192,13 +221,13 @@ def _start(verbose: bool) -> None:
                 resources={LOCAL: 1},
                 _temp_dir=str(folder),
             )
-    except Exception as error:  # Ray raises Exception itself where one of its processes ends
+    except Exception as error:  # Ray raises a plain Exception if one of its processes ends
         last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise ResourceError(f"Ray can't be started here ({last}): {_what_to_do()}") from error
 
 
 def _what_to_do() -> str:
-    """Name the modules of the working directory that Ray's processes find before Python's own; else Ray's logs."""
+    """Return advice: rename modules that hide Python's own from Ray's processes or, if none do, read Ray's logs."""
     hiding = [f"{name}.py" for name in sorted(sys.stdlib_module_names) if Path(f"{name}.py").is_file()]
     if hiding:
         return f"here {', '.join(hiding)} may hide modules of Python from Ray's processes: rename them"
@@ -206,7 +235,7 @@ def _what_to_do() -> str:
 
 
 def _quieten(verbose: bool) -> None:
-    """Tune warns about what we do without on purpose, and logs a lost worker in 30 lines: the sweep says it in one."""
+    """Silence Tune unless `verbose`: it warns about deliberate omissions, and logs 30 lines on each lost worker."""
     for name in ("ray.tune", "ray.air"):
         logging.getLogger(name).setLevel(logging.INFO if verbose else logging.CRITICAL)
 

@@ -1,4 +1,4 @@
-"""One thing that code can set in its process: what gets it and what sets it."""
+"""A setting that code can change in its process, with its getter and its setter."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,10 +7,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Setting:
-    """One thing that code can set in its process.
+    """A setting that code can change in its process.
 
-    disturbs: whether a trial's value would disturb the code of the worker. sticks: whether it may be impossible to set
-    back.
+    Attributes:
+        name: The name of the setting, for messages.
+        get: Returns the present value.
+        set: Sets a value.
+        disturbs: Whether a trial's value would disturb the code of the worker.
+        sticks: Whether it may be impossible to restore the setting.
     """
 
     name: str
@@ -21,7 +25,7 @@ class Setting:
 
 
 def attributes(owner: Any, *names: str) -> list[Setting]:
-    """Return settings that are attributes of a module or of what is like one."""
+    """Return the settings for those of the named attributes that a module or another object has."""
     return [
         Setting(
             f"{getattr(owner, '__name__', type(owner).__name__)}.{name}", _getter(owner, name), _setter(owner, name)
@@ -32,7 +36,7 @@ def attributes(owner: Any, *names: str) -> list[Setting]:
 
 
 def table(owner: Any, name: str) -> Setting:
-    """Return the setting of a dict, which stays the same object."""
+    """Return the setting of a dict in a module, which is changed in place and stays the same object."""
 
     def put(value: Mapping[Any, Any]) -> None:
         present = getattr(owner, name)

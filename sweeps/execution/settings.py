@@ -1,6 +1,6 @@
-"""What code can set in its process, as a table: each setting with what gets it and what sets it.
+"""The table of settings that code can change in its process, each with its getter and its setter.
 
-Libraries have a part of the table each, which is asked only where the library is imported.
+Each library has a part of the table, which is used only if the library is imported.
 """
 
 import contextlib
@@ -32,11 +32,11 @@ _HOOKS = ("excepthook", "unraisablehook", "displayhook", "breakpointhook", "dont
 
 
 def settings() -> list[Setting]:
-    """Return the table as it is now, with the parts of the libraries that are imported."""
+    """Return the present table, with the parts of the libraries that are imported."""
     found = [*_python()]
     for name in LIBRARIES:
         if (module := sys.modules.get(name)) is not None:
-            with contextlib.suppress(AttributeError):  # another thread is just about to import it
+            with contextlib.suppress(AttributeError):  # another thread is importing it right now
                 found += _library(name, module)
     return found
 
@@ -47,7 +47,7 @@ def _library(name: str, module: ModuleType) -> tuple[Setting, ...]:
 
 
 def _list(owner: Any, name: str) -> Setting:
-    """Return the setting of a list: which one it is, and what is in it."""
+    """Return the setting of a list: which object it is, and its items."""
 
     def put(value: tuple[list[Any], list[Any]]) -> None:
         value[0][:] = value[1]
@@ -171,13 +171,13 @@ def _warnings() -> tuple[Any, ...]:
 
 
 def _set_warnings(value: tuple[Any, ...]) -> None:
-    warnings.resetwarnings()  # also has each warning shown once again
+    warnings.resetwarnings()  # also lets each warning be shown once again
     warnings.filters = value[0]
     value[0][:] = value[1]
 
 
 def _loggers() -> dict[str, tuple[Any, ...]]:
-    """Return what is set of each logger, by name; "" is the root."""
+    """Return the settings of each logger, by name; "" is the root."""
     known = list(logging.root.manager.loggerDict.items())
     loggers = {name: logger for name, logger in known if isinstance(logger, logging.Logger)}
     return {
@@ -193,7 +193,7 @@ def _set_loggers(values: Mapping[str, tuple[Any, ...]]) -> None:
         if value == now:
             continue
         logger = logging.getLogger(name or None)
-        logger.setLevel(value[0])  # also has what is cached of levels forgotten
+        logger.setLevel(value[0])  # also clears the cache of levels
         logger.handlers[:], logger.filters[:] = value[1], value[4]
         logger.propagate, logger.disabled = value[2], value[3]
 
@@ -206,7 +206,7 @@ def _set_handlers(values: Mapping[int, Any]) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     for number, handler in values.items():
-        if handler is not None and signal.getsignal(number) != handler:  # None is one that Python has not set
+        if handler is not None and signal.getsignal(number) != handler:  # None is a handler that Python has not set
             signal.signal(number, handler)
 
 
@@ -231,12 +231,12 @@ _DESCRIPTORS = (0, 1, 2)
 
 @functools.cache
 def _kept_descriptors() -> Mapping[int, int]:
-    """Return copies of the standard descriptors as they were at first."""
+    """Return copies of the standard descriptors as they were at the first call."""
     return {number: os.dup(number) for number in _DESCRIPTORS if _identity(number) is not None}
 
 
 def _identity(descriptor: int) -> tuple[int, int] | None:
-    """Return what tells an open file from others, None for a descriptor that is closed."""
+    """Return what identifies an open file, or None for a closed descriptor."""
     try:
         found = os.fstat(descriptor)
     except OSError:
@@ -250,9 +250,10 @@ def _descriptors() -> list[tuple[int, int] | None]:
 
 
 def plug_descriptors(*, also_open: bool = False) -> None:
-    """Open standard descriptors again that were closed, before another file takes their numbers.
+    """Reopen standard descriptors that were closed, before another file takes their numbers.
 
-    also_open: set back those that are open, too.
+    Args:
+        also_open: Whether to restore open ones too.
     """
     for number, kept in _kept_descriptors().items():
         if also_open or _identity(number) is None:
@@ -260,10 +261,10 @@ def plug_descriptors(*, also_open: bool = False) -> None:
 
 
 def put_leftovers_away() -> None:
-    """Free what a trial left in libraries: figures, process groups, memory of devices; show each warning once again."""
+    """Free what a trial left in libraries (figures, process groups, device memory), and forget shown warnings."""
     _set_warnings(_warnings())
     warnings.onceregistry.clear()  # type: ignore[attr-defined]
     for name, put_away in LEFTOVERS.items():
         if (module := sys.modules.get(name)) is not None:
-            with contextlib.suppress(Exception):  # such as after an error of the device
+            with contextlib.suppress(Exception):  # such as after a device error
                 put_away(module)

@@ -1,4 +1,4 @@
-"""Whether every node of a cluster sees the sweep's folder: a trial goes on from what another node wrote."""
+"""A check that every node of a cluster sees the sweep's folder: a trial continues from another node's files."""
 
 import secrets
 import socket
@@ -18,14 +18,20 @@ _PAUSE = 0.2
 
 @dataclass(frozen=True)
 class Mark:
-    """A file in the sweep's folder with a text that no other folder has."""
+    """A file in the sweep's folder with a text that no other folder has.
+
+    Attributes:
+        path: The file.
+        text: Its text.
+        store: The object store of the sweep, if it is in one.
+    """
 
     path: Path
     text: str
     store: ObjectStore | None = None
 
     def missing(self) -> str | None:
-        """Why this node can't take part, None where it sees the file."""
+        """Return why this node can't take part, or None if it sees the file."""
         try:
             if self.store:
                 self.store.fetch(self.path)
@@ -33,7 +39,7 @@ class Mark:
             return f"the node {socket.gethostname()} can't fetch its copy ({error})"
         last = time.monotonic() + _PATIENCE
         while not self._is_seen():
-            # Where the folder itself is not there, nothing is on its way.
+            # If the folder itself is missing, the file is not on its way.
             if not self.path.parent.exists() or time.monotonic() > last:
                 return f"the node {socket.gethostname()} does not see {self.path.parents[1]} as the driver does"
             time.sleep(_PAUSE)
@@ -47,7 +53,7 @@ class Mark:
 
 
 def make_mark(folder: SweepFolder) -> Mark:
-    """Write a session's mark, in the place of an earlier one's."""
+    """Write the mark of a session, which replaces that of an earlier session."""
     mark = Mark(folder.logs / ".session", secrets.token_hex(16), folder.store)
     mark.path.write_text(mark.text, "utf-8")
     if mark.store:
@@ -56,7 +62,11 @@ def make_mark(folder: SweepFolder) -> Mark:
 
 
 def check_shared(mark: Mark) -> None:
-    """Ask every other node for the mark; ResourceError with what those said that don't see it."""
+    """Ask every other node for the mark.
+
+    Raises:
+        ResourceError: At least one node does not see the mark; the error has the answers of all such nodes.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -76,7 +86,7 @@ def check_shared(mark: Mark) -> None:
 
 
 def _answer(asked: Any, node: str) -> str | None:
-    """What a node said; one that died meanwhile takes no part, and is asked by its worker if it comes again."""
+    """Return a node's answer, or None if it died meanwhile; its workers ask again if it comes back."""
     import ray
 
     try:

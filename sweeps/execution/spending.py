@@ -1,10 +1,10 @@
-"""Where the seconds of a sweep go: what its workers do, what its driver does while they wait, and what is left."""
+"""Accounts of a sweep's seconds: what its workers do, what its driver does while they wait, and what is left."""
 
 from collections import defaultdict
 from collections.abc import Mapping
 from time import perf_counter
 
-# What slots are there for first, then what it costs, in the order in which a profile is read.
+# The purpose of slots first, then what it costs, in the order in which a profile is read.
 PARTS = {
     "training": "steps of trials, forward and backward",
     "validation": "what is measured at a report, with the digest of the weights",
@@ -20,14 +20,20 @@ PARTS = {
 
 
 class Spending:
-    """Counts one process's seconds, each as spent on one thing."""
+    """A count of one process's seconds, each spent on one part."""
 
     def __init__(self) -> None:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._since = perf_counter()
 
     def book(self, part: str, *, first: str = "", seconds: float = 0.0) -> None:
-        """Count what has passed since the last call as spent on a part, after up to so many seconds of a first one."""
+        """Count the time since the last call as spent on a part.
+
+        Args:
+            part: The part on which the time was spent.
+            first: Another part on which up to `seconds` of the time were spent before, if any.
+            seconds: The most that `first` gets, s.
+        """
         now = perf_counter()
         passed, self._since = now - self._since, now
         if first:
@@ -36,34 +42,36 @@ class Spending:
         self._seconds[part] += passed
 
     def told(self) -> dict[str, float]:
-        """What was counted since this was asked last, s."""
+        """Return the seconds by part that were counted since the last call of this method."""
         told, self._seconds = dict(self._seconds), defaultdict(float)
         return told
 
 
 class Profile:
-    """What a session's slots did with their time; `driver` counts what its driver does.
+    """A profile of what a session's slots did with their time.
 
-    begun: when the session was called for, by perf_counter.
+    Args:
+        driver: The count of what the session's driver does.
+        begun: When the session was called for, s of perf_counter.
     """
 
     def __init__(self, driver: Spending, begun: float) -> None:
         self.driver = driver
         self._told: defaultdict[str, float] = defaultdict(float)  # by all workers, and by the driver for them, s
-        self._since: list[float] = []  # from when on each slot is there
-        self._gone = 0.0  # for how long those were there that are not any more, s
-        self._starting: list[float] = []  # from when on those wait that had no trial yet
-        self._started = 0.0  # for how long those waited that had one, s
-        self._first: float | None = None  # when one of this part of the sweep had a trial
+        self._since: list[float] = []  # when each present slot appeared
+        self._gone = 0.0  # how long the slots that have disappeared were there, s
+        self._starting: list[float] = []  # since when slots without a first trial have waited for it
+        self._started = 0.0  # how long slots waited for their first trial, s
+        self._first: float | None = None  # when a slot first had a trial of this part of the sweep
         self._closed = begun
 
     def opened(self, slots: int) -> None:
-        """Trials may run, so many at a time; what passed since the session's call, or the part before, was a start."""
+        """Note that trials may run in these slots; the time since the session's call or the last part was a start."""
         self._fit(slots, self._closed)
         self._starting, self._first = [self._closed] * slots, None
 
     def there(self, slots: int) -> None:
-        """How many slots there are by now, as where a node joined or left."""
+        """Note how many slots there are now, such as after a node has joined or left."""
         self._fit(slots, perf_counter())
 
     def _fit(self, slots: int, now: float) -> None:
@@ -75,34 +83,37 @@ class Profile:
         del self._starting[slots:]
 
     def started(self) -> None:
-        """A worker has its first trial."""
+        """Note that a worker has its first trial."""
         now = perf_counter()
         self._first = self._first or now
         if self._starting:
             self._started += now - self._starting.pop(0)
 
     def add(self, told: Mapping[str, float]) -> None:
-        """Take what a worker did since its last word, or the driver while that waited, s."""
+        """Add the seconds by part of a worker since its last message, or of the driver while that worker waited."""
         for part, seconds in told.items():
             self._told[part] += seconds
 
     def closed(self) -> None:
-        """No trial runs any more, or none of this part of the sweep."""
+        """Note that no trial runs any more, or none of this part of the sweep."""
         self._closed = perf_counter()
-        # A slot that never had a trial was starting until another had one, and idle from then on.
+        # A slot that never had a trial was starting until another slot had one, and idle from then on.
         until = self._first or self._closed
         self._started += sum(max(0.0, until - since) for since in self._starting)
         self._starting = []
 
     def parts(self) -> dict[str, float]:
-        """Seconds of all slots until now by PARTS, which add up to the time for which each was there; {} before any."""
+        """Return the seconds of all slots until now by PARTS, or {} if there was no slot yet.
+
+        They add up to the time for which the slots were there.
+        """
         if not self._since:
             return {}
         now = perf_counter()
         found = {part: self._told[part] for part in ("training", "validation", "preparing", "checkpoint")}
         waited = self._told["waiting"]
         for part in ("ledger", "deciding"):
-            found[part] = min(self._told[part], waited)  # less, where a worker that was waited for had no next trial
+            found[part] = min(self._told[part], waited)  # less than was counted if the waiting worker had no next trial
             waited -= found[part]
         found["Ray"] = waited
         found["start-up"] = self._started

@@ -1,4 +1,4 @@
-"""What a trial runs: the study's training, or a user's own generator function; both behind one small face."""
+"""What a trial runs: the study's training or a user's generator function, both behind one small interface."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -42,38 +42,38 @@ class Run(Protocol):
 
     @property
     def last(self) -> Measurement | None:
-        """The last measurement, also after going on from a checkpoint."""
+        """Return the last measurement, also after a start from a checkpoint, or None before the first."""
 
     @property
     def interrupted(self) -> bool:
-        """Whether `measurements` ended early."""
+        """Return whether `measurements` ended early."""
 
     @property
     def resumable(self) -> bool:
-        """Whether it writes checkpoints and can go on from them."""
+        """Return whether the run writes checkpoints and can continue from them."""
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What can change its bits."""
+        """Return the facts that can change the bits of the run's results."""
 
     @property
     def plan(self) -> Mapping[str, Any] | None:
-        """The horizon of a wall-clock run, fixed before its first step."""
+        """Return the horizon of a wall-clock run, fixed before its first step, or None for any other run."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of it."""
+        """Return warnings for the user about the run."""
 
     def measurements(self, interrupt: Callable[[], bool]) -> Iterator[Measurement]:
-        """The measurements to come; ends early where `interrupt()` became true."""
+        """Yield the measurements to come, and end early once `interrupt()` returns True."""
         ...
 
     def costs(self) -> Mapping[str, float]:
-        """What its model costs whoever uses it, by name; {} where that can't be told from outside."""
+        """Return what the use of the model costs, by name, or {} if that can't be measured from outside."""
         ...
 
     def save(self, path: Path) -> bool:
-        """Write a checkpoint; False if there is nothing that this run could go on from."""
+        """Write a checkpoint, or return False if there is nothing from which this run could continue."""
         ...
 
 
@@ -123,10 +123,10 @@ class TrainingRun:
 
 
 class FunctionRun:
-    """A user's generator: takes (params, seed) or (params, seed, checkpoint) and yields dicts of numbers.
+    """A user's generator function of (params, seed) or (params, seed, checkpoint), which yields dicts of numbers.
 
-    The global generators are seeded before it starts, where it continues too, and it finds them before each report as
-    it left them at the last.
+    The global generators are seeded before it starts, also if it continues. Before each report, they are restored to
+    what they were at the last one.
     """
 
     def __init__(self, function: Function, params: Mapping[str, Any], seed: int, checkpoint: Path | None) -> None:
@@ -138,12 +138,12 @@ class FunctionRun:
         self._source = _source(function)
         self._seed = seed
         self._is_begun = False
-        self._is_checked = False  # that a checkpoint comes back equal
+        self._is_checked = False  # whether a checkpoint was seen to come back equal
         self._states: States | None = None  # of the generators at the last report
         self._state: Any = None
         if checkpoint is not None:
             self._load(checkpoint)
-        self._is_continuing = checkpoint is not None  # and has not reported since
+        self._is_continuing = checkpoint is not None  # and has made no report since
         self._generator = call(function, params, seed, watched(self._state, CheckpointReader()))
 
     @property
@@ -174,12 +174,12 @@ class FunctionRun:
         is_begun, self._is_begun = self._is_begun, True
         if not is_begun:
             seed_generators(self._seed)
-        # What is set up before a checkpoint is read is set up as at the trial's start.
+        # Anything set up before a checkpoint is read is set up with the generators as at the trial's start.
         if self._states is not None and (is_begun or not is_watched(self._state)):
             restore_generators(self._states)
 
     def _noted(self) -> tuple[str, ...]:
-        """Return a note where a checkpoint can't tell when it is read, and the generators are used."""
+        """Return a note if reads of the checkpoint can't be detected and the generators are used."""
         if self._state is None or is_watched(self._state) or are_as_seeded(self._seed):
             return ()
         return (
@@ -188,9 +188,9 @@ class FunctionRun:
         )
 
     def _throw(self, error: Exception) -> NoReturn:
-        """Raise an error of what was yielded at that yield, whose file and line its traceback then has."""
+        """Raise an error about a yielded value at that yield, so its traceback has the file and line."""
         if hasattr(self._generator, "throw"):
-            with suppress(Exception):  # a function may catch it, and go on or raise another
+            with suppress(Exception):  # a function may catch it, and continue or raise another
                 self._generator.throw(error)
         raise error
 
@@ -228,10 +228,10 @@ class FunctionRun:
 
 
 def _check_equal(state: object, path: Path) -> None:
-    """Read a checkpoint that was just written; CheckpointError where it is not what the function yielded."""
+    """Read a checkpoint that was just written, and raise CheckpointError if it is not what the function yielded."""
     try:
         place = first_unequal(state, read_checkpoint(path)[0])
-    except Exception as error:  # whatever can't be read now could not be later
+    except Exception as error:  # a file that can't be read now can't be read later
         raise CheckpointError(
             f"the {CHECKPOINT} can't be read back ({' '.join(str(error).split())}): {HOLDS}"
         ) from error
@@ -240,7 +240,7 @@ def _check_equal(state: object, path: Path) -> None:
 
 
 def _metrics(reported: Mapping[Any, Any]) -> dict[str, float]:
-    """Return metrics as numbers by their names; SpaceError or TypeError for what no table could hold."""
+    """Return metrics as numbers by name, or raise SpaceError or TypeError for those that no table can hold."""
     values = dict[str, float]()
     for name, value in reported.items():
         check_name(text := str(name), "a metric's name")
@@ -251,7 +251,7 @@ def _metrics(reported: Mapping[Any, Any]) -> dict[str, float]:
 
 
 def _number(name: object, value: Any) -> float:
-    """Return a metric as a number; TypeError names what is none."""
+    """Return a metric as a number, or raise TypeError with its name if it is none."""
     try:
         if not isinstance(value, Real) and not hasattr(value, "__float__"):
             raise TypeError
@@ -267,7 +267,7 @@ def _number(name: object, value: Any) -> float:
 def _shown(value: Any) -> str:
     try:
         return repr(value)
-    except Exception as error:  # such as of a whole number of more than 4,300 digits
+    except Exception as error:  # such as for an integer of more than 4,300 digits
         return f"that can't be shown ({type(error).__name__})"
 
 

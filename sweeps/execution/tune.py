@@ -1,8 +1,8 @@
 """Ray Tune as executor: a thin Searcher and a thin TrialScheduler hand the driver's legs to warm actors.
 
-To Tune a trial is a worker's stay in an actor, through one leg after another for as long as there is one: a Tune trial
-for each leg would cost its set-up every time, and memory for good. Promotion, resume and retry are the driver's, so
-Tune neither pauses nor restores anything; it places stays on free resources, reuses actors and says when one died.
+To Tune, a trial is a worker's stay in an actor, through one leg after another as long as there is one. A Tune trial per
+leg would cost its set-up every time, and memory forever. The driver promotes, resumes and retries, so Tune neither
+pauses nor restores anything. It places stays on free resources, reuses actors and reports when one died.
 """
 
 import os
@@ -33,12 +33,12 @@ from sweeps.search.history import TrialKey
 from sweeps.search.ranges import RangeKey
 from sweeps.signals import Stop
 
-_START = 60.0  # s that an actor may take to start, with what it imports, on a busy node
+_START = 60.0  # s that an actor may take to start, including its imports, on a busy node
 _Answer = TypeVar("_Answer")
 
 
 class _Bridge:
-    """What the Searcher and the scheduler share: the driver, and the first error it raised inside Tune."""
+    """The state that the Searcher and the scheduler share: the driver, and the first error it raised inside Tune."""
 
     def __init__(
         self,
@@ -58,24 +58,24 @@ class _Bridge:
         self._say = say
         self._was_short = False
         self.error: BaseException | None = None
-        self.actors: dict[Any, Any] = {}  # each actor, and its method `train` as it was made
-        self.holders: dict[TrialKey | RangeKey, Any] = {}  # which actor has a leg now
+        self.actors: dict[Any, Any] = {}  # each actor, and its original method `train`
+        self.holders: dict[TrialKey | RangeKey, Any] = {}  # the actor that has a leg now
         self._faults: dict[TrialKey | RangeKey, str] = {}  # why the actor of a leg was killed
-        self._given: dict[TrialKey | RangeKey, float] = {}  # when Tune was given what it has no actor for yet, s
-        self._started = 0.0  # when an actor had its first leg last, s
+        self._given: dict[TrialKey | RangeKey, float] = {}  # when Tune got a leg for which it has no actor yet, s
+        self._started = 0.0  # when an actor last began with a first leg, s
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        """Tune pickles its plugins for a restore that never comes; a driver and its ledger can't be copied."""
+        """Pickle as a plain object, for a restore by Tune that never comes: a driver and its ledger can't be copied."""
         return object, ()
 
     def free_leg(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
-        """The driver's next leg, if it may have one more under way."""
+        """Return the driver's next leg, or "wait" if no more legs may be under way."""
         return self.driver.next_leg() if len(self.driver.live) < self.slots() else "wait"
 
     def suggested(self) -> Leg | RangeLeg | Literal["wait", "finished"]:
-        """The same for Tune, which looks for an actor for it; none while another waits too long for one.
+        """Return the next leg for which Tune is to find an actor, or "wait" while another waits too long for one.
 
-        Tune gives a free actor to any that waits: were there ever new ones, one could wait for good.
+        Tune gives a free actor to any leg that waits, so a constant flow of new ones could make one wait forever.
         """
         leg = "wait" if self._is_short else self.free_leg()
         if not isinstance(leg, str):
@@ -84,10 +84,10 @@ class _Bridge:
 
     @property
     def _is_short(self) -> bool:
-        """Whether a leg waits for an actor for longer than one takes to start, as where another job took its place.
+        """Return whether a leg waits longer for an actor than a start takes, such as if another job took its place.
 
-        Not while other actors come: many start one after another, and one that Tune gives away, because its leg gets
-        another's, has to start again.
+        It does not count while other actors start: many start one after another, and an actor that Tune gives away,
+        because its leg gets another's, has to start again.
         """
         return bool(self._waiting)
 
@@ -97,7 +97,7 @@ class _Bridge:
         return sum(now - max(given, self._started) > _START for given in self._given.values())
 
     def tell_of_waiting(self) -> None:
-        """Say, once a wait, that other work has the places, lest a sweep that waits for its turn seem to hang."""
+        """Say, once per wait, that other work has the places, so a sweep that waits for its turn does not seem hung."""
         if self._is_short and not self._was_short:
             self._say(
                 f"note: {self._waiting} of its trials wait for a place, since other work occupies the nodes: a sweep "
@@ -106,9 +106,9 @@ class _Bridge:
         self._was_short = self._is_short
 
     def hold(self, actor: Any, leg: Leg | RangeLeg) -> Any:
-        """An actor has begun with a leg; gives its method `train`, named after that for the Ray dashboard.
+        """Note that an actor begins a leg, and return its `train`, named after the leg for the Ray dashboard.
 
-        A reused actor's own name is fixed at its start.
+        The name of an actor itself is fixed at its start, also if it is reused.
         """
         self.holders[leg.key] = actor
         if actor not in self.actors:
@@ -118,16 +118,16 @@ class _Bridge:
         return self.actors.setdefault(actor, actor.train).options(name=leg.title)
 
     def gone(self, key: TrialKey | RangeKey, report: str, *, was_preempted: bool = False) -> None:
-        """The actor of a leg has died, or did not start; report: what Ray says of it."""
+        """Note that the actor of a leg has died or did not start; `report` is what Ray says about it."""
         actor = self.holders.pop(key, None)
         self._given.pop(key, None)
         was_preempted = was_preempted or (actor is not None and is_drained(actor))
         self.driver.lost(key, self._faults.pop(key, "") or why_lost(report), was_preempted=was_preempted)
 
     def gives_up_node(self, key: TrialKey | RangeKey, message: Message) -> bool:
-        """Whether only the node of a worker that can't save is at fault: its trial then goes on on another.
+        """Give up the node of a worker that can't save, if only the node is at fault, and return whether it was.
 
-        Else, as where this machine can't write either, what the driver makes of it ends the sweep.
+        The trial then continues on another node. If this machine can't write either, the driver ends the sweep instead.
         """
         if message.kind != "unsaved" or not self.driver.can_save() or not self.slots.exclude(message.node):
             return False
@@ -137,9 +137,9 @@ class _Bridge:
         return True
 
     def hand_on(self, trial: Trial, *, ends_worker: bool = False) -> bool:
-        """Give the actor of a leg that is over the next one; False if there is none now, or the actor was killed.
+        """Give the next leg to the actor of one that is over; return False if there is none or the actor was killed.
 
-        False also where another leg waits for it: the stay ends, and Tune gives the actor to that.
+        Return False also if the worker ends, or another leg waits: the stay ends, and Tune gives the actor to that.
         """
         actor = self.holders.pop(trial.config["leg"].key, None)
         leg = "wait" if actor is None or ends_worker or self._is_short else self.free_leg()
@@ -150,7 +150,7 @@ class _Bridge:
         return True
 
     def call(self, ask: Callable[[], _Answer]) -> _Answer:
-        """Tune wraps what its plugins raise in errors of its own; keep the first as it was."""
+        """Call `ask`, and keep the first error as it was: Tune wraps errors of its plugins in its own."""
         try:
             return ask()
         except BaseException as error:
@@ -158,7 +158,7 @@ class _Bridge:
             raise
 
     def answer(self, ask: Callable[[], _Answer]) -> _Answer:
-        """The same while a worker waits for it, which is what the driver's time is told for."""
+        """Call `ask` while a worker waits for it, and add the driver's time to the profile."""
         driver = self.profile.driver
         driver.book("elsewhere")
         driver.told()
@@ -169,7 +169,7 @@ class _Bridge:
             self.profile.add(driver.told())
 
     def stop_when_asked(self) -> None:
-        """Let the workers know of a stop; raises KeyboardInterrupt once all have saved, or had time to."""
+        """Pass a stop to the workers, and raise KeyboardInterrupt once all have saved, or had time to."""
         if self._stop.asked is None:
             return
         if not self._is_said:
@@ -184,7 +184,7 @@ class _Bridge:
 
 @dataclass(frozen=True)
 class _Handing:
-    """An actor's `train` for one call of Tune's, which knows no arguments: with it the actor gets its next leg."""
+    """An actor's `train` for one call by Tune, which passes no arguments: it gives the actor its next leg."""
 
     actor: Any
     train: Any
@@ -196,7 +196,7 @@ class _Handing:
 
 
 class _LegSearcher(Searcher):
-    """Suggests the driver's next leg while a slot is free."""
+    """A Searcher that suggests the driver's next leg while a slot is free."""
 
     def __init__(self, bridge: _Bridge) -> None:
         super().__init__()
@@ -209,27 +209,27 @@ class _LegSearcher(Searcher):
         return None if leg == "wait" else {"leg": leg, "away": self._bridge.slots.away}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing to do: the scheduler hears of ends first."""
+        """Do nothing: the scheduler learns of ends first."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to keep: the searcher has no state."""
+        """Keep nothing: the searcher has no state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing was kept."""
+        """Restore nothing, since nothing was kept."""
 
 
 class _LegScheduler(TrialScheduler):
-    """Gives the driver each message of a worker, and Tune the driver's verdict."""
+    """A scheduler that passes each message of a worker to the driver, and the driver's verdict to Tune."""
 
     def __init__(self, bridge: _Bridge) -> None:
         self._bridge = bridge
-        self._kept = Counter[Any]()  # idle actors that Tune keeps more than by itself, by what they ask for
+        self._kept = Counter[Any]()  # idle actors that Tune keeps beyond its default, by their resources
 
     def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
         return True
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        # Tune keeps one idle actor at most; between two legs more than one slot may be idle for a moment.
+        # Tune keeps at most one idle actor, but between two legs several slots may be idle for a moment.
         asked = trial.placement_group_factory
         if (more := self._bridge.slots() - self._kept[asked]) > 0:
             tune_controller._actor_cache.increase_max(asked, by=more)
@@ -239,12 +239,12 @@ class _LegScheduler(TrialScheduler):
         bridge, key, message = self._bridge, trial.config["leg"].key, result[MESSAGE]
         bridge.profile.add(message.spent)
         if bridge.call(lambda: bridge.gives_up_node(key, message)):
-            return TrialScheduler.CONTINUE  # which its dead actor can't, and that is told as an error
+            return TrialScheduler.CONTINUE  # its dead actor can't, which Tune reports as an error
         ends = message.ends_worker
         goes_on = bridge.answer(lambda: bridge.driver.receive(key, message) or bridge.hand_on(trial, ends_worker=ends))
-        # Tune would keep what every task of an actor gave until the actor's stay ends.
+        # Tune would keep the results of all tasks of an actor until the actor's stay ends.
         tune_controller._actor_manager.clear_actor_task_futures(tune_controller._trial_to_actor[trial])
-        if ends and not goes_on:  # else Tune would give the actor to another trial, and wait for it in vain
+        if ends and not goes_on:  # otherwise Tune would give the actor to another trial and wait in vain
             tune_controller._started_actors.discard(tune_controller._trial_to_actor[trial])
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
@@ -255,30 +255,30 @@ class _LegScheduler(TrialScheduler):
         self._bridge.call(lambda: self._bridge.gone(key, report, was_preempted=was_preempted))
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """Nothing to do: a stay ends by the driver's verdict."""
+        """Do nothing: a stay ends by the driver's verdict."""
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
-        """Nothing to do: trials are not removed."""
+        """Do nothing: trials are not removed."""
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """Any that fits: the order of legs is the driver's."""
+        """Return None, so Tune runs any trial that fits: the driver decides the order of legs."""
         return None
 
     def debug_string(self) -> str:
         return "driven by the sweep's ledger"
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to keep: the scheduler has no state."""
+        """Keep nothing: the scheduler has no state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing was kept."""
+        """Restore nothing, since nothing was kept."""
 
 
 def why_lost(report: str) -> str:
-    """What Ray's report of a dead actor has as the cause, in one line.
+    """Return the cause in Ray's report of a dead actor, in one line.
 
-    An actor whose class can't be loaded, as where a node lacks the module of a user's function, dies of Ray's own error
-    about it; the cause is the one that is reported within.
+    If an actor's class can't be loaded, such as on a node that lacks a user's module, Ray raises its own error about
+    that. The cause is the error reported within it.
     """
     errors = re.findall(r"^[\w.]+(?:Error|Exception|Exit|Interrupt): .+$", report, re.MULTILINE)
     causes = [error for error in errors if "failed to import on the worker" not in error]
@@ -286,17 +286,17 @@ def why_lost(report: str) -> str:
 
 
 class _Silent(ray.tune.ProgressReporter):
-    """Tune's own table, which a notebook would show empty: progress is ours."""
+    """A reporter that replaces Tune's table, which a notebook would show empty: the sweep shows its own progress."""
 
     def should_report(self, trials: list[Trial], done: bool = False) -> bool:
         return False
 
     def report(self, trials: list[Trial], done: bool, *sys_info: str) -> None:
-        """Never asked."""
+        """Do nothing; Tune never calls this."""
 
 
 class _ActorCallback(ray.tune.Callback):
-    """Tells the bridge which actor holds what at the start of a stay, and kills the actors that the driver gives up."""
+    """A callback that passes the actor of each new stay to the bridge, and kills actors that the driver gives up."""
 
     def __init__(self, bridge: _Bridge) -> None:
         self._bridge = bridge
@@ -308,12 +308,12 @@ class _ActorCallback(ray.tune.Callback):
             self._bridge.profile.started()
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        # Several times a second, also when no worker reports.
+        # Tune calls this several times a second, also when no worker reports.
         self._bridge.stop_when_asked()
         self._bridge.tell_of_waiting()
         self._bridge.profile.there(self._bridge.slots())
         for key in self._bridge.call(self._bridge.driver.overdue):
-            if key in self._bridge.holders:  # else its worker is still starting
+            if key in self._bridge.holders:  # otherwise its worker is still starting
                 ray.kill(self._bridge.holders.pop(key))
 
 
@@ -321,8 +321,8 @@ class _ActorCallback(ray.tune.Callback):
 def _environment_of_actors(variables: Mapping[str, str]) -> Iterator[None]:
     """Start Tune's actors with these environment variables, and without this process's credentials.
 
-    Libraries read the variables when they are loaded, so that a worker could not set them itself. The AWS_… that Tune
-    would put there too are left out: Ray shows them and writes them into its agents' logs, and a node has its own.
+    Libraries read the variables when they are loaded, so a worker could not set them itself. The AWS_… that Tune would
+    add are left out: Ray shows them and writes them into its agents' logs, and a node has its own.
     """
     defaults, known = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
     class_cache.DEFAULT_ENV_VARS = {**defaults, **variables}
@@ -342,14 +342,14 @@ def execute(
     profile: Profile,
     say: Callable[[str], None],
 ) -> None:
-    """Run the sweep's legs until the driver has no more work; raises what the driver raised.
+    """Run the sweep's legs until the driver has no more work, and raise what the driver raised.
 
-    slots: how many legs may be under way at a time, asked whenever one may begin. say: told where they wait for others.
-    KeyboardInterrupt where `stop` was asked for: the workers then had `word` of it, and time to save.
+    `slots` is asked how many legs may be under way whenever one may begin. `say` reports legs that wait for other work.
+    Raise KeyboardInterrupt if `stop` was asked for: the workers then had `word` of it, and time to save.
     """
     bridge = _Bridge(driver, slots, stop, word, profile, say)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots())
-    # Else Tune would start a trial of a preempted node again by itself, after the driver has heard of its end.
+    # Otherwise Tune would restart a trial of a preempted node by itself, after the driver was notified of its end.
     os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
     with tempfile.TemporaryDirectory(prefix="sweeps-tune-") as scratch:
         tuner = Tuner(
@@ -376,7 +376,7 @@ def execute(
             profile.opened(slots())
             with stop.gently(), _environment_of_actors(worker.variables):
                 tuner.fit()
-            bridge.stop_when_asked()  # asked for so late that all were at their end
+            bridge.stop_when_asked()  # it may come so late that all trials had ended
         except (TuneError, RuntimeError) as error:
             raise bridge.error or error from error
         except KeyboardInterrupt:

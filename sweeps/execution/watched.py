@@ -1,7 +1,7 @@
-"""A checkpoint that tells when it is read or written, so that generators are set back between set-up and training.
+"""A checkpoint that reports its reads and writes, so generators can be restored between set-up and training.
 
-A function that continues runs its set-up again, with generators that are seeded as at the trial's start, and then reads
-its checkpoint. From there on they must be as they were at the pause.
+A function that continues runs its set-up again, with generators seeded as at the trial's start, and then reads its
+checkpoint. From there on the generators must be as they were at the pause.
 """
 
 from collections import OrderedDict
@@ -10,21 +10,21 @@ from functools import wraps
 from typing import Any, Protocol
 
 _PLAIN = (int, float, complex, str, type(None))
-_ALL = object()  # stands for all places of a checkpoint
+_ALL = object()  # means all places of a checkpoint
 
 
 class Reader(Protocol):
-    """What is told of looks at a checkpoint."""
+    """A listener to looks at a checkpoint."""
 
     def look(self) -> None:
-        """Take note of the first look at all, or at a state."""
+        """Take note of the first look at the checkpoint, or at one of its states."""
 
     def write(self) -> None:
         """Take note that something is written into the checkpoint."""
 
 
 def watched(state: Any, reader: Reader) -> Any:
-    """Return a dict, list or tuple that says when it is looked at; others as they are."""
+    """Return a copy of a dict, list or tuple that reports looks at it to `reader`; return other values as they are."""
     kind = _KINDS.get(type(state))
     if kind is None:
         return state
@@ -36,12 +36,12 @@ def watched(state: Any, reader: Reader) -> Any:
 
 
 def is_watched(state: object) -> bool:
-    """Return whether `watched` can tell when a checkpoint is read."""
+    """Return whether `watched` can detect when a checkpoint is read."""
     return isinstance(state, WATCHED) or type(state) in _KINDS
 
 
 def unwatched(state: Any) -> Any:
-    """Return the plain dict, list or tuple of one that is watched; others as they are."""
+    """Return a plain copy of a watched dict, list or tuple; return other values as they are."""
     if not isinstance(state, WATCHED):
         return state
     kind: Any = type(state).__base__
@@ -52,7 +52,7 @@ def unwatched(state: Any) -> Any:
 
 
 class _Looks:
-    """What of a checkpoint has not been looked at: all of it, and each of its states."""
+    """The parts of a checkpoint that have not been looked at: the whole, and each of its states."""
 
     def __init__(self, items: Mapping[Any, Any], reader: Reader) -> None:
         self._states = {place for place, value in items.items() if not _is_plain(value)}
@@ -71,29 +71,29 @@ class _Looks:
             self._reader.look()
 
     def written(self) -> None:
-        """Take note that something is written, which is a look at the checkpoint too."""
+        """Take note of a write, which is a look at the checkpoint too."""
         if self._is_first:
             self.at(None)
         self._reader.write()
 
 
 def _is_plain(value: object) -> bool:
-    """Return whether a value is a number or text, or holds nothing else."""
+    """Return whether a value is a number, text or None, or holds nothing else."""
     if isinstance(value, Mapping):
         return all(map(_is_plain, value.values()))
     return all(map(_is_plain, value)) if isinstance(value, list | tuple | set) else isinstance(value, _PLAIN)
 
 
-_LOOKS = "_looks"  # the attribute that watches; without it a copy is silent
-# The methods that look: at the place they are given, at all places, at none of the states, and those that write.
+_LOOKS = "_looks"  # the attribute that watches; a copy without it reports nothing
+# Methods that look at the given place, at all places or at none of the states, and methods that write.
 _AT_A_PLACE = ("__getitem__", "get", "setdefault", "pop")
 _AT_ALL = ("__iter__", "__reversed__", "items", "values", "popitem", "__add__", "__mul__")
-_AT_NO_STATE = ("__len__",)  # of a list or tuple; `if checkpoint` asks a dict for it, too
+_AT_NO_STATE = ("__len__",)  # of a list or tuple only; `if checkpoint` calls it on a dict, too
 _WRITING = ("__setitem__", "__ior__", "__iadd__", "update", "append", "extend", "insert")
 
 
 def _kind(plain: Any, *, has_keys: bool) -> Any:
-    """Return the class of a watched dict, list or tuple, which is copied and pickled as a plain one."""
+    """Return the class of a watched dict, list or tuple, whose copies and pickles are plain."""
 
     def copied(self: Any, *_: object) -> Any:
         return unwatched(self)
@@ -114,12 +114,12 @@ def _kind(plain: Any, *, has_keys: bool) -> Any:
 
 
 def _pickled(plain: Any) -> Any:
-    """Return how a plain dict, list or tuple is made again."""
+    """Return how pickle rebuilds a plain dict, list or tuple."""
     return plain.__reduce_ex__(2) if isinstance(plain, OrderedDict) else (type(plain), (plain,))
 
 
 def _noted(method: Callable[..., Any], name: str, has_keys: bool) -> Callable[..., Any]:
-    """Return a method that takes note of its look first."""
+    """Return a method that reports its look before it runs."""
 
     @wraps(method)
     def call(self: Any, *given: Any, **named: Any) -> Any:

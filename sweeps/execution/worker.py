@@ -1,4 +1,4 @@
-"""The warm Ray actor in which trials train, one leg after another: a class Trainable that Tune creates and reuses."""
+"""The warm Ray actor that trains trials, one leg after another: a class Trainable that Tune creates and reuses."""
 
 import contextlib
 import os
@@ -27,14 +27,22 @@ from sweeps.execution.stopping import StopWord
 from sweeps.execution.targets import FunctionRun, Run, TrainingRun
 from sweeps.spec import SweepSpec
 
-MESSAGE = "message"  # the one key of what a step gives to Tune
+MESSAGE = "message"  # the one key of a step's result for Tune
 
 
 def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: StopWord, mark: Mark) -> Any:
-    """The Trainable of one sweep; `data` is a reference to the staged Dataset, which all workers of a node share."""
+    """Return the class of a sweep's workers, a Trainable.
+
+    Args:
+        spec: The spec of the sweep, for the stage whose legs the workers run.
+        function: The user's function, or None for the study's training.
+        data: A reference to the staged Dataset, which all workers of a node share, or None for a user's function.
+        word: The word by which the driver stops the workers.
+        mark: The mark that shows whether a node sees the sweep's folder.
+    """
 
     class Worker(Trainable):
-        variables = worker_variables(spec.resources)  # of the environment with which its process starts
+        variables = worker_variables(spec.resources)  # environment variables with which its process starts
 
         @classmethod
         def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
@@ -43,13 +51,13 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
         def setup(self, config: dict[str, Any]) -> None:
             if ray.get_runtime_context().get_actor_id() is not None:
                 serve_trials()
-            self._outside = mark.missing()  # of a node that joined later, nobody has asked
+            self._outside = mark.missing()  # a node that joined later was not asked before
             self._node = ray.get_runtime_context().get_node_id()
             self._data: Any = None if function else _data_of_a_prepared_process(spec, data)
-            self._ends = False  # after this segment
+            self._ends = False  # whether the process ends after this segment
             self._is_stopping = word.heard().is_set
             self._isolation = Isolation()
-            self._log: TrialLog | None = None  # while a segment is open
+            self._log: TrialLog | None = None  # set while a segment is open
             self._spent = Spending()
             self.reset_config(config)
 
@@ -59,13 +67,13 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             return True
 
         def _take(self, leg: Leg | RangeLeg) -> None:
-            is_to_end = self._ends  # what the driver knows; what `_leave` finds, it hears with the next message
+            is_to_end = self._ends  # the driver knows this; it learns what `_leave` finds with the next message
             self._leave()
             if is_to_end:
-                os._exit(1)  # the driver knew of it, and had no segment for this process
+                os._exit(1)  # the driver knew this, and had no segment for this process
             self._leg: Leg | RangeLeg = leg
             self._is_fetched = leg.store is None
-            if leg.store:  # a copy that is gone with the leg: who goes on with the trial fetches it again
+            if leg.store:  # a copy that is removed with the leg: the trial's next worker fetches its files again
                 self._copy = TemporaryDirectory(prefix="sweeps-copy-")
                 self._leg = in_copy(leg, leg.store, Path(self._copy.name))
             self._messages = (
@@ -75,7 +83,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             )
 
         def _end(self) -> None:
-            """End a segment: let the trial's code clean up, and set the process back."""
+            """End a segment: let the trial's code clean up, and restore the settings of the process."""
             if (log := self._log) is None:
                 return
             try:
@@ -95,17 +103,17 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             self._log = None
 
         def _leave(self) -> None:
-            """End a segment that the driver has ended, which the worker does not hear of before the next."""
+            """End a segment that the driver has ended, which the worker learns only with the next one."""
             self._end()
             if not hasattr(self, "_leg") or self._leg.store is None:
                 return
             if self._leg.log.exists():
-                with contextlib.suppress(LedgerError):  # that a store is away is told at the next checkpoint
+                with contextlib.suppress(LedgerError):  # the next checkpoint reports that a store is away
                     self._leg.store.send(self._leg.log)
             self._copy.cleanup()
 
         def train(self, leg: Leg | RangeLeg | None = None) -> dict[str, Any]:
-            if leg is not None:  # the next, where the one before is over
+            if leg is not None:  # the next leg, if the one before is over
                 self._take(leg)
             result: dict[str, Any] = super().train()  # type: ignore[no-untyped-call]
             return result
@@ -138,14 +146,14 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             return replace(message, ends_worker=self._ends)
 
         def _asked(self) -> Message:
-            """Let the trial go on to its next message, under its own settings, and log that."""
+            """Run the trial to its next message under its own settings, and log the message."""
             try:
                 with self._isolation.trial() as run:
                     if self._log is None:
                         self._log = TrialLog(self._leg.log)
                         self._log.capture()
                     message = run(lambda: next(self._messages))
-            except RecursionError as error:  # the trial left too little for its failure to be worded
+            except RecursionError as error:  # the trial left too little stack to describe its failure
                 message = failed(error)
             self._ends = self._ends or message.ends_worker or bool(self._isolation.stuck)
             assert self._log is not None
@@ -158,10 +166,10 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
         def cleanup(self) -> None:
             self._leave()
             if self._ends:
-                os._exit(0)  # else it would go on until Ray has no more use for it, with its share of the device
+                os._exit(0)  # otherwise it would keep its share of the device until Ray has no more use for it
 
         def __repr__(self) -> str:
-            # Ray asks once, when the actor is made; the tasks carry the trial of the moment.
+            # Ray asks once, when it creates the actor; tasks are named after the trial of the moment.
             return f"{self._leg.title} (first of this worker)" if hasattr(self, "_leg") else spec.name
 
     Worker.__name__ = Worker.__qualname__ = f"sweep_{spec.name}"
@@ -169,7 +177,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
 
 
 def _data_of_a_prepared_process(spec: SweepSpec, data: Any) -> Any:
-    """The staged Dataset, in a process with everything heavy loaded once."""
+    """Load everything heavy once in this process, and return the staged Dataset."""
     from study.reproducibility import prepare_process
 
     prepare_process(spec.trial_config(spec.baseline, 0).threads)

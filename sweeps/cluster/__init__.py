@@ -1,1 +1,1 @@
-"""Sweeps as jobs of a Ray cluster: nodes, requests, what travels, and who may ask."""
+"""Sweeps as jobs of a Ray cluster: nodes, requests, the files that travel, and access."""

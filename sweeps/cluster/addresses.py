@@ -1,4 +1,4 @@
-"""Where a cluster takes jobs, and the rule that it is not talked to across a network without its token."""
+"""Addresses at which clusters take jobs, and the rule that one across a network is contacted only with its token."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -26,27 +26,27 @@ class Address:
 
     @property
     def is_overheard(self) -> bool:
-        """Whether others may read what is sent there, the token too."""
+        """Return whether others may read what is sent there, including the token."""
         return self.scheme == "http" and not self.is_loopback
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it can be reached from this machine alone."""
+        """Return whether the address can be reached from this machine alone."""
         return is_loopback(self.host)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host's name or number means this machine, and nobody else can reach it."""
+    """Return whether a host's name or number means this machine and is reachable from it alone."""
     if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False  # a name, whatever it means today
+        return False  # a name, which may resolve to any machine
 
 
 def parse_address(text: str) -> Address:
-    """An Address from http://HOST:PORT, https://HOST:PORT or HOST:PORT; SpecError for anything else."""
+    """Return the Address in http://HOST:PORT, https://HOST:PORT or HOST:PORT; raise SpecError for anything else."""
     rule = f"an address is written like {DEFAULT_ADDRESS}"
     if not isinstance(text, str):
         raise SpecError(f"{rule}, but got {text!r}")
@@ -64,7 +64,14 @@ def parse_address(text: str) -> Address:
 
 
 def check_token(address: Address, *, insecure: bool) -> None:
-    """SpecError where a job would cross a network to a cluster that anybody on it may command."""
+    """Raise SpecError if a cluster on another machine would be contacted without a token.
+
+    Without a token, any user of the network between them could command the cluster.
+
+    Args:
+        address: The address of the cluster.
+        insecure: Whether to allow this nevertheless.
+    """
     if address.is_loopback or insecure or has_token():
         return
     raise SpecError(

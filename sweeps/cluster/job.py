@@ -1,6 +1,6 @@
-"""A job's own process on the cluster's head: reads its request, checks it again, and drives the sweep.
+"""The process of a cluster's job, on its head: it reads its request, checks it again, and drives the sweep.
 
-Run by Ray as `python -m sweeps.cluster.job`, in a folder with the request and the code that travelled with it.
+Ray runs it as `python -m sweeps.cluster.job`, in a folder with the request and the code that travelled with it.
 """
 
 import logging
@@ -22,7 +22,7 @@ _RESUME = re.compile(r"""`sweeps resume(?:"[^"]*"|'[^']*'|[^`"'])*`""")
 
 
 def drive(request: Request) -> int:
-    """Run or go on with the sweep on the cluster that this job belongs to; gives the exit code."""
+    """Run or resume the sweep on the cluster that this job belongs to, and return the exit code."""
     from sweeps.api import load, resume, run
     from sweeps.terminal.showing import tell_end
 
@@ -39,7 +39,10 @@ def drive(request: Request) -> int:
 
 
 def drive_or_say_how_to_go_on(request: Request) -> int:
-    """The same; what goes on with a sweep of a job is another job, whatever an error advises."""
+    """Call `drive`, and let any error advise `sweeps submit --resume` instead of `sweeps resume`.
+
+    Only another job can resume the sweep of a job.
+    """
     try:
         return drive(request)
     except SweepError as error:
@@ -49,11 +52,11 @@ def drive_or_say_how_to_go_on(request: Request) -> int:
 
 
 def _join() -> None:
-    """Join this process to its cluster: Ray tells a job where that is."""
+    """Join this process to its cluster, whose address Ray gives a job."""
     set_environment()
     import ray
 
-    stopping.patience = STOP_WAIT / 2  # the rest is for the ledger, the tables and what is drawn of them
+    stopping.patience = STOP_WAIT / 2  # the rest is for the ledger, the tables and their figures
     address = os.environ.get("RAY_ADDRESS")
     if not address:
         raise ResourceError("this is the process of a cluster's job: start it with `sweeps submit`")
@@ -61,7 +64,7 @@ def _join() -> None:
 
 
 def main() -> None:
-    """Drive what the request says; an error is one line in the job's log."""
+    """Drive the sweep of the request; an error becomes one line in the job's log."""
     sys.exit(worded(lambda: drive_or_say_how_to_go_on(read_request(Path(FILE)))))
 
 

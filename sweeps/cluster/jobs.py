@@ -1,4 +1,4 @@
-"""A cluster as whoever submits to it sees it: sweeps go there as Ray jobs, are watched, stopped and gone on with."""
+"""A cluster as its users see it: sweeps are submitted to it as Ray jobs, watched, stopped and resumed."""
 
 import logging
 import os
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 ENTRYPOINT = "python -m sweeps.cluster.job"
-_MARK = "sweep"  # the key of a job's metadata that says which sweep it drives
-_TARGET = "target"  # the key that says which function it trains with
-_MOST_NODES = 10_000  # that Ray is asked for; it would tell of a hundred
-_PAUSE = 0.5  # s between two looks at a job's log
-_READY = 30.0  # s for which a cluster may be starting
+_MARK = "sweep"  # the key of a job's metadata for the sweep that it drives
+_TARGET = "target"  # the key for the function that it trains with
+_MOST_NODES = 10_000  # the limit given to Ray, whose default is one hundred
+_PAUSE = 0.5  # s between two requests about a job
+_READY = 30.0  # s that a cluster may take to start
 _OVER = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -42,7 +42,7 @@ class Job:
     sweep: str
     status: str  # PENDING, RUNNING, SUCCEEDED, FAILED or STOPPED
     message: str
-    metadata: Mapping[str, str]  # sweep, spec_hash, results
+    metadata: Mapping[str, str]  # sweep, kind and results; spec_hash of a new sweep; target of a function
     started: float  # seconds since the epoch
     exit_code: int | None = None  # of its process, once that has ended
 
@@ -52,14 +52,20 @@ class Job:
 
     @property
     def is_refused(self) -> bool:
-        """Whether what it was asked for broke a rule, such as a name that is taken: it has driven nothing."""
+        """Return whether its request broke a rule, such as a name that is taken, so it has driven nothing."""
         return self.status == "FAILED" and self.exit_code == SpecError.exit_code
 
 
 def connect(address: str = DEFAULT_ADDRESS, *, insecure: bool = False) -> "Cluster":
-    """The cluster whose dashboard is at an address; ResourceError where none answers or the token is refused.
+    """Return the cluster whose dashboard is at an address.
 
-    insecure: talk to another machine even where no token is asked for.
+    Args:
+        address: The address of the dashboard.
+        insecure: Whether to contact another machine even without a token.
+
+    Raises:
+        ResourceError: No cluster answers, or the token is refused.
+        SpecError: The address can't be read, or there is no token for another machine.
     """
     cluster = Cluster(address, insecure=insecure)
     cluster.reach()
@@ -67,18 +73,18 @@ def connect(address: str = DEFAULT_ADDRESS, *, insecure: bool = False) -> "Clust
 
 
 class Cluster:
-    """A Ray cluster that takes sweeps as jobs; it is asked when something is wanted of it, and not before."""
+    """A Ray cluster that takes sweeps as jobs; it is contacted only when a method needs it."""
 
     def __init__(self, address: str = DEFAULT_ADDRESS, *, insecure: bool = False) -> None:
         self.address = parse_address(address)
         check_token(self.address, insecure=insecure)
         set_environment()
         if not insecure:
-            use_token()  # before anything imports Ray, which reads it once
+            use_token()  # before Ray is imported, which reads it once
 
     @property
     def caution(self) -> str | None:
-        """What a person should know before the token is sent."""
+        """Return a warning for the user if the token would be sent in clear text, or None."""
         if not (self.address.is_overheard and has_token()):
             return None
         return (
@@ -91,7 +97,7 @@ class Cluster:
         return _client(self.address)
 
     def reach(self) -> None:
-        """ResourceError where no cluster answers, or the token is refused."""
+        """Raise ResourceError if no cluster answers or the token is refused."""
         _ = self._client
 
     def submit(
@@ -107,11 +113,23 @@ class Cluster:
         data_dir: str | Path | None = None,
         ledger: str | None = None,
     ) -> Job:
-        """Start a job that runs a new sweep, or that goes on with the one named `resume`.
+        """Start a job that runs a new sweep or resumes an existing one.
 
-        results, data_dir: absolute folders or URLs, as the cluster's nodes see them. concurrency: of a sweep to go on
-        with a further bound, until it stops again. code: the folder that holds the
-        spec's function, which travels with it without results/, notebooks/, tests/ and hidden files.
+        Args:
+            spec: The spec of a new sweep, or None with `resume`.
+            resume: The name of a sweep to resume.
+            results: The absolute folder or the URL of the results, as the cluster's nodes see it.
+            name: The name of a new sweep; the spec's by default.
+            trials: How many trials to search; with `resume`, how many more.
+            concurrency: How many trials at a time, at most; with `resume`, until the sweep stops again.
+            code: The folder of the spec's function, by default the working folder. It travels without hidden files,
+                results/, notebooks/, tests/ and the other folders that `sweeps.cluster.package` leaves out.
+            data_dir: The absolute folder of full data sets, as the nodes see it.
+            ledger: The URL of a ledger in PostgreSQL, without a password.
+
+        Raises:
+            SpecError: The request breaks a rule, the code must not travel, or a job already drives this sweep.
+            ResourceError: No cluster answers, or no node has room for a trial.
         """
         if (spec is None) == (resume is None):
             got = "neither" if spec is None else "both"
@@ -134,7 +152,7 @@ class Cluster:
         mine = [job for job in self.jobs() if job.sweep == request.name]
         if (driving := next((job for job in mine if not job.is_over), None)) is not None:
             raise _taken(request.name, driving.id)
-        id_ = _next_id(request.name, mine)  # by the same look: whoever is not seen in it has the same number
+        id_ = _next_id(request.name, mine)  # from the same list: a submission missing in it gets the same number
         self._check_place(request)
         target = (
             loaded.target if spec is not None else next(filter(None, (job.metadata.get(_TARGET) for job in mine)), None)
@@ -159,11 +177,11 @@ class Cluster:
         return self._by_id(id_)
 
     def now(self, job: Job) -> Job:
-        """The same job as it is by now."""
+        """Return the same job with its current status."""
         return self._by_id(job.id)
 
     def _once_it_is_up(self, id_: str, environment: dict[str, Any], metadata: dict[str, str]) -> None:
-        """Submit, and again for a while where a cluster that has just started is not ready for jobs."""
+        """Submit a job, with retries while a cluster that has just started is not ready for jobs."""
         last = time.monotonic() + _READY
         while True:
             try:
@@ -175,16 +193,16 @@ class Cluster:
                 )
                 return
             except RuntimeError as error:
-                if f"{id_} already exists" in str(error):  # another submitted it since we looked
+                if f"{id_} already exists" in str(error):  # another user submitted it after the jobs were listed
                     raise _taken(metadata[_MARK], id_) from None
                 if "No available agent" not in str(error) or time.monotonic() > last:
                     raise
                 time.sleep(_PAUSE)
 
     def jobs(self) -> list[Job]:
-        """The jobs that drive sweeps, those that are not over first, then the latest first.
+        """Return the jobs that drive or drove sweeps: unfinished ones first, then the latest first.
 
-        What Ray's head forgot in a restart is not there.
+        Jobs that Ray's head forgot in a restart are missing.
         """
         with _worded(self.address):
             found = self._client.list_jobs()
@@ -192,9 +210,13 @@ class Cluster:
         return sorted(jobs, key=lambda job: (not job.is_over, job.started), reverse=True)
 
     def job(self, name: str) -> Job:
-        """The job that drives a sweep, else the last that did, else that id's; SweepNotFoundError if there is none.
+        """Return the job of a sweep: the one that drives it, or the latest that was not refused.
 
-        A sweep's name comes first, since it may look like the id of another's job.
+        Args:
+            name: The name of a sweep or, if no job has a sweep of that name, the id of a job.
+
+        Raises:
+            SweepNotFoundError: There is no job of that name or id.
         """
         jobs = self.jobs()
         mine = [job for job in jobs if job.sweep == name] or [job for job in jobs if job.id == name]
@@ -215,7 +237,12 @@ class Cluster:
         return found
 
     def logs(self, job: str | Job, *, follow: bool = False) -> Iterator[str]:
-        """What a job, or a sweep's by name, has said, in pieces; with `follow` also what it says until its end."""
+        """Yield the log of a job in pieces.
+
+        Args:
+            job: A job, or a name as in `job`.
+            follow: Whether to continue until the job ends.
+        """
         told, job = 0, job if isinstance(job, Job) else self.job(job)
         while True:
             is_over = self.now(job).is_over
@@ -229,7 +256,10 @@ class Cluster:
             time.sleep(_PAUSE)
 
     def stop(self, name: str) -> Job:
-        """Have a sweep save and end, and wait for that; what was reported is kept, and `submit --resume` goes on."""
+        """Stop a sweep's job and return it, after the sweep has saved and ended.
+
+        All reports are kept, and `submit --resume` continues the sweep.
+        """
         job = self.job(name)
         if not job.is_over:
             with _worded(self.address):
@@ -239,15 +269,15 @@ class Cluster:
         return job
 
     def nodes(self) -> list[dict[str, float]]:
-        """What each living node has of CPUs, GPUs and other resources."""
+        """Return the CPUs, GPUs and other resources of each living node."""
         from ray.util.state import list_nodes
 
         with _worded(self.address), _no_other_address():
-            found = list_nodes(address=self.address.url, limit=_MOST_NODES)  # with a filter it fails where one is dead
+            found = list_nodes(address=self.address.url, limit=_MOST_NODES)  # a filter makes it fail if a node is dead
         return [dict(node.resources_total) for node in found if node.state == "ALIVE"]
 
     def _check_place(self, request: Request) -> None:
-        """ResourceError where not one trial fits on any node, or this is the Ray of one sweep, which ends with it."""
+        """Raise ResourceError if no node fits a trial, or if this is a single sweep's own Ray, which ends with it."""
         nodes = self.nodes()
         if any(LOCAL in node for node in nodes):
             raise ResourceError(
@@ -262,12 +292,12 @@ class Cluster:
 
 
 def latest(jobs: Sequence[Job]) -> Job:
-    """What became of a sweep with these jobs, the latest first: one that was refused says nothing of that."""
+    """Return the first of a sweep's jobs that was not refused, since a refused job says nothing about the sweep."""
     return next((job for job in jobs if not job.is_refused), jobs[0])
 
 
 def _next_id(sweep: str, jobs: list[Job]) -> str:
-    """Of a sweep with these jobs; by number, so that of two who submit it at the same moment Ray takes one."""
+    """Return a sweep's next job id; ids are numbered, so Ray takes only one of two simultaneous submissions."""
     found = (re.fullmatch(rf"sweep-{re.escape(sweep)}-(\d+)", job.id) for job in jobs)
     return f"sweep-{sweep}-{max((int(number[1]) for number in found if number), default=0) + 1}"
 
@@ -292,13 +322,13 @@ def _client(address: Address) -> "JobSubmissionClient":
         from ray.job_submission import JobSubmissionClient
 
         for name in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
-            logging.getLogger(name).setLevel(logging.WARNING)  # they tell of every upload
+            logging.getLogger(name).setLevel(logging.WARNING)  # they log every upload
         return JobSubmissionClient(address.url)
 
 
 @contextmanager
 def _no_other_address() -> Iterator[None]:
-    """Ray takes these from the environment before what it is told, which would send a job somewhere else."""
+    """Hide the environment variables that Ray prefers to a given address, and that would redirect a job."""
     kept = {name: os.environ.pop(name) for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS") if name in os.environ}
     try:
         yield
@@ -308,7 +338,7 @@ def _no_other_address() -> Iterator[None]:
 
 @contextmanager
 def _worded(address: Address) -> Iterator[None]:
-    """What Ray raises where a cluster is away or refuses, in one line."""
+    """Turn Ray's errors into ResourceErrors of one line when a cluster is away or refuses."""
     import requests
     from ray.exceptions import AuthenticationError
 

@@ -1,4 +1,4 @@
-"""The nodes of a cluster: `ray start` with a token and on loopback, apart from the Rays of local sweeps."""
+"""Nodes of a cluster: `ray start` with a token and on loopback by default, separate from the Rays of local sweeps."""
 
 import errno
 import os
@@ -19,16 +19,16 @@ from sweeps.execution.session import ENVIRONMENT, check_length, make_private, us
 
 GCS_PORT = 6379
 _LAST_PORT = 65535
-# Its usual port may be taken by the Ray of a local sweep, and then no job is taken.
+# The Ray of a local sweep may have the agent's usual port, and then the node takes no job.
 _ANY_PORT = ("--dashboard-agent-listen-port", "0")
-_GRACE = 10.0  # s that processes have for ending, before they are killed
-_PATIENCE = 120.0  # s that a node has for starting
-_REACHED = 5.0  # s in which a head answers
-_FOLDER = "SWEEPS_CLUSTER_FOLDER"  # in the environment of a node's processes, by which `stop` finds them
+_GRACE = 10.0  # s that processes have to end before they are killed
+_PATIENCE = 120.0  # s that a node has to start
+_REACHED = 5.0  # s within which a head must answer
+_FOLDER = "SWEEPS_CLUSTER_FOLDER"  # the environment variable by which `stop` finds a node's processes
 
 
 def cluster_folder() -> Path:
-    """Where this machine's node keeps sockets and logs."""
+    """Return the folder where this machine's node keeps sockets and logs."""
     return user_folder() / "node"
 
 
@@ -43,10 +43,24 @@ def start_head(
     token: bool = True,
     folder: Path | None = None,
 ) -> str:
-    """Start a cluster's first node; gives what a person should know.
+    """Start a cluster's first node.
 
-    host: this machine's address as other nodes reach it; on loopback nobody joins. token: whether everybody is asked
-    for one; SpecError without one where another machine could reach the cluster.
+    Args:
+        host: This machine's address as other nodes reach it; on loopback no other node can join.
+        port: The port at which nodes join.
+        dashboard_host: The address at which the dashboard listens.
+        dashboard_port: The port of the dashboard, which takes jobs.
+        cpus: How many CPUs the node offers; Ray's count by default.
+        gpus: How many GPUs the node offers; Ray's count by default.
+        token: Whether every node and user must have the token.
+        folder: Where the node keeps sockets and logs; `cluster_folder` by default.
+
+    Returns:
+        What the user should know about the cluster, in lines.
+
+    Raises:
+        SpecError: There is no token although another machine could reach the cluster, or an argument breaks a rule.
+        ResourceError: A node runs here already, an address or port can't be used, or Ray can't be started.
     """
     if not token and not (is_loopback(host) and is_loopback(dashboard_host)):
         raise SpecError(
@@ -93,7 +107,22 @@ def join(
     gpus: int | None = None,
     folder: Path | None = None,
 ) -> str:
-    """Start a further node, of the cluster at HOST:PORT. host: this machine's address as the others reach it."""
+    """Start a further node of a cluster.
+
+    Args:
+        address: HOST:PORT of the cluster's head.
+        host: This machine's address as the others reach it; Ray's choice by default.
+        cpus: How many CPUs the node offers; Ray's count by default.
+        gpus: How many GPUs the node offers; Ray's count by default.
+        folder: Where the node keeps sockets and logs; `cluster_folder` by default.
+
+    Returns:
+        A line for the user.
+
+    Raises:
+        SpecError: The address can't be read, or there is no token.
+        ResourceError: A node runs here already, no head answers, or Ray can't be started.
+    """
     name, _, port = address.rpartition(":")
     if not name or not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
         raise SpecError(
@@ -103,7 +132,7 @@ def join(
     if token and not has_token():
         raise SpecError(f"no token: copy the head's into {token_path()} (mode 600), or give it in RAY_AUTH_TOKEN")
     _check_free(folder)
-    try:  # Ray would wait for minutes
+    try:  # Ray itself would wait for minutes
         socket.create_connection((name, int(port)), timeout=_REACHED).close()
     except OSError as error:
         raise ResourceError(f"no head answers at {address} ({error}): is it up, and started with --host?") from None
@@ -113,7 +142,7 @@ def join(
 
 
 def stop(folder: Path | None = None) -> str:
-    """End this machine's node; sweeps that run here by themselves, or other Rays, are left alone."""
+    """End this machine's node and return a line for the user; local sweeps and other Rays are left alone."""
     mine = _processes(folder)
     for process in mine:
         _signal(process.terminate)
@@ -125,13 +154,13 @@ def stop(folder: Path | None = None) -> str:
 
 
 def _processes(folder: Path | None) -> list[psutil.Process]:
-    """All of this machine's node."""
+    """Return all processes of this machine's node."""
     place = str(folder or cluster_folder())
     return [process for process in psutil.process_iter() if _belongs(process, place)]
 
 
 def _belongs(process: psutil.Process, place: str) -> bool:
-    """Whether a process was started for a node, or its parent was: a worker's title overwrites its environment."""
+    """Return whether a process or its parent was started for a node; a worker's title overwrites its environment."""
     try:
         if process.pid == os.getpid():
             return False
@@ -146,14 +175,14 @@ def _has(process: psutil.Process, place: str) -> bool:
 
 
 def _check_free(folder: Path | None) -> None:
-    """Two nodes in one folder mistake each other's addresses for their own."""
+    """Raise ResourceError if a node runs here: two in one folder mistake each other's addresses for their own."""
     if _processes(folder):
         raise ResourceError("a node of a cluster runs on this machine already: `sweeps cluster stop` ends it")
 
 
 def _check_port(host: str, port: int, host_option: str, port_option: str) -> None:
-    """ResourceError where nothing can listen there: an address of another machine, or a port that is taken."""
-    if not 0 < port <= _LAST_PORT:  # what asks for an address would take 70000 for 4464
+    """Raise ResourceError if nothing can listen there: an address of another machine, or a port that is taken."""
+    if not 0 < port <= _LAST_PORT:  # getaddrinfo would take 70000 for 4464
         raise SpecError(f"{port_option} is a number from 1 to {_LAST_PORT}, but got {port}")
     try:
         family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -183,7 +212,7 @@ def _resources(cpus: int | None, gpus: int | None) -> list[str]:
 
 
 def _environment(folder: Path, *, token: bool) -> Mapping[str, str]:
-    """What a node's processes get: the switches of a sweep, and this Python first, by which jobs find it."""
+    """Return the environment of a node's processes: a sweep's switches, and this Python first, so jobs find it."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     mode = {MODE: "token"} if token else {MODE: "disabled"}
     inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
@@ -219,7 +248,7 @@ def _ray(arguments: list[str], folder: Path | None, *, token: bool) -> None:
             f"{_logs(place)}"
         ) from None
     if done.returncode:
-        stop(folder)  # what has come up so far
+        stop(folder)  # the processes that have started so far
         said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
         why = next((line for line in reversed(said) if "Error" in line), said[-1] if said else "no word")
         raise ResourceError(

@@ -1,4 +1,4 @@
-"""What travels with a job: these packages, the folder of a user's function, and the request; nothing else."""
+"""The files that travel with a job: these packages, the folder of a user's function and the request, nothing more."""
 
 import importlib.util
 import os
@@ -20,7 +20,19 @@ _LEFT_OUT = {"results", "notebooks", "tests", "node_modules", "venv", "__pycache
 
 
 def pack(request: Request, code: Path | None, to: Path) -> Path:
-    """Fill the folder `to` with a job's working directory; SpecError where something in `code` must not travel."""
+    """Fill a folder with a job's working directory.
+
+    Args:
+        request: The request of the job.
+        code: The folder of the user's function, or None if none travels.
+        to: The folder to fill.
+
+    Returns:
+        The folder `to`.
+
+    Raises:
+        SpecError: One of these packages is missing, or something in `code` must not travel.
+    """
     for name in OURS:
         found = importlib.util.find_spec(name)
         if found is None or not found.submodule_search_locations:
@@ -34,7 +46,15 @@ def pack(request: Request, code: Path | None, to: Path) -> Path:
 
 
 def check_target(target: str, code: Path) -> None:
-    """SpecError where a function is neither installed nor in the folder that travels, as far as its source says."""
+    """Check that a function is installed or in the folder that travels, as far as its source shows.
+
+    Args:
+        target: The function, as module:function.
+        code: The folder that travels.
+
+    Raises:
+        SpecError: The function is in neither, or the folder does not exist.
+    """
     require_folder(code)
     module, _, name = target.partition(":")
     top = module.partition(".")[0]
@@ -49,7 +69,7 @@ def check_target(target: str, code: Path) -> None:
 
 
 def _is_installed(top: str) -> bool:
-    """Whether a module is of a package that nodes may have too, and not one that a folder of this machine has."""
+    """Return whether a module is in an installed package, which nodes may have too, not just in a local folder."""
     found = importlib.util.find_spec(top)
     places = [*(found.submodule_search_locations or ()), found.origin or ""] if found else []
     own = [sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")]
@@ -58,7 +78,7 @@ def _is_installed(top: str) -> bool:
 
 
 def _check_named(name: str, source: Path) -> None:
-    """SpecError where a module's text has no such word: it is not imported here, which its imports may not allow."""
+    """Raise SpecError if a module's text lacks the name; the module may not be importable here."""
     text = source.read_text("utf-8", errors="replace")
     if not re.search(rf"\b{re.escape(name)}\b|import \*", text):
         known = re.findall(r"^(?:async )?def (\w+)", text, re.MULTILINE)
@@ -66,13 +86,13 @@ def _check_named(name: str, source: Path) -> None:
 
 
 def require_folder(code: Path) -> None:
-    """SpecError where there is no folder to travel."""
+    """Raise SpecError if the folder that is to travel does not exist."""
     if not code.is_dir():
         raise SpecError(f"the folder {code}, whose code is to travel, is not there")
 
 
 def _copy(code: Path, to: Path) -> None:
-    """A user's files, links inside the folder as what they lead to."""
+    """Copy a user's files, with each link inside the folder replaced by its target."""
     require_folder(code)
     if code == Path(code.anchor) or code == Path.home():
         raise SpecError(f"{code} is too much to travel: name the folder of your function with --code")
@@ -95,12 +115,12 @@ def _copy(code: Path, to: Path) -> None:
 def _resolved(link: Path) -> Path:
     try:
         return link.resolve(strict=True)
-    except (OSError, RuntimeError):  # a circle of links is the latter on Python 3.11
+    except (OSError, RuntimeError):  # Python 3.11 raises the latter for a circle of links
         raise SpecError(f"{link} is a link that leads nowhere: remove it") from None
 
 
 def _files(folder: Path, root: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """All files to send below a folder; SpecError for a link that leads out of `root`, or back to a folder above."""
+    """Yield all files to send below a folder; raise SpecError for links to a folder above or to what doesn't travel."""
     above = (*above, folder.resolve())
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         path = Path(entry.path)

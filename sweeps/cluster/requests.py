@@ -1,4 +1,4 @@
-"""What a job is asked to do: a validated spec or the name of a sweep to go on with, and where its results lie."""
+"""The request of a job: a validated spec or the name of a sweep to resume, and the place of its results."""
 
 import json
 import unicodedata
@@ -17,13 +17,16 @@ from sweeps.store.postgresql import Database
 
 LARGEST = 1_000_000  # bytes of a request, which holds a spec
 FILE = "sweep-request.json"
-STOP_WAIT = 60  # s that a job has for saving, before Ray kills it
+STOP_WAIT = 60  # s that a job has to save before Ray kills it
 _LONGEST_PATH = 1000
 _SHARED = "a sweep on a shared cluster says how many trials it has at a time"
 
 
 class Request(Section):
-    """Checked where it is made, and again on the cluster: a request may come from anybody who has the token."""
+    """A job's request, checked where it is made and again on the cluster.
+
+    It may come from any user who has the token.
+    """
 
     kind: Literal["run", "resume"]
     name: str
@@ -31,13 +34,13 @@ class Request(Section):
     results: str  # an absolute folder or a URL, as the cluster sees it
     data_dir: Annotated[str, Field(max_length=_LONGEST_PATH)] | None = None
     ledger: str | None = None
-    trials: Annotated[int, Field(ge=1)] | None = None  # how many more, of a sweep to go on with
-    concurrency: Annotated[int, Field(ge=1)] | None = None  # trials at a time, of a sweep to go on with
+    trials: Annotated[int, Field(ge=1)] | None = None  # how many more, for a sweep to resume
+    concurrency: Annotated[int, Field(ge=1)] | None = None  # trials at a time, for a sweep to resume
 
     @model_validator(mode="before")
     @classmethod
     def _urls(cls, fields: Any) -> Any:
-        """Before all other rules, whose errors repeat a value: in these two it may hold a secret."""
+        """Check two fields before all other rules, whose errors repeat a value: here it may hold a secret."""
         for key in ("results", "ledger"):
             value = fields.get(key)
             if value is not None and not (isinstance(value, str) and len(value) <= _LONGEST_PATH):
@@ -62,7 +65,7 @@ class Request(Section):
         return self
 
     def sweep(self) -> SweepSpec:
-        """The spec of a new sweep, by all its rules; SpecError names the first that is broken."""
+        """Return the spec of a new sweep, checked by all its rules; raise SpecError for the first that is broken."""
         spec = parse_spec({**(self.spec or {}), "name": self.name}, f"the request for {self.name!r}")
         if spec.target and spec.target.partition(":")[0] == "__main__":
             raise SpecError(
@@ -72,7 +75,7 @@ class Request(Section):
         if spec.concurrency is None:
             raise SpecError(f"{_SHARED}: give `concurrency` in the spec, or --concurrency")
         for place in spec.warm_start:
-            if "/" in place:  # else it is the name of another sweep of these results
+            if "/" in place:  # otherwise it is the name of another sweep of these results
                 try:
                     _check_place("warm_start", place)
                 except ValueError as error:
@@ -80,12 +83,18 @@ class Request(Section):
         return spec
 
     def check_bound(self, spec: SweepSpec) -> None:
-        """SpecError where a sweep to go on with would take every place: it was begun on a machine of its own."""
+        """Raise SpecError if a resumed sweep would occupy the whole cluster.
+
+        A sweep that was begun on a single machine may have no bound on its concurrency; the request must then give one.
+
+        Args:
+            spec: The spec of the sweep to resume.
+        """
         if self.kind == "resume" and spec.at_a_time is None and self.concurrency is None:
             raise SpecError(f"{_SHARED}, but {self.name!r} was begun without: give --concurrency")
 
     def to_json(self) -> str:
-        """As it travels; SpecError where it is too large."""
+        """Return the request as JSON, in the form in which it travels; raise SpecError if it is too large."""
         text = self.model_dump_json(exclude_none=True)
         if len(text.encode()) > LARGEST:
             raise SpecError(f"the request for {self.name!r} has {len(text.encode()):,} bytes, of {LARGEST:,} at most")
@@ -93,8 +102,8 @@ class Request(Section):
 
 
 def _check_place(key: str, text: str) -> None:
-    """A place that means the same for every process of a cluster, and holds no secret."""
-    if any(unicodedata.category(sign) == "Cc" for sign in text):  # which others' terminals would act on
+    """Raise ValueError unless a place means the same to every process of a cluster and holds no secret."""
+    if any(unicodedata.category(sign) == "Cc" for sign in text):  # other users' terminals would act on them
         raise ValueError(f"{key}: a path has no line breaks or other control characters, but got {text!r}")
     if "://" in text and key != "results":
         raise ValueError(f"{key}: an absolute path is needed, as the cluster's nodes see it")
@@ -108,7 +117,7 @@ def _check_place(key: str, text: str) -> None:
 
 
 def parse_request(fields: dict[str, Any], source: str) -> Request:
-    """A Request from its fields, its spec checked too; SpecError names key, rule and value."""
+    """Return a Request of these fields, its spec checked; raise SpecError with key, rule and value if invalid."""
     try:
         request = Request(**fields)
     except ValidationError as error:
@@ -119,7 +128,7 @@ def parse_request(fields: dict[str, Any], source: str) -> Request:
 
 
 def read_request(path: Path) -> Request:
-    """The request that a job finds in its folder; SpecError if it is too large, no JSON, or breaks a rule."""
+    """Return the request in a job's folder; raise SpecError if it is too large, no JSON, or breaks a rule."""
     try:
         with path.open("rb") as file:
             text = file.read(LARGEST + 1)

@@ -1,4 +1,4 @@
-"""The token that a cluster asks everybody for: where Ray looks for it, and how it is made."""
+"""The token that a cluster asks every node and user for: where Ray looks for it, and how it is made."""
 
 import os
 import secrets
@@ -13,12 +13,12 @@ _SHORTEST, _DISTINCT = 16, 8  # characters
 
 
 def token_path() -> Path:
-    """The file with the token: RAY_AUTH_TOKEN_PATH, or Ray's own place."""
+    """Return the file of the token: RAY_AUTH_TOKEN_PATH, or Ray's own place."""
     return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or TOKEN_FILE).expanduser()
 
 
 def has_token() -> bool:
-    """Whether there is one that Ray would send; it is never read here."""
+    """Return whether there is a non-empty token that Ray would send."""
     if os.environ.get(MODE, "").lower() == "disabled":
         return False
     if os.environ.get("RAY_AUTH_TOKEN", "").strip():
@@ -30,28 +30,34 @@ def has_token() -> bool:
 
 
 def use_token() -> None:
-    """Have Ray, in this process and in those it starts, ask for the token and show it."""
+    """Make Ray, in this process and in those it starts, ask for the token and send it."""
     os.environ.setdefault(MODE, "token")
 
 
 def make_token() -> Path | None:
-    """Make a token where there is none, readable by this user alone; gives the file where one was made.
+    """Make a token if there is none, readable by this user alone.
 
-    One that Ray made for a local sweep is taken, and made private. SpecError where it can be guessed.
+    An existing one, such as one that Ray made for a local sweep, is kept, and its file is made private.
+
+    Returns:
+        The token's file if one was made, or None.
+
+    Raises:
+        SpecError: The existing token can be guessed.
     """
     if given := os.environ.get("RAY_AUTH_TOKEN", "").strip():
         _check_token(given, "RAY_AUTH_TOKEN")
         return None
     path = token_path()
-    if path.exists() and (kept := path.read_text("utf-8").strip()):  # an empty one is what a kill left
+    if path.exists() and (kept := path.read_text("utf-8").strip()):  # an empty file is what a killed process left
         path.chmod(0o600)
         _check_token(kept, str(path))
         return None
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with NamedTemporaryFile("w", dir=path.parent, prefix=".auth_token-", delete=False) as file:  # for this user alone
+    with NamedTemporaryFile("w", dir=path.parent, prefix=".auth_token-", delete=False) as file:  # private to this user
         file.write(secrets.token_hex(32))
     try:
-        # Of two who make one at the same moment the first has made it.
+        # If two processes make one at the same moment, the first has made it.
         (os.replace if path.exists() else os.link)(file.name, path)
     except FileExistsError:
         return None

@@ -1,1 +1,1 @@
-"""What a sweep keeps on disk: its ledger, the lease on it, its folders and its Parquet tables."""
+"""Storage of a sweep: its ledger, the lease on it, its folders and its Parquet tables."""

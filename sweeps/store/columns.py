@@ -1,4 +1,4 @@
-"""What a column of a Parquet table is: its name, type, unit and meaning, and where its values come from."""
+"""Columns of the Parquet tables: name, type, unit and meaning, and the source of their values."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -6,15 +6,21 @@ from typing import Any
 
 import pyarrow as pa
 
-SWEEP = "sweep"  # the first column of every table, so that those of many sweeps can be read as one
-SOURCE = "source"  # the key of a column's metadata that keeps the name of a parameter, metric or cost
+SWEEP = "sweep"  # the first column of every table, so tables of several sweeps can be read as one
+SOURCE = "source"  # metadata key of a column, for the user's name of its parameter, metric or cost
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its type, its unit ("" where it has none), what it means, and where a row's value comes from.
+    """A column of a table.
 
-    source: the parameter, metric or cost that it holds, as the user named it; "" for any other column.
+    Attributes:
+        name: Its name in the table.
+        type: Its Arrow type.
+        unit: Its unit, or "" if it has none.
+        meaning: A short description of its values.
+        value: A function that returns the column's value for a row.
+        source: The parameter, metric or cost that it holds, as the user named it; "" for any other column.
     """
 
     name: str
@@ -30,13 +36,16 @@ class Column:
         return pa.field(self.name, self.type, metadata={"unit": self.unit, "meaning": self.meaning, **source})
 
     def array(self, rows: Sequence[Any]) -> tuple[pa.Field, pa.Array, str]:
-        """Return the column over the rows, and "" or why it holds text in place of its type.
+        """Return the column's values for the given rows.
 
-        Whatever is wrong with a value, the others are kept: the column then holds each value's text.
+        If a value doesn't fit the type, the column holds the text of every value instead, so no other value is lost.
+
+        Returns:
+            The field, the array, and the reason for text instead of the type ("" if the type fits).
         """
         try:
             return self.field, pa.array([self.value(row) for row in rows], self.type), ""
-        except Exception as error:  # a value is of a user's making, and may be anything
+        except Exception as error:  # a value may come from the user, and be anything
             why = in_brief(error)
         texts = pa.array([_text(self.value, row) for row in rows], pa.string())
         field = replace(self, type=pa.string()).field
@@ -44,13 +53,13 @@ class Column:
 
 
 def in_brief(error: Exception) -> str:
-    """Return an error's kind and text in one line that can be stored."""
+    """Return an error's type and text as one line that can be stored."""
     text = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
     return f"{type(error).__name__}: {text}"
 
 
 def _text(value: Callable[[Any], Any], row: Any) -> str | None:
-    """Return a value as text that can be stored, or why it has no text; null for a value that is missing."""
+    """Return a value as storable text, a note if it can't be shown, or None if it is missing."""
     try:
         found = value(row)
         return None if found is None else str(found).encode("utf-8", "backslashreplace").decode()
@@ -59,9 +68,17 @@ def _text(value: Callable[[Any], Any], row: Any) -> str | None:
 
 
 def unique_names(fixed: Iterable[str], given: Iterable[str], prefix: str) -> dict[str, str]:
-    """Return the name of a column for each name that a user gave, all of them different.
+    """Return a distinct column name for each name that a user gave.
 
-    That is the name itself, or a prefix and the name where a column of another meaning has it.
+    A name is kept unless a column of another meaning has it; then the prefix is put before it, repeatedly if needed.
+
+    Args:
+        fixed: The names of the table's other columns. The column of the sweep's name is always included.
+        given: The names that the user gave.
+        prefix: The text before a name that is taken.
+
+    Returns:
+        The column name for each of the user's names.
     """
     taken, given = {SWEEP, *fixed}, list(given)
     names = {name: name for name in given if name not in taken}

@@ -1,4 +1,4 @@
-"""Earlier sweeps as a new one's sampler may learn from them, read from their Parquet tables."""
+"""Earlier sweeps, read from their Parquet tables for the sampler of a new sweep to learn from."""
 
 import json
 import tomllib
@@ -23,10 +23,17 @@ _NOTHING = object()
 
 
 def read_warm_start(spec: SweepSpec, place: str, results: Path) -> Noted:
-    """The row for one earlier sweep: its name in the results folder, or its own folder with a '/' in it.
+    """Return the ledger row that records an earlier sweep for a new one.
 
-    SweepNotFoundError where there is none of that name; SpecError where its tables can't be read, it had another
-    metric, direction, target or data set, or none of its trials fits the space.
+    Args:
+        spec: The spec of the new sweep.
+        place: The earlier sweep's name in the results folder, or the path of its own folder if there is a "/" in it.
+        results: The results folder of the new sweep.
+
+    Raises:
+        SweepNotFoundError: There is no sweep of that name.
+        SpecError: The earlier sweep's tables can't be read. Or it had another metric, direction, target or data set, or
+            none of its trials fits the space.
     """
     names = ("trials", "measurements")
     if "/" in place:
@@ -70,7 +77,7 @@ def _earlier(spec: SweepSpec, theirs: SweepSpec, trials: pa.Table, measurements:
 
 
 def _column(schema: pa.Schema, name: str) -> str:
-    """The column of a parameter or metric, by the name that its user gave it."""
+    """Return the name of the column for a parameter or metric, given the name that its user gave it."""
     wanted = name.encode()
     found = (field.name for field in schema if (field.metadata or {}).get(SOURCE.encode()) == wanted)
     if (column := next(found, None)) is None:
@@ -79,20 +86,20 @@ def _column(schema: pa.Schema, name: str) -> str:
 
 
 def _params(spec: SweepSpec, theirs: SweepSpec, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's parameters as this sweep names them: what one of the two holds fixed may vary in the other."""
+    """Return a row's parameters under this sweep's names; either sweep may vary what the other holds fixed."""
     parameters = theirs.space.parameters
     varied = {name: value for name, p in parameters.items() if (value := _value(p, row[name])) is not None}
     given = {**theirs.training, **varied}
     ours = {name: value for name, value in given.items() if name in spec.space.parameters}
-    # What this sweep holds fixed at another value is kept, so that the trial is left out with this for a reason.
+    # Keep parameters that this sweep fixes at another value: the trial is then left out, with that as the reason.
     return ours | {n: v for n, v in varied.items() if n not in ours and spec.training.get(n, _NOTHING) != v}
 
 
 def _value(parameter: Parameter, value: Any) -> Any:
-    """A parameter's value as its trial had it, from that in the table."""
+    """Return a parameter's value as its trial had it, given the value in the table."""
     if value is None or not isinstance(parameter, Choice | Constant):
         return value
     read = json.loads(value) if is_json(parameter) else value
     values = parameter.values if isinstance(parameter, Choice) else (parameter.value,)
-    # Whole numbers among floats are read as floats.
+    # Integers among floats are read back as floats.
     return next((known for known in values if known == read), read)

@@ -31,7 +31,7 @@ _TIME = pa.timestamp("us", tz="UTC")
 
 
 def parameter_type(parameter: Parameter) -> pa.DataType:
-    """The Arrow type that keeps a parameter's values apart; text (JSON) where its choices are of several kinds."""
+    """Return the Arrow type that keeps a parameter's values distinct, or string if they are kept as JSON text."""
     match parameter:
         case Float() | FloatBy() | RangeTest():
             return pa.float64()
@@ -46,9 +46,10 @@ def parameter_type(parameter: Parameter) -> pa.DataType:
 
 
 def is_json(parameter: Parameter) -> bool:
-    """Whether a parameter's values are kept as JSON text: its choices are of several kinds, of which 1 and "1" may be.
+    """Return whether a parameter's values are kept as JSON text, because its choices have several types.
 
-    Whole numbers next to others are numbers, while floats tell them apart.
+    JSON text keeps choices such as 1 and "1" distinct. A mix of integers and floats stays numeric, unless a value
+    exceeds 2**53 in magnitude, beyond which floats can't tell all integers apart.
     """
     kinds = {type(value) for value in _values(parameter)}
     if len(kinds) < 2:
@@ -67,7 +68,7 @@ def _parameter_columns(spec: SweepSpec, fixed: Iterable[str]) -> list[Column]:
 
 
 def _parameter_column(column: str, name: str, parameter: Parameter) -> Column:
-    """A parameter's column in a table of trials or of effects."""
+    """Return a parameter's column for a table of trials or of effects."""
     if not is_json(parameter):
         value = _parameter_value(name)
         return Column(column, parameter_type(parameter), "", f"parameter{_OFF}", value, name)
@@ -116,7 +117,7 @@ def _trial_columns(spec: SweepSpec, state: _Shown) -> list[Column]:
 
 
 def _place_columns(spec: SweepSpec) -> list[Column]:
-    """Where a trial stands in the sweep's design."""
+    """Return the columns that give a trial's place in the sweep's design, or none without a design."""
     design = spec.design
     if design is None:
         return []
@@ -181,7 +182,7 @@ def _report_environment(report: _Report) -> str | None:
 
 def _cell_columns(spec: SweepSpec) -> list[Column]:
     def three(of: str, what: str, *names: str) -> list[Column]:
-        """A mean and the bounds of its interval."""
+        """Return the columns of a mean and of the bounds of its interval."""
 
         def part(field: str) -> Callable[[Effect], float | None]:
             return lambda row: None if getattr(row, of) is None else getattr(getattr(row, of), field)
@@ -220,7 +221,7 @@ def _cell_columns(spec: SweepSpec) -> list[Column]:
 
 
 def provenance(spec: SweepSpec, history: History) -> dict[str, str]:
-    """Where a table comes from, for its schema's metadata."""
+    """Return the provenance of a sweep's tables, for the metadata of their schemas."""
     return {
         "schema_version": str(SCHEMA_VERSION),
         "package": f"nn-training-study {version('nn-training-study')}",
@@ -239,12 +240,12 @@ Warn = Callable[[str], None]
 
 
 def tables(spec: SweepSpec, history: History) -> dict[str, pa.Table]:
-    """The tables as they stand now, by name: trials, measurements, and selection or, of a design, cells."""
+    """Return the current tables by name: trials, measurements, and cells for a design or selection for a search."""
     return {name: make(lambda _: None) for name, make in _makers(spec, history).items()}
 
 
 def _makers(spec: SweepSpec, history: History) -> dict[str, Callable[[Warn], pa.Table]]:
-    """What makes each table, and warns of each column that holds text in place of its type."""
+    """Return a function for each table that makes it and warns about each column with text instead of its type."""
     about = provenance(spec, history)
     standing = "over" if is_over(spec, history) else "running"
 
@@ -289,7 +290,7 @@ def _table(
 
 
 def to_frame(table: pa.Table) -> Any:
-    """The table as a pandas frame whose whole numbers and booleans stay such beside nulls."""
+    """Return the table as a pandas frame with nullable dtypes, so nulls don't change integers and booleans."""
     import pandas as pd
 
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.string(): pd.StringDtype()}
@@ -297,22 +298,29 @@ def to_frame(table: pa.Table) -> Any:
 
 
 def write_tables(to: Path, spec: SweepSpec, history: History, warn: Warn) -> None:
-    """Write each table into a folder, in one rename.
+    """Write each table into a folder, atomically.
 
-    warn: is called with a line for each column that holds text in place of its type, and for each table that can't be
-    made; the others are written. OSError, after that, where a file can't be written.
+    Args:
+        to: The folder, which is created if needed.
+        spec: The spec of the sweep.
+        history: The rows of its ledger.
+        warn: Called with a line for each column that holds text instead of its type, and for each table that can't be
+            made. The other tables are still written.
+
+    Raises:
+        OSError: A file can't be written. The other tables are written first.
     """
     failed = []
     for name, make in _makers(spec, history).items():
         try:
             table = make(warn)
-            # Through pandas once, so that a reader's frame has the nullable types too.
+            # The round trip through pandas gives a reader's frame the nullable dtypes too.
             typed = pa.Table.from_pandas(to_frame(table), schema=table.schema, preserve_index=False)
             with replacing(to / f"{name}.parquet") as temporary:
                 pq.write_table(typed, temporary, compression="zstd")
         except OSError as error:
             failed.append(error)
-        except Exception as error:  # whatever is wrong with one table, the rest is written
+        except Exception as error:  # an error in one table must not stop the others
             warn(f"{name}.parquet could not be written ({in_brief(error)})")
     if failed:
         raise failed[0]

@@ -1,4 +1,4 @@
-"""The figures of a sweep: learning curves of a search; differences, ranks and runs of a design; regret of several."""
+"""Figures of sweeps: learning curves of a search; differences, ranks and runs of a design; regret of several sweeps."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
     from study.figures import Bundle, Descent, Estimate
 
-_WORDS = {  # for a winner's value, by the stage that it is from
+_WORDS = {  # for a winner's value, by the stage that it comes from
     "evaluation": "mean on fresh seeds",
     "selection": "not confirmed: mean on the seeds that chose",
     "search": "not confirmed: best of the search",
 }
-FEW = 7  # cells whose runs can be told apart in one picture
+FEW = 7  # the most cells whose runs can be told apart in one figure
 
 
 def figures(spec: SweepSpec, history: History) -> "Mapping[str, Figure]":
-    """All figures by name; the first is the one that says most."""
+    """Return all figures of a sweep by name, the most informative one first."""
     if spec.design is None:
         return {"learning_curves": _learning_curves(spec, history)}
     found = effects(spec, history)
@@ -41,7 +41,7 @@ def figures(spec: SweepSpec, history: History) -> "Mapping[str, Figure]":
 
 
 def write_figures(folder: SweepFolder, spec: SweepSpec, history: History) -> None:
-    """Write each figure of a design as PNG into the sweep's folder; a search is drawn when it is asked for."""
+    """Write each figure of a design as PNG into the sweep's folder; a search is drawn only on request."""
     if spec.design is None:
         return
     from study.figures import save
@@ -87,7 +87,11 @@ def _differences(spec: SweepSpec, found: list[Effect]) -> "Figure":
 
 
 def difference_panels(spec: SweepSpec, found: list[Effect]) -> "list[tuple[str, list[Estimate]]]":
-    """The differences of a design under each protocol, with how long its cells train."""
+    """Return the differences of a design's cells from its reference.
+
+    Returns:
+        For each protocol, how long the cells train and an estimate for each cell that has a difference.
+    """
     from study.figures import Estimate
 
     assert spec.design is not None
@@ -105,7 +109,7 @@ def difference_panels(spec: SweepSpec, found: list[Effect]) -> "list[tuple[str, 
 
 
 def _duration(spec: SweepSpec, protocol: str) -> str:
-    """How long the cells train under a protocol."""
+    """Return how long the cells train under a protocol, in words."""
     assert spec.design is not None
     if protocol == BY_CLOCK:
         return f"{spec.design.seconds:g} s of training"
@@ -144,7 +148,11 @@ def _runs(spec: SweepSpec, history: History) -> "Figure":
 
 
 def run_panels(spec: SweepSpec, history: History) -> "list[tuple[str, list[Bundle]]]":
-    """Every run of a design's cells under each protocol, with how long they train."""
+    """Return all runs of a design's cells.
+
+    Returns:
+        For each protocol, how long the cells train and a bundle of runs for each cell.
+    """
     assert spec.design is not None
     return [
         (_duration(spec, protocol), [_bundle(spec, history, cell.name, protocol) for cell in spec.design.cells])
@@ -166,7 +174,7 @@ def _bundle(spec: SweepSpec, history: History, cell: str, protocol: str) -> "Bun
 
 
 def regret_of_sweeps(entries: Sequence[Entry], found: Sequence[Regret]) -> "Figure":
-    """How far each search was behind the best value of all, over the time of its sessions and over its epochs."""
+    """Draw how far each search was behind the best value of all, over its session time and its epochs."""
     from study.figures import regret_figure
 
     spec = entries[0].spec

@@ -1,4 +1,4 @@
-"""Where a sweep's files lie below the results folder."""
+"""Locations of a sweep's files below the results folder."""
 
 import os
 import shutil
@@ -15,17 +15,17 @@ from sweeps.search.history import Trial
 from sweeps.spec import SweepSpec
 from sweeps.store.objects import ObjectStore, object_store
 
-_PROBE = 2**22  # bytes, about what a checkpoint of the small CNN has
+_PROBE = 2**22  # bytes, about the size of a checkpoint of the small CNN
 
 
 def first_there(paths: Sequence[Path], store: ObjectStore | None) -> Path | None:
-    """The first of some files that is there, brought here from its store; None where none is."""
+    """Return the first of several files that exists, fetched if it is in a store, or None if none exists."""
     return next((path for path in paths if (store.fetch(path) if store else path.exists())), None)
 
 
 @contextmanager
 def writing(results: Path) -> Iterator[None]:
-    """Word what the system says where the results folder can't be written, as LedgerError."""
+    """Turn an OSError into a LedgerError that says why the results folder can't be written."""
     try:
         yield
     except OSError as error:
@@ -36,7 +36,12 @@ def writing(results: Path) -> Iterator[None]:
 
 
 def check_writable(results: Path) -> None:
-    """Find out before any work is done whether its results can be kept; LedgerError if not. Leaves nothing behind."""
+    """Check, before any work is done, that its results can be kept; leave nothing behind.
+
+    Raises:
+        LedgerError: The folder can't be written.
+        SpecError: The results are in an object store, which takes only sweeps.
+    """
     if object_store(results) is not None:
         raise SpecError(f"results: only a sweep can lie in an object store: give a folder in place of {results}")
     folder = as_path(results).absolute()
@@ -48,14 +53,14 @@ def check_writable(results: Path) -> None:
 
 
 def results_option(results: Path | str) -> dict[str, str]:
-    """Return the option with which a `command` finds a sweep again, none for the default folder."""
+    """Return the option with which a `command` finds a results folder, or none for the default folder."""
     if object_store(results) is None and as_path(results).absolute() == Path("results").absolute():
         return {}
     return {"results": str(results)}
 
 
 def size_of(folder: Path) -> int:
-    """Of all files below a folder, bytes."""
+    """Return the size of all files below a folder in bytes; symbolic links are not counted."""
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
@@ -67,7 +72,10 @@ def _names(folder: Path) -> list[str]:
 class SweepFolder:
     """The files of one sweep below the results folder: results/sweeps/<name>/.
 
-    results: a folder, or the URL of one in an object store; then the folder of this machine's copy.
+    Attributes:
+        results: The results folder, or the folder of this machine's copy if a URL in an object store is given.
+        name: The name of the sweep.
+        store: The object store of the results, or None.
     """
 
     results: Path
@@ -81,42 +89,51 @@ class SweepFolder:
 
     @property
     def home(self) -> Path | str:
-        """The results folder as a person gives it: its URL where it is in an object store."""
+        """Return the results folder as a user gives it: its URL if it is in an object store."""
         return self.store.url if self.store else self.results
 
     def command(self, verb: str, *words: object, **options: object) -> str:
-        """Return a command about this sweep, as `sweeps.commands.command`, that finds it from the working folder."""
+        """Return a command about this sweep that finds it from the working folder; see `sweeps.commands.command`."""
         return command(verb, self.name, *words, **options, **self.where)
 
     @property
     def where(self) -> dict[str, str]:
-        """Return the option with which a `command` finds its results folder from the working folder."""
+        """Return the option with which a `command` finds this results folder from the working folder."""
         return results_option(self.home)
 
     @property
     def shown(self) -> Path | str:
-        """The sweep's own folder, as a person finds it."""
+        """Return the sweep's own folder as a user finds it: its URL if it is in an object store."""
         return f"{self.store.url}/sweeps/{self.name}" if self.store else self.path
 
     def beside(self, name: str) -> "SweepFolder":
-        """The folder of another sweep of the same results."""
+        """Return the folder of another sweep in the same results folder."""
         return SweepFolder(Path(self.home), name)
 
     def named(self, spec: SweepSpec) -> SweepSpec:
-        """Return the spec under the name of this folder, which a user may have renamed."""
+        """Return the spec with the name of this folder, which a user may have renamed."""
         return spec if spec.name == self.name else spec.model_copy(update={"name": self.name})
 
     @property
     def names(self) -> list[str]:
-        """What lies at the top of the sweep's folder."""
+        """Return the names of all entries at the top of the sweep's folder."""
         return self.store.names(self.path) if self.store else _names(self.path)
 
     def size(self, folder: Path) -> int:
-        """Of all files below a folder of the sweep's, bytes."""
+        """Return the size of all files below one of the sweep's folders, in bytes."""
         return self.store.size(folder) if self.store else size_of(folder)
 
     def experiment(self, stored: str) -> Path:
-        """The folder of a stored model, which never changes, below the results."""
+        """Return the folder of a stored model below the results, complete even if it is in an object store.
+
+        A stored model never changes, so only missing files are fetched.
+
+        Args:
+            stored: The model's path relative to the results, from the ledger.
+
+        Raises:
+            LedgerError: The path leads outside the results.
+        """
         if Path(stored).is_absolute() or ".." in Path(stored).parts:
             raise LedgerError(f"the ledger of {self.name!r} names a model outside its results: {stored!r}")
         path = self.results / stored
@@ -125,19 +142,19 @@ class SweepFolder:
         return path
 
     def fetched(self, path: Path) -> Path:
-        """A file of the folder, brought up to date where it is in an object store."""
+        """Return a file of the folder, after updating the local copy if it is in an object store."""
         if self.store:
             self.store.fetch(path)
         return path
 
     def discard(self, path: Path) -> None:
-        """Remove a file of the folder, wherever it is."""
+        """Remove a file of the folder, here and in the object store."""
         path.unlink(missing_ok=True)
         if self.store:
             self.store.delete(path)
 
     def takes_files(self) -> bool:
-        """Whether a file of a checkpoint's size can be written here, as it is for a moment."""
+        """Return whether a file of a checkpoint's size can be written here, by writing one for a moment."""
         try:
             if self.store:
                 self.store.check()
@@ -150,19 +167,22 @@ class SweepFolder:
         return True
 
     def refresh(self) -> None:
-        """Bring what this machine's copy has at the top up to date: another may have gone on with the sweep since."""
+        """Update the files at the top of this machine's copy from the object store, if there is one.
+
+        Another machine may have continued the sweep since they were fetched.
+        """
         for path in sorted(self.path.iterdir()) if self.store else ():
             if path.is_file() and path != self.lease and not path.name.startswith("."):
                 self.fetched(path)
 
     def send(self) -> None:
-        """Put what lies at the top of the sweep's folder (spec, tables, report, figures) into its object store."""
+        """Send the files at the top of the sweep's folder (spec, tables, report, figures) to its object store."""
         for path in sorted(self.path.iterdir()) if self.store else ():
             if self.store and path.is_file() and path != self.lease and not path.name.startswith("."):
                 self.store.send(path)
 
     def drop(self, folder: Path) -> None:
-        """Remove a folder of the sweep's, wherever it is."""
+        """Remove one of the sweep's folders, here and in the object store."""
         shutil.rmtree(folder, ignore_errors=True)
         if self.store:
             self.store.remove(folder)
@@ -177,7 +197,7 @@ class SweepFolder:
 
     @property
     def ledger_url(self) -> Path:
-        """In place of a ledger: the URL of one in PostgreSQL, without its password."""
+        """Return the file that holds the URL of a ledger in PostgreSQL, without its password."""
         return self.path / "ledger.url"
 
     @property
@@ -209,14 +229,19 @@ class SweepFolder:
         return self.logs / f"{label}.log"
 
     def checkpoint(self, label: str, breaks: int = 0) -> Path:
-        """A trial's last checkpoint, by workers that began after so many breaks with earlier ones."""
+        """Return the path of a trial's last checkpoint from certain workers.
+
+        Args:
+            label: The label of the trial.
+            breaks: How many breaks with earlier workers there were before these workers began.
+        """
         return self.checkpoints / label / (str(breaks) if breaks else "") / "checkpoint.pt"
 
     def written_checkpoints(self, trial: Trial) -> tuple[Path, ...]:
-        """Where a trial's last checkpoint is looked for, in this order: the newest that is there is the last.
+        """Return the paths where a trial's last checkpoint may be, newest first; the first that exists is the last one.
 
-        A worker that was given up may live on, where it was cut off: were there one file, it would write what it does
-        into that of its successor.
+        There is one for each break, since a worker that was given up may still run after it was cut off. With a single
+        path, it would overwrite the checkpoint of its successor.
         """
         return tuple(self.checkpoint(trial.key.label, n) for n in range(trial.breaks, trial.since - 1, -1))
 
@@ -227,7 +252,7 @@ class SweepFolder:
         return self.path / f"{name}.parquet"
 
     def create(self) -> None:
-        """Make the folders, or raise LedgerError if the results folder can't be written."""
+        """Create the folders, or raise LedgerError if the results folder can't be written."""
         check_writable(self.results)
         if self.store:
             self.store.check()
@@ -236,7 +261,7 @@ class SweepFolder:
                 folder.mkdir(parents=True, exist_ok=True)
 
     def require(self) -> "SweepFolder":
-        """Give the folder back if a sweep is in it, else raise SweepNotFoundError with the names there are."""
+        """Return this folder if it holds a sweep, or raise SweepNotFoundError with the names that exist."""
         if self.holds_sweep:
             return self
         names = ", ".join(folder.name for folder in list_folders(Path(self.home))) or "none"
@@ -246,7 +271,7 @@ class SweepFolder:
 
 
 def list_folders(results: Path) -> list[SweepFolder]:
-    """All sweeps below a results folder, by name."""
+    """Return the folders of all sweeps below a results folder, sorted by name."""
     if store := object_store(results):
         names = store.names(store.copy / "sweeps")
     else:

@@ -1,4 +1,4 @@
-"""A sweep as people look at it through Optuna: its own trials, read again from the ledger while that grows."""
+"""A live view of a sweep through Optuna: its own trials, reread from the ledger as it grows."""
 
 import math
 import time
@@ -16,19 +16,23 @@ from sweeps.search.ranges import with_measured_space
 from sweeps.spec import SweepSpec
 from sweeps.store.ledger import Ledger
 
-_METRIC_NAMES = "study:metric_names"  # where Optuna's `Study.metric_names` are kept
-PATIENCE = 1.0  # s between two looks into the ledger
+_METRIC_NAMES = "study:metric_names"  # the attribute that keeps Optuna's `Study.metric_names`
+PATIENCE = 1.0  # s between two reads of the ledger
 
 
 class Followed(OptunaView):
-    """A read-only Optuna storage, safe for threads, that is at most PATIENCE behind its ledger.
+    """A read-only Optuna storage, safe for threads, that is at most PATIENCE seconds behind its ledger.
 
-    It differs from what a sampler sees, since people compare it with the ledger: a trial has its own number, without
-    those of earlier sweeps before it; a rate whose range hangs on the optimizer has its own value; one that was pruned
-    has its last value, as Optuna's own have; and one that waits at a rung is running as long as the sweep is, since a
-    page takes no news of a trial that has ended.
+    It differs from a sampler's view, since users compare it with the ledger:
 
-    history: the rows that it has read.
+    - A trial has its own number, since no trials of earlier sweeps precede it.
+    - A rate whose range depends on the optimizer has its own value.
+    - A pruned trial has its last value, as in Optuna's own storages.
+    - A trial that waits at a rung, or was cut, is running as long as the sweep is. A page ignores any news of a trial
+      that has ended.
+
+    Attributes:
+        history: The rows that have been read.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -69,13 +73,13 @@ class Followed(OptunaView):
 
     @property
     def _is_over(self) -> bool:
-        """Whether no session has begun since the last outcome."""
+        """Return whether no session has begun since the last outcome."""
         kinds = [row.kind for _, row in self.history.notes if row.kind in ("session", "outcome")]
         return kinds[-1:] == ["outcome"]
 
 
 def with_plain_ranges(spec: SweepSpec) -> SweepSpec:
-    """The spec in which a range that hangs on a choice is one that spans those of all choices."""
+    """Return the spec with each range that depends on a choice replaced by one spanning those of all choices."""
     space = spec.space
     for name, parameter in space.parameters.items():
         if isinstance(parameter, FloatBy):

@@ -1,7 +1,7 @@
-"""One driver a sweep: a lock on its folder and, in PostgreSQL, one on its ledger; both die with their holder.
+"""Locks that limit a sweep to one driver: one on its folder and, in PostgreSQL, one on its ledger.
 
-The folder's is a file lock, which the kernel frees however its holder dies. The ledger's is an advisory lock of the
-session that writes, which the server frees with the session.
+Both end with their holder. The folder's is a file lock, which the kernel frees however its holder dies. The ledger's is
+an advisory lock of the session that writes, which the server frees with the session.
 """
 
 import fcntl
@@ -25,25 +25,25 @@ _HOLDER = sa.text("""
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND l.classid::bigint = :high AND l.objid::bigint = :low
 """)
-_GOING = 5.0  # s in which a session that was told to end must have ended
+_GOING = 5.0  # s within which a terminated session must have ended
 _PAUSE = 0.05  # s
 _TRIES = 5
 
 
 def is_held(path: Path) -> bool:
-    """Whether a living process holds the sweep."""
+    """Return whether a living process holds the lease on a sweep's folder."""
     try:
         with path.open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except OSError:
-        return False  # there is no such file, or it can't be read: whoever wants the lease will hear why
+        return False  # the file is missing or unreadable; `lease` reports the reason to a process that wants it
     return False
 
 
 def _locked(file: int) -> bool:
-    """Take the lock; whoever only looks whether it is held has it for less than a moment."""
+    """Take the lock, with retries since a process in `is_held` has it for an instant; return whether it was free."""
     for _ in range(_TRIES):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -56,7 +56,16 @@ def _locked(file: int) -> bool:
 
 @contextmanager
 def lease(path: Path, name: str) -> Iterator[None]:
-    """Hold the sweep's folder for this process; LeaseError at once if another process holds it."""
+    """Hold the lease on a sweep's folder for this process.
+
+    Args:
+        path: The lock file.
+        name: The name of the sweep, for errors.
+
+    Raises:
+        LeaseError: Another process holds the lease; raised without waiting for it.
+        LedgerError: The lock file can't be opened.
+    """
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
@@ -76,15 +85,24 @@ def _driven(name: str, holder: str) -> LeaseError:
 
 
 def key_of(schema: str) -> int:
-    """The number of a schema's advisory lock."""
+    """Return the number of the advisory lock for a schema, or for any other name."""
     return int.from_bytes(hashlib.sha256(schema.encode()).digest()[:8], "big", signed=True)
 
 
 def claim(connection: Connection, key: int, name: str, driver: str) -> None:
-    """Hold the sweep's ledger as long as this connection lives; LeaseError at once if another driver holds it.
+    """Hold a sweep's ledger as long as this connection lives.
 
-    driver: the connection's application_name. A session of that very name is this driver's own from before its
-    connection broke, which the server may not have noticed yet: it is ended.
+    A session of the same application_name is the driver's own, from before its connection broke. It is ended, since
+    the server may not have noticed that yet.
+
+    Args:
+        connection: The connection that is to hold the lock.
+        key: The number of the lock; see `key_of`.
+        name: The name of the sweep, for errors.
+        driver: The connection's application_name.
+
+    Raises:
+        LeaseError: Another driver holds the lock, or the driver's earlier session does not end in time.
     """
     deadline = time.monotonic() + _GOING
     while True:
@@ -98,7 +116,7 @@ def claim(connection: Connection, key: int, name: str, driver: str) -> None:
             elif holder is not None:
                 who = holder.application_name.rpartition(" ")[0] or f"session {holder.pid}"
                 raise _driven(name, f"{who} (user {holder.usename})")
-        # It has just ended, or is about to.
+        # The holder has just ended, or is about to.
         if time.monotonic() > deadline:
             raise _driven(name, "a session that doesn't end")
         time.sleep(_PAUSE)

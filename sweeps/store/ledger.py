@@ -1,6 +1,6 @@
-"""The store of one sweep: append-only tables, one commit a row, wherever they lie.
+"""The ledger of one sweep: append-only tables with one commit per row, in a file or a database.
 
-Each row carries a digest over its values and the digest of the row before it: a value that is changed later breaks the
+Each row carries a digest over its values and the digest of the row before it. A value that is changed later breaks the
 chain at its row.
 """
 
@@ -25,28 +25,28 @@ from sweeps.store.rows import ROWS, SWEEP, from_columns, link, metadata, to_colu
 from sweeps.store.sqlite import File
 
 SCHEMA_VERSION = 5
-PATIENCE = 60.0  # s that a server may be away before the sweep ends
+PATIENCE = 60.0  # s that a store may be unavailable before the sweep ends
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # s between two attempts to reach it
 
 
 class Place(Protocol):
-    """Where a ledger lies: `sqlite.File` or `postgresql.Database`."""
+    """Where a ledger is stored: `sqlite.File` or `postgresql.Database`."""
 
     @property
     def advice(self) -> str:
-        """What mends a write that failed."""
+        """Return what remedies a failed write."""
 
     @property
     def cautions(self) -> list[str]:
-        """What a person should know before a sweep relies on it."""
+        """Return what a user should know before a sweep relies on the place."""
 
     @property
     def away(self) -> str:
-        """What is said of it while it can't be had, such as "is away"."""
+        """Return how to describe the place while it is unavailable, such as "is away"."""
 
     @property
     def remedy(self) -> str:
-        """What then helps."""
+        """Return what the user can do while the place is unavailable."""
 
     def is_away(self, error: sa.exc.DBAPIError) -> bool: ...
 
@@ -70,10 +70,11 @@ class Place(Protocol):
 
 
 class Ledger:
-    """An open store. Every `append` is one durable commit; a row that is returned is never lost.
+    """An open ledger. Every `append` is one durable commit, and a row whose `append` has returned is never lost.
 
-    clock: gives the times of the rows that are appended.
-    say: told at once where the store is away and when it is back; standard error hears it until it is set.
+    Attributes:
+        clock: The source of the times of appended rows.
+        say: Called as soon as the store is away and when it is back; prints to standard error by default.
     """
 
     def __init__(self, place: Place, connection: Connection, token: str) -> None:
@@ -88,12 +89,12 @@ class Ledger:
 
     @property
     def cautions(self) -> list[str]:
-        """What a person should know of where it lies."""
+        """Return what a user should know about the ledger's place."""
         return self._place.cautions
 
     @classmethod
     def create(cls, place: Path | Place, spec: SweepSpec) -> "Ledger":
-        """A new store for a spec; LedgerError if one is there already. A path is a SQLite file."""
+        """Create a ledger for a spec; raise LedgerError if one exists already. A path means a SQLite file."""
         place = _place(place)
         if place.exists():
             raise LedgerError(f"there is a ledger at {place}: continue it with `{command('resume', spec.name)}`")
@@ -106,9 +107,14 @@ class Ledger:
 
     @classmethod
     def open(cls, place: Path | Place, *, read_only: bool = False) -> "Ledger":
-        """An existing store; LedgerError if it is missing, damaged, out of reach or of another schema version.
+        """Open an existing ledger; a path means a SQLite file.
 
-        To write, it is waited for while another process locks it.
+        Unless it is opened read-only, retry for up to PATIENCE while another process locks it.
+
+        Raises:
+            LedgerError: It is missing, damaged, unreachable or of another schema version.
+            LeaseError: Another driver holds its lease.
+            SweepNotFoundError: It is missing from a PostgreSQL database.
         """
         place = _place(place)
         place.require()
@@ -136,7 +142,7 @@ class Ledger:
         return ledger
 
     def _check(self) -> None:
-        """The version must be ours, the pages whole and the sequence without a gap."""
+        """Check the schema version, the pages and that no row is missing, and read the end of the chain."""
         with self._connection.begin():
             versions = self._connection.execute(sa.select(SWEEP.c.schema_version)).scalars().all()
             if versions != [SCHEMA_VERSION]:
@@ -150,7 +156,7 @@ class Ledger:
             self._chain = self._recorded_chain(self._last)
 
     def _recorded_last(self) -> int:
-        """The last sequence number; LedgerError if one before it is missing."""
+        """Return the last sequence number; raise LedgerError if a row before it is missing."""
         counts = [
             self._connection.execute(sa.select(sa.func.count(), sa.func.max(t.c.seq)).select_from(t)).one()
             for t in ROWS
@@ -161,7 +167,7 @@ class Ledger:
         return last
 
     def _recorded_chain(self, seq: int) -> str:
-        """The digest of a row; that of the spec before the first."""
+        """Return the digest of a row, or that of the spec for sequence number 0."""
         for table in ROWS if seq else ():
             query = sa.select(table.c.digest_chain).where(table.c.seq == seq)
             if (found := self._connection.execute(query).scalar()) is not None:
@@ -169,7 +175,7 @@ class Ledger:
         return str(self._connection.execute(sa.select(SWEEP.c.spec_hash)).scalar_one())
 
     def spec(self) -> SweepSpec:
-        """The spec that the sweep was started with; LedgerError if it doesn't fit its hash."""
+        """Return the spec that the sweep was started with; raise LedgerError if it doesn't match its hash."""
         with _guard(self._place, "read"), self._connection.begin():
             row = self._connection.execute(sa.select(SWEEP.c.name, SWEEP.c.spec, SWEEP.c.spec_hash)).one()
         try:
@@ -181,10 +187,17 @@ class Ledger:
         return spec
 
     def append(self, row: Row) -> Stamp:
-        """Commit one row, durably; gives its sequence number and time.
+        """Commit one row durably.
 
-        Where the connection is lost, or another holds the store, that is tried again for up to PATIENCE, and the row is
-        written unless it was: it is there once, or LedgerError is raised and nothing that was returned before is lost.
+        If the connection is lost or another process locks the store, retry for up to PATIENCE. A retry writes the row
+        only if it is not there yet, so it is never stored twice.
+
+        Returns:
+            The sequence number and time of the row.
+
+        Raises:
+            LedgerError: The row could not be committed, or the store came back without rows that it had acknowledged.
+            LeaseError: Another driver holds the ledger, or wrote to it while it was away.
         """
         table, columns = to_columns(row)
         stamp = Stamp(self._last + 1, self.clock())
@@ -206,7 +219,7 @@ class Ledger:
             self._connection.execute(insert)
 
     def _commit_again(self, insert: sa.Insert, chain: str, error: sa.exc.DBAPIError) -> None:
-        """After the connection was lost: connect and claim again, and write the row unless it was committed."""
+        """Reconnect and claim the lease again after a lost connection; write the row unless it was committed."""
         start, reason = time.monotonic(), _line(error)
         for _ in _attempts(self._place, reason, self.say):
             try:
@@ -229,7 +242,7 @@ class Ledger:
         ) from error
 
     def _has(self, chain: str) -> bool:
-        """Whether the row in doubt, by its digest, was committed; all before it must be as this driver left it."""
+        """Return whether the row in doubt was committed; raise if earlier rows are not as this driver left them."""
         with self._connection.begin():
             last = self._recorded_last()
             found = self._recorded_chain(last)
@@ -249,17 +262,17 @@ class Ledger:
 
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:
-        """A block in which no other ledger of the same database is that asks for the same."""
+        """Exclude every other ledger of the same database from a block with the same `what`."""
         with _guard(self._place, "locked"), self._place.alone(what):
             yield
 
     def outages(self) -> list[str]:
-        """What there is to say of the times when the store was away, once."""
+        """Return descriptions of the store's outages since the last call."""
         told, self._outages = self._outages, []
         return told
 
     def rows(self, after: int = 0) -> list[tuple[Stamp, Row]]:
-        """All rows behind a sequence number, in the order of theirs."""
+        """Return all rows after a sequence number, with their stamps, in sequence order."""
         records = self._records(after)
         found = [(Stamp(values["seq"], values["time"]), self._row(table, values)) for table, values in records]
         return sorted(found, key=lambda item: item[0].seq)
@@ -279,13 +292,20 @@ class Ledger:
             raise _damaged(self._place, f"row {values['seq']} in {table.name} can't be read: {error}") from error
 
     def history(self) -> History:
-        """What follows from all rows; LedgerError if they don't fit each other."""
+        """Return the history that follows from all rows; raise LedgerError if they don't fit together."""
         history = History()
         self.follow(history)
         return history
 
     def follow(self, history: History) -> bool:
-        """Take into a history the rows behind its last; whether there were any. LedgerError as of `history`."""
+        """Apply the rows after a history's last one to it.
+
+        Returns:
+            Whether there were any.
+
+        Raises:
+            LedgerError: A row can't be read or does not fit those before it.
+        """
         rows = self.rows(history.last.seq)
         try:
             for stamp, row in rows:
@@ -295,7 +315,7 @@ class Ledger:
         return bool(rows)
 
     def first_changed(self) -> str | None:
-        """The first row that is not as it was written, in words, by the chain of digests; None where all are."""
+        """Return a description of the first row that was changed, by the chain of digests, or None if none was."""
         records = self._records()
         with _guard(self._place, "read"), self._connection.begin():
             chain = self._recorded_chain(0)
@@ -303,20 +323,20 @@ class Ledger:
             try:
                 chain = link(chain, table, values)
             except (TypeError, ValueError):
-                chain = ""  # a value of another kind than was written
+                chain = ""  # a value of another type than the one written
             if values["digest_chain"] != chain:
                 trial = "" if values["number"] is None else f"trial {_label(values)}: "
                 return f"{trial}row {values['seq']}, in {table.name}, was changed after it was written"
         return None
 
     def remove(self) -> None:
-        """Close it and take it away, with all that is in it."""
+        """Close the ledger and delete it with everything in it."""
         self.close()
         with _guard(self._place, "removed"):
             self._place.remove()
 
     def close(self) -> None:
-        """Give the store back, and its lease."""
+        """Close the connection, which also releases the lease that it holds in PostgreSQL."""
         self._connection.close()
         self._connection.engine.dispose()
 
@@ -330,7 +350,7 @@ def _print(text: str) -> None:
 
 
 def _attempts(place: Place, reason: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Say that a store can't be had, and yield at each time to try again, for up to PATIENCE."""
+    """Report that a store is unavailable, then yield at each time to try again, for up to PATIENCE."""
     say(f"the ledger {place} {place.away} ({reason}): trying for {PATIENCE:g} s to go on")
     start, pause = time.monotonic(), _FIRST_PAUSE
     while time.monotonic() - start < PATIENCE:

@@ -1,7 +1,7 @@
 """Results in an object store (s3://bucket/folder): each machine works on a copy and sends what others need.
 
-A copy is what a process on one machine reads and writes, in the user's cache; the store is what stays. Nothing is
-locked there: of a sweep in a store the ledger is in PostgreSQL, whose lease keeps a second driver away.
+Processes of a machine read and write its copy, in the user's cache; only the store is permanent. Nothing is locked in
+the store. The ledger of a sweep there is in PostgreSQL, whose lease keeps a second driver away.
 Source: pyarrow.fs, whose stores take credentials and endpoint from the usual environment (AWS_ACCESS_KEY_ID, …).
 """
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
 
 SCHEMES = ("s3", "gs", "abfs", "abfss")
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.*)", re.DOTALL)  # a Path makes one slash of two
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/+(.*)", re.DOTALL)  # a Path collapses two slashes into one
 _CHUNK = 2**22  # bytes
-PATIENCE = 60.0  # s that a worker waits for a store, as a driver for its ledger's server
-_PAUSE = 1.0  # s between two tries
-# What Arrow says of a store that may be back in a moment.
+PATIENCE = 60.0  # s that a worker waits for a store, like a driver for its ledger's server
+_PAUSE = 1.0  # s between two attempts
+# Arrow's words for a store that may be back in a moment.
 _PASSING = re.compile(
     "NETWORK_CONNECTION|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|THROTTLING|REQUEST_TIMEOUT|HTTP status 50[0-4]"
 )
@@ -39,10 +39,14 @@ _Given = TypeVar("_Given")
 
 @dataclass(frozen=True)
 class ObjectStore:
-    """A results folder in an object store. LedgerError where the store does not answer or refuses.
+    """A results folder in an object store.
 
-    copy: where each machine keeps its copy, the same on all that work on a sweep. patience: for how long it may be away
-    or ask for less while a file is sent or fetched, s.
+    Every method raises LedgerError if the store does not answer or refuses.
+
+    Attributes:
+        url: The URL of the folder.
+        copy: The folder of a machine's copy; its path is the same on all machines that work on a sweep.
+        patience: For how long, in seconds, the store may be away or ask for fewer requests while a file is transferred.
     """
 
     url: str
@@ -50,7 +54,7 @@ class ObjectStore:
     patience: float = 0.0
 
     def check(self) -> None:
-        """Find out whether objects can be written and removed."""
+        """Check that objects can be written and removed, with an empty one."""
         key = self._key(self.copy / f".writable-{secrets.token_hex(4)}")
         with self._worded("written"), self._files.open_output_stream(key) as stream:
             stream.write(b"")
@@ -58,17 +62,20 @@ class ObjectStore:
             self._files.delete_file(key)
 
     def send(self, *paths: Path) -> None:
-        """Put files of the copy at their places, in order; after a kill or an outage each is whole, or as before."""
+        """Send files of the copy to the store, in order.
+
+        After a kill or an outage, each object is either complete or as it was before.
+        """
         for path in paths:
             self._send(path)
 
     def _send(self, path: Path) -> None:
-        # In a thread, since an interrupt between the two calls would close the stream and put half a file there.
+        # In a thread: an interrupt between the two calls would close the stream and leave half a file in the store.
         with self._worded("written"), ThreadPoolExecutor(1) as thread:
             self._patiently(lambda: thread.submit(self._put, path).result())
 
     def _patiently(self, act: Callable[[], _Given]) -> _Given:
-        """Do it, and again until patience ends where the store does not answer, or asks for less."""
+        """Call `act`; retry until patience ends while the store does not answer or asks for fewer requests."""
         last = time.monotonic() + self.patience
         while True:
             try:
@@ -87,7 +94,11 @@ class ObjectStore:
                 stream.write(content)
 
     def fetch(self, path: Path) -> bool:
-        """Bring a file of the copy up to date; False where the store has none, and then there is none here."""
+        """Update a file of the copy from the store.
+
+        Returns:
+            Whether the store has the file. If it has none, the file is removed from the copy.
+        """
         with self._worded("read"):
             return self._patiently(lambda: self._get(path))
 
@@ -103,7 +114,7 @@ class ObjectStore:
         return True
 
     def _require_bucket(self) -> None:
-        """FileNotFoundError where the bucket itself is not there: then nothing is known of what it held."""
+        """Raise FileNotFoundError if the bucket itself is missing, since its contents are then unknown."""
         from pyarrow.fs import FileType
 
         bucket = _opened(self.url)[1].partition("/")[0]
@@ -111,21 +122,29 @@ class ObjectStore:
             raise FileNotFoundError(f"there is no bucket {bucket!r}")
 
     def complete(self, folder: Path, *names: str) -> None:
-        """Bring what the copy lacks below a folder of what never changes: all, or the files of these names."""
+        """Fetch the files below a folder that the copy lacks; files that exist must never change.
+
+        Args:
+            folder: A folder of the copy.
+            *names: Names of the files to fetch, or none to fetch all.
+
+        Raises:
+            LedgerError: The store holds a key that leaves the folder.
+        """
         for info in self._found(folder, recursive=True):
             place = PurePosixPath(info.path).relative_to(self._key(folder))
-            if ".." in place.parts:  # a store has no folders, and takes any key
+            if ".." in place.parts:  # a store has no folders and accepts any key
                 raise LedgerError(f"{self.url} holds a key that leaves its folder ({place}): remove it")
             path = folder / place
             if info.is_file and not path.exists() and (not names or path.name in names):
                 self.fetch(path)
 
     def names(self, folder: Path) -> list[str]:
-        """What lies in a folder, by name."""
+        """Return the names of all entries in a folder, sorted."""
         return sorted(info.base_name for info in self._found(folder))
 
     def size(self, folder: Path) -> int:
-        """Of all below a folder, bytes."""
+        """Return the size of all objects below a folder, in bytes."""
         return sum(info.size or 0 for info in self._found(folder, recursive=True))
 
     def _found(self, folder: Path, *, recursive: bool = False) -> "list[FileInfo]":
@@ -136,7 +155,7 @@ class ObjectStore:
             return list(self._files.get_file_info(selector))
 
     def delete(self, path: Path) -> None:
-        """Take away one file."""
+        """Delete one file, if it exists."""
         with self._worded("written"):
             try:
                 self._files.delete_file(self._key(path))
@@ -144,7 +163,7 @@ class ObjectStore:
                 return
 
     def remove(self, folder: Path) -> None:
-        """Take away all below a folder."""
+        """Delete everything below a folder, if it exists."""
         with self._worded("written"):
             try:
                 self._files.delete_dir(self._key(folder))
@@ -165,7 +184,7 @@ class ObjectStore:
         except OSError as error:
             if error.errno is None:
                 raise _refusal(self.url, verb, error) from error
-            # The system's own word, since what a store says has no number.
+            # An error with a number is the operating system's, about the copy; a store's errors have none.
             raise LedgerError(
                 f"the copy of {self.url} on {socket.gethostname()}, {self.copy}, can't be used "
                 f"({os.strerror(error.errno)}): free space or mend permissions there; nothing is lost"
@@ -173,14 +192,14 @@ class ObjectStore:
 
 
 def object_store(results: Path | str) -> ObjectStore | None:
-    """The store that a results folder's URL names, None for a folder; SpecError for a URL that can't be used."""
+    """Return the store that a results URL names, or None for a folder; raise SpecError for a URL that can't be used."""
     found = _URL.fullmatch(str(results))
     if found is None:
         return None
     scheme, place = found[1].lower(), found[2].strip("/")
     if scheme not in SCHEMES:
         raise SpecError(f"results: {scheme}:// is no object store: give s3://BUCKET/FOLDER, or a folder")
-    # Azure's own form has the container before the @. A secret stands behind a colon, and may hold a slash.
+    # Azure's own form has the container before the @. A secret follows a colon and may contain a slash.
     bare = re.sub(r"^[\w-]+@", "", place) if scheme.startswith("abfs") else place
     if any(sign in bare for sign in "?@#") or ":" in bare.partition("/")[0]:
         raise SpecError("results: a URL has no user, password or options: give them in the environment")
@@ -195,13 +214,13 @@ _OPEN: dict[str, tuple["FileSystem", str]] = {}
 
 
 def _opened(url: str) -> tuple["FileSystem", str]:
-    """The store's client, once a process, and the bucket and folder that every key begins with."""
+    """Return the store's client, created once per process, and the bucket and folder that every key begins with."""
     if url not in _OPEN:
         from pyarrow.fs import FileSystem
 
         try:
             _OPEN[url] = FileSystem.from_uri(url)
-        except (OSError, ValueError, NotImplementedError) as error:  # pyarrow may be built without a kind of store
+        except (OSError, ValueError, NotImplementedError) as error:  # pyarrow may be built without some kind of store
             raise _refusal(url, "opened", error) from error
     return _OPEN[url]
 

@@ -1,4 +1,4 @@
-"""Where a sweep's ledger is: a file in its folder or, by URL, a database that the folder remembers without secrets."""
+"""Places of ledgers: a file in the sweep's folder, or a database whose URL the folder remembers without secrets."""
 
 import os
 
@@ -13,7 +13,15 @@ VARIABLE = "SWEEPS_LEDGER"
 
 
 def new_place(folder: SweepFolder, ledger: str | None) -> Place:
-    """Where a new sweep's ledger comes: at the URL that is given, else at that in SWEEPS_LEDGER, else in its folder."""
+    """Return the place for a new sweep's ledger.
+
+    Args:
+        folder: The folder of the sweep.
+        ledger: The URL of a database, or None for the one in SWEEPS_LEDGER or, without that, a file in the folder.
+
+    Raises:
+        SpecError: The URL can't be used, or there is none and the results are in an object store.
+    """
     url = ledger or os.environ.get(VARIABLE)
     if folder.store and not url:
         raise SpecError(
@@ -24,9 +32,18 @@ def new_place(folder: SweepFolder, ledger: str | None) -> Place:
 
 
 def place_of(folder: SweepFolder, ledger: str | None) -> Place:
-    """Where the ledger of a sweep is: at the URL that is given, else where its folder has it or remembers it.
+    """Return the place of an existing sweep's ledger.
 
-    A sweep whose folder is elsewhere is looked for at the URL in SWEEPS_LEDGER. SweepNotFoundError if there is none.
+    It is a file in the sweep's folder if there is one. A sweep whose folder is elsewhere is looked up at the URL in
+    SWEEPS_LEDGER.
+
+    Args:
+        folder: The folder of the sweep.
+        ledger: The URL of a database, or None for the one that the folder remembers.
+
+    Raises:
+        SweepNotFoundError: There is no sweep of that name.
+        SpecError: The URL can't be used, or one is given although the ledger is in the folder.
     """
     if folder.ledger.exists():
         if ledger:
@@ -44,13 +61,13 @@ def place_of(folder: SweepFolder, ledger: str | None) -> Place:
 
 
 def _with_secret(place: Database) -> Database:
-    """With the password that SWEEPS_LEDGER has for the same place: what a folder remembers has none."""
+    """Return the place with the password that SWEEPS_LEDGER has for it, since a folder remembers none."""
     url = os.environ.get(VARIABLE)
     return place.with_secret_of(Database.parse(url, place.name)) if url else place
 
 
 def remember(folder: SweepFolder, place: Place) -> None:
-    """Write down in the sweep's folder where its ledger is, if it is not there; without secrets."""
+    """Write the URL of a ledger in a database into the sweep's folder, without secrets."""
     if isinstance(place, Database):
         with replacing(folder.ledger_url) as temporary:
             temporary.write_text(place.public.render_as_string(hide_password=False) + "\n", "utf-8")

@@ -1,4 +1,4 @@
-"""A ledger in PostgreSQL: one schema a sweep, so that one database holds those of a team."""
+"""A ledger in PostgreSQL: one schema per sweep, so one database can hold the sweeps of a team."""
 
 import hashlib
 import os
@@ -18,15 +18,15 @@ from sweeps.errors import LedgerError, SpecError, SweepNotFoundError
 from sweeps.store.lease import claim, key_of
 
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
-_LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer one without a word
+_LONGEST_NAME = 63  # bytes; PostgreSQL silently truncates a longer one
 _NO_RIGHT = "42501"  # the SQLSTATE of insufficient_privilege
-_AWAY = ("08", "28", "3D", "533", "57P")  # of lost connections, wrong users, no database, too many sessions, shutdowns
-_NO_DATABASE = re.compile(r'database ".+" does not exist')  # while connecting there is no SQLSTATE
+_AWAY = ("08", "28", "3D", "533", "57P")  # lost connections, wrong users, no database, too many sessions, shutdowns
+_NO_DATABASE = re.compile(r'database ".+" does not exist')  # errors while connecting have no SQLSTATE
 _WITH_PASSWORD = (
     "give the URL with its password as SWEEPS_LEDGER or --ledger, or the password alone as PGPASSWORD or in ~/.pgpass; "
     "a cluster's jobs have these from where `sweeps cluster start` was called"
 )
-# What libpq is told where the URL says nothing: a peer that is gone is noticed within a minute, not within hours.
+# Settings of libpq unless the URL has them: a dead peer is noticed within a minute, not within hours.
 _DEFAULTS = {
     "connect_timeout": 10,  # s
     "keepalives_idle": 30,  # s
@@ -34,8 +34,8 @@ _DEFAULTS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,  # ms
 }
-_LOCK_TIMEOUT = "60s"  # for what takes others less than a second
-# The same on the server's side, whose session holds the lease; and each commit waits for the disk.
+_LOCK_TIMEOUT = "60s"  # other sessions hold the lock for less than a second
+# The same for the server, whose session holds the lease. Each commit also waits for the disk.
 _SESSION = {
     "synchronous_commit": "on",
     "tcp_keepalives_idle": "30",
@@ -48,20 +48,32 @@ _SESSION = {
 class Database:
     """A sweep's ledger in a schema of a PostgreSQL database.
 
-    The connection that writes holds the lease: where it is lost the lease is lost with it, so that no driver ever
-    writes without one, and whoever has the lease knows that nothing of an earlier driver is still on its way. A pooler
-    in between must leave a session to its client (PgBouncer's session mode).
+    The connection that writes holds the lease, and the lease is lost with the connection. Therefore no driver ever
+    writes without the lease, and a driver that has it knows that no write of an earlier driver is still in progress.
+    A pooler in between must leave a session to its client (PgBouncer's session mode).
+
+    Attributes:
+        url: The URL of the database.
+        name: The name of the sweep.
     """
 
     url: URL
-    name: str  # the sweep's
+    name: str
     advice = "mend the server or the rights of its user"
     away = "is away"
     remedy = "start the server"
 
     @classmethod
     def parse(cls, text: str, name: str) -> "Database":
-        """The ledger of a sweep behind a URL; SpecError, which never repeats what may be a password."""
+        """Return the ledger of a sweep at a URL.
+
+        Args:
+            text: The URL, such as postgresql://user@host/database.
+            name: The name of the sweep.
+
+        Raises:
+            SpecError: The URL can't be used, or psycopg is missing. The message never repeats what may be a password.
+        """
         scheme = text.partition(":")[0] if "://" in text else ""
         if scheme not in _SCHEMES:
             what = f"a URL of scheme {scheme!r}" if scheme.isascii() and scheme else "no URL"
@@ -73,7 +85,7 @@ class Database:
             url = sa.make_url(text)
         except (sa.exc.ArgumentError, ValueError):
             url = None
-        # What follows an unescaped @ would be taken for the host, and be told in errors.
+        # The text after an unescaped @ would be taken for the host and shown in errors.
         if url is None or "@" in f"{url.host or ''}{url.database or ''}":
             raise SpecError(
                 "the URL in --ledger or SWEEPS_LEDGER can't be read (not repeated here, it may hold a password): write "
@@ -87,7 +99,7 @@ class Database:
 
     @property
     def public(self) -> URL:
-        """The URL without its secrets, as it may be written down."""
+        """Return the URL without its secrets, so it can be written down."""
         bare = URL.create("postgresql", self.url.username, None, self.url.host, self.url.port, self.url.database)
         secret = ("password", "secret", "scram")
         return bare.set(query={k: v for k, v in self.url.query.items() if not any(s in k.lower() for s in secret)})
@@ -98,16 +110,25 @@ class Database:
 
     @cached_property
     def schema(self) -> str:
-        """The sweep's schema; a name that is too long is cut and told apart by its digest, after a sign no name has."""
+        """Return the name of the sweep's schema.
+
+        A name that is too long is truncated and ends with its digest. The sign before the digest occurs in no sweep's
+        name.
+        """
         full = f"sweep_{self.name}"
         if len(full) <= _LONGEST_NAME:
             return full
         return f"{full[:46]}~{hashlib.sha256(full.encode()).hexdigest()[:16]}"
 
     def connect(self, *, read_only: bool = False, token: str = "") -> Connection:
-        """A connection; one that may write holds the lease as long as it lives, LeaseError if another holds it.
+        """Open a connection. Unless it is read-only, it holds the lease as long as it lives.
 
-        token: what only the caller's own connections carry, so that it can take the lease over from itself.
+        Args:
+            read_only: Whether the connection only reads, without the lease.
+            token: Text that only the caller's own connections carry, so it can take the lease over from itself.
+
+        Raises:
+            LeaseError: Another driver holds the lease.
         """
         holder = f"{_process()[:46]} {token or new_token()}"
         with ExitStack() as undone:
@@ -123,7 +144,7 @@ class Database:
         engine = sa.create_engine(
             self.url,
             poolclass=sa.pool.NullPool,
-            # Readers see all tables as of one moment; what the server has as its default is not asked.
+            # Readers see all tables as of one moment, whatever the server's default is.
             isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
             connect_args={**defaults, "application_name": shown_as},
             execution_options={"schema_translate_map": {None: self.schema}, "postgresql_readonly": read_only},
@@ -139,11 +160,11 @@ class Database:
 
     @property
     def cautions(self) -> list[str]:
-        """None: a server lets one driver at a time write, wherever that runs."""
+        """Return no cautions: a server lets only one driver write at a time, wherever it runs."""
         return []
 
     def exists(self) -> bool:
-        """Whether the sweep is in the database; LedgerError if it can't be told."""
+        """Return whether the sweep is in the database; raise LedgerError if that can't be determined."""
         try:
             connection = self._connect(read_only=True)
             try:
@@ -158,13 +179,13 @@ class Database:
         return bool(connection.execute(query, {"schema": self.schema}).scalar())
 
     def require(self) -> None:
-        """SweepNotFoundError if there is no ledger here."""
+        """Raise SweepNotFoundError if there is no ledger here."""
         if not self.exists():
             raise SweepNotFoundError(f"no sweep named {self.name!r} in {self}: see `sweeps list`, or start it")
 
     @contextmanager
     def creating(self) -> Iterator[Connection]:
-        """A transaction that makes the ledger: all of it is there at its end, or nothing."""
+        """Open a transaction that creates the ledger, either completely or not at all."""
         connection = self.connect()
         try:
             with connection.begin():
@@ -174,14 +195,15 @@ class Database:
             connection.close()
 
     def fault(self, _connection: Connection) -> str | None:
-        """PostgreSQL checks what it reads itself."""
+        """Return None, since PostgreSQL checks what it reads itself."""
         return None
 
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:
-        """Hold a lock of the database's by that name, in a session of its own; waits for whoever has it, not for ever.
+        """Hold a lock of the given name in the database, in a separate session.
 
-        The lock is the session's, so that no transaction is open while the block does other things.
+        Wait for another holder, but no longer than _LOCK_TIMEOUT. The lock is the session's, so no transaction is open
+        while the block does other work.
         """
         connection = self._connect(read_only=False)
         try:
@@ -193,15 +215,15 @@ class Database:
             connection.close()
 
     def is_away(self, error: sa.exc.DBAPIError) -> bool:
-        """Whether the connection was lost, so that it is worth to try again."""
+        """Return whether the connection was lost, so a retry is worthwhile."""
         return error.connection_invalidated
 
     def is_locked(self, error: sa.exc.DBAPIError) -> bool:
-        """Return False: a server that holds a lock too long says so, and it has waited."""
+        """Return False, since the server has already waited by the time it reports a lock."""
         return False
 
     def refusal(self, error: sa.exc.DatabaseError) -> LedgerError | None:
-        """What to say where the server, not the ledger, is at fault; None where the ledger is."""
+        """Return the error to raise if the server, not the ledger, is at fault; None otherwise."""
         state = getattr(error.orig, "sqlstate", None)
         if isinstance(error, sa.exc.OperationalError) and (state is None or state.startswith(_AWAY)):
             peer = getattr(error.orig, "pgconn", None)
@@ -218,7 +240,7 @@ class Database:
         return None
 
     def remove(self) -> None:
-        """Take the schema away, with all that is in it."""
+        """Drop the schema with everything in it."""
         connection = self.connect()
         try:
             with connection.begin():
@@ -227,17 +249,17 @@ class Database:
             connection.close()
 
     def with_secret_of(self, other: "Database") -> "Database":
-        """The same, with the password of another URL where that is to the same place and this has none."""
+        """Return this place with the URL of another if both are the same and only the other has a password."""
         return replace(self, url=other.url) if not self.has_secret and self.public == other.public else self
 
 
 def new_token() -> str:
-    """Sixteen letters that no other driver has."""
+    """Return 16 random hexadecimal digits, which no other driver has."""
     return os.urandom(8).hex()
 
 
 def _process() -> str:
-    """How this process shows itself to others in pg_stat_activity."""
+    """Return the name under which others see this process in pg_stat_activity."""
     return f"process {os.getpid()} on {socket.gethostname()}".encode("ascii", "replace").decode()
 
 

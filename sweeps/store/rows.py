@@ -1,4 +1,4 @@
-"""The rows of a ledger as the columns of its tables, the same for every store, and the chain that links them."""
+"""The rows of a ledger as columns of its tables, the same for every store, and the chain that links them."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ metadata = sa.MetaData()
 
 
 def _table(name: str, *columns: sa.Column[Any] | sa.UniqueConstraint) -> sa.Table:
-    """A table whose rows carry the ledger-wide sequence number and the time of their commit."""
+    """Return a table whose rows carry the ledger-wide sequence number and the time of their commit."""
     stamp = (
         sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("time", sa.Double),
@@ -45,7 +45,7 @@ _trials = _table(
     sa.Column("seen", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("number", "replicate"),
 )
-# Reports and decisions may come again with the same number, after a note that takes the first ones back.
+# Reports and decisions may repeat a number, after a note that revokes the earlier ones.
 _measurements = _table(
     "measurements",
     *_key_columns(),
@@ -86,17 +86,17 @@ ROWS = (_trials, _measurements, _decisions, _transitions, _notes)
 
 
 def dump_json(value: object) -> str:
-    """Canonical JSON that keeps every float exactly; what is not finite becomes {"__float__": "nan"}."""
+    """Return canonical JSON that keeps every float exactly; non-finite ones become tables like {"__float__": "nan"}."""
     return json.dumps(_encode(value), sort_keys=True, allow_nan=False)
 
 
 def load_json(text: str) -> Any:
-    """What `dump_json` wrote."""
+    """Return the value that `dump_json` wrote."""
     return json.loads(text, object_hook=_decoded)
 
 
 def _decoded(table: dict[str, Any]) -> Any:
-    """Return the number that a table stands for; one that only has that name, as a parameter may, stays a table."""
+    """Return the float that a table encodes, or the table itself if it only shares the key, as a parameter may."""
     is_number = set(table) == {"__float__"} and table["__float__"] in ("nan", "inf", "-inf")
     return float(table["__float__"]) if is_number else table
 
@@ -112,12 +112,12 @@ def _encode(value: object) -> object:
 
 
 def storable(text: str) -> str:
-    """Text that any store takes: what is no character, as a traceback may hold, is written as an escape."""
+    """Return text that any store accepts: lone surrogates and NULs, as a traceback may hold, become escapes."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def to_columns(row: Row) -> tuple[sa.Table, dict[str, Any]]:
-    """The table and the column values of a row, without its stamp."""
+    """Return the table and the column values of a row, without its stamp."""
     if isinstance(row, Noted):
         number, replicate = row.key or (None, None)
         return _notes, {
@@ -147,7 +147,7 @@ def to_columns(row: Row) -> tuple[sa.Table, dict[str, Any]]:
 
 
 def from_columns(table: sa.Table, column: Mapping[str, Any]) -> Row:
-    """The row behind the column values of a table; ValueError where they hold no JSON."""
+    """Return the row with the given column values of a table; raise ValueError if they hold invalid JSON."""
     if table is _notes:
         note_key = None if column["number"] is None else TrialKey(column["number"], column["replicate"])
         return Noted(column["kind"], load_json(column["body"]), note_key)
@@ -164,11 +164,11 @@ def from_columns(table: sa.Table, column: Mapping[str, Any]) -> Row:
 
 
 def link(before: str, table: sa.Table, values: Mapping[str, Any]) -> str:
-    """The digest of a row: SHA-256 over that of the row before it, its table and its values as they will be read."""
+    """Return a row's digest: SHA-256 over the previous row's digest, its table and its values as they are read back."""
     read = {
         column.name: values[column.name]
         if values[column.name] is None or not isinstance(column.type, sa.Double)
-        # A whole number in such a column is read back as a float.
+        # An integer in a Double column is read back as a float.
         else float(values[column.name])
         for column in table.columns
         if column.name != "digest_chain"

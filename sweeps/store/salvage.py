@@ -1,4 +1,4 @@
-"""What can be saved of a ledger, whole or damaged: the rows that can be read, and which of them can be trusted."""
+"""Salvage of a ledger, whole or damaged: the rows that can be read, and how many of them can be trusted."""
 
 import json
 import tomllib
@@ -23,18 +23,32 @@ Record = tuple[sa.Table, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Saved:
-    """What an export found: rows that are as they were written, up to the first damage, of all that are known of."""
+    """The result of an export.
+
+    Attributes:
+        sound: How many rows are as they were written, up to the first damage.
+        known: The highest sequence number that was read.
+        damage: A description of all damage, or "" if there is none.
+        warnings: Warnings about columns and tables that could not be written as intended.
+    """
 
     sound: int
     known: int
-    damage: str  # "" where there is none
-    warnings: tuple[str, ...] = ()  # of columns and tables that could not be written as they are meant to be
+    damage: str
+    warnings: tuple[str, ...] = ()
 
 
 def export(folder: SweepFolder, place: Place, to: Path) -> Saved:
-    """Write a sweep's tables from the rows before the first damage, and each row that can be read to rows.jsonl.
+    """Write a sweep's tables from the rows before the first damage, and every readable row to rows.jsonl.
 
-    LedgerError where nothing can be read, or `to` can't be written.
+    Args:
+        folder: The sweep's folder, whose spec is used if the ledger's is damaged.
+        place: The place of the ledger.
+        to: The folder to write to.
+
+    Raises:
+        LedgerError: Nothing can be read, or `to` can't be written.
+        SpecError: `to` holds an export already.
     """
     if (to / "rows.jsonl").exists():
         raise SpecError(f"{to} holds an export already: choose another folder with --to")
@@ -54,7 +68,7 @@ def export(folder: SweepFolder, place: Place, to: Path) -> Saved:
 
 
 def _records(place: Place) -> tuple[list[Record], list[str]]:
-    """The rows of each table up to where it can't be read, and what could not, in words."""
+    """Return the rows of each table up to where it can't be read, and a description of each unreadable part."""
     records: list[Record] = []
     unreadable = []
     for table in ROWS:
@@ -71,7 +85,7 @@ def _records(place: Place) -> tuple[list[Record], list[str]]:
 
 
 def _spec(place: Place, folder: SweepFolder) -> tuple[SweepSpec, str]:
-    """The spec and its hash, where the chain of rows begins; from the sweep's folder where the ledger's is damaged."""
+    """Return the spec and its hash, where the chain of rows begins; use the folder's if the ledger's is damaged."""
     query = sa.select(SWEEP.c.spec, SWEEP.c.spec_hash)
     try:
         with place.connect(read_only=True) as connection, connection.begin():
@@ -89,7 +103,7 @@ def _spec(place: Place, folder: SweepFolder) -> tuple[SweepSpec, str]:
 
 
 def _sound(records: list[Record], first: str) -> tuple[list[tuple[Stamp, Row]], str]:
-    """The rows before the first that is missing or not as it was written, and what is wrong with that one."""
+    """Return the rows before the first that is missing or damaged, and a description of what is wrong with it."""
     rows: list[tuple[Stamp, Row]] = []
     chain = first
     for seq, (table, values) in enumerate(records, start=1):
@@ -98,7 +112,7 @@ def _sound(records: list[Record], first: str) -> tuple[list[tuple[Stamp, Row]], 
         try:
             chain = link(chain, table, values)
             row = from_columns(table, values)
-        except (TypeError, ValueError) as error:  # a value of a kind that its column does not have
+        except (TypeError, ValueError) as error:  # a value of a type that its column does not have
             return rows, f"row {seq}, in {table.name}, can't be read ({error})"
         if values["digest_chain"] != chain:
             return rows, f"row {seq}, in {table.name}, was changed after it was written"

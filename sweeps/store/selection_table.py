@@ -1,4 +1,4 @@
-"""selection.parquet: a row for each candidate of the final selection, and one for each of its runs on fresh seeds."""
+"""The table selection.parquet: a row for each candidate of the final selection and for each of its fresh-seed runs."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _SHORT = {"mean": "", "low": "_low", "high": "_high"}
 
 @dataclass(frozen=True)
 class Judged:
-    """A candidate's own row or, with a run, that of one of its runs on fresh seeds."""
+    """A row of the table: a candidate's own or, if `run` is set, that of one of its runs on fresh seeds."""
 
     candidate: Candidate
     selection: Selection
@@ -26,7 +26,7 @@ class Judged:
 
 
 def selection_rows(history: History, selection: Selection | None) -> list[Judged]:
-    """The rows of the table: by rank, each candidate before its runs."""
+    """Return the rows of the table: candidates in the selection's order, each before its runs."""
     rows = []
     for candidate in selection.candidates if selection else ():
         assert selection is not None
@@ -37,7 +37,10 @@ def selection_rows(history: History, selection: Selection | None) -> list[Judged
 
 
 def selection_columns(spec: SweepSpec) -> list[Column]:
-    """The columns of the table; what is a candidate's stands in its own row, what is a run's in the run's."""
+    """Return the columns of the table.
+
+    Most columns about a candidate are null in the rows of its runs. Columns about a run are null in a candidate's row.
+    """
     before = [
         Column(
             "row", pa.string(), "", "candidate, or seed: one of its runs", lambda r: "seed" if r.run else "candidate"
@@ -85,7 +88,7 @@ def selection_columns(spec: SweepSpec) -> list[Column]:
 
 
 def _cost_columns(spec: SweepSpec, fixed: Collection[str]) -> list[Column]:
-    """What a candidate's model costs; a function's metric may have any name."""
+    """Return the columns of a candidate's costs; the cost of a function is a metric, which may have any name."""
     costs = [spec.selection.cost] if spec.target and spec.selection.cost else list(() if spec.target else COSTS)
     names = unique_names(fixed, costs, "cost_")
     return [
@@ -103,7 +106,7 @@ def _of_candidate(ask: Callable[[Judged], Any]) -> Callable[[Judged], Any]:
 
 
 def _interval(name: str, meaning: str, of: Callable[[Judged], Interval | None]) -> list[Column]:
-    """A mean, the bounds of its interval and over how many seeds it is, in a candidate's row."""
+    """Return columns of a mean, the bounds of its interval and its number of seeds, for a candidate's row."""
 
     def part(field: str) -> Callable[[Judged], float | int | None]:
         return _of_candidate(lambda row: None if (known := of(row)) is None else getattr(known, field))

@@ -18,23 +18,23 @@ from sqlalchemy.engine import Connection
 from study.files import replacing
 from sweeps.errors import LedgerError
 
-# What SQLite says where a file may be whole and can't be used now; extended codes have these in their last byte.
+# SQLite's codes for a file that may be whole but can't be used now; extended codes have them in their last byte.
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 _CLOSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_AUTH)
 _OF_THE_MACHINE = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT)
-_WAIT_TO_READ, _WAIT_TO_WRITE = 10.0, 1.0  # s for another's lock; a driver then says that it waits, and waits on
+_WAIT_TO_READ, _WAIT_TO_WRITE = 10.0, 1.0  # s to wait for another's lock; a driver then reports it and keeps waiting
 _OF_SEVERAL_MACHINES = re.compile(r"9p|afs|beegfs|ceph|cifs|glusterfs|gpfs|lustre|nfs\d?|smb\d?|sshfs")
 
 
 def _file_system(path: Path) -> str:
-    """The kind of file system that a path lies on, without what FUSE puts before it; empty where that can't be told."""
+    """Return the type of the file system of a path, without FUSE's prefix, or "" if it can't be determined."""
     places = [part for part in psutil.disk_partitions(all=True) if path.is_relative_to(part.mountpoint)]
     return max(places, key=lambda part: len(part.mountpoint)).fstype.removeprefix("fuse.") if places else ""
 
 
 @dataclass(frozen=True)
 class File:
-    """A ledger in a file of its own. Its driver holds the lease on the sweep's folder, so that the file needs none."""
+    """A ledger in a SQLite file, which needs no lease: its driver holds the one on the sweep's folder."""
 
     path: Path
     advice = "free space or mend permissions"
@@ -46,7 +46,10 @@ class File:
 
     @property
     def cautions(self) -> list[str]:
-        """What may go wrong where the file lies. Source: sqlite.org/wal.html, "does not work over a network"."""
+        """Return a caution if the file is on a file system of several machines.
+
+        Source: sqlite.org/wal.html, "does not work over a network".
+        """
         kind = _file_system(self.path.resolve())
         if not _OF_SEVERAL_MACHINES.fullmatch(kind):
             return []
@@ -59,14 +62,14 @@ class File:
         return self.path.exists()
 
     def require(self) -> None:
-        """LedgerError if there is no ledger here."""
+        """Raise LedgerError if there is no ledger here."""
         if not self.exists():
             raise LedgerError(f"there is no ledger at {self}: start the sweep with `sweeps run`")
 
     def connect(self, *, read_only: bool = False, token: str = "") -> Connection:
-        """WAL with a full sync at each commit: a commit survives a power failure.
+        """Open a connection; with WAL and a full sync at each commit, a commit survives a power failure.
 
-        A finished ledger is read on media and in folders where nothing can be written, too.
+        A finished ledger can also be read on media and in folders where nothing can be written.
         """
         try:
             return _connect(self.path, read_only)
@@ -77,7 +80,7 @@ class File:
 
     @contextmanager
     def creating(self) -> Iterator[Connection]:
-        """A transaction that makes the ledger, under a temporary name until it is whole."""
+        """Open a transaction that creates the ledger, under a temporary name until it is complete."""
         with replacing(self.path) as temporary:
             connection = _connect(temporary)
             try:
@@ -88,22 +91,25 @@ class File:
                 connection.engine.dispose()
 
     def fault(self, connection: Connection) -> str | None:
-        """What is wrong with the file's pages, None if they are whole."""
+        """Return what is wrong with the file's pages, or None if they are whole."""
         verdict = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
         return None if verdict == "ok" else verdict
 
     def alone(self, _what: str) -> AbstractContextManager[None]:
-        """A file is its folder's only ledger, and in a folder whoever makes a file first has it."""
+        """Return a context that locks nothing.
+
+        A file is its folder's only ledger, and the first process to create a file in a folder has it.
+        """
         return nullcontext()
 
     def is_away(self, error: sa.exc.DBAPIError) -> bool:
-        """Whether another process holds the file, so that it is worth to try again."""
+        """Return whether another process holds the file, so a retry is worthwhile."""
         return _code(error) in _LOCKED
 
     is_locked = is_away
 
     def refusal(self, error: sa.exc.DatabaseError) -> LedgerError | None:
-        """What to say where the file may be whole and can't be used now; None where it is no sound ledger."""
+        """Return the error to raise if the file may be whole but can't be used now; None if it is no sound ledger."""
         code, line = _code(error), " ".join(str(error.orig).split())
         if code in _LOCKED:
             return LedgerError(f"the ledger {self} {self.away} ({line}): {self.remedy}, and do it again")
@@ -119,7 +125,7 @@ class File:
         return None
 
     def remove(self) -> None:
-        """Take the file away."""
+        """Delete the file."""
         self.path.unlink(missing_ok=True)
 
 
@@ -129,12 +135,9 @@ def _code(error: sa.exc.DBAPIError) -> int:
 
 
 def _connect_where_nothing_is_written(path: Path) -> Connection:
-    """Open a ledger without the files that SQLite would put next to it.
-
-    Nothing changes such a file, unless a driver that died left rows in its log: then a copy of both is read.
-    """
+    """Open a ledger without the files that SQLite would add, or a copy if a dead driver left rows in its log."""
     log = path.with_name(f"{path.name}-wal")
-    if not log.exists() or log.stat().st_size == 0:
+    if not log.exists() or log.stat().st_size == 0:  # then nothing changes the file, so it may be immutable
         return _connect(path, read_only=True, more="&immutable=1")
     copies = TemporaryDirectory(prefix="sweeps-ledger-")
     try:
@@ -152,7 +155,7 @@ def _connect_where_nothing_is_written(path: Path) -> Connection:
 
 def _connect(path: Path, read_only: bool = False, more: str = "") -> Connection:
     mode, timeout = ("ro", _WAIT_TO_READ) if read_only else ("rwc", _WAIT_TO_WRITE)
-    # SQLAlchemy would decode a path in a URL before SQLite does: `#`, `?` and `%` would be read as a URL's own signs.
+    # SQLAlchemy would decode a path in a URL before SQLite does, and read `#`, `?` and `%` in it as URL syntax.
     uri = f"{path.absolute().as_uri()}?mode={mode}{more}"
     engine = sa.create_engine(
         "sqlite://",
@@ -165,18 +168,18 @@ def _connect(path: Path, read_only: bool = False, more: str = "") -> Connection:
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
-        connection.isolation_level = None  # Python's module would begin no transaction before a SELECT
+        connection.isolation_level = None  # the sqlite3 module would begin no transaction before a SELECT
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # All tables are read as of one moment, also beside a driver that writes.
+        # All tables are read as of one moment, even while a driver writes.
         connection.exec_driver_sql("BEGIN")
 
     with ExitStack() as undone:
         undone.callback(engine.dispose)
         connection = engine.connect()
         undone.callback(connection.close)
-        if read_only:  # the file is opened here, and not with the first question
+        if read_only:  # the file is opened here, not by the first query
             with connection.begin():
                 connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
         undone.pop_all()

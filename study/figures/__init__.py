@@ -1,4 +1,4 @@
-"""Figures as matplotlib objects: every axis labelled with its unit, legible in print and for colour-blind readers."""
+"""Figures as matplotlib objects, with the unit on every axis, legible in print and for colour-blind readers."""
 
 from study.figures.curves import Curve, learning_curves, lr_range_figure, training_curves
 from study.figures.designs import (

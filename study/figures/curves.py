@@ -1,4 +1,4 @@
-"""Figures over the course of training: the curves of a sweep, of one run, and of a range test."""
+"""Figures of the course of training: the curves of a sweep, of one run, and of a range test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Curve:
-    """One trial's metric over its fidelity."""
+    """The metric of one trial over its fidelity."""
 
     label: str
     fidelity: Sequence[float]
@@ -40,9 +40,18 @@ class Curve:
 def learning_curves(
     curves: Sequence[Curve], winner: str | None, *, metric: str, direction: str, unit: str, title: str
 ) -> "Figure":
-    """All curves of a sweep: those stopped early grey, those trained to the end blue, the winner in vermillion.
+    """Draw the learning curves of a sweep.
 
-    The vertical axis leaves out the worst tenth of all values, where untrained models would flatten the rest.
+    Trials stopped early are grey and dashed, those trained to the end blue, and the winner vermillion. The vertical
+    axis leaves out the worst tenth of all values, since untrained models would flatten the rest.
+
+    Args:
+        curves: The curves of the trials.
+        winner: The label of the winner's curve, or None.
+        metric: The name of the metric.
+        direction: "maximize" or "minimize".
+        unit: The unit of the fidelity.
+        title: The title of the figure.
     """
     figure, axes = plain_axes()
     for curve in sorted(curves, key=lambda c: (c.label == winner, c.is_kept)):
@@ -77,7 +86,7 @@ def _legend(axes: object, curves: Sequence[Curve], winner: str | None) -> None:
 
 @own_style
 def training_curves(measurements: "Sequence[Measurement]", *, title: str) -> "Figure":
-    """One run: loss and accuracy on training and validation images over the epochs, and the learning rate below."""
+    """Draw one run: training and validation loss and accuracy over the epochs, and the learning rate below."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 5.4), dpi=150, layout="constrained")
@@ -102,7 +111,7 @@ def training_curves(measurements: "Sequence[Measurement]", *, title: str) -> "Fi
 
 @own_style
 def lr_range_figure(result: "LrRange", *, title: str) -> "Figure":
-    """A range test: the loss over the learning rate, the bounds for a search as a band, and both suggestions."""
+    """Draw a range test: the loss over the learning rate, the bounds for a search as a band, and both suggestions."""
     figure, axes = plain_axes()
     axes.axvspan(result.low, result.high, color=GREEN, alpha=0.12, linewidth=0)
     axes.plot(result.rates, result.losses, ".", color=GREY, markersize=4, label="loss of each step")

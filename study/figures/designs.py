@@ -1,4 +1,4 @@
-"""Figures of planned cells on common seeds: paired differences, every run, and ranks under two protocols."""
+"""Figures of the cells of a design on common seeds: paired differences, every run, and ranks under two protocols."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds with its confidence interval, None where there is one seed alone."""
+    """A mean over seeds with the bounds of its confidence interval, None if they are not known, as for one seed."""
 
     label: str
     mean: float
@@ -44,9 +44,15 @@ def differences_figure(
     better: str,
     title: str,
 ) -> "Figure":
-    """Paired differences from a reference, a panel for each protocol; clear ones stand out.
+    """Draw paired differences from a reference, with a panel for each protocol; clear differences stand out.
 
-    labels: a row for each, common to all panels; where a panel has no estimate of it the row stays empty.
+    Args:
+        panels: For each panel, its title and the estimates.
+        labels: The labels of the rows, common to all panels; a row without an estimate stays empty.
+        reference: The name of the reference.
+        metric: The name of the metric.
+        better: "higher" or "lower".
+        title: The title of the figure.
     """
     from matplotlib.figure import Figure
 
@@ -68,7 +74,7 @@ def differences_figure(
 
 
 def _draw_estimate(axes: "Axes", estimate: Estimate, place: int, *, rises: bool) -> None:
-    """Blue is better, vermillion worse, black what may be either."""
+    """Draw an estimate in blue if it is clearly better, vermillion if clearly worse, and black otherwise."""
     low, high = estimate.low, estimate.high
     is_clear = low is not None and high is not None and low < high and not low <= 0 <= high
     colour = "black" if not is_clear else BLUE if (estimate.mean > 0) == rises else VERMILLION
@@ -80,7 +86,7 @@ def _draw_estimate(axes: "Axes", estimate: Estimate, place: int, *, rises: bool)
 
 @dataclass(frozen=True)
 class Bundle:
-    """The curves of one cell on several seeds, over epochs or seconds of training."""
+    """The curves of one cell, one for each seed, over epochs or seconds of training."""
 
     label: str
     places: Sequence[Sequence[float]]
@@ -91,7 +97,17 @@ class Bundle:
 def bundles_figure(
     panels: "Sequence[tuple[str, Sequence[Bundle]]]", *, metric: str, direction: str, units: Sequence[str], title: str
 ) -> "Figure":
-    """Every run of a few cells, a panel for each protocol: a colour and a dash for each cell, a line for each seed."""
+    """Draw every run of a few cells, with a panel for each protocol.
+
+    Each cell has its own colour and line style, and each seed its own line.
+
+    Args:
+        panels: For each panel, its title and the cells.
+        metric: The name of the metric.
+        direction: "maximize" or "minimize".
+        units: For each panel, the unit of its horizontal axis.
+        title: The title of the figure.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.0 + 4.2 * len(panels), 4.2), dpi=150, layout="constrained")
@@ -124,12 +140,19 @@ def bundles_figure(
 
 @own_style
 def ranks_figure(ranks: "Sequence[tuple[str, int, int]]", *, left: str, right: str, title: str) -> "Figure":
-    """How the ranking changes between two protocols: a line for each cell, blue if it rises, vermillion if it falls."""
+    """Draw how ranks change between two protocols: a line for each cell, blue if it rises, vermillion if it falls.
+
+    Args:
+        ranks: For each cell, its name and its ranks under the left and the right protocol; 1 is best.
+        left: The name of the left protocol.
+        right: The name of the right protocol.
+        title: The title of the figure.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 1.6 + 0.28 * len(ranks)), dpi=150, layout="constrained")
     axes = figure.subplots()
-    # Equal means share a rank: their names would lie on each other, so that the next free line is taken.
+    # Cells with equal means share a rank, and their names would overlap, so each takes the next free line.
     lefts, rights = _lines([before for _, before, _ in ranks]), _lines([after for _, _, after in ranks])
     for (label, before, after), start, end in zip(ranks, lefts, rights, strict=True):
         colour = "#666666" if after == before else BLUE if after < before else VERMILLION
@@ -150,6 +173,6 @@ def ranks_figure(ranks: "Sequence[tuple[str, int, int]]", *, left: str, right: s
 
 
 def _lines(ranks: Sequence[int]) -> list[int]:
-    """A line of its own for each rank, in their order."""
+    """Return a separate line for each rank, numbered from 1 in the order of the ranks."""
     order = sorted(range(len(ranks)), key=lambda i: (ranks[i], i))
     return [order.index(i) + 1 for i in range(len(ranks))]

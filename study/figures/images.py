@@ -1,4 +1,4 @@
-"""Figures that show images: a grid of samples, and those that a model answers worst."""
+"""Figures that show images: a grid of samples, and the images with the highest loss of a model."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,7 +19,15 @@ _COLUMNS = 6
 
 @own_style
 def image_grid(rows: "Sequence[tuple[str, np.ndarray]]", *, down: str, across: str, title: str) -> "Figure":
-    """Rows of a name and equally many images (n, channels, height, width), uint8 or 0..1; down, across: axis labels."""
+    """Draw a grid of images.
+
+    Args:
+        rows: For each row, its name and its images, shape (n, channels, height, width), uint8 or 0..1; n is the same in
+            all rows.
+        down: The label of the vertical axis.
+        across: The label of the horizontal axis.
+        title: The title of the figure.
+    """
     from matplotlib.figure import Figure
 
     tiles = [[_shown(image) for image in images] for _, images in rows]
@@ -45,7 +53,7 @@ def image_grid(rows: "Sequence[tuple[str, np.ndarray]]", *, down: str, across: s
 
 @own_style
 def worst_images(split: "Split", predictions: "Predictions", *, count: int, title: str) -> "Figure":
-    """The `count` images of a split with the highest loss, each with its true class, the answer, and the loss."""
+    """Draw the `count` images of a split with the highest loss, each with its true class, the answer, and the loss."""
     from matplotlib.figure import Figure
 
     lines = -(-count // _COLUMNS)
@@ -62,6 +70,6 @@ def worst_images(split: "Split", predictions: "Predictions", *, count: int, titl
 
 
 def _shown(image: np.ndarray) -> np.ndarray:
-    """An image (channels, height, width) as (height, width, 3) in 0..1."""
+    """Return an image of shape (channels, height, width) as (height, width, 3) in 0..1."""
     scaled = image / 255 if image.dtype == np.uint8 else image
     return np.broadcast_to(scaled, (3, *scaled.shape[1:])).transpose(1, 2, 0)

@@ -1,4 +1,4 @@
-"""Figures of what a model holds and says: its layers at initialization, and its confusions."""
+"""Figures of a model: its layers at initialization, and its confusions."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @own_style
 def layers_figure(runs: "Mapping[str, Sequence[LayerStatistics]]", *, title: str) -> "Figure":
-    """Spread of activations and of weight gradients over the layers, a line for each named run of one model."""
+    """Draw the spread of activations and weight gradients over the layers, with a line for each named run."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.2, 3.6), dpi=150, layout="constrained")
@@ -39,7 +39,12 @@ def layers_figure(runs: "Mapping[str, Sequence[LayerStatistics]]", *, title: str
 
 @own_style
 def confusion_figure(counts: np.ndarray, *, title: str) -> "Figure":
-    """Confusions, counts (classes, classes) with true classes in rows; colour shows the errors alone."""
+    """Draw the confusions of a model; colour shows the errors alone.
+
+    Args:
+        counts: Images, shape (classes, classes), with true classes in rows.
+        title: The title of the figure.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -49,7 +54,7 @@ def confusion_figure(counts: np.ndarray, *, title: str) -> "Figure":
     figure = Figure(figsize=(5.6, 4.6), dpi=150, layout="constrained")
     axes = figure.add_subplot()
     shown = axes.imshow(errors, cmap="Blues", vmin=0, vmax=most)
-    axes.set_facecolor("#EEEEEE")  # what the mask leaves: the diagonal of right answers
+    axes.set_facecolor("#EEEEEE")  # shows where the mask is: the diagonal of right answers
     for row in classes:
         for column in classes:
             if counts[row, column]:

@@ -1,4 +1,4 @@
-"""Regret of searches: how far the best so far was behind the best of all, over the course of each."""
+"""Figure of the regret of searches: how far each search's best so far was behind the best of all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _STYLES = ("-", "--", ":")
 
 @dataclass(frozen=True)
 class Descent:
-    """One search: its regret at rising places of its course, each of which holds until the next."""
+    """The regret of one search at increasing places of its course; each value holds until the next place."""
 
     label: str
     places: Sequence[float]
@@ -25,9 +25,13 @@ class Descent:
 def regret_figure(
     panels: "Sequence[tuple[str, Sequence[Descent]]]", *, metric: str, reference: str, title: str
 ) -> "Figure":
-    """Steps of regret on a logarithmic axis, a panel for each course; what has no regret left lies on the axis's foot.
+    """Draw steps of regret on a logarithmic axis, with a panel for each course; zero regret is at the axis's foot.
 
-    panels: the label of the horizontal axis, and the searches. reference: what the regret is to, in words.
+    Args:
+        panels: For each panel, the label of its horizontal axis and the searches.
+        metric: The name of the metric.
+        reference: The value from which regret is measured, in words.
+        title: The title of the figure.
     """
     from matplotlib.figure import Figure
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Standing = Literal["early", "full", "winner"]  # stopped early, trained to the end, chosen
-# Each has a marker of its own too, so that nothing hangs on colour alone.
+# Each also has its own marker, so the figure does not rely on colour alone.
 _LOOKS = {"early": (GREY, "x", 1), "full": (BLUE, "o", 2), "winner": (VERMILLION, "D", 3)}
-_LETTERS = 16  # that fit below a small figure
+_LETTERS = 16  # of all marks that fit below a small figure
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Track:
-    """One trial across scales: a place (0..1) on each, None where it has no such parameter."""
+    """One trial across scales: a place (0..1) on each, or None if the trial has no such parameter."""
 
     places: Sequence[float | None]
     standing: Standing
@@ -55,7 +55,14 @@ class Seeds:
 
 @own_style
 def best_figure(places: Sequence[float], values: Sequence[float], *, along: str, metric: str) -> "Figure":
-    """The best value so far as a staircase; the last place is where the search is now. along: the axis' name."""
+    """Draw the best value so far as a staircase.
+
+    Args:
+        places: The places of the improvements, and last the place where the search is now.
+        values: The best value at each place.
+        along: The label of the horizontal axis.
+        metric: The name of the metric.
+    """
     figure, axes = plain_axes()
     axes.plot(places, values, drawstyle="steps-post", color=BLUE, linewidth=2)
     axes.plot(places[:-1], values[:-1], "o", color=BLUE, markersize=4)
@@ -66,7 +73,7 @@ def best_figure(places: Sequence[float], values: Sequence[float], *, along: str,
 
 @own_style
 def parallel_figure(scales: Sequence[Scale], tracks: Sequence[Track]) -> "Figure":
-    """Parallel coordinates, a row for each parameter so that long names fit; a missing parameter is a gap."""
+    """Draw parallel coordinates with a row for each parameter, so long names fit; a missing parameter is a gap."""
     figure, axes = plain_axes()
     axes.grid(visible=False)
     for row, scale in enumerate(scales):
@@ -104,9 +111,11 @@ def _is_alone(places: Sequence[float | None], row: int) -> bool:
 
 @own_style
 def importance_figure(shares: Sequence[Estimate], by_chance: Collection[str] = ()) -> "Figure":
-    """How much each parameter matters: shares (0..1) as bars with their intervals, the largest on top.
+    """Draw the importance of each parameter as bars with intervals.
 
-    by_chance: the labels of those that tell no more than chance does, whose bars are grey.
+    Args:
+        shares: The share of each parameter, 0 to 1; the first is drawn on top.
+        by_chance: The labels of parameters with no more effect than chance, whose bars are grey.
     """
     figure, axes = plain_axes()
     axes.grid(visible=False, axis="y")
@@ -126,9 +135,14 @@ def importance_figure(shares: Sequence[Estimate], by_chance: Collection[str] = (
 
 @own_style
 def slice_figure(scale: Scale, points: Sequence[tuple[float, float, Standing]], *, direction: str) -> "Figure":
-    """A metric against one parameter, of many such: (place on the scale, value, standing); the axes have no names.
+    """Draw a metric against one parameter, as one of many small figures; the axes have no labels.
 
-    The worst tenth of the values may lie outside.
+    The worst tenth of the values may be outside the vertical axis.
+
+    Args:
+        scale: The axis of the parameter.
+        points: For each trial, its place on the scale, its value, and its standing.
+        direction: "maximize" or "minimize".
     """
     figure, axes = plain_axes()
     for standing, (colour, marker, order) in _LOOKS.items():
@@ -143,14 +157,21 @@ def slice_figure(scale: Scale, points: Sequence[tuple[float, float, Standing]], 
         text.set_horizontalalignment("left" if place == 0 else "right" if place == 1 else "center")
     axes.set_xlim(-0.06, 1.06)
     low, high = shown_range([value for _, value, _ in points], direction)
-    axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))  # so that no marker is cut
+    axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))  # so no marker is cut off
     axes.locator_params(axis="y", nbins=4)
     return literal(figure)
 
 
 @own_style
 def rungs_figure(levels: Sequence[str], reached: Sequence[int], went_on: Sequence[int], *, unit: str) -> "Figure":
-    """How many trials reached each rung, and how many of them went on: two bars a rung with their counts."""
+    """Draw how many trials reached each rung and how many continued past it, as two bars with counts.
+
+    Args:
+        levels: The name of each rung.
+        reached: The number of trials that reached each rung.
+        went_on: The number of those that continued past it.
+        unit: The unit of the fidelity.
+    """
     figure, axes = plain_axes()
     axes.grid(visible=False)
     for counts, colour, shift, label in ((reached, GREY, -0.2, "reached it"), (went_on, BLUE, 0.2, "went on past it")):
@@ -170,7 +191,7 @@ def rungs_figure(levels: Sequence[str], reached: Sequence[int], went_on: Sequenc
 
 @own_style
 def candidates_figure(candidates: Sequence[Seeds], *, metric: str) -> "Figure":
-    """Candidates on fresh seeds, a row each: every seed's value as a small dot, the mean and its interval."""
+    """Draw candidates on fresh seeds, one row each: every seed's value as a small dot, the mean and its interval."""
     figure, axes = plain_axes()
     axes.grid(visible=False, axis="y")
     for row, candidate in enumerate(candidates):

@@ -1,4 +1,4 @@
-"""Shares of a whole as bars, the largest first."""
+"""Figure of the shares of a whole as bars, the largest on top."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @own_style
 def shares_figure(parts: Mapping[str, float], *, unit: str, title: str) -> "Figure":
-    """A bar for each part of a whole, in its unit, with its share beside it."""
+    """Draw a bar for each part of a whole, in the given unit, labelled with its share."""
     whole = sum(parts.values())
     shown = sorted(parts.items(), key=lambda part: part[1])
     figure, axes = plain_axes()

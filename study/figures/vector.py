@@ -1,4 +1,4 @@
-"""A figure as SVG within a page: text stays text, and its colours are variables of the page's light or dark theme."""
+"""Figures as SVG inside a page: text stays text, and colours are variables of the page's light or dark theme."""
 
 import io
 import re
@@ -10,10 +10,10 @@ from study.figures.style import BLUE, GREEN, GREY, PALETTE, VERMILLION, literal,
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SIZE = 9  # of all text, points: on the narrowest phone a figure of WIDTH has about as many pixels as points
+SIZE = 9  # points, of all text; on the narrowest phone, a figure of WIDTH has about as many pixels as points
 WIDTH = 4.5  # inches
 
-# The page says what each variable is. Black fills are left out by matplotlib: the page sets them on the whole SVG.
+# The page defines each variable. matplotlib leaves out black fills, so the page sets them on the whole SVG.
 VARIABLES = {
     BLUE: "--blue",
     VERMILLION: "--accent",
@@ -35,10 +35,15 @@ _LONG_NUMBER = re.compile(r"(\.\d\d)\d+")
 
 @own_style
 def svg(figure: "Figure", name: str, description: str, size: tuple[float, float]) -> str:
-    """The figure as an <svg> element as wide as its place, for a page that defines VARIABLES.
+    """Return a figure as an <svg> element that is as wide as its place, for a page that defines VARIABLES.
 
-    name: prefix of its ids, unique in the page. description: its alternative in words. size: inches. The same figure
-    gives the same text each time. What users write is plain text, neither mathematics nor markup.
+    The same figure gives the same text each time. Text of users stays plain, neither mathematics nor markup.
+
+    Args:
+        figure: The figure; its size and text properties are changed.
+        name: The prefix of the ids in the element, unique in the page.
+        description: The alternative text.
+        size: Width and height in inches.
     """
     import matplotlib as mpl
     from matplotlib.text import Text
@@ -53,7 +58,7 @@ def svg(figure: "Figure", name: str, description: str, size: tuple[float, float]
         for text in figure.findobj(Text):
             text.set_fontsize(SIZE)
             text.set_parse_math(False)
-        write(figure, out, format="svg", transparent=True)  # the page's own fonts draw it
+        write(figure, out, format="svg", transparent=True)  # text is drawn in the page's fonts
     drawn = _DROPPED.sub("", out.getvalue())
     drawn = _TAG.sub(lambda tag: _tag(tag[0], name), drawn)
     box, body = re.search(r'viewBox="[^"]*"', drawn), drawn.partition("<svg")[2].partition(">")[2]
@@ -62,7 +67,7 @@ def svg(figure: "Figure", name: str, description: str, size: tuple[float, float]
 
 
 def _tag(tag: str, name: str) -> str:
-    """One tag: short numbers, ids that are unique in the page and only where they are used, and variables."""
+    """Return a tag with short numbers, variables for colours, and ids unique in the page; <g> loses its id."""
     if tag.startswith("<g id="):
         return "" if tag.endswith("/>") else "<g>"
     tag = re.sub(r' id="', f' id="{name}-', tag)

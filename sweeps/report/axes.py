@@ -1,4 +1,4 @@
-"""Where the values of a parameter lie on an axis from 0 to 1, and which trials are drawn where there are many."""
+"""Axes from 0 to 1 for the values of parameters, and the subset of trials that is drawn if there are many."""
 
 import math
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from sweeps.search.history import History, Trial
 from sweeps.search.ranges import with_measured_space
 from sweeps.spec import SweepSpec
 
-_GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples, without their whole parts, never fall close together
-_SPREAD = 0.6  # of the place that a choice has
-_LETTERS, _FEW_LETTERS = 40, 10  # of all names along a wide axis, of each below a small one
+_GOLDEN = (math.sqrt(5) - 1) / 2  # the fractional parts of its multiples never fall close together
+_SPREAD = 0.6  # share of a choice's part of the axis over which its trials are spread
+_LETTERS, _FEW_LETTERS = 40, 10  # of all names along a wide axis, and of each name below a small one
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A parameter's axis: its choices or, where there are none, its bounds and whether it is logarithmic."""
+    """A parameter's axis: its choices or, if it has none, its bounds and whether it is logarithmic."""
 
     name: str
     low: float
@@ -29,7 +29,7 @@ class Axis:
     condition: str = ""
 
     def place(self, value: Any) -> float:
-        """Where a value lies, 0 to 1; a choice in the middle of its part."""
+        """Return the position of a value, 0 to 1; a choice is in the middle of its part."""
         if self.choices:
             return (self.choices.index(value) + 0.5) / len(self.choices)
         if self.log:
@@ -37,13 +37,21 @@ class Axis:
         return float((value - self.low) / (self.high - self.low))
 
     def spread(self, value: Any, number: int) -> float:
-        """As `place`; the trials of a choice are spread over its part by their numbers, the same each time."""
+        """Return the position of a value, with the trials of a choice spread over its part of the axis.
+
+        Args:
+            value: A value of the parameter.
+            number: The number of the trial, on which alone the place within the part depends.
+
+        Returns:
+            The position, 0 to 1.
+        """
         if not self.choices:
             return self.place(value)
         return self.place(value) + _SPREAD * ((number * _GOLDEN) % 1 - 0.5) / len(self.choices)
 
     def scale(self, *, is_wide: bool) -> Scale:
-        """The axis with its marks, of which a wide one has more; long names are cut."""
+        """Return the axis with its marks, of which a wide one has more; long names are cut."""
         if self.choices:
             each = max(3, _LETTERS // len(self.choices)) if is_wide else _FEW_LETTERS
             names = [_short(as_text(choice, None), each) for choice in self.choices]
@@ -60,7 +68,7 @@ def _short(text: str, letters: int) -> str:
 
 
 def axes(spec: SweepSpec, history: History) -> list[Axis]:
-    """The axis of each parameter that varies, in the space's order; a range that is not measured yet has none."""
+    """Return the axes of the parameters that vary, in the space's order; a range not yet measured has no axis."""
     parameters = with_measured_space(spec, history).space.parameters
     return [_axis(name, p) for name, p in parameters.items() if not isinstance(p, Constant | RangeTest)]
 
@@ -72,7 +80,7 @@ def _axis(name: str, parameter: Parameter) -> Axis:
     )
     if isinstance(parameter, Choice):
         return Axis(name, 0, 1, False, parameter.values, condition)
-    if isinstance(parameter, FloatBy):  # one axis for all of its ranges
+    if isinstance(parameter, FloatBy):  # one axis for all its ranges
         ranges = parameter.ranges.values()
         low, high = min(r.low for r in ranges), max(r.high for r in ranges)
         return Axis(name, low, high, low > 0 and any(r.log for r in ranges), (), condition)
@@ -81,14 +89,23 @@ def _axis(name: str, parameter: Parameter) -> Axis:
 
 
 def standing(trial: Trial, winner: int | None) -> Standing:
-    """How a trial of the search is drawn."""
+    """Return how a trial of the search is drawn."""
     if trial.key.number == winner:
         return "winner"
     return "full" if trial.state == "complete" else "early"
 
 
 def thinned(trials: Sequence[Trial], most: int, winner: int | None) -> tuple[list[Trial], str]:
-    """At most so many trials, evenly by number and the winner always; and what there is to say of it."""
+    """Choose evenly spaced trials to draw.
+
+    Args:
+        trials: All trials; every n-th of them is kept.
+        most: How many to keep at most, apart from the winner.
+        winner: The number of the winner, which is always kept; None without one.
+
+    Returns:
+        The kept trials, and a sentence about the choice, "" if all are kept.
+    """
     if len(trials) <= most:
         return list(trials), ""
     step = math.ceil(len(trials) / most)

@@ -1,4 +1,4 @@
-"""A design in a report: paired differences from the reference, every run, each cell in numbers; or a path of cells."""
+"""A design in a report: paired differences from the reference, every run, numbers of each cell, and paths of cells."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ from sweeps.search.path import steps
 from sweeps.spec import SweepSpec
 from sweeps.store.figures import FEW, difference_panels, run_panels
 
-_LINE = 0.28  # inches of height for a cell
+_LINE = 0.28  # inches of height per cell
 
 
 def cells_section(spec: SweepSpec, history: History) -> Section | None:
-    """What each cell of a design found; None for a sweep that searches."""
+    """Return the section of a design's cells and their differences, or None for a sweep that searches."""
     if spec.design is None:
         return None
     found = effects(spec, history)
@@ -68,7 +68,7 @@ def _cells_table(spec: SweepSpec, found: Sequence[Effect]) -> Table:
 
 
 def runs_section(spec: SweepSpec, history: History) -> Section | None:
-    """Every run of a design whose cells can be told apart; None for any other sweep, and before the first value."""
+    """Return the section of a design's runs, or None for a search, too many cells, or no measurement yet."""
     if spec.design is None or len(spec.design.cells) > FEW or not any(t.measurements for t in history.search):
         return None
     charts = []
@@ -89,7 +89,15 @@ def runs_section(spec: SweepSpec, history: History) -> Section | None:
 
 
 def path_section(spec: SweepSpec, history: History) -> Section | None:
-    """The path from a baseline to a winner, a change a step: spec and history are those of the design that took it."""
+    """Return the section of the path from a baseline to a winner, one change a step.
+
+    Args:
+        spec: The spec of the design that walked the path.
+        history: The history of that design.
+
+    Returns:
+        The section, or None if there is no step.
+    """
     walked = steps(spec, history)[1:]
     if not walked:
         return None

@@ -1,4 +1,4 @@
-"""The final selection: every candidate on fresh seeds, the winner beside the baseline, and what the winner confuses."""
+"""The final selection in a report: candidates on fresh seeds, winner and baseline, and the winner's confusions."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from sweeps.spec import SweepSpec
 
 
 def choice_section(spec: SweepSpec, selection: Selection | None, state: State) -> Section | None:
-    """Return the section of the candidates, what ended each one, and the winner's value; None without candidates."""
+    """Return the section of the candidates and the winner's value, or None if no fresh seed has anything to show."""
     if selection is None or not (
         any(c.values for c in selection.candidates) or any(p.values or p.missing for p in selection.published)
     ):
@@ -73,7 +73,7 @@ def _points(spec: SweepSpec, selection: Selection) -> tuple[str, ...]:
 
 
 def _optimism(spec: SweepSpec, winner: Candidate, found: float) -> str:
-    """found: above 0 where the search saw it better than it is, whatever the direction."""
+    """Return how much better or worse the search saw the winner; `found` is above 0 for better in either direction."""
     seen = f"The search saw the winner last after {spec.told(winner.searched_at)}"
     if found == 0:
         return f"{seen}, as it is on fresh seeds."
@@ -122,7 +122,14 @@ def _mean(spec: SweepSpec, found: Interval | None) -> str:
 
 
 def confusion_section(counts: Sequence[Sequence[int]] | None) -> Section | None:
-    """What the winner takes for what on the test set, as counts (classes, classes); None where it is not known."""
+    """Return the section of the winner's confusions on the test set.
+
+    Args:
+        counts: Test images, shape (classes, classes), with true classes in rows; None if they are not known.
+
+    Returns:
+        The section, or None without counts.
+    """
     if not counts:
         return None
     whole = sum(map(sum, counts))

@@ -1,4 +1,4 @@
-"""The course of a search: its best so far over time and over compute, and every learning curve."""
+"""The course of a search in a report: its best so far over time and over compute, and every learning curve."""
 
 import math
 from collections import Counter
@@ -14,13 +14,13 @@ from sweeps.search.incumbent import best_so_far
 from sweeps.search.standing import State, shown_state
 from sweeps.spec import SweepSpec
 
-_MOST_CURVES = 200  # that are drawn
-_MOST_ROWS = 60  # of a table of trials
-_SCALES = ((7200, 3600, "h"), (120, 60, "min"), (0, 1, "s"))  # from so many seconds on: a unit, and its name
+_MOST_CURVES = 200  # drawn at most
+_MOST_ROWS = 60  # of a table at most
+_SCALES = ((7200, 3600, "h"), (120, 60, "min"), (0, 1, "s"))  # least seconds, the unit in seconds, and its name
 
 
 def best_section(spec: SweepSpec, history: History) -> Section | None:
-    """How the best value rose; None while nothing was measured."""
+    """Return the section of the best value so far, or None before the first finite value."""
     steps = best_so_far(spec, history)
     if not steps:
         return None
@@ -48,7 +48,7 @@ def best_section(spec: SweepSpec, history: History) -> Section | None:
 
 
 def _trained_by(history: History, seq: int) -> float:
-    """Fidelity that all trials had been trained by a row of the ledger, which runs on fresh seeds may have begun by."""
+    """Return the fidelity that all trials had trained up to a row of the ledger, including runs on fresh seeds."""
     reached = (
         max((m.fidelity for m, at in zip(trial.measurements, trial.seqs, strict=True) if at <= seq), default=0.0)
         for trial in history.trials.values()
@@ -71,7 +71,7 @@ def _best_chart(spec: SweepSpec, places: list[float], values: list[float], name:
 
 
 def curves_section(spec: SweepSpec, history: History, winner: int | None, state: State) -> Section | None:
-    """Every trial's learning curve, those stopped early in grey; None while nothing was measured."""
+    """Return the section of the learning curves, or None before the first value of the metric."""
     measured = [trial for trial in history.search if trial.with_metric(spec.metric)]
     if not measured:
         return None
@@ -114,7 +114,7 @@ def _curves_in_words(spec: SweepSpec, measured: list[Trial], winner: int | None)
 
 
 def _trials_table(spec: SweepSpec, trials: list[Trial], state: State) -> tuple[Table, ...]:
-    """Every trial, where they are few enough to be read."""
+    """Return a table of all trials, or () if they are too many to read."""
     if len(trials) > _MOST_ROWS:
         return ()
     head = ("trial", "state", words.named(spec.metric), spec.fidelity_unit, "parameters", "why")

@@ -1,4 +1,4 @@
-"""Where a sweep's numbers come from: warnings, environment, seed and spec, and the commands that check them."""
+"""The origin of a sweep's numbers: advice, warnings, environment, seed and spec, and the commands that check them."""
 
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -15,7 +15,16 @@ from sweeps.spec import SweepSpec
 
 
 def advice_section(spec: SweepSpec, history: History, where: Mapping[str, str]) -> Section | None:
-    """What to do next, and what was warned of; None where there is nothing. where: as of `commands`."""
+    """Return the section of advice and warnings.
+
+    Args:
+        spec: The spec of the sweep.
+        history: The history of the sweep.
+        where: The option with which commands find the results, by name.
+
+    Returns:
+        The section, or None if there is neither advice nor a warning.
+    """
     warned = [
         (f"Trial {note.key.label}: " if note.key else "") + str(note.body["text"]) for note in history.noted("warning")
     ]
@@ -24,7 +33,17 @@ def advice_section(spec: SweepSpec, history: History, where: Mapping[str, str]) 
 
 
 def commands(spec: SweepSpec, history: History, where: Mapping[str, str], state: State) -> str:
-    """What to type to check the sweep, and to go on with it. where: the option that finds its results."""
+    """Return the commands that check the sweep and continue it.
+
+    Args:
+        spec: The spec of the sweep.
+        history: The history of the sweep.
+        where: The option with which commands find the results, by name.
+        state: The state of the sweep; a running one is not resumed, and only a search that is over searches on.
+
+    Returns:
+        A command with a comment on each line.
+    """
     known = [
         (command("verify", spec.name, **where), "computes every suggestion and decision again"),
         (
@@ -41,7 +60,7 @@ def commands(spec: SweepSpec, history: History, where: Mapping[str, str], state:
 
 
 def facts_section(spec: SweepSpec, history: History, where: Mapping[str, str], state: State) -> Section:
-    """Versions, seed, environments and the spec itself."""
+    """Return the section of versions, seed, sessions, range tests, commands, environments, and the spec itself."""
     sessions = list(history.noted("session"))
     rows = [
         ("sweep", spec.name),

@@ -1,4 +1,4 @@
-"""Keeps the report of a running sweep up to date, in a process of its own that must not slow the sweep down."""
+"""Updates of the report of a running sweep, in a separate process that must not slow the sweep down."""
 
 import os
 import subprocess
@@ -11,16 +11,22 @@ from pathlib import Path
 from sweeps.store.places import VARIABLE
 from sweeps.store.postgresql import Database
 
-FIRST = 30.0  # s after which a sweep that runs has a report; shorter ones get theirs at the end
-_LONGEST = 600.0  # s, until one that failed is tried again
-_SHARE = 50  # times as long as one took until the next begins: at most 2 % of one processor
+FIRST = 30.0  # s after which a running sweep gets its first report; shorter sweeps get theirs at the end
+_LONGEST = 600.0  # s to wait at most before a failed report is tried again
+_SHARE = 50  # a report waits this many times as long as the last one took: at most 2 % of one processor
 
 
 class Follower:
-    """Writes the report now and then, one process at a time; `say` gets one line where that fails for the first time.
+    """The writer of a running sweep's report, in at most one process at a time.
 
-    What failed is tried again, after twice as long each time up to ten minutes.
-    command: what writes it, for tests. clock: seconds.
+    A failed report is tried again after a wait that doubles each time, up to ten minutes.
+
+    Args:
+        folder: The folder of the sweep.
+        say: Prints a line; called at the first of several consecutive failures.
+        ledger_url: The URL of the ledger with its password, if it is in PostgreSQL.
+        command: The command that writes a report, without the folder; replaced in tests.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -32,19 +38,19 @@ class Follower:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._command, self._clock, self._say = [*command, str(folder)], clock, say
-        # The folder remembers where a ledger in PostgreSQL is, without its password, which comes by this variable: it
-        # is there already where the URL that was given has none.
+        # The folder stores the URL of a ledger in PostgreSQL without its password, which is passed in this variable.
+        # If the given URL has no password, the inherited variable holds it already, if there is one.
         self._environment = dict(os.environ)
         if ledger_url and Database.parse(ledger_url, "any").has_secret:
             self._environment[VARIABLE] = ledger_url
         self._process: subprocess.Popen[str] | None = None
         self._began = 0.0
         self._next = clock() + FIRST
-        self._failures = 0  # since one was written
+        self._failures = 0  # since a report was last written
         self._is_told = False
 
     def look(self) -> None:
-        """Begin the next report where it is due, and see what became of the last."""
+        """Collect a report process that has ended, and start the next one if it is due."""
         now = self._clock()
         if self._process is not None and self._process.poll() is not None:
             self._ended(self._process, now)
@@ -62,7 +68,7 @@ class Follower:
                 text=True,
                 env=self._environment,
             )
-        except OSError as error:  # as where the machine has no process or memory to give
+        except OSError as error:  # such as when the machine is out of processes or memory
             self._failed(str(error), self._began)
 
     def _ended(self, process: "subprocess.Popen[str]", now: float) -> None:
@@ -83,7 +89,7 @@ class Follower:
             self._is_told = True
 
     def close(self) -> None:
-        """Stop what is at work: the sweep writes its last report itself."""
+        """Kill a report process that is still running; the sweep writes its last report itself."""
         if self._process is not None:
             self._process.kill()
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What came out of a sweep in two or three sentences that a person would say, whatever its state."""
+"""The outcome of a sweep in two or three plain sentences, whatever its state."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,9 +17,17 @@ from sweeps.spec import SweepSpec
 def headline(
     spec: SweepSpec, history: History, selection: Selection | None, state: State, where: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """The outcome first: the winner, or a design's effects; so far, where it is not over; or why there is none.
+    """Return the sentences that open a page: the outcome, or how far the sweep has come.
 
-    where: the option that finds the results folder.
+    Args:
+        spec: The spec of the sweep.
+        history: The history of the sweep.
+        selection: The final selection; None for a design, or before a trial has run on a fresh seed or won.
+        state: The state of the sweep.
+        where: The option with which commands find the results, by name.
+
+    Returns:
+        The winner or a design's effects, or why there is no winner; if the sweep is not over, its progress.
     """
     if state != "over":
         return (_so_far(spec, history, state), *_what_next(spec, history, where, state))
@@ -35,7 +43,7 @@ def headline(
 
 def _so_far(spec: SweepSpec, history: History, state: State) -> str:
     begun = f"{len(history.search):,} of {words.count(spec.trials, 'trial')}"
-    # A page can't see a driver that is killed: it says when it was true.
+    # A page can't notice a driver that is killed later, so it says when this was true.
     stands = "Running when this was written" if state == "running" else "Not over: it stopped"
     where = f"{stands}, with {begun} begun"
     best = best_of(spec, history)
@@ -48,7 +56,7 @@ def _so_far(spec: SweepSpec, history: History, state: State) -> str:
 def _what_next(spec: SweepSpec, history: History, where: Mapping[str, str], state: State) -> tuple[str, ...]:
     if state == "stopped":
         return (f"Nothing that was shown is lost: {to_resume(spec, where)} goes on.",)
-    # Not while the first winner is being tested: there was a choice before only where there is an outcome.
+    # Only an outcome shows an earlier choice; without one, the first winner may be under test now.
     if history.outcome is not None and not spec.design and (reads := sum(1 for _ in history.noted(TEST_READ))):
         read = f"The test set was read {words.times(reads)} for what was chosen before"
         return (f"{read}; the winner is chosen anew at the end, on fresh seeds.",)
@@ -70,7 +78,7 @@ def _winner(spec: SweepSpec, selection: Selection) -> str:
     if not selection.is_confirmed:
         return f"{who} {_not_confirmed(spec, selection)}."
     published = selection.published[0]
-    assert published.interval is not None  # that is what confirms it
+    assert published.interval is not None  # otherwise the winner would not be confirmed
     found = f"{_published(spec, published, published.interval)}{_against_baseline(spec, selection)}"
     is_cheapest = selection.candidates[0].is_cheapest
     cheapest = " as the cheapest of those that are as good as the best" if is_cheapest else ""
@@ -78,8 +86,8 @@ def _winner(spec: SweepSpec, selection: Selection) -> str:
 
 
 def _not_confirmed(spec: SweepSpec, selection: Selection) -> str:
-    """What is said of a winner that no seed has confirmed which chose nothing."""
-    assert selection.value is not None  # there is a final model
+    """Return the text on a winner that no seed outside its choice has confirmed."""
+    assert selection.value is not None  # it has a value, since there is a final model
     mean, winner = words.achieved(spec.metric, selection.value.mean), selection.candidates[0]
     if selection.basis == "selection":
         seeds = words.count(selection.value.n, "fresh seed")
@@ -93,7 +101,7 @@ def _model(selection: Selection) -> str:
 
 
 def _published(spec: SweepSpec, published: Published, found: Interval) -> str:
-    """The mean; and of how many seeds it is not, since those that failed would make it worse."""
+    """Return the mean, and how many seeds are missing from it, since failed seeds would make it worse."""
     inside = words.bounds(spec.metric, found)
     mean, seeds = words.achieved(spec.metric, found.mean), words.count(found.n, "fresh seed")
     lacking = spec.selection.published_seeds - found.n

@@ -1,4 +1,4 @@
-"""The page of a sweep from its history: which sections it has, in which order, and their HTML."""
+"""The page of a sweep, rendered from its history: its sections, their order, and their HTML."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,16 +22,21 @@ if TYPE_CHECKING:
 
 Builder = Callable[[], Section | None]
 
-REFRESH = 15  # s after which a browser looks again at the page of a sweep that runs
-_DEEPEST = 0.65  # share of the colour in the fullest cell of a confusion matrix: its count stays legible
+REFRESH = 15  # s after which a browser reloads the page of a running sweep
+_DEEPEST = 0.65  # share of the colour in the fullest cell of a confusion matrix, whose count stays legible
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a page is about: a sweep, what became of its winner, the path that was walked to it, and where it lies.
+    """The subject of a page: a sweep, the confusions of its winner, the path to it, and where its results are.
 
-    confusion: counts (classes, classes) of the stored model, None where there is none. walked: spec and history of the
-    design that walked from baseline to winner. where: the option by which commands find the results.
+    Attributes:
+        spec: The spec of the sweep.
+        history: The history of the sweep.
+        state: The state of the sweep.
+        confusion: Counts of the stored model, shape (classes, classes); None if there are none.
+        walked: Spec and history of the design that walked from baseline to winner.
+        where: The option with which commands find the results, by name.
     """
 
     spec: SweepSpec
@@ -43,7 +48,12 @@ class Subject:
 
 
 def render(subject: Subject, written: datetime | None = None) -> str:
-    """The page as HTML text, self-contained; but for the time at which it was written the same for the same ledger."""
+    """Return the page as self-contained HTML.
+
+    Args:
+        subject: The subject of the page.
+        written: The time to state on the page, now by default; all else depends on the subject alone.
+    """
     spec, history = subject.spec, subject.history
     selection = None if spec.design else selection_of(spec, history)
     return _template().render(
@@ -57,10 +67,10 @@ def render(subject: Subject, written: datetime | None = None) -> str:
 
 
 def sections(subject: Subject) -> list[Section]:
-    """The sections that there is something to say in, in the order of the page."""
+    """Return the sections that have content, in the order of the page."""
     spec, history = subject.spec, subject.history
     selection = None if spec.design else selection_of(spec, history)
-    is_decided = subject.state == "over"  # that of an earlier choice is none of a sweep that goes on
+    is_decided = subject.state == "over"  # a sweep that continues no longer has the winner of an earlier choice
     winner = (history.outcome or {}).get("winner") if is_decided else None
     builders: list[Builder] = [
         partial(cells.cells_section, spec, history),
@@ -89,7 +99,7 @@ def _of_search(subject: Subject, winner: int | None) -> list[Builder]:
 
 
 def _built(build: Builder, place: int) -> Section | None:
-    """Return a section; where it fails, one that says so, and the page keeps its others."""
+    """Return a section, or one that reports the error if building it fails, so the page keeps the others."""
     try:
         return build()
     except Exception as error:
@@ -103,7 +113,7 @@ def _template() -> "Template":
 
     text = resources.files("sweeps.report").joinpath("page.html").read_text("utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    # What is drawn is escaped where it is drawn; all else that users write is escaped here.
+    # Drawings are escaped when they are drawn; all other text of users is escaped here.
     environment.filters["drawn"] = Markup
     environment.filters["kind"] = lambda part: type(part).__name__
     environment.filters["shade"] = lambda count, most: round(100 * _DEEPEST * (count / most) ** 0.5 if most else 0)

@@ -1,4 +1,4 @@
-"""What a search says of its parameters: all trials across them, which of them matter, and the metric against each."""
+"""Parameters in a report: all trials across them, their importance, and the metric against each."""
 
 from study.figures.designs import Estimate
 from study.figures.search import Standing, Track, importance_figure, parallel_figure, slice_figure
@@ -10,13 +10,13 @@ from sweeps.search.history import History, Trial, TrialKey
 from sweeps.search.importance import BY_CHANCE, Importance, importance
 from sweeps.spec import SweepSpec
 
-_MOST_TRACKS, _MOST_POINTS = 200, 250  # that are drawn of trials across all parameters, and against each
-_SMALL = (2.1, 1.8)  # inches
-_ROW = 0.36  # inches of height
+_MOST_TRACKS, _MOST_POINTS = 200, 250  # drawn at most: trials across all parameters, and points against each
+_SMALL = (2.1, 1.8)  # inches, of a small multiple
+_ROW = 0.36  # inches of height per parameter
 
 
 def parallel_section(spec: SweepSpec, history: History, winner: int | None) -> Section | None:
-    """All trials across all parameters; None where nothing varies or no trial is there."""
+    """Return the section of all trials across all parameters, or None if no parameter varies or there is no trial."""
     known = axes(spec, history)
     if not known or not history.search:
         return None
@@ -44,7 +44,7 @@ def _across_in_words(spec: SweepSpec, history: History, known: list[Axis], winne
 
 
 def importance_section(spec: SweepSpec, history: History) -> Section | None:
-    """Which parameters decide the best trials; None where there is nothing to say of it."""
+    """Return the section of the parameters that decide the best trials, or None for a design or if none varies."""
     found = importance(spec, history)
     if not found:
         return None
@@ -95,7 +95,7 @@ def _unknown(found: list[Importance]) -> str:
 
 
 def slices_section(spec: SweepSpec, history: History, winner: int | None) -> Section | None:
-    """The metric against each parameter, as small multiples; None while no trial has a value."""
+    """Return the section of the metric against each parameter, or None if none varies or no trial has a value."""
     known = axes(spec, history)
     valued = [trial for trial in history.search if trial.value(spec.metric) is not None]
     if not known or not valued:

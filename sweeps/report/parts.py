@@ -1,11 +1,18 @@
-"""What a page consists of, as frozen values that know no HTML: sections of sentences, figures and tables."""
+"""The parts of a page as frozen values without HTML: sections of sentences, figures and tables."""
 
 from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text beneath a head; the first cell of a row names it. summary: on the line that opens it, "" if open."""
+    """Rows of text below a head.
+
+    Attributes:
+        head: The names of the columns.
+        rows: The rows; the first cell names a row.
+        caption: The caption.
+        summary: The text of the line that unfolds the table; "" for one that is always open.
+    """
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -14,7 +21,7 @@ class Table:
 
 
 def without_blanks(table: Table) -> Table:
-    """The table without the columns that say nothing in any row."""
+    """Return the table without the columns that are blank in every row."""
     kept = [i for i in range(len(table.head)) if not table.rows or any(row[i] not in ("", "–") for row in table.rows)]
     rows = tuple(tuple(row[i] for i in kept) for row in table.rows)
     return replace(table, head=tuple(table.head[i] for i in kept), rows=rows)
@@ -22,7 +29,7 @@ def without_blanks(table: Table) -> Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """One drawing: an <svg> element made by `study.figures.vector.svg`, which is the only markup in a page's values."""
+    """A drawing: an <svg> element made by `study.figures.vector.svg`, which is the only markup in a page's values."""
 
     svg: str
     heading: str = ""
@@ -30,7 +37,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Chart:
-    """One figure: its pictures (several are small multiples), what is seen in words and numbers, and its data."""
+    """A figure: its pictures (several are small multiples), a caption with its findings in numbers, and its data."""
 
     pictures: tuple[Picture, ...]
     caption: str
@@ -39,20 +46,25 @@ class Chart:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts (classes, classes) with true classes in rows, and in words where they lie."""
+    """Counts of shape (classes, classes) with true classes in rows, and a caption with the errors in words."""
 
     counts: tuple[tuple[int, ...], ...]
     caption: str
 
     @property
     def most(self) -> int:
-        """The largest count of an error."""
+        """Return the largest count of one kind of error, 0 without errors."""
         return max((c for t, row in enumerate(self.counts) for s, c in enumerate(row) if s != t), default=0)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Text that is shown as it is, such as a spec or commands. summary: on the line that opens it, "" if open."""
+    """Text that is shown literally, such as a spec or commands.
+
+    Attributes:
+        text: The text.
+        summary: The text of the line that unfolds the listing; "" for one that is always open.
+    """
 
     text: str
     summary: str = ""
@@ -63,7 +75,7 @@ Part = Table | Chart | Confusion | Listing
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with sentences, points and parts below it. name: its anchor."""
+    """A heading with sentences, points and parts below it; `name` is its anchor."""
 
     name: str
     title: str

@@ -1,4 +1,4 @@
-"""What pruning did: how many trials reached each rung and went on, and the training that it saved, an estimate."""
+"""Pruning in a report: how many trials reached and passed each rung, and an estimate of the training it saved."""
 
 import math
 from collections import defaultdict
@@ -10,12 +10,12 @@ from sweeps.report.parts import Chart, Picture, Section, Table
 from sweeps.search.history import DIVERGED, History, Trial
 from sweeps.spec import SweepSpec
 
-_MOST_RUNGS = 10  # that fit a figure: the median rule has one at every multiple
+_MOST_RUNGS = 10  # rungs that fit a figure; the median rule has a rung at every multiple
 
 
 def rungs_section(spec: SweepSpec, history: History) -> Section | None:
-    """The rungs of a search; None where no decision fell."""
-    levels: dict[float, list[bool]] = defaultdict(list)  # fidelity: whether each trial that came there went on
+    """Return the section of the rungs of a search, or None if no decision was made at one."""
+    levels: dict[float, list[bool]] = defaultdict(list)  # by fidelity, whether each trial that came there continued
     for trial in history.search:
         for rung, decided in trial.decided.items():
             if rung != DIVERGED:
@@ -39,10 +39,13 @@ def _in_words(spec: SweepSpec, counts: list[tuple[float, int, int]]) -> str:
 
 
 def saved_hours(spec: SweepSpec, history: History) -> tuple[float, float, int] | None:
-    """Device-hours that pruning saved against training all trials to full fidelity, those it spent, and of how many.
+    """Estimate the device-hours that pruning saved, compared with training all trials to full fidelity.
 
-    An estimate: what a trial lacks costs as much for each epoch as that trial's own so far. None where the full
-    fidelity is not known, or a clock ends the trials.
+    The missing training of a trial is assumed to cost as much per epoch as its own training so far.
+
+    Returns:
+        Device-hours saved, device-hours that the search spent, and the number of stopped trials in the estimate.
+        None if the full fidelity is not known, or a clock ends the trials.
     """
     full = spec.max_fidelity
     if full is None or "seconds" in {*spec.training, *spec.space.parameters}:
@@ -55,7 +58,7 @@ def saved_hours(spec: SweepSpec, history: History) -> tuple[float, float, int] |
 
 
 def _lacking(trial: Trial, full: float) -> float | None:
-    """Seconds of training that a trial would have needed to its end."""
+    """Return the seconds of training missing to full fidelity, or None before the first report."""
     last = trial.last
     if last is None or not last.fidelity:
         return None

@@ -1,6 +1,7 @@
-"""The report as a file: read from a ledger that another process may be writing, written whole or not at all.
+"""The report as a file: read from a ledger that another process may be writing, and written whole or not at all.
 
-python -m sweeps.report.writing FOLDER      once, of the sweep in results/sweeps/NAME; a sweep that runs starts this
+`python -m sweeps.report.writing FOLDER` writes the report once, for the sweep in the folder results/sweeps/NAME. A
+running sweep starts this command.
 """
 
 import os
@@ -22,8 +23,8 @@ from sweeps.spec import SweepSpec
 from sweeps.store.folders import SweepFolder
 
 REPORT = "report.html"
-_UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # not in any page's text
-ANY_RESULTS = "RESULTS"  # how a page names the folder of results
+_UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")  # not allowed in a page
+ANY_RESULTS = "RESULTS"  # the name of the results folder in a page
 
 
 def write_report(
@@ -34,9 +35,18 @@ def write_report(
     written: datetime | None = None,
     ledger: str | None = None,
 ) -> Path:
-    """Write the page of a sweep as it stands into its folder; gives its path.
+    """Write the page of a sweep in its present state into its folder, and send it to the folder's store, if any.
 
-    state: where the caller knows better. ledger: the URL with its password, where that is in PostgreSQL.
+    Args:
+        folder: The folder of the sweep.
+        spec: The spec of the sweep.
+        history: The history of the sweep.
+        state: The state of the sweep, if the caller knows it better than the folder shows.
+        written: The time to state on the page, now by default.
+        ledger: The URL of the ledger with its password, if it is in PostgreSQL.
+
+    Returns:
+        The path of the page.
     """
     path = folder.path / REPORT
     subject = Subject(
@@ -47,8 +57,8 @@ def write_report(
         walked=_walked(folder, spec, history, ledger),
         where={} if folder.results == Path("results").absolute() else {"results": ANY_RESULTS},
     )
-    # A page is passed on: where on this machine it lay, as warnings may say, is left out. What only looks like it
-    # stays: the end of a tag (the folder may be /p), and a part of another path.
+    # Pages are shared, so the path of the results folder, which warnings may contain, is replaced. Text that only looks
+    # like it stays: the end of a tag (the folder may be /p), and a part of another path.
     here = rf"(?<![<\w.-]){re.escape(escape(str(folder.results)))}(?!\.?[\w-])"
     text = re.sub(here, ANY_RESULTS, _UNSHOWN.sub("\ufffd", render(subject, written)))
     with replacing(path) as temporary:
@@ -59,7 +69,7 @@ def write_report(
 
 
 def _confusion(folder: SweepFolder, history: History) -> list[list[int]] | None:
-    """The stored model's, None where there is none or its owner has moved it away."""
+    """Return the stored model's confusions, or None if there is no model or it can't be loaded."""
     stored = (history.outcome or {}).get("experiment")
     if stored is None:
         return None
@@ -73,7 +83,7 @@ def _confusion(folder: SweepFolder, history: History) -> list[list[int]] | None:
 def _walked(
     folder: SweepFolder, spec: SweepSpec, history: History, ledger: str | None
 ) -> tuple[SweepSpec, History] | None:
-    """The design that walked from this baseline to this winner, None before it came to its end."""
+    """Return the design that walked from this baseline to this winner, or None if it has no outcome yet."""
     walked = walked_from(folder, ledger=ledger)
     if walked is None:
         return None
@@ -83,7 +93,7 @@ def _walked(
 
 
 def main() -> None:
-    """Write the report of the sweep whose folder is given, with the least of the processor; 1 where that fails."""
+    """Write the report of the sweep in the given folder at the lowest CPU priority; exit with 1 on an error."""
     os.nice(19)
     folder = Path(sys.argv[1])
     try:

@@ -1,1 +1,1 @@
-"""What people see of sweeps in a terminal."""
+"""Display of sweeps in a terminal."""

@@ -1,4 +1,4 @@
-"""What runs leave behind and nobody needs: the folders of dead Rays, and the checkpoints of sweeps that are over."""
+"""Removal of leftovers: the folders of dead Rays, and the checkpoints of sweeps that are over."""
 
 import shutil
 from contextlib import closing
@@ -15,7 +15,11 @@ from sweeps.store.places import place_of
 
 
 def clean_rays() -> str:
-    """Remove the session folders of Rays that sweeps started and that no process uses any more."""
+    """Remove the session folders of Rays that sweeps started and that no process uses any more.
+
+    Returns:
+        A line that reports how many folders were removed, from where, and their size in MB.
+    """
     sessions = [p for p in ray_folder().glob("session_*") if p.is_dir() and not p.is_symlink()]
     dead = [session for session in sessions if not _is_in_use(session)]
     size = sum(size_of(session) for session in dead)
@@ -25,11 +29,23 @@ def clean_rays() -> str:
 
 
 def clean_sweep(name: str, results: Path, ledger: str | None = None) -> str:
-    """Remove the checkpoints of a sweep that is over; it can then be shown and reproduced, but not extended."""
+    """Remove the checkpoints of a sweep that is over; it can then be shown and reproduced, but not extended.
+
+    Args:
+        name: The name of the sweep.
+        results: The results folder.
+        ledger: The URL of the ledger, if it is in PostgreSQL.
+
+    Returns:
+        A line that reports the size of the removed checkpoints in MB.
+
+    Raises:
+        SweepError: If the sweep is not over.
+    """
     folder = SweepFolder(results, name).require()
     with lease(folder.lease, name), closing(Ledger.open(place_of(folder, ledger))) as opened:
         history = opened.history()
-        # An outcome alone does not say so: the sweep may have been extended since.
+        # An outcome alone does not prove it: the sweep may have been extended since.
         if not is_over(as_extended(opened.spec(), history), history):
             raise SweepError(f"the sweep {name!r} is not over, and resuming needs its checkpoints: finish it first")
         size = folder.size(folder.checkpoints)
@@ -38,12 +54,12 @@ def clean_sweep(name: str, results: Path, ledger: str | None = None) -> str:
 
 
 def _is_in_use(session: Path) -> bool:
-    """Whether a process names the session on its command line, as all of Ray's do."""
+    """Return whether a process names the session on its command line, as all of Ray's processes do."""
     name = session.name.encode()
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             if name in process.read_bytes():
                 return True
         except OSError:
-            continue  # it ended meanwhile
+            continue  # the process ended meanwhile
     return False

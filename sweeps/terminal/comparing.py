@@ -1,4 +1,4 @@
-"""Sweeps beside each other in the terminal: what each found and took, how fast, on which space, and what they share."""
+"""Comparisons of sweeps in the terminal: results, costs, regret, spaces, and common configurations."""
 
 import json
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from sweeps.terminal.tables import add_row, cell, records
 if TYPE_CHECKING:
     import pandas as pd
 
-_MOST = 10  # common trials that are told; JSON has all
+_MOST = 10  # common trials shown in a table; JSON has all
 _TAKEN = ("test_accuracy", "searched", "trials", "epochs", "seconds")
-_SHARES = (0.1, 0.25, 0.5, 1.0)  # of the longest course, at which regret is told
+_SHARES = (0.1, 0.25, 0.5, 1.0)  # shares of the longest course at which the table shows regret
 
 
 def tell_comparison(comparison: Comparison, *, as_json: bool) -> None:
-    """All of a comparison, as tables or as JSON."""
+    """Print a comparison, as tables or as JSON; only JSON has every common trial and every step of regret."""
     frames = {name: getattr(comparison, name) for name in ("sweeps", "regret", "spaces", "pairs", "common")}
     if as_json:
         about = {"metric": comparison.metric, "direction": comparison.direction}
@@ -60,13 +60,13 @@ def _standings(comparison: Comparison) -> Table:
 
 
 def _interval(row: Mapping[Any, Any], mean: str, n: Any) -> Interval | None:
-    """A mean in a row with its bounds, where they are known."""
+    """Return the mean in a row with its known bounds, or None if there is no mean."""
     value, low, high = (None if cell(row[name]) == "-" else row[name] for name in (mean, "low", "high"))
     return None if value is None else Interval(n, value, low, high)
 
 
 def _regrets(frame: "pd.DataFrame", over: str, unit: str) -> Table | None:
-    """Regret at a few moments, that of a sweep which has ended as it was then; None where there is none yet."""
+    """Return regret at a few moments, where a sweep that ended earlier keeps its last; None if there is none yet."""
     known = frame[(frame["over"] == over) & frame["regret"].notna()]
     if not len(known):
         return None

@@ -1,4 +1,4 @@
-"""Optuna's dashboard over a sweep's ledger: served on this machine alone, and only to be read."""
+"""Optuna's dashboard over a sweep's ledger, served read-only and on this machine alone."""
 
 import json
 from collections.abc import Iterable
@@ -27,11 +27,21 @@ _READING = (
     "how to read it: step 1000 is one epoch, or one report of a function; a trial that waits at a rung is shown as "
     "running while the sweep runs (its attribute `state` says paused); nothing can be changed"
 )
-HOST = "127.0.0.1"  # whoever can reach the page can read the sweep
+HOST = "127.0.0.1"  # local only: every user who can reach the page can read the sweep
 
 
 def serve(name: str, results: Path, port: int, ledger: str | None = None) -> None:
-    """Serve the dashboard of a sweep until the process is stopped; SpecError where the port can't be had."""
+    """Serve the dashboard of a sweep until the process is stopped.
+
+    Args:
+        name: The name of the sweep.
+        results: The results folder.
+        port: The port on the local host; 0 for any free one.
+        ledger: The URL of the ledger, if it is in PostgreSQL.
+
+    Raises:
+        SpecError: If the port is not available, or optuna-dashboard is not installed.
+    """
     from sweeps.store.followed import Followed
 
     folder = SweepFolder(results, name)
@@ -53,7 +63,7 @@ def serve(name: str, results: Path, port: int, ledger: str | None = None) -> Non
 
 
 def application(followed: "Followed") -> "WSGIApplication":
-    """The dashboard of a sweep as a WSGI application; SpecError where optuna-dashboard is not installed."""
+    """Return the dashboard of a sweep as a WSGI application; raise SpecError if optuna-dashboard is not installed."""
     try:
         from optuna_dashboard import wsgi
     except ImportError as error:
@@ -64,12 +74,12 @@ def application(followed: "Followed") -> "WSGIApplication":
 
 
 def _read_only(served: "WSGIApplication") -> "WSGIApplication":
-    """The same application, which is only asked to tell, never to change."""
+    """Return the application restricted to GET and HEAD requests; others are answered with 403."""
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return served(environ, start_response)
-        # A connection that is closed with its request unread is reset, and the page would not see the reason.
+        # Closing a connection with its request unread resets it, and the page would not see the reason.
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         body = json.dumps({"reason": "a sweep is only shown here: change it with `sweeps`"}).encode()
         start_response("403 Forbidden", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
@@ -79,20 +89,20 @@ def _read_only(served: "WSGIApplication") -> "WSGIApplication":
 
 
 def ray_dashboard(folder: SweepFolder, history: History) -> str | None:
-    """The address of Ray's dashboard, where a process of this machine drives the sweep and has one."""
+    """Return the address of Ray's dashboard, or None if no process on this machine drives the sweep with one."""
     sessions = list(history.noted("session"))
     return sessions[-1].body.get("dashboard") if sessions and is_held(folder.lease) else None
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A browser keeps connections that it doesn't use yet: one at a time would wait for them."""
+    """A server with one thread per connection: a single thread would wait for connections that a browser keeps idle."""
 
     daemon_threads = True
 
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """No line for each request."""
+        """Print no line per request."""
 
 
 def _stop(_number: int, _frame: object) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What a search found out, in the terminal: which parameters mattered, what changes bought, and what to do better."""
+"""Explanation of a search in the terminal: importance of parameters, gain of each change, and advice."""
 
 from dataclasses import asdict
 
@@ -15,7 +15,7 @@ from sweeps.terminal.tables import add_row
 
 
 def tell_explanation(result: Result, *, as_json: bool) -> None:
-    """The importance of each parameter, the path from baseline to winner where it was walked, and advice."""
+    """Print the importance of each parameter, the path from baseline to winner if it was walked, and advice."""
     with waiting(f"explaining {result.name}"):
         found, path, advice = result.importance, result.path, result.advice
     if as_json:
@@ -46,7 +46,7 @@ def tell_explanation(result: Result, *, as_json: bool) -> None:
 
 
 def _how_to_walk(result: Result) -> str:
-    """What to do about a path that is not walked yet, not to its end, or to an earlier winner."""
+    """Return what to do about a path that is not walked yet, is unfinished, or leads to an earlier winner."""
     walked = result.walked
     if walked is None:
         return f"`{result.folder.command('path')}` walks from the baseline to the winner"

@@ -1,4 +1,4 @@
-"""What a monitor sees of a running sweep: gauges and counters in Ray's own metrics, which Prometheus scrapes."""
+"""Metrics of a running sweep for monitoring: gauges and counters in Ray's own metrics, which Prometheus scrapes."""
 
 from collections import Counter as Counts
 from collections.abc import Callable, Iterator
@@ -9,9 +9,9 @@ from sweeps.search.history import DIVERGED, History, Measured, Row, Stamp
 from sweeps.spec import SweepSpec
 from sweeps.terminal.progress import STATES, Summary
 
-_PERIOD = 1.0  # s between two settings; Ray sends them on every few seconds
+_PERIOD = 1.0  # s between two updates of the gauges; Ray exports them every few seconds
 
-# Name, meaning, and by what they are told apart beside the sweep. Ray puts `ray_` before each name.
+# Name, description, and the tag that they have next to `sweep`, if any. Ray puts `ray_` before each name.
 GAUGES = {
     "sweeps_trials": ("Trials by state, with runs on fresh seeds.", "state"),
     "sweeps_trials_asked_for": ("Trials that the search is to try.", ""),
@@ -35,11 +35,11 @@ class Reading:
 
     name: str
     value: float
-    tag: str = ""  # what it is told apart by
+    tag: str = ""  # value of the gauge's own tag, if it has one
 
 
 def readings(spec: SweepSpec, history: History, summary: Summary) -> Iterator[Reading]:
-    """The values of all gauges that have one now."""
+    """Yield the value of each gauge that has one now, once per tag."""
     for state in STATES:
         yield Reading("sweeps_trials", summary.states.get(state, 0), state)
     yield Reading("sweeps_trials_asked_for", summary.trials)
@@ -60,7 +60,7 @@ def readings(spec: SweepSpec, history: History, summary: Summary) -> Iterator[Re
 
 @dataclass
 class Meter:
-    """Sets a sweep's metrics as its rows are committed; needs a Ray that this process is joined to."""
+    """The metrics of a sweep, updated as its rows are committed; this process must be connected to Ray."""
 
     spec: SweepSpec
     history: History
@@ -69,7 +69,7 @@ class Meter:
     _made: dict[str, Any] = field(default_factory=dict)
 
     def observe(self, stamp: Stamp, row: Row) -> None:
-        """Count a row that is committed, and set the gauges now and then."""
+        """Count a committed row, and set the gauges at most once per second."""
         if isinstance(row, Measured):
             self._metric("sweeps_measurements").inc(1.0, tags={"sweep": self.spec.name})
             if (gained := self.history.trials[row.key].gained) > 0:
@@ -78,7 +78,7 @@ class Meter:
             self.settle(stamp.time)
 
     def settle(self, now: float) -> None:
-        """Set all gauges as the sweep stands; at the end too, whatever the clock says."""
+        """Set all gauges to the present state of the sweep; called at its end too, however recent the last update."""
         self._set = now
         for reading in readings(self.spec, self.history, self.summary(now)):
             kind = GAUGES[reading.name][1]

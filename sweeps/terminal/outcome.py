@@ -14,11 +14,11 @@ from sweeps.search.selection import BASELINE, Candidate, Selection, selection_of
 from sweeps.spec import SweepSpec
 from sweeps.terminal.progress import params_in_brief
 
-_ROUNDING = 1e-12  # of a value: less is what a mean of equal numbers may differ from them
+_ROUNDING = 1e-12  # relative: the mean of equal numbers may differ from them by less
 
 
 def outcome_lines(result: Result) -> list[str]:
-    """The outcome in words, a line each."""
+    """Return the outcome in words, as lines."""
     outcome = result.history.outcome
     if outcome is None:
         lines = [_not_over(result)]
@@ -89,7 +89,7 @@ def _winner_lines(result: Result, selection: Selection) -> list[str]:
 
 
 def _unconfirmed_lines(result: Result, selection: Selection) -> list[str]:
-    """Say what the winner's value is worth that no seed has confirmed which chose nothing."""
+    """Return lines on a winner that no seed outside its choice has confirmed, with the worth of its value."""
     spec, winner = result.spec, selection.candidates[0]
     where = f"on one seed after {spec.told(winner.searched_at)} of the search"
     if selection.basis == "selection":
@@ -114,7 +114,7 @@ def _choice(spec: SweepSpec, selection: Selection) -> list[str]:
 
 
 def _luck(spec: SweepSpec, selection: Selection) -> list[str]:
-    """By how much the winner's last value in the search was better than what is published of it, at equal fidelity."""
+    """Return how the winner's last search value compares with its published mean, if both are at the same fidelity."""
     winner = selection.candidates[0]
     searched = searched_in_brief(spec, winner)
     if selection.optimism is None:
@@ -126,17 +126,17 @@ def _luck(spec: SweepSpec, selection: Selection) -> list[str]:
 
 
 def searched_in_brief(spec: SweepSpec, candidate: Candidate) -> str:
-    """What the search saw last of a candidate, and at which fidelity."""
+    """Return the last value of a candidate in the search, and its fidelity."""
     return f"{number(candidate.searched)} after {spec.told(candidate.searched_at)}"
 
 
 def estimate(found: Interval | None) -> str:
-    """A mean and its interval."""
+    """Return a mean and its interval as text, or "-" without a mean."""
     return "-" if found is None else _with_bounds(found, alike(*_numbers(found)))
 
 
 def difference(found: Interval | None) -> str:
-    """A difference and its interval, with a star where that leaves out zero."""
+    """Return a difference and its interval as text, with a star if the interval excludes zero."""
     if found is None:
         return "-"
     numbers = _numbers(found)
@@ -154,7 +154,7 @@ def _with_bounds(found: Interval, texts: Sequence[str]) -> str:
 
 
 def _time_was_over(result: Result) -> list[str]:
-    """Said where a budget ended the search before its trials were all there."""
+    """Return the line about a search that a budget or the user ended early; [] for any other."""
     cut = [trial for trial in result.history.search if trial.state == "cut"]
     begun = len(result.history.search)
     if begun == result.spec.trials and not cut:

@@ -1,4 +1,4 @@
-"""Where a sweep's time went, as lines and as a figure."""
+"""Profile of a sweep's time, as lines and as a figure."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,7 +8,7 @@ from sweeps.store.folders import SweepFolder
 
 
 def profile_lines(parts: Mapping[str, float]) -> list[str]:
-    """A line for each part, in seconds of all slots and as a share, and one for the whole."""
+    """Return a line for each part, in seconds of all slots and as a share, and one for the whole."""
     whole = sum(parts.values())
     rows = [(name, seconds, PARTS[name]) for name, seconds in parts.items()]
     return [
@@ -18,7 +18,7 @@ def profile_lines(parts: Mapping[str, float]) -> list[str]:
 
 
 def tell_profile(parts: Mapping[str, float], folder: SweepFolder, say: Callable[[str], None]) -> None:
-    """Say where the time went, and draw it as profile.png in the sweep's folder."""
+    """Print where the time went, and draw it as profile.png in the sweep's folder."""
     from study.figures import save, shares_figure
 
     say("where the time of all slots went:")

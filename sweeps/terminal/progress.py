@@ -1,4 +1,4 @@
-"""What one sees of a running sweep: a live panel, plain lines, or JSON lines; each row only after its commit."""
+"""Progress of a running sweep as a live panel, plain lines, or JSON lines; each row appears after its commit."""
 
 import json
 import sys
@@ -43,13 +43,13 @@ from sweeps.terminal.screen import Form, Screen, duration
 from sweeps.terminal.tables import add_row
 
 STATES: tuple[State, ...] = ("running", "paused", "cut", "pruned", "complete", "failed")
-_REFRESH = 0.5  # s between two panels
-_RATE_WINDOW = 30.0  # s, over which epochs per second are counted
+_REFRESH = 0.5  # s between two updates of the panel
+_RATE_WINDOW = 30.0  # s, over which the rate is averaged
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A sweep at a glance."""
+    """The state of a sweep at a glance."""
 
     phase: str
     states: Mapping[State, int]
@@ -59,13 +59,13 @@ class Summary:
     best_trial: str
     elapsed: float  # s
     time: float | None  # s, the budget
-    hours: float  # of devices
+    hours: float  # used by devices
     device_hours: float | None  # the budget
-    rate: float  # fidelity (epochs) per second, lately
+    rate: float  # recent fidelity (epochs) per second
 
     @property
     def budget(self) -> str:
-        """How much of each budget is used."""
+        """Return how much of each budget is used."""
         spent = f"{self.asked}/{self.trials} trials"
         clock = duration(self.elapsed) if self.time is None else f"{duration(self.elapsed)} of {duration(self.time)}"
         devices = "" if self.device_hours is None else f", {self.hours:.3g} of {self.device_hours:g} device-hours"
@@ -79,39 +79,39 @@ class Summary:
 
 
 class Progress:
-    """Follows a sweep row by row; each form of output is one method that takes a row."""
+    """Display of a sweep that follows it row by row, in one form of output."""
 
     def __init__(self, spec: SweepSpec, folder: SweepFolder, history: History, form: Form, *, verbose: bool) -> None:
         self._spec, self._folder, self.history, self._form = spec, folder, history, form
         self._verbose = verbose
         self._screen = Screen(sys.stdout, form, has_panel=not verbose)
         self._shown = 0.0
-        self._step = ""  # what is being done that is no trial
+        self._step = ""  # the current step outside of the trials, "" while they run
         self._phase = "range tests" if due(spec, history) else "search"
         self._leader = Leader(spec, history)
         self._recent: deque[tuple[float, float]] = deque()  # (time, fidelity gained)
-        self._gained = 0.0  # the sum of those
+        self._gained = 0.0  # the sum of the fidelities in `_recent`
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Show what is being waited for as long as the block runs, on a panel where there is a terminal."""
+        """Show what the sweep is waiting for while the block runs, on a panel if the terminal can hold one."""
         with self._screen.opened():
             yield
 
     def begin(self) -> None:
-        """Say that the sweep is about to begin, before anything that takes long."""
+        """Print that the sweep is starting; called before any step that takes long."""
         self._say(f"sweep {self._spec.name}: starting")
         self.wait_for("starting Ray")
 
     def wait_for(self, step: str) -> None:
-        """Say what is being waited for from now on; "" for the trials."""
+        """Show what the sweep is waiting for from now on; "" stands for the trials."""
         self._step = step
         self._screen.wait_for(step or self._awaited())
         if self.history.last.seq:
             self._show(self.history.last)
 
     def _awaited(self) -> str:
-        """Return what comes next from the trials."""
+        """Return what the sweep is waiting for from its trials."""
         running = [trial for trial in self.history.running if not trial.needs_worker]
         if not running:
             return "waiting for a worker"
@@ -121,7 +121,7 @@ class Progress:
         return f"waiting for the first report of trial {', '.join(silent[:3])}{', …' if len(silent) > 3 else ''}"
 
     def opened(self, session: Session, slots: int) -> None:
-        """Say how many trials run at a time, which way is better, and where to look meanwhile."""
+        """Print how many trials run at a time, the direction of the metric, and where to watch the sweep."""
         spec = self._spec
         if self._form == "json":
             aim = {"metric": spec.metric, "direction": spec.direction}
@@ -135,7 +135,7 @@ class Progress:
             self._say(f"note: {note}")
 
     def say(self, text: str) -> None:
-        """One line for a person; in JSON form a note."""
+        """Print a line for a user, or a note in JSON form."""
         if self._form == "json":
             self._line({"kind": "note", "text": text})
         self._say(text)
@@ -144,14 +144,14 @@ class Progress:
         self._screen.line(text)
 
     def was_over(self) -> None:
-        """Say that the sweep was over before this session; a program gets its outcome."""
+        """Print that the sweep was over before this session; in JSON form, also print its outcome."""
         if self._form == "json":
             self._line({"kind": "outcome", **(self.history.outcome or {})})
         count, show = len(self.history.search), self._folder.command("show")
         self.say(f"sweep {self._spec.name} is over: {count} trials; see `{show}`")
 
     def observe(self, stamp: Stamp, row: Row) -> None:
-        """Take a row that is committed."""
+        """Show a committed row."""
         if isinstance(row, Asked) and row.key.replicate:
             self._phase = "selection"
         if isinstance(row, Asked) and not row.key.replicate:
@@ -200,7 +200,7 @@ class Progress:
         )
 
     def summary(self, now: float) -> Summary:
-        """The sweep at a glance, at a time (seconds since the epoch)."""
+        """Return the state of the sweep at a given time (seconds since the epoch)."""
         best = self._leader.now()
         span = max(now - self._recent[0][0], 1.0) if self._recent else 1.0
         return Summary(
@@ -237,12 +237,12 @@ class Progress:
         return why(trial) + log
 
     def _standing(self, stamp: Stamp) -> str:
-        """Return how far the sweep is, in short."""
+        """Return the counts of trials and the use of budgets, in short."""
         summary = self.summary(stamp.time)
         return f"{summary.counts} | {summary.budget}"
 
     def _cell(self, trial: Trial) -> str:
-        """What a trial of a design is there for."""
+        """Return the cell, protocol and seed of a trial of a design; "" in a search."""
         if self._spec.design is None:
             return ""
         variant, replicate = self._spec.design.place(trial.key.number)
@@ -262,7 +262,7 @@ class Progress:
         running = Table(box=None, padding=(0, 2), header_style="dim", expand=True)
         for title in ("trial", self._spec.fidelity_unit, self._spec.metric):
             running.add_column(Text(title), no_wrap=True, min_width=len(title))
-        running.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)  # what is too long is cut here
+        running.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)  # long texts are cut here
         for trial in self.history.running:
             now = trial.value(self._spec.metric)
             done = f"{trial.last.fidelity:g}" if trial.last else "-"
@@ -275,7 +275,7 @@ class Progress:
 
 
 def range_in_brief(found: Mapping[str, Any]) -> str:
-    """What a range test found, on one line."""
+    """Return the finding of a range test on one line."""
     return (
         f"range test of {found['optimizer']}: learning_rate from {found['low']:.2g} to {found['high']:.2g}, "
         f"valley {found['valley']:.2g}"
@@ -283,18 +283,18 @@ def range_in_brief(found: Mapping[str, Any]) -> str:
 
 
 def warm_start_in_brief(found: Mapping[str, Any]) -> str:
-    """What the sampler learns from an earlier sweep, on one line."""
+    """Return on one line what the sampler learns from an earlier sweep."""
     rest = f"; {found['left_out']} lie outside this space, the first since {found['why']}" if found["left_out"] else ""
     return f"warm start: {len(found['trials'])} trials of {found['source']}{rest}"
 
 
 def params_in_brief(texts: Mapping[str, str]) -> str:
-    """Parameters on one line."""
+    """Return parameters on one line."""
     return " ".join(f"{name}={text}" for name, text in texts.items())
 
 
 def row_as_dict(stamp: Stamp, row: Row) -> dict[str, Any]:
-    """A ledger row as one flat JSON object."""
+    """Return a ledger row as one flat dictionary for JSON."""
     fields = asdict(row)
     key = fields.pop("key", None)
     place = {} if key is None else {"trial": key[0], "replicate": key[1]}

@@ -1,4 +1,4 @@
-"""Range tests from the command line: the ramp is climbed in this process, drawn, and stored beside the experiments."""
+"""Range tests from the command line: run in this process, drawn, and stored next to the experiments."""
 
 import json
 import sys
@@ -17,7 +17,22 @@ from sweeps.terminal.streams import console
 def range_test(
     config: TrialConfig, results: Path, data_dir: Path | None, *, low: float, high: float, steps: int
 ) -> dict[str, Any]:
-    """Run the test and store results/<model>/lr_range_<n>/, a JSON and its figure; gives what the JSON holds."""
+    """Run a range test, and store its result as JSON with a figure in results/<model>/lr_range_<n>/.
+
+    Args:
+        config: The configuration to test; its learning rate is ignored.
+        results: The results folder.
+        data_dir: The folder of the full data sets, see `study.data.load`.
+        low: The first learning rate.
+        high: The last learning rate.
+        steps: The number of training steps from low to high.
+
+    Returns:
+        The content of the JSON file, and under "stored" its folder.
+
+    Raises:
+        SpecError: If the test gives no result.
+    """
     from rich.progress import track
 
     from study.data import load

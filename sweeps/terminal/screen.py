@@ -1,7 +1,7 @@
-"""What a person sees of something that takes long: lines and, below them, a panel with a clock that ticks.
+"""Display of long work: lines and, below them, a panel with a running clock.
 
-Where there is no terminal that can hold a panel, a line says now and then what is being waited for. All of it is an
-observer: whatever fails here is said once, and what is being watched goes on with less to see, or with nothing.
+If the terminal can't hold a panel, a line says after each silence what is being waited for. The display only observes:
+a failure in it is reported once, and the work continues with less display, or with none.
 """
 
 import json
@@ -20,9 +20,9 @@ from sweeps.errors import SpecError
 from sweeps.terminal.streams import console, drop, plain, tolerant
 
 Form = Literal["auto", "json", "none"]
-SILENCE = 10.0  # s without a line, after which one says what is being waited for
-_TICK = 0.5  # s between two looks at the clock
-_PATIENCE = 2.0  # s that a terminal which takes no text is waited for at the end
+SILENCE = 10.0  # s without a line, after which a line says what is being waited for
+_TICK = 0.5  # s between two updates of the clock
+_PATIENCE = 2.0  # s to wait at the end for a terminal that accepts no text
 
 
 def duration(seconds: float) -> str:
@@ -32,31 +32,31 @@ def duration(seconds: float) -> str:
 
 
 def check_form(form: str) -> None:
-    """Raise SpecError for a form of progress that does not exist, before anything is made."""
+    """Raise SpecError if a form of progress does not exist; called before anything is created."""
     if form not in get_args(Form):
         raise SpecError(f"progress: choose from {', '.join(get_args(Form))}, but got {form!r}")
 
 
 class Screen:
-    """Lines for a person, or for a program in the form "json", with what is being waited for below them."""
+    """Lines for a user, or for a program in the form "json", with what is being waited for below them."""
 
     def __init__(self, stream: TextIO | None, form: Form, *, has_panel: bool = True) -> None:
         self._is_output = stream is sys.stdout
         self._stream = tolerant(stream)
         self._form = form
-        self._console = console(self._stream)  # this stream, also while what others print goes elsewhere
+        self._console = console(self._stream)  # always this stream, even while other output is redirected
         is_able = self._console.is_terminal and not self._console.is_dumb_terminal
         self._has_panel = has_panel and form == "auto" and is_able and self._console.encoding.startswith("utf")
         self._live: Live | None = None
         self._panel: RenderableType | None = None
         self._status = ""
         self._awaited, self._since = "", time.monotonic()
-        self._written = time.monotonic()  # when the last line was
+        self._written = time.monotonic()  # when the last line was written
         self._is_over = threading.Event()
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Show what is being waited for as long as the block runs."""
+        """Show what is being waited for while the block runs."""
         if self._form == "none":
             yield
             return
@@ -72,17 +72,17 @@ class Screen:
 
     @property
     def is_live(self) -> bool:
-        """Whether a panel is shown now."""
+        """Return whether a panel is shown now."""
         return self._live is not None
 
     def line(self, text: str) -> None:
-        """Write one line for a person."""
+        """Write one line for a user; only in the form "auto"."""
         if self._form == "auto":
             self._guarded(lambda: self._console.print(Text(plain(text)), soft_wrap=True))
             self._written = time.monotonic()
 
     def json(self, text: str) -> None:
-        """Write one line for a program."""
+        """Write one line for a program; only in the form "json"."""
         if self._form == "json":
             self._guarded(lambda: self._write(text))
             self._written = time.monotonic()
@@ -92,15 +92,22 @@ class Screen:
         self._stream.flush()
 
     def wait_for(self, text: str, *, silence: float = 0.0) -> None:
-        """Say what is being waited for from now on, on the panel or once it takes long.
+        """Show what is being waited for from now on, on the panel or in a line once it takes long.
 
-        silence: s without a line that went before.
+        Args:
+            text: What is being waited for.
+            silence: Seconds by which to advance the next line, as if so much silence had passed already.
         """
         self._awaited, self._since = text, time.monotonic()
         self._written -= silence
 
     def show(self, panel: Callable[[], RenderableType], status: Callable[[], str]) -> None:
-        """Keep what stands above the clock: of these two the one that is needed."""
+        """Update what is shown with the clock; only the form that is needed is built.
+
+        Args:
+            panel: Builds the panel above the clock.
+            status: Builds the text after the clock, used while no panel is shown.
+        """
         if self.is_live:
             self._guarded(lambda: setattr(self, "_panel", panel()))
         else:
@@ -132,12 +139,12 @@ class Screen:
             live.stop()
 
     def _guarded(self, step: Callable[[], object]) -> None:
-        """Take a step of the display; where it fails, go on with lines in place of the panel, then with nothing."""
+        """Run a step of the display; on failure, fall back to lines instead of the panel, then to no display."""
         try:
             step()
-        except Exception as error:  # a display only watches
+        except Exception as error:  # the display must never stop the work
             if isinstance(error, BrokenPipeError):
-                drop(self._stream)  # also for the words at the end
+                drop(self._stream)  # also for the last message of the command
             why = f"{type(error).__name__}: {' '.join(str(error).split())}"
             if self._live is not None:
                 with suppress(Exception):
@@ -151,7 +158,7 @@ class Screen:
 
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
-    """Show on standard error what is being waited for as long as the block runs, unless that is but a moment."""
+    """Show on standard error what is being waited for while the block runs, unless the block ends in a moment."""
     screen = Screen(sys.stderr, "auto")
     screen.wait_for(text, silence=SILENCE)
     with screen.opened():

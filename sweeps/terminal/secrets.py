@@ -1,4 +1,4 @@
-"""A password on the command line is seen by every user of the machine, and by Ray's dashboard: it is moved away."""
+"""Removal of passwords from the command line, which every user of the machine and Ray's dashboard can see."""
 
 import os
 import sys
@@ -9,13 +9,14 @@ OPTION = "--ledger"
 
 
 def hide_password() -> None:
-    """Start this process anew where --ledger has a password, with the URL in SWEEPS_LEDGER and without it in sight.
+    """Restart this process without the password on its command line, if --ledger has one.
 
-    Not where it is to travel: `submit` refuses a password, which it would not see any more.
+    The new process finds the full URL in the environment variable SWEEPS_LEDGER. `submit` is exempt: it refuses a URL
+    with a password, which it could no longer see.
     """
     if sys.argv[1:2] == ["submit"] or not any(word.partition("=")[0] == OPTION for word in sys.argv):
         return
-    from sweeps.store.places import VARIABLE  # heavy, and a command says first what it does
+    from sweeps.store.places import VARIABLE  # slow to import, and a command first prints what it does
     from sweeps.store.postgresql import Database
 
     command = list(sys.orig_argv)
@@ -27,7 +28,7 @@ def hide_password() -> None:
         try:
             database = Database.parse(url or command[here], "any")
         except (SpecError, IndexError):
-            return  # the command will say what is wrong with it
+            return  # the command reports what is wrong with it
         if database.has_secret:
             public = database.public.render_as_string(hide_password=False)
             command[here] = f"{OPTION}={public}" if url else public

@@ -1,4 +1,4 @@
-"""What the final selection costs: in trainings before the first trial, and in time as soon as reports tell it."""
+"""Costs of the final selection: in trainings before the first trial, and in time once reports allow an estimate."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,11 @@ from sweeps.search.notes import FITTED
 from sweeps.search.pace import pace, selection_costs, warm_training
 from sweeps.spec import SweepSpec
 
-_REPORTS = 2  # of a trial, from which its pace can be told
+_REPORTS = 2  # reports of a trial that suffice to estimate its pace
 
 
 class SelectionCosts:
-    """Says what a sweep's selection costs, and how much of it there is time for; each once a session."""
+    """Printed estimates of what a sweep's selection costs and how much of it fits the time, each once per session."""
 
     def __init__(self, spec: SweepSpec, history: History, slots: int, say: Callable[[str], None]) -> None:
         self._spec, self._history, self._slots, self._say = spec, history, slots, say
@@ -21,7 +21,7 @@ class SelectionCosts:
             say(in_trainings(spec))
 
     def observe(self, stamp: Stamp, row: Row) -> None:
-        """Take a row that is committed."""
+        """Follow a committed row, and print the costs as soon as they are known."""
         if isinstance(row, Measured) and not self._is_timed:
             trial = self._history.trials[row.key]
             if len(trial.measurements) >= _REPORTS or row.measurement.fidelity == self._spec.max_fidelity:
@@ -34,7 +34,7 @@ class SelectionCosts:
         usual, warm = pace(self._spec, self._history), warm_training(self._spec, self._history)
         if usual is None or warm is None:
             return
-        rule, training = self._spec.selection, min(usual.training, warm)  # its workers have started by then
+        rule, training = self._spec.selection, min(usual.training, warm)  # its workers are warm by then
         lengths = [training] * min(max(rule.candidates, 1) + 1, self._spec.trials)
         seconds = selection_costs(rule, lengths, self._slots).both
         self._say(
@@ -51,7 +51,7 @@ class SelectionCosts:
 
 
 def in_trainings(spec: SweepSpec) -> str:
-    """Return what a selection takes at most, in trainings to full fidelity."""
+    """Return in words how many trainings to full fidelity a selection takes at most."""
     rule = spec.selection
     if not rule.trainings:
         return f"final selection: no training; {_in_words(spec)}"

@@ -1,4 +1,4 @@
-"""Finished and running sweeps in the terminal: outcome, selection and trials as tables, or as JSON."""
+"""Display of finished and running sweeps in the terminal: outcome, selection and trials as tables or as JSON."""
 
 import json
 import sys
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def summary(result: Result) -> dict[str, Any]:
-    """A sweep in a few values, for `list` and for programs."""
+    """Return a sweep in a few values, for `list` and for programs."""
     history = result.history
     states: dict[str, int] = {}
     for trial in history.search:
@@ -53,7 +53,7 @@ def summary(result: Result) -> dict[str, Any]:
 
 
 def tell_outcome(result: Result) -> None:
-    """The outcome in words, with the commands that come next."""
+    """Print the outcome in words, with the commands that come next, and the table of cells of a finished design."""
     if result.spec.design and result.history.outcome:
         console().print(_cells_table(result))
     for line in outcome_lines(result):
@@ -61,7 +61,15 @@ def tell_outcome(result: Result) -> None:
 
 
 def tell_end(run: Callable[[], Result], *, as_json: bool) -> None:
-    """Run a sweep and tell its outcome, unless JSON tells it; OutcomeError, after that, where there is no winner."""
+    """Run a sweep and print its outcome.
+
+    Args:
+        run: Runs the sweep and returns its result.
+        as_json: Whether to print nothing here, because the JSON lines of the run already hold the outcome.
+
+    Raises:
+        OutcomeError: If there is no winner; raised after the outcome is printed.
+    """
     try:
         result = run()
     except OutcomeError as error:
@@ -71,7 +79,7 @@ def tell_end(run: Callable[[], Result], *, as_json: bool) -> None:
 
 
 def _tell_whatever_reads(result: Result, *, as_json: bool) -> None:
-    """Tell the outcome; where nothing reads standard output any more, the sweep has ended as well as it has."""
+    """Print the outcome; only warn if standard output can't be written, since the sweep itself ended well."""
     try:
         if not as_json:
             tell_outcome(result)
@@ -84,7 +92,15 @@ def _tell_whatever_reads(result: Result, *, as_json: bool) -> None:
 
 
 def tell_list(results: Path, *, as_json: bool) -> None:
-    """Every sweep of a results folder on a line; one that can't be read says why."""
+    """Print every sweep of a results folder on a line, or why it can't be read.
+
+    Args:
+        results: The results folder.
+        as_json: Whether to print one JSON list instead of a table.
+
+    Raises:
+        SpecError: If `results` is a file and JSON is not asked for.
+    """
     found: list[dict[str, Any]] = []
     for folder in list_folders(results):
         try:
@@ -128,7 +144,14 @@ def _result_cell(sweep: dict[str, Any]) -> str:
 
 
 def tell_sweep(result: Result, *, as_json: bool, top: int | None = None, sort: str | None = None) -> None:
-    """One sweep in full. top, sort: as of `ranked`."""
+    """Print a sweep in full.
+
+    Args:
+        result: The sweep.
+        as_json: Whether to print one JSON object instead of text and tables.
+        top: How many trials to print, see `ranked`.
+        sort: The order of the trials, see `ranked`.
+    """
     trials = ranked(result, sort, top)
     if as_json:
         frames = {name: records(frame) for name, frame in _frames(result).items()}
@@ -150,7 +173,7 @@ def tell_sweep(result: Result, *, as_json: bool, top: int | None = None, sort: s
 
 
 def tell_trial(result: Result, label: str, *, as_json: bool) -> None:
-    """One trial in full, or a range test; SpecError where there is none of that label."""
+    """Print a trial or a range test in full; raise SpecError if there is none with that label."""
     tests = {key.label: found for key, found in measured_ranges(result.history).items()}
     if as_json:
         say(dump_json(tests.get(label) or trial_facts(result, label)))
@@ -173,7 +196,7 @@ _CELLS_TITLE = (
 
 
 def _cells_table(result: Result) -> Table:
-    """Each cell with its mean and its paired difference; what leaves out zero is marked with a star."""
+    """Return the table of cells with means and paired differences; a star marks an interval that excludes zero."""
     metric = result.spec.metric
     table = Table(box=None, header_style="bold", title_justify="left", title=Text(_CELLS_TITLE))
     columns = ["cell", "n", metric, "difference", "rank", "s", "s/epoch"]
@@ -195,7 +218,7 @@ def _cells_table(result: Result) -> Table:
 
 
 def draw(result: Result | Comparison, path: Path) -> None:
-    """The main figure as a file; SpecError for a kind of file that can't be drawn."""
+    """Write the main figure to a file; raise SpecError if the kind of file is unknown or it can't be written."""
     from study.figures import save
 
     try:

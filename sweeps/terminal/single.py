@@ -1,4 +1,4 @@
-"""One experiment from the command line: train a config in this process with progress, store it, and train it again."""
+"""Single experiments from the command line: training in this process with progress, storing, and training again."""
 
 import math
 import sys
@@ -28,9 +28,15 @@ COMPLETE, INTERRUPTED = "complete", "interrupted"  # exit reasons
 
 
 def read_config(given: Sequence[str]) -> TrialConfig:
-    """The config that a TOML file and KNOB=VALUE words say; SpecError names place, key, rule and value.
+    """Return the config that a TOML file and KNOB=VALUE words describe.
 
-    Without a file, what is not given is at the default of the model's preset.
+    Without a file, knobs that are not given have the defaults of the model's preset.
+
+    Args:
+        given: At most one file, and any number of KNOB=VALUE words, which override the file.
+
+    Raises:
+        SpecError: If a file, knob or value is wrong; names the place, key, rule and value.
     """
     files = [Path(word) for word in given if "=" not in word or word.endswith(".toml")]
     words = [_knob(word) for word in given if "=" in word and not word.endswith(".toml")]
@@ -48,7 +54,7 @@ def read_config(given: Sequence[str]) -> TrialConfig:
 
 
 def _knob(word: str) -> tuple[str, Any]:
-    """A knob's name and value, which is read as TOML; what is no TOML is a word."""
+    """Return a knob's name and value; a value that is not valid TOML is taken as a string."""
     name, _, text = word.partition("=")
     try:
         return name, tomllib.loads(f"value = {text}")["value"]
@@ -73,10 +79,19 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def train_one(config: TrialConfig, results: Path, data_dir: Path | None) -> None:
-    """Train, show each report, and store the experiment with its curves.
+    """Train, print each report, and store the experiment with its curves.
 
-    A loss that is not finite ends the run; so does Ctrl-C, after the step under way. What was trained is stored all the
-    same, with the reason, and replays to where it ended.
+    A measured value that is not finite ends the run, and so does Ctrl-C, after the current step. The run so far is
+    stored all the same with the reason, and can be replayed to its end.
+
+    Args:
+        config: The configuration to train.
+        results: The results folder.
+        data_dir: The folder of the full data sets, see `study.data.load`.
+
+    Raises:
+        InterruptedSweepError: If the run was stopped; nothing is stored if that was before the first step.
+        SweepError: If the run diverged.
     """
     from study.data import load
     from study.experiments import store
@@ -109,7 +124,7 @@ def train_one(config: TrialConfig, results: Path, data_dir: Path | None) -> None
 
 
 def _train(training: "Training", stop: Callable[[], bool]) -> "tuple[list[Measurement], str]":
-    """Train to the end, or to where it can't or shall not go on; gives the measurements and why it ended."""
+    """Train until the run is complete, diverges or is interrupted; return its measurements and why it ended."""
     measurements = []
     with _shown(training, stop) as run:
         for measurement in run:
@@ -126,7 +141,7 @@ def _train(training: "Training", stop: Callable[[], bool]) -> "tuple[list[Measur
 
 @contextmanager
 def _stop_asked() -> Iterator[Callable[[], bool]]:
-    """Whether a stop signal came; a second one ends the process at once."""
+    """Yield a function that returns whether a stop signal came; a second signal raises KeyboardInterrupt at once."""
     pressed: list[int] = []
 
     def press(number: int, _frame: object) -> None:
@@ -150,7 +165,7 @@ def _line(measurement: "Measurement") -> str:
 
 @contextmanager
 def _shown(training: "Training", stop: Callable[[], bool]) -> "Iterator[Iterator[Measurement]]":
-    """The run's measurements, with a bar that each step moves where a person looks on."""
+    """Yield the run's measurements; on a terminal, a progress bar moves with each step."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
@@ -166,7 +181,7 @@ def _shown(training: "Training", stop: Callable[[], bool]) -> "Iterator[Iterator
 
 
 def reproduce_one(folder: Path, data_dir: Path | None) -> "Replay":
-    """Look at a stored experiment's weights and recorded accuracy, then train it again in this process."""
+    """Check a stored experiment's weights against its recorded accuracy, and train it again if they agree."""
     from study.comparison import Replay, environment_differences
     from study.data import load
     from study.experiments import load_experiment, replay

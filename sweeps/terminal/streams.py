@@ -1,6 +1,6 @@
-"""Standard output and standard error, which take any text: whatever encoding a terminal has, and whether it is there.
+"""Standard output and standard error that take any text, with any encoding, even if they are closed.
 
-Everything that is printed goes through here, so that what users write (names, values, errors) changes no display.
+All printed text passes through this module, so texts of users (names, values, errors) can't disturb the display.
 """
 
 import codecs
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _REPLACE = "sweeps.replace"
 _SIMPLER = {"…": "...", "×": "x", "–": "-", "—": "-", "−": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "\u00a0": " "}
-_NARROWEST, _PIPED = 20, 200  # columns of the smallest terminal that is laid out for, and of a file or pipe
+_NARROWEST, _PIPED = 20, 200  # columns of the narrowest supported terminal, and of a file or pipe
 
 
 def _replace(error: UnicodeError) -> tuple[str, int]:
-    """Return what is shown for a sign that an encoding lacks, and where encoding goes on."""
+    """Return the replacement of signs that an encoding lacks, and the position at which encoding continues."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     signs = error.object[error.start : error.end]
@@ -33,15 +33,15 @@ codecs.register_error(_REPLACE, _replace)
 
 
 def prepare_streams() -> None:
-    """Have standard output and error take any text, and open those that were closed where nothing is kept.
+    """Make standard output and error take any text, and open closed standard streams on the null device.
 
-    A file that is opened would else get the number of a closed stream, and what a worker prints would be written to it.
+    Otherwise a file opened later would get the descriptor of a closed stream, and receive what a worker prints.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor, which is this one
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -51,7 +51,7 @@ def prepare_streams() -> None:
 
 
 def close_streams() -> None:
-    """Write out what is buffered; where that fails, leave nothing over which Python would fail at its end."""
+    """Flush standard output and error; if that fails, drop the buffered text, on which Python would fail at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -60,15 +60,15 @@ def close_streams() -> None:
 
 
 def drop(stream: TextIO) -> None:
-    """Send what is written from now on, and what is buffered, to where nothing is kept."""
-    with suppress(OSError, ValueError):  # a stream that is closed, or of no file
+    """Redirect a stream, with its buffered text, to the null device."""
+    with suppress(OSError, ValueError):  # the stream is closed, or has no file
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
 
 
 class _Tolerant:
-    """A text stream that takes any text; the stream itself stays as its owner made it."""
+    """A wrapper that makes a text stream take any text, and leaves the stream itself as it is."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -82,7 +82,7 @@ class _Tolerant:
 
 
 def tolerant(stream: TextIO | None) -> TextIO:
-    """Return a stream that takes any text and writes it to another; None, a closed stream, takes it and drops it."""
+    """Return a wrapper of a stream that takes any text; for None, a closed stream, the text is not shown."""
     return cast("TextIO", _Tolerant(stream if stream is not None else io.StringIO()))
 
 
@@ -92,22 +92,22 @@ def plain(text: str) -> str:
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print a line as it is, to standard output or to standard error."""
+    """Print a line without control characters to standard output, or to standard error."""
     print(plain(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def begin(text: str, *, as_json: bool) -> None:
-    """Say what a command is about to do, before it imports what takes long; a program gets a line of JSON."""
+    """Print what a command is about to do, before its slow imports; in JSON form, as a note."""
     say(json.dumps({"kind": "note", "text": text}) if as_json else text)
 
 
 def console(file: TextIO | None = None) -> "Console":
-    """Return a console that shows every text as it is; piped output gets long lines, not lines broken at 80 columns."""
+    """Return a console that shows every text literally; piped output is laid out for 200 columns instead of 80."""
     from rich.console import Console as Plain
 
     class Console(Plain):
         def on_broken_pipe(self) -> None:
-            raise  # noqa: PLE0704 - the BrokenPipeError itself, where rich would end the process
+            raise  # noqa: PLE0704 - raise the BrokenPipeError itself; rich would end the process
 
     options: dict[str, Any] = {"file": file, "markup": False, "highlight": False, "emoji": False}
     found = Console(**options)

@@ -1,4 +1,4 @@
-"""What all that is told in tables shares: rows as they are, numbers in brief, and frames for programs."""
+"""Parts that all tables share: literal rows, short numbers, and frames as JSON for programs."""
 
 import math
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def add_row(table: Table, *cells: str) -> None:
-    """Add a row as it is: what users write may hold anything."""
+    """Add a row literally, without markup and control characters, since texts of users may hold anything."""
     table.add_row(*(Text(plain(cell)) for cell in cells))
 
 
 def cell(value: Any) -> str:
-    """A value in brief, "-" for none."""
+    """Return a value in brief, or "-" if it is missing."""
     import pandas as pd
 
     if pd.isna(value):
@@ -31,15 +31,16 @@ def cell(value: Any) -> str:
 
 
 def records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
-    """A frame's rows as JSON values, each number as it is; see `json_value`."""
+    """Return a frame's rows as JSON values with exact numbers; see `json_value`."""
     columns = {str(name): [json_value(value) for value in frame[name]] for name in frame.columns}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def json_value(value: Any) -> Any:
-    """A value as JSON has it, bit for bit: null for what is missing or no number, moments in ISO 8601.
+    """Return a value as JSON can hold it, bit for bit.
 
-    JSON has no word for infinite numbers: they are written as in the ledger, {"__float__": "inf"}.
+    Missing values and NaN become null, and moments ISO 8601 text. JSON has no infinite numbers: they are written as in
+    the ledger, {"__float__": "inf"}.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""The trials of a sweep in the terminal: as a table in the order that is asked for, or one of them in full."""
+"""Display of the trials of a sweep in the terminal: as a table in a chosen order, or one trial in full."""
 
 import math
 from collections.abc import Mapping
@@ -23,16 +23,16 @@ _MOST = 8  # digits of a value in the table of reports
 
 
 def ranked(result: Result, sort: str | None = None, top: int | None = None) -> list[Trial]:
-    """Return the trials of the search in an order; those that have no value in it come last.
+    """Return the trials of the search in an order; trials without a value to sort by come last.
 
     Args:
         result: The sweep.
-        sort: A column, parameter or metric, smallest first, but "value" the best first; "-" in front turns it around.
-            By number without it or, where `top` is given, as the trials of the search rank for the winner.
-        top: How many; all without it.
+        sort: A column, parameter or metric, smallest first, or "value", best first. A leading "-" reverses the order.
+            By default, trials are sorted by number or, if `top` is given, as they rank for the winner.
+        top: How many trials to return; all by default.
 
     Raises:
-        SpecError: For a name that the sweep doesn't have, or fewer than one.
+        SpecError: If the sweep has no such column, or `top` is below 1.
     """
     if top is not None and top < 1:
         raise SpecError(f"--top: give 1 or more, but got {top}")
@@ -48,7 +48,7 @@ def ranked(result: Result, sort: str | None = None, top: int | None = None) -> l
 
 
 def _for_the_winner(result: Result) -> list[Trial]:
-    """Return the trials by their last values, best first; those that came furthest lead where no fresh seed chooses."""
+    """Return the trials by last value, best first; if no fresh seed chooses, those with the highest fidelity lead."""
     trials = ranked(result, "value")
     if result.spec.selection.chooses:
         return trials
@@ -66,9 +66,9 @@ def _check_column(result: Result, name: str) -> None:
 
 
 def _key(result: Result, trial: Trial, name: str) -> tuple[Any, ...] | None:
-    """Return what a trial is sorted by, None where it has nothing there."""
+    """Return the sort key of a trial, or None if it has no value there."""
     found = _value(result, trial, name)
-    if found is None or (isinstance(found, float) and math.isnan(found)):  # it has no place in an order
+    if found is None or (isinstance(found, float) and math.isnan(found)):  # NaN has no place in an order
         return None
     return ("", found) if isinstance(found, int | float) else (type(found).__name__, str(found))
 
@@ -88,7 +88,7 @@ def _value(result: Result, trial: Trial, name: str) -> Any:
 
 
 def trials_table(result: Result, trials: list[Trial]) -> Table:
-    """Return a row for each trial."""
+    """Return a table with a row for each trial."""
     design = result.spec.design
     title = "trials of the design" if design else "trials of the search"
     table = Table(title=title, box=None, header_style="bold", title_justify="left")
@@ -108,7 +108,7 @@ def trials_table(result: Result, trials: list[Trial]) -> Table:
 
 
 def trial_facts(result: Result, label: str) -> dict[str, Any]:
-    """Return everything about one trial as values for a program; SpecError where there is none of that label."""
+    """Return everything about a trial as values for a program; raise SpecError if there is none with that label."""
     trial = result.trial(label)
     return {
         "trial": trial.key.label,
@@ -130,13 +130,13 @@ def _report(measurement: Any) -> dict[str, Any]:
 
 
 def _checkpoint(result: Result, trial: Trial) -> str | None:
-    """Return where the trial's last checkpoint is, None where there is none any more."""
+    """Return where the trial's last checkpoint is, or None if there is none any more."""
     found = first_there(result.folder.written_checkpoints(trial), result.folder.store)
     return None if found is None else str(found)
 
 
 def print_trial(result: Result, label: str) -> None:
-    """Print one trial in full: parameters with all digits, reports, log, checkpoint, and how to reproduce it."""
+    """Print a trial in full: parameters with all digits, reports, log, checkpoint, and how to reproduce it."""
     facts = trial_facts(result, label)
     reason = f" ({why(result.trial(label))})" if facts["reason"] else ""
     say(f"trial {facts['trial']} of {result.name}: {facts['state']}{reason}, seed {facts['seed']}")

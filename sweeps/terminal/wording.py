@@ -1,4 +1,4 @@
-"""Errors at the edge: whatever a command raises is said in one line, and gives its exit code."""
+"""Errors at the edge of the program: each becomes one printed line and an exit code."""
 
 import sys
 from collections.abc import Callable
@@ -14,11 +14,11 @@ STOPPED = 130
 
 
 def worded(command: Callable[[], Any]) -> int:
-    """Run a command; an error becomes one line, and gives its exit code."""
+    """Run a command and return its exit code; an error is printed as one line."""
     try:
         code = int(command() or 0)
-        sys.stdout.flush()  # a full disk is found here, not after the last word
-        # The library of commands takes Ctrl-C for itself, and gives its code without a word.
+        sys.stdout.flush()  # a full disk shows here, not only at exit
+        # typer handles Ctrl-C itself, and returns its code without a message.
         return _say("stopped", code) if code == STOPPED else code
     except BrokenPipeError:
         return 1
@@ -27,7 +27,7 @@ def worded(command: Callable[[], Any]) -> int:
 
 
 def _words(error: BaseException) -> tuple[str, int]:
-    """What to say of an error, and the exit code."""
+    """Return the message of an error, and its exit code."""
     from search_spaces import SpaceError
     from study.config import ConfigError
     from study.data import DataError
@@ -49,16 +49,16 @@ def _words(error: BaseException) -> tuple[str, int]:
 
 
 def _words_of_the_machine(error: BaseException) -> tuple[str, int]:
-    """What to say of an error that nobody raised on purpose."""
+    """Return the message and exit code of an error that no code of this project raised on purpose."""
     if isinstance(error, OSError) and error.filename is not None:
         place = f"{error.filename} can't be read or written ({error.strerror})"
         return f"{place}: what is stored is kept; mend that and do it again", 4
-    # Not one of ours: a defect, or the machine. Still one line; --debug shows where.
+    # Not one of this project's errors: a bug, or the machine. Still one line; --debug shows where.
     return f"{type(error).__name__}: {error} (put --debug after `sweeps` to see where)", 1
 
 
 def _say(text: str, code: int) -> int:
     line = " ".join(part.strip() for part in text.splitlines() if part.strip())
-    with suppress(OSError, ValueError):  # a standard error that is gone
+    with suppress(OSError, ValueError):  # standard error is closed
         say(f"error: {line}", error=True)
     return code

@@ -1,4 +1,7 @@
-"""One experiment: config, data, models, training, reproducibility, folders. Importing it loads no torch."""
+"""Training of one experiment: config, data, models, training, reproducibility and experiment folders.
+
+Names are imported on first use, so importing the package does not load torch.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,20 +1,24 @@
-"""Deterministic algorithms of torch, which may be turned on while torch itself is being imported."""
+"""Switch for torch's deterministic algorithms that also works while torch itself is being imported."""
 
 import os
 
 
 def use_deterministic_algorithms(*, warn_only: bool) -> None:
-    """Have torch compute alike each time, without autotuning; an operation that can't raises, or only warns.
+    """Make torch compute the same bits each time, without autotuning.
 
-    Call it before the first use of CUDA: cuBLAS reads its workspace's size once. Affects the whole process.
+    Call it before the first use of CUDA, since cuBLAS reads the size of its workspace only once. It affects the whole
+    process.
+
+    Args:
+        warn_only: Whether an operation without a deterministic algorithm only warns instead of raising.
     """
     import torch
 
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # As torch.use_deterministic_algorithms does, which also tells torch's compiler and imports it for that: a second
-    # and 100 MiB of every process, which compiles nothing.
+    # torch.use_deterministic_algorithms does the same, but also imports torch's compiler to configure it. That costs
+    # a second and 100 MiB in every process, and no process compiles anything.
     torch._C._set_deterministic_algorithms(True, warn_only=warn_only)
-    # Filling new tensors with NaN finds bugs in operations; it costs time and changes no result of ours.
+    # Filling new tensors with NaN exposes bugs in operations, but costs time and changes none of our results.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch in tensor operations, each image with its own random strength."""
+"""Augmentation of a whole batch with tensor operations, in which each image has its own random strength."""
 
 import math
 
@@ -12,15 +12,23 @@ _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def is_on(config: TrialConfig) -> bool:
-    """Whether the config changes images at all."""
+    """Return whether the config changes images at all."""
     return config.rotation or config.perspective or config.color_jitter
 
 
 def augment(images: Tensor, config: TrialConfig, generator: torch.Generator) -> Tensor:
-    """Augmented images, (n, channels, height, width) in 0..1; what moves in from outside is black.
+    """Augment a batch of images with the transformations that the config turns on.
 
-    The generator lives on the CPU and the few numbers per image go to the images' device, so that all devices see
-    the same draws. Rotation and perspective are one resampling, not two.
+    The few random numbers per image are drawn on the CPU and sent to the images' device, so all devices see the same
+    draws. Rotation and perspective share one resampling. Pixels that move in from outside are black.
+
+    Args:
+        images: Images of shape (n, channels, height, width), with values in 0..1.
+        config: Its augmentation knobs set the kinds and strengths.
+        generator: A generator on the CPU.
+
+    Returns:
+        The augmented images, with the same shape and range.
     """
     n = len(images)
     maps: list[Tensor] = []
@@ -37,19 +45,19 @@ def augment(images: Tensor, config: TrialConfig, generator: torch.Generator) -> 
 
 
 def _sent(numbers: Tensor, device: torch.device) -> Tensor:
-    """A few numbers on a device, without waiting for it: from pinned memory a copy to a GPU stops nobody."""
+    """Copy a few numbers to a device; a copy to a GPU comes from pinned memory, so the CPU does not wait for it."""
     if device.type == "cuda":
         return numbers.pin_memory().to(device, non_blocking=True)
     return numbers.to(device)
 
 
 def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
-    """Uniform in -1..1."""
+    """Draw uniformly from -1..1."""
     return torch.rand(*shape, generator=generator) * 2 - 1
 
 
 def rotation_maps(angles: Tensor) -> Tensor:
-    """Maps (n, 3, 3) that turn by angles (n,), radians, about the centre."""
+    """Return maps (n, 3, 3) that rotate by angles (n,), in radians, about the centre."""
     cos, sin, zero, one = (
         torch.cos(angles),
         torch.sin(angles),
@@ -60,10 +68,13 @@ def rotation_maps(angles: Tensor) -> Tensor:
 
 
 def perspective_maps(shifts: Tensor) -> Tensor:
-    """Projective maps (n, 3, 3) that move the corners (-1, -1), (1, -1), (1, 1), (-1, 1) by shifts (n, 4, 2).
+    """Return projective maps (n, 3, 3) that move the four corners of the image by shifts.
 
-    Shifts below 0.5 keep the four corners a convex quadrilateral. Source: Heckbert, Fundamentals of Texture Mapping
-    and Image Warping, 1989: square to quadrilateral in closed form.
+    Shifts below 0.5 keep the four corners a convex quadrilateral. Source of the closed form from a square to a
+    quadrilateral: Heckbert, Fundamentals of Texture Mapping and Image Warping, 1989.
+
+    Args:
+        shifts: Shifts (n, 4, 2) of the corners (-1, -1), (1, -1), (1, 1) and (-1, 1), in coordinates from -1 to 1.
     """
     square = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = ((p[:, 0], p[:, 1]) for p in (square + shifts).unbind(1))
@@ -89,9 +100,14 @@ def perspective_maps(shifts: Tensor) -> Tensor:
 
 
 def resample(images: Tensor, maps: Tensor) -> Tensor:
-    """Images (n, channels, height, width) whose pixel at p is read, bilinearly, at maps (n, 3, 3) of p.
+    """Resample images bilinearly: the output pixel at p is read from the input at maps applied to p.
 
-    Coordinates go from -1 to 1 across the image.
+    Args:
+        images: Images of shape (n, channels, height, width).
+        maps: Projective maps (n, 3, 3), in coordinates that run from -1 to 1 across the image.
+
+    Returns:
+        The resampled images, with the same shape. They are black where a map points outside the input.
     """
     n, _, height, width = images.shape
     device = images.device
@@ -107,7 +123,15 @@ def _centres(count: int, device: torch.device) -> Tensor:
 
 
 def jitter(images: Tensor, factors: Tensor) -> Tensor:
-    """Images with brightness, contrast and, on three channels, saturation times factors (3, n), in 0..1."""
+    """Scale the brightness, the contrast and, for three channels, the saturation of images.
+
+    Args:
+        images: Images of shape (n, channels, height, width), with values in 0..1.
+        factors: Factors (3, n) for brightness, contrast and saturation.
+
+    Returns:
+        The images, clamped to 0..1.
+    """
     brightness, contrast, saturation = factors[..., None, None, None]
     images = (images * brightness).clamp(0, 1)
     mean = _gray(images).mean(dim=(1, 2, 3), keepdim=True)

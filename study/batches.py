@@ -1,4 +1,4 @@
-"""The data of a run on its device, and its batches: what a step sees is a function of the step."""
+"""The data of a run on its device, and its batches, which depend only on the config, the data and the step."""
 
 import warnings
 from collections.abc import MutableMapping
@@ -21,15 +21,16 @@ _copies: MutableMapping["Split", dict[torch.device, tuple[Tensor, Tensor]]] = We
 
 
 def on_device(split: "Split", device: torch.device) -> tuple[Tensor, Tensor]:
-    """Images and labels as tensors: on the CPU without a copy, elsewhere one copy a process, however many trainings.
+    """Return the images and labels of a split as tensors on a device.
 
-    The arrays may be read-only views into memory that processes share; nothing writes to them, or to the copy.
+    On the CPU the tensors share the arrays' memory. On other devices there is one copy per process, which all trainings
+    share. The arrays may be read-only views of memory shared between processes: nothing writes to them or to the copy.
     """
     here = _tensor(split.images), _tensor(split.labels)
     if device.type == "cpu":
         return here
     copies = _copies.setdefault(split, {})
-    place = torch.empty(0, device=device).device  # "cuda" is "cuda:0", or another
+    place = torch.empty(0, device=device).device  # resolves "cuda" to the current device, such as "cuda:0"
     if place not in copies:
         copies[place] = here[0].to(place), here[1].to(place)
     return copies[place]
@@ -44,8 +45,8 @@ def _tensor(array: np.ndarray) -> Tensor:
 class Batches:
     """The training batches of one run.
 
-    Every epoch shows every image once. Its last batch is smaller where batch_size does not divide the number of
-    images, so that fidelities are whole numbers at the end of epochs whatever the batch size.
+    Every epoch shows every image once. If batch_size does not divide the number of images, the last batch of an epoch
+    is smaller. Fidelities at the ends of epochs are therefore whole numbers for every batch size.
     """
 
     def __init__(self, config: TrialConfig, data: "Dataset", device: torch.device) -> None:
@@ -64,14 +65,14 @@ class Batches:
                 f"of an epoch with batch_size={config.batch_size}: choose at most {self.steps_per_epoch}"
             )
         shape = (1, -1, 1, 1)
-        # x / 255 and (x - mean) / std in one multiplication and one addition.
+        # (x - mean) / std as one multiplication and one addition.
         mean, std = torch.tensor(data.mean), torch.tensor(data.std).clamp_min(1e-6)
         self._scale, self._shift = (1 / std).view(shape).to(device), (-mean / std).view(shape).to(device)
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Normalised images and labels of optimizer step `step` (0, 1, …)."""
+        """Return the normalized images and the labels of optimizer step `step` (0, 1, …)."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed(derive_seed(self._config.seed, "order", epoch))
@@ -85,7 +86,7 @@ class Batches:
         return self._standardized(images), self._labels[chosen]
 
     def normalized(self, images: Tensor) -> Tensor:
-        """Images (n, channels, height, width) of 0..255 as the model takes them, unchanged otherwise."""
+        """Return images (n, channels, height, width) of 0..255, normalized for the model but not augmented."""
         return self._standardized(images.float().div_(255))
 
     def _standardized(self, images: Tensor) -> Tensor:
@@ -93,12 +94,15 @@ class Batches:
         return images.contiguous(memory_format=torch.channels_last)
 
     def samples_after(self, steps: int) -> int:
-        """Images seen after so many steps, repetitions counted."""
+        """Return the number of images seen after `steps` steps, counting repetitions."""
         epochs, rest = divmod(steps, self.steps_per_epoch)
         return epochs * self.samples + rest * self._config.batch_size
 
     def report_is_due(self, steps: int) -> bool:
-        """Whether a report comes after so many steps: one of those spread evenly over an epoch, or the early one."""
+        """Return whether a report is due after `steps` steps.
+
+        Reports are spread evenly over an epoch. The config's `first_report` adds an early one in the first epoch.
+        """
         early = (self._config.first_report or 0) * self.samples
         if self.samples_after(steps - 1) < early <= self.samples_after(steps):
             return True

@@ -1,4 +1,4 @@
-"""Whether two runs of one trial are the same run: measurement by measurement, bit by bit."""
+"""Comparison of two runs of one trial, measurement by measurement and bit by bit."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,10 +8,14 @@ from study.measurement import Measurement
 
 @dataclass(frozen=True)
 class Replay:
-    """The outcome of training again: identical, or the first difference; and how the environments differ.
+    """The outcome of repeating a run.
 
-    label: what was repeated. compared: how many measurements (losses of a range test) were equal. environment: a line
-    for each fact that is not as recorded, which may explain a difference.
+    Attributes:
+        label: What was repeated.
+        compared: The number of equal measurements (for a range test: of equal losses).
+        difference: The first difference, or None if the runs are identical.
+        environment: A line for each fact that differs from the record, which may explain a difference.
+        noun: A format string for what was compared, with {} for the plural s.
     """
 
     label: str
@@ -22,7 +26,7 @@ class Replay:
 
     @property
     def what(self) -> str:
-        """What was compared, in words."""
+        """Return what was compared, in words."""
         return f"{self.compared} {self.noun.format('' if self.compared == 1 else 's')}"
 
     @property
@@ -39,15 +43,16 @@ def compare(
     untracked: Sequence[str] = (),
     continued: Mapping[int, str] | None = None,
 ) -> Replay:
-    """Follow a repeated run report by report, until it differs or all that is stored was repeated.
+    """Compare a repeated run report by report, until it differs or all stored measurements are repeated.
 
     Args:
         label: What was repeated.
         stored: The measurements of the first run.
-        repeated: Those of the second one.
-        environment: A line for each fact that is not as recorded.
+        repeated: The measurements of the second run.
+        environment: A line for each fact that differs from the record.
         untracked: Metrics that are never compared, such as timings.
-        continued: The reports with which the first run was continued, by number, and what had ended it before.
+        continued: The reports at which the first run resumed from a checkpoint, by number, and what had ended it
+            before.
     """
     compared, noun = 0, "measurement{}" + (" and the weights" if any(m.digest for m in stored) else "")
     for old, new in zip(stored, repeated, strict=False):
@@ -60,7 +65,7 @@ def compare(
 
 
 def _after_a_break(report: int, continued: Mapping[int, str]) -> str:
-    """Say whether a run had been continued from a checkpoint by a report: what that lacks differs from there on."""
+    """Explain in words that the first run was resumed from a checkpoint by this report, if it was."""
     if report in continued:
         return f" (the first after {continued[report]}: its checkpoint may lack what changes the results)"
     before = [number for number in continued if number < report]
@@ -72,7 +77,7 @@ def _after_a_break(report: int, continued: Mapping[int, str]) -> str:
 
 
 def differences(stored: Measurement, repeated: Measurement, untracked: Sequence[str] = ()) -> list[str]:
-    """Return every value in which two runs of one report differ, in words; times are no result and don't count."""
+    """Return every value in which two runs of one report differ, in words; times are not results and don't count."""
     found = [
         f"{name} was {getattr(stored, name)}, is {getattr(repeated, name)}"
         for name in ("step", "fidelity", "digest")
@@ -80,14 +85,14 @@ def differences(stored: Measurement, repeated: Measurement, untracked: Sequence[
     ]
     for name in sorted({*stored.values, *repeated.values} - {*untracked}):
         old, new = stored.values.get(name), repeated.values.get(name)
-        # NaN repeats NaN: compared by representation, which keeps every bit of a float that is a number.
+        # By representation, so that NaN equals NaN; repr keeps every bit of any other float.
         if repr(old) != repr(new):
             found.append(f"{name} was {old!r}, is {new!r}")
     return found
 
 
 def environment_differences(stored: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
-    """What differs between two environments, a line each: it may explain why a run can't be repeated."""
+    """Return a line for each difference between two environments, which may explain an unequal replay."""
     return [
         f"{name} was {stored.get(name, 'not recorded')}, is {here.get(name, 'not recorded')}"
         for name in sorted({*stored, *here})

@@ -15,10 +15,11 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class ConfigError(ValueError):
-    """A knob of a TrialConfig breaks a rule; one line that names knob, rule and value."""
+    """Raised for a knob of a TrialConfig that breaks a rule; one line names the knob, the rule and the value."""
 
 
-# What a knob hangs on, and its value where it is active and not given: knob → (parent, its values, default).
+# The parent that each conditional knob depends on, and the knob's value if it is active and not given:
+# knob → (parent, values of the parent that activate the knob, default).
 # Sources of the defaults: torch.optim for the betas; 10 degrees keeps a 6 from becoming a 9.
 CONDITIONS: dict[str, tuple[str, tuple[str | bool, ...], float]] = {
     "momentum": ("optimizer", ("sgd", "nesterov"), 0.9),
@@ -36,11 +37,13 @@ DEFAULT_EPOCHS = 9
 
 
 class TrialConfig(BaseModel):
-    """One training run. Equal configs on equal machines give equal weights, bit for bit.
+    """The configuration of one training run.
 
-    A conditional knob (default None) is filled in where it is active and refused where it is given but has no
-    effect. Exactly one of `epochs` and `seconds` is the protocol: a fixed number of passes over the training set, or
-    a fixed wall-clock of training alone.
+    Equal configs on equal machines give equal weights, bit for bit.
+
+    A conditional knob (default None) is filled in where it is active. It is refused if it is given where it has no
+    effect. Exactly one of `epochs` and `seconds` sets the length of a run: a fixed number of passes over the training
+    set, or a fixed wall-clock time of training alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
@@ -68,24 +71,24 @@ class TrialConfig(BaseModel):
     dropout_rate: OpenFraction | None = None
 
     rotation: bool = False
-    rotation_degrees: Annotated[float, Field(gt=0, le=180)] | None = None  # each way
+    rotation_degrees: Annotated[float, Field(gt=0, le=180)] | None = None  # in each direction
     color_jitter: bool = False
     color_jitter_strength: Annotated[float, Field(gt=0, le=1)] | None = None
     perspective: bool = False
     perspective_distortion: OpenFraction | None = None
 
-    epochs: Count | None = None  # 9 where neither protocol is given
+    epochs: Count | None = None  # 9 if neither epochs nor seconds is given
     seconds: Positive | None = None
     reports_per_epoch: Count = 1
-    first_report: OpenFraction | None = None  # one more report, after this share of the first epoch
+    first_report: OpenFraction | None = None  # one extra report, after this share of the first epoch
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    threads: Count = 1  # torch's threads; two numbers of threads give two results
+    threads: Count = 1  # of torch; the number of threads changes the bits of a result
 
-    if not TYPE_CHECKING:  # mypy keeps the signature that pydantic derives from the knobs
+    if not TYPE_CHECKING:  # mypy then keeps the signature that pydantic derives from the knobs
 
         def __init__(self, **knobs: Any) -> None:
-            """Check the knobs; ConfigError names the first that breaks a rule."""
+            """Check the knobs, and raise ConfigError for the first one that breaks a rule."""
             try:
                 super().__init__(**knobs)
             except ValidationError as error:
@@ -122,14 +125,14 @@ class TrialConfig(BaseModel):
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """The words ", did you mean 'x'?" for the nearest name, or the list of all."""
+    """Return ", did you mean 'x'?" for the name closest to a word, or a list of all names if none is close."""
     all_names = list(names)
     close = difflib.get_close_matches(word.lower(), all_names, n=1)
     return f", did you mean {close[0]!r}?" if close else f": choose from {', '.join(all_names)}"
 
 
 def _explain(error: ValidationError) -> str:
-    """The first broken rule in one line."""
+    """Describe the first broken rule in one line."""
     first = error.errors()[0]
     knob = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":

@@ -1,4 +1,4 @@
-"""Data sets as arrays in memory: train and validation for the search, the test set by a call of its own."""
+"""Data sets as arrays in memory: train and validation splits for the search, and the test split by a separate call."""
 
 import hashlib
 import zipfile
@@ -14,21 +14,28 @@ from study.config import nearest
 
 EMBEDDED = "mnist_sample"
 
-# Of a full set's published train split, one image in so many is held back for validation, as many of each class:
+# One in this many images of a full set's published train split is held back for validation, equally many per class:
 # 10,000 of 60,000, and 5,000 of CIFAR-10's 50,000.
 _ONE_IN = {"mnist": 6, "fashion_mnist": 6, "kmnist": 6, "cifar10": 10}
 NAMES = (EMBEDDED, *_ONE_IN)
 
 
 class DataError(RuntimeError):
-    """A data set can't be had or isn't one; one line that says why and what to do."""
+    """Raised for a data set that is unavailable or invalid; one line says why and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """images: (n, channels, height, width), uint8; labels: (n,), int64. DataError for other arrays.
+    """Images and their labels.
 
-    Arrays that are views with gaps or negative strides, as flipped ones are, are copied once.
+    Arrays that are not contiguous or have negative strides, as flipped arrays do, are copied once.
+
+    Attributes:
+        images: Images of shape (n, channels, height, width), uint8.
+        labels: Labels of shape (n,), int64.
+
+    Raises:
+        DataError: If an array has another dtype or shape.
     """
 
     images: np.ndarray
@@ -53,14 +60,17 @@ class Split:
 
 
 def _contiguous(array: np.ndarray) -> np.ndarray:
-    """Return an array as torch takes it: without gaps, and without strides below zero even where an axis has one."""
+    """Return an array in a layout that torch accepts: without gaps and without a negative stride on any axis."""
     is_plain = array.flags.c_contiguous and all(stride >= 0 for stride in array.strides)
     return array if is_plain else array.copy(order="C")
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """What a search may see of a data set: train and validation. The test split comes from `load_test` alone."""
+    """The train and validation splits, which are all that a search may see of a data set.
+
+    Only `load_test` returns the test split.
+    """
 
     name: str
     train: Split
@@ -79,7 +89,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over shapes, types and bytes of both splits, hex."""
+        """Return the SHA-256 over shapes, types and bytes of both splits, in hex."""
         digest = hashlib.sha256()
         for array in (self.train.images, self.train.labels, self.validation.images, self.validation.labels):
             digest.update(f"{array.dtype.str}{array.shape}".encode())
@@ -88,18 +98,18 @@ class Dataset:
 
     @cached_property
     def mean(self) -> tuple[float, ...]:
-        """Per channel, of the train split, in 0..1."""
+        """Return the mean of each channel of the train split, in 0..1."""
         return tuple(float(m) / 255 for m in self._shares @ np.arange(256))
 
     @cached_property
     def std(self) -> tuple[float, ...]:
-        """Per channel, of the train split, in units of 0..1."""
+        """Return the standard deviation of each channel of the train split, in units of 0..1."""
         squares = self._shares @ np.arange(256) ** 2
         return tuple(float(np.sqrt(max(s / 255**2 - m**2, 0.0))) for s, m in zip(squares, self.mean, strict=True))
 
     @cached_property
     def _shares(self) -> np.ndarray:
-        """The share of each of 256 values in each channel; in parts, since bincount makes an int64 copy."""
+        """Return the share of each of 256 values in each channel, counted in parts because bincount copies to int64."""
         images = self.train.images
         counts = np.zeros((images.shape[1], 256), dtype=np.int64)
         for start in range(0, len(images), 1000):
@@ -109,10 +119,15 @@ class Dataset:
 
 
 def load(name: str, data_dir: Path | None = None) -> Dataset:
-    """Train and validation of a data set; DataError if it can't be had. Never reads the test set.
+    """Load the train and validation splits of a data set, without reading the test set.
 
-    data_dir: where full sets lie as torchvision lays them out, or are downloaded to; without it
-    $NN_TRAINING_STUDY_DATA, else a folder in the user's cache.
+    Args:
+        name: One of `NAMES`.
+        data_dir: The folder that holds full data sets in torchvision's layout, and to which they are downloaded.
+            Without it, $NN_TRAINING_STUDY_DATA is used, or else a folder in the user's cache.
+
+    Raises:
+        DataError: If the data set is unavailable.
     """
     _check_name(name)
     if name == EMBEDDED:
@@ -124,13 +139,21 @@ def load(name: str, data_dir: Path | None = None) -> Dataset:
         held_back = _held_back(labels, _ONE_IN[name], classes)
         train, validation = (Split(images[mask], labels[mask]) for mask in (~held_back, held_back))
         data = Dataset(name, train, validation, classes)
-    # Worked out here, once, so that a copy sent to a worker has them.
+    # Computed once here, so a copy sent to a worker already has them.
     _ = data.fingerprint, data.mean, data.std
     return data
 
 
 def load_test(name: str, data_dir: Path | None = None) -> Split:
-    """The test split; DataError if it can't be had. Only the selected model reads it."""
+    """Load the test split of a data set, which only the selected model reads.
+
+    Args:
+        name: One of `NAMES`.
+        data_dir: The folder of full data sets, as for `load`.
+
+    Raises:
+        DataError: If the data set is unavailable.
+    """
     _check_name(name)
     if name == EMBEDDED:
         return _embedded("test")
@@ -155,7 +178,7 @@ def _embedded(part: str) -> Split:
 
 
 def _held_back(labels: np.ndarray, one_in: int, classes: int) -> np.ndarray:
-    """A mask of the last images of each class, equally many: fixed, and balanced whatever the file's order."""
+    """Return a mask of the last images of each class, equally many per class and the same in every run."""
     per_class = max(1, len(labels) // one_in // classes)
     mask = np.zeros(len(labels), dtype=bool)
     for label in range(classes):

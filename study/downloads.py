@@ -1,4 +1,4 @@
-"""The full data sets through torchvision: downloaded once, whole or not at all, by however many processes."""
+"""The full data sets of torchvision, each downloaded once and completely, by any number of processes."""
 
 import http.client
 import os
@@ -16,13 +16,13 @@ import numpy as np
 
 from study.data import EMBEDDED, DataError
 
-# Our name of a full set → its class in torchvision.datasets.
+# Our name of a full data set → its class in torchvision.datasets.
 CLASSES = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST", "cifar10": "CIFAR10"}
 DATA_DIR_VARIABLE = "NN_TRAINING_STUDY_DATA"
 
-_PATIENCE = 60.0  # s without a byte; torchvision itself would wait for ever
+_PATIENCE = 60.0  # s without a byte; torchvision itself would wait forever
 _USE_EMBEDDED = f'or use the embedded digits with dataset = "{EMBEDDED}"'
-# What torchvision is seen to raise for files that are cut short or hold something else.
+# Exceptions that torchvision was seen to raise for files that are truncated or hold other content.
 _UNREADABLE = (
     RuntimeError,
     OSError,
@@ -38,7 +38,10 @@ _UNREADABLE = (
 
 
 def default_data_dir() -> Path:
-    """The folder of full sets: $NN_TRAINING_STUDY_DATA, else one in this user's cache (XDG base directories)."""
+    """Return the folder of full data sets.
+
+    It is $NN_TRAINING_STUDY_DATA, or else a folder in this user's cache (XDG base directories).
+    """
     if given := os.environ.get(DATA_DIR_VARIABLE):
         return Path(given).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -46,9 +49,20 @@ def default_data_dir() -> Path:
 
 
 def read_full(name: str, data_dir: Path | None, *, train: bool) -> tuple[np.ndarray, np.ndarray, int]:
-    """Images (n, channels, height, width), labels (n,) and the number of classes of one published split.
+    """Read one published split, and download the data set first if it is missing.
 
-    Reads the files of that split alone. DataError if they are not there and can't be downloaded, or are damaged.
+    Only the files of that split are read.
+
+    Args:
+        name: The name of a full data set, a key of `CLASSES`.
+        data_dir: The folder of full data sets; `default_data_dir()` without it.
+        train: Whether to read the train split or the test split.
+
+    Returns:
+        Images (n, channels, height, width), labels (n,) and the number of classes.
+
+    Raises:
+        DataError: If the files are damaged, or are missing and can't be downloaded.
     """
     import torchvision
 
@@ -64,13 +78,13 @@ def read_full(name: str, data_dir: Path | None, *, train: bool) -> tuple[np.ndar
             f"and run again to download it, give another folder with --data-dir, {_USE_EMBEDDED}"
         ) from error
     images = np.asarray(dataset.data)
-    # torchvision holds one channel as (n, height, width), three as (n, height, width, 3).
+    # torchvision stores one channel as (n, height, width), and three as (n, height, width, 3).
     images = images[:, None] if images.ndim == 3 else np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     return images, np.asarray(dataset.targets, dtype=np.int64), len(dataset.classes)
 
 
 def _files(kind: Any) -> list[Path]:
-    """The files that torchvision reads, below the data folder."""
+    """Return the paths of the files that torchvision reads, relative to the data folder."""
     if hasattr(kind, "resources"):
         return [path.with_suffix("") for path in _archives(kind)]
     names = [name for name, _ in (*kind.train_list, *kind.test_list)]
@@ -78,7 +92,7 @@ def _files(kind: Any) -> list[Path]:
 
 
 def _archives(kind: Any) -> list[Path]:
-    """The files as published, below the data folder."""
+    """Return the paths of the published archives, relative to the data folder."""
     if hasattr(kind, "resources"):
         return [Path(kind.__name__, "raw", name) for name, _ in kind.resources]
     return [Path(kind.filename)]
@@ -92,7 +106,7 @@ def _download(name: str, kind: Any, root: Path) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _lock(root / f".{name}.lock"):
-            # Another process may have fetched it while this one waited.
+            # Another process may have fetched the data while this one waited.
             if not _is_there(kind, root):
                 _fetch(kind, root, root / f".{name}.download")
     except (*_UNREADABLE, http.client.HTTPException) as error:
@@ -108,18 +122,17 @@ def _download(name: str, kind: Any, root: Path) -> None:
 
 
 def _fetch(kind: Any, root: Path, staging: Path) -> None:
-    """Download and unpack beside the data, then move each file in: killed half-way, it leaves none cut short.
-
-    Archives that the user put where torchvision keeps them are unpacked, and not downloaded again.
-    """
-    shutil.rmtree(staging, ignore_errors=True)  # what a killed process left
+    """Download and unpack into the staging folder, then move each file to its place."""
+    shutil.rmtree(staging, ignore_errors=True)  # leftovers of a killed process
     try:
+        # Archives that the user put where torchvision keeps them are unpacked instead of downloaded again.
         for archive in _archives(kind):
             if (root / archive).is_file():
                 (staging / archive).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(root / archive, staging / archive)
         with _patient_sockets():
             kind(str(staging), train=True, download=True)
+        # Whole files are moved in last, so a process that is killed half-way leaves no truncated file.
         for path in _files(kind):
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             os.replace(staging / path, root / path)
@@ -129,7 +142,7 @@ def _fetch(kind: Any, root: Path, staging: Path) -> None:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """One process at a time; the kernel frees it when its holder dies."""
+    """Admit one process at a time; the kernel releases the lock when its holder dies."""
     import fcntl
 
     with path.open("a") as file:
@@ -139,7 +152,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _patient_sockets() -> Iterator[None]:
-    """New sockets of this process give up after a minute of silence; torchvision takes no timeout."""
+    """Make new sockets of this process give up after a minute of silence, since torchvision takes no timeout."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_PATIENCE)
     try:

@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 EXPORTED = "model.pt2"
-SEAL = "sha256"  # the key under which a JSON file holds the digest of the rest of it
+SEAL = "sha256"  # the key under which a JSON file holds the digest of its other content
 EXPERIMENT, RANGE_TEST = "exp", "lr_range"  # kinds of numbered folders: exp_1, exp_2, …
 
 
 class ExperimentError(RuntimeError):
-    """An experiment folder can't be read; one line that names it and why."""
+    """Raised for an experiment folder that can't be read; one line names the folder and the reason."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One stored run: its config, its measurements and everything else that metadata.json says."""
+    """One stored run: its config, its measurements and everything else in metadata.json."""
 
     folder: Path
     config: TrialConfig
@@ -42,7 +42,11 @@ class Experiment:
     metadata: Mapping[str, Any]
 
     def weights(self) -> "dict[str, Tensor]":
-        """The state_dict; ExperimentError if it doesn't fit the recorded digest. Never unpickles code."""
+        """Load the state_dict, without ever unpickling code.
+
+        Raises:
+            ExperimentError: If the weights can't be read or don't match the recorded digest.
+        """
         from study.reproducibility import weights_digest
         from study.tensors import load_tensors
 
@@ -59,7 +63,14 @@ class Experiment:
         return weights
 
     def model(self, data: "Dataset") -> "nn.Module":
-        """The trained model for data of the same shape and classes, on the CPU, in evaluation mode."""
+        """Load the trained model on the CPU, in evaluation mode.
+
+        Args:
+            data: A data set with images of the same shape and with the same classes as the one trained on.
+
+        Raises:
+            ExperimentError: If the weights can't be read or don't match the recorded digest.
+        """
         from study.models import build_model
 
         _, channels, height, width = data.train.images.shape
@@ -68,16 +79,29 @@ class Experiment:
         return model.eval()
 
     def evaluate(self, data: "Dataset", split: "Split") -> dict[str, float]:
-        """`loss` and `accuracy` on a split, with the bits of the recorded ones where the environment is the same.
+        """Return `loss` and `accuracy` on a split.
 
-        data: the data set trained on, since its training images say how any image is normalised.
+        They have the same bits as the recorded values if the environment is the same.
+
+        Args:
+            data: The data set trained on, since its training images determine how any image is normalized.
+            split: The images and labels to evaluate on.
+
+        Raises:
+            ExperimentError: As in `training`.
         """
         return self.training(data).evaluate(split)
 
     def training(self, data: "Dataset") -> "Training":
-        """A Training that holds the trained model, to ask it about images; ExperimentError for other data.
+        """Return a Training that holds the trained model, for evaluating it on images.
 
-        data: as for `evaluate`. Its optimizer is new: it is no checkpoint to go on from.
+        Its optimizer is new, so it can't serve as a checkpoint to resume from.
+
+        Args:
+            data: The data set trained on.
+
+        Raises:
+            ExperimentError: If `data` is another data set, or if the weights can't be read or don't match their digest.
         """
         from study.training import Plan, Training
 
@@ -87,7 +111,7 @@ class Experiment:
                 f"{self.folder} was trained on data with fingerprint {recorded}, "
                 f"but {data.name!r} here has {data.fingerprint}: give the data set that it was trained on"
             )
-        # A plan keeps a wall-clock run from timing its steps.
+        # With a plan, a wall-clock run does not time its steps.
         training = Training(self.config, data, plan=Plan(**self.metadata["plan"]))
         training.model.load_state_dict(self.weights())
         return training
@@ -103,9 +127,22 @@ def store(
     extra: Mapping[str, Any],
     example: "Split | None" = None,
 ) -> Experiment:
-    """Write a run as a new folder below results/<model>/; ValueError if `extra` says anew what is there.
+    """Write a run as a new folder below results/<model>/, and return it.
 
-    example: images with which the model is exported too, as model.pt2, and on which the export is checked.
+    A failed write leaves no folder behind.
+
+    Args:
+        results: The folder below which the run is stored.
+        training: The finished run.
+        measurements: Its measurements.
+        environment: The facts outside the config that can change its bits.
+        exit_reason: Why the run ended.
+        extra: Further entries for metadata.json.
+        example: Images with which the model is also exported, as model.pt2, and on which the export is checked.
+
+    Raises:
+        ValueError: If `extra` holds a key that metadata.json already has.
+        ExportError: If the exported model classifies an example image differently.
     """
     from study.exporting import export_model
     from study.tensors import save_tensors
@@ -124,23 +161,26 @@ def store(
         raise ValueError(f"extra must not hold {', '.join(taken)}: metadata.json has it already, choose another name")
     metadata |= extra
     folder = claim(results / training.config.model)
-    with ExitStack() as undo:  # whatever is raised passes on, and leaves no folder that is not whole
+    with ExitStack() as undo:  # an exception propagates, and leaves no incomplete folder
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
         save_tensors(folder / "model.pth", training.state_dict())
         if example is not None:
             export_model(training, example, folder / EXPORTED)
         metrics = {"schema_version": SCHEMA_VERSION, "measurements": [asdict(m) for m in measurements]}
         _write(folder / "metrics.json", _sealed(metrics))
-        # Last, so that a folder with metadata.json is a whole one.
+        # Written last, so a folder with metadata.json is complete.
         _write(folder / "metadata.json", _sealed(metadata))
         undo.pop_all()
     return load_experiment(folder)
 
 
 def replay(experiment: Experiment, data: "Dataset") -> Replay:
-    """Train the run again from its config and seed, in this process, and compare every measurement and digest.
+    """Train the run again in this process from its config and seed, and compare every measurement and digest.
 
-    Its weights are not used, but looked at first: ExperimentError if they don't fit their digest.
+    The stored weights are checked first but not used.
+
+    Raises:
+        ExperimentError: If the stored weights can't be read or don't match their digest.
     """
     from study.reproducibility import environment
     from study.training import Plan, Training
@@ -153,7 +193,7 @@ def replay(experiment: Experiment, data: "Dataset") -> Replay:
 
 
 def list_experiments(folder: Path) -> list[Path]:
-    """The experiment folders of one model, results/<model>/, by number; also those that are not whole."""
+    """Return the experiment folders of one model, results/<model>/, by number, including incomplete ones."""
     return [folder / f"{EXPERIMENT}_{number}" for number in _numbers(folder, EXPERIMENT)]
 
 
@@ -165,7 +205,10 @@ def _numbers(folder: Path, kind: str) -> list[int]:
 
 
 def claim(folder: Path, kind: str = EXPERIMENT) -> Path:
-    """A new <kind>_<n> below the folder; creating a directory is atomic, so no two processes get the same one."""
+    """Create a new folder <kind>_<n> below a folder, and return it.
+
+    Creating a directory is atomic, so no two processes get the same one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     number = max(_numbers(folder, kind), default=0) + 1
     while True:
@@ -178,11 +221,16 @@ def claim(folder: Path, kind: str = EXPERIMENT) -> Path:
 
 
 def load_experiment(folder: Path | str) -> Experiment:
-    """A stored run; ExperimentError for a folder that is missing, incomplete or of another schema version."""
+    """Load a stored run.
+
+    Raises:
+        ExperimentError: If the folder is missing or incomplete, was changed after it was written, holds another run's
+            weights, or has another schema version.
+    """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise ExperimentError(f"there is no experiment in {folder}: the folder is missing")
-    # Read first: it was written last.
+    # Read first, since it was written last.
     metadata = _read(folder / "metadata.json")
     if metadata.get("schema_version") != SCHEMA_VERSION:
         raise ExperimentError(
@@ -223,7 +271,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _unseal(path: Path, content: dict[str, Any]) -> None:
-    """Take the seal off; ExperimentError if the file doesn't hold what was written."""
+    """Remove the seal, and raise ExperimentError if the content does not match it."""
     recorded = content.pop(SEAL, None)
     if recorded != (digest := _digest(content)):
         raise ExperimentError(
@@ -233,16 +281,16 @@ def _unseal(path: Path, content: dict[str, Any]) -> None:
 
 
 def _sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    # Through JSON once, so that what is sealed is what a reader sees.
+    # Passed through JSON once, so the seal covers exactly the values that a reader sees.
     return {**content, SEAL: _digest(json.loads(json.dumps(content)))}
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-    """SHA-256 over the canonical JSON, hex."""
+    """Return the SHA-256 over the canonical JSON, in hex."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """JSON as Python reads and writes it (NaN and Infinity stand as such), under a temporary name first."""
+    """Write JSON in Python's dialect (with NaN and Infinity), under a temporary name first."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, sort_keys=True), "utf-8")

@@ -1,4 +1,4 @@
-"""A trained model as a file of its own, which torch.export loads without this package.
+"""Export of a trained model to a standalone file, which torch.export loads without this package.
 
 Source: torch.export, https://docs.pytorch.org/docs/stable/export.html.
 """
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from study.data import Split
     from study.training import Training
 
-_TRACED = 2  # images that are traced with; a batch of one would be taken as a constant
+_TRACED = 2  # images in the traced batch; the size of a batch of one would be taken as a constant
 
 
 class ExportError(RuntimeError):
-    """The exported file does not answer as the model does; one line that says how."""
+    """Raised for an exported file whose answers differ from the model's; one line says how."""
 
 
 class _Answering(nn.Module):
-    """The model with its normalisation and precision."""
+    """The model together with its normalization and precision."""
 
     def __init__(self, training: "Training") -> None:
         super().__init__()
@@ -39,20 +39,27 @@ class _Answering(nn.Module):
 
 
 def export_model(training: "Training", split: "Split", path: Path) -> None:
-    """Write the trained model as a torch.export program, and see that it answers as the model does.
+    """Write the trained model as a torch.export program, and check that it finds the same classes as the model.
 
-    The program takes any number of images (n, channels, height, width), uint8 of 0..255, and gives logits (n, classes),
-    float32, on the device that it was trained on: `torch.export.load(path).module()(images)`. split: the images with
-    which it is compared; ExportError if it finds another class for any of them.
+    The program takes any number of images (n, channels, height, width), uint8 of 0..255. It returns logits (n,
+    classes), float32, on the device of the training. To run it: `torch.export.load(path).module()(images)`.
+
+    Args:
+        training: The training whose model is exported.
+        split: The images on which the program is compared with the model.
+        path: The file to write.
+
+    Raises:
+        ExportError: If the program finds another class than the model for any image. No file is written then.
     """
     device = next(training.model.parameters()).device
     images, _ = on_device(split, device)
     was_training = training.model.training
     training.model.eval()
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of torch.export about its own insides
+        warnings.simplefilter("ignore")  # torch.export warns about its own internals
         number = {0: torch.export.Dim("n", min=1)}
-        # A copy, since a view would bring all images into the file.
+        # A copy, since a view would put all images into the file.
         traced = (images[:_TRACED].clone(),)
         program = torch.export.export(_Answering(training).eval(), traced, dynamic_shapes=(number,))
         file = io.BytesIO()

@@ -1,14 +1,20 @@
-"""How weights start: Kaiming, Xavier or orthogonal, drawn from one generator."""
+"""Initial weights: Kaiming, Xavier or orthogonal, drawn from one generator."""
 
 import torch
 from torch import Tensor, nn
 
 
 def initialize(model: nn.Module, init: str, generator: torch.Generator) -> None:
-    """Draw every convolution and dense weight; biases start at 0, batch norms as the identity.
+    """Draw the weights of every convolution and dense layer.
 
-    Call it while the model is on the CPU (all devices then start from equal bits) and contiguous: torch's
-    orthogonal_ fails on channels_last weights. Sources: He et al. 2015; Glorot and Bengio 2010; Saxe et al. 2014.
+    Biases start at 0, and batch norms as the identity. Sources: He et al. 2015; Glorot and Bengio 2010; Saxe et al.
+    2014.
+
+    Args:
+        model: A model on the CPU, so all devices start from equal bits. Its weights must be contiguous, since torch's
+            orthogonal_ fails on channels_last weights.
+        init: "kaiming", "xavier" or "orthogonal".
+        generator: A generator on the CPU.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

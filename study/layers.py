@@ -1,4 +1,4 @@
-"""How signals and gradients spread through a model before its first step, layer by layer, on one batch."""
+"""Statistics of signals and gradients in a model before its first step, layer by layer, on one batch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,15 +20,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """One convolution or dense layer at initialization.
+    """Statistics of one convolution or dense layer at initialization.
 
-    name: kind and number, such as "conv 2". shape: of its output for one image. parameters: of the layer itself.
-    activation_mean, activation_std: over all units and images, before batch norm and ReLU. gradient_std: of the
-    derivative of the batch's mean loss (nats) by the layer's weights.
+    Attributes:
+        name: Kind and number, such as "conv 2".
+        kind: "conv" or "dense".
+        shape: Shape of the layer's output for one image.
+        parameters: Number of parameters of the layer itself.
+        activation_mean: Mean over all units and images, before batch norm and ReLU.
+        activation_std: Standard deviation over all units and images, before batch norm and ReLU.
+        gradient_std: Standard deviation of the derivative of the batch's mean loss (nats) by the layer's weights.
     """
 
     name: str
-    kind: str  # "conv" or "dense"
+    kind: str
     shape: tuple[int, ...]
     parameters: int
     activation_mean: float
@@ -37,10 +42,13 @@ class LayerStatistics:
 
 
 def layer_statistics(config: TrialConfig, data: "Dataset") -> tuple[LayerStatistics, ...]:
-    """Statistics of the config's model with its first weights on its first batch, in order of the forward pass.
+    """Compute the statistics of the config's untrained model on its first batch, in order of the forward pass.
 
-    In float32, whatever the precision of training. That the spread should neither grow nor shrink from layer to layer
-    is the aim of Glorot and Bengio 2010 and He et al. 2015. Errors: ConfigError as in training.
+    The passes run in float32, whatever the precision of training. Ideally the spread neither grows nor shrinks from
+    layer to layer: this is the aim of Glorot and Bengio 2010 and He et al. 2015.
+
+    Raises:
+        ConfigError: As in `Training`.
     """
     model = Training(config, data).model
     images, labels = Batches(config, data, next(model.parameters()).device).at(0)
@@ -60,7 +68,7 @@ def layer_statistics(config: TrialConfig, data: "Dataset") -> tuple[LayerStatist
 
 
 def _noting(outputs: list[tuple[tuple[int, ...], float, float]]) -> Callable[[nn.Module, object, Tensor], None]:
-    """A hook that notes numbers at once: the ReLU that follows overwrites the output in place."""
+    """Return a hook that appends the statistics at once, since the next ReLU overwrites the output in place."""
 
     def note(_module: nn.Module, _inputs: object, output: Tensor) -> None:
         outputs.append((tuple(output.shape[1:]), output.mean().item(), output.std().item()))
@@ -74,6 +82,6 @@ def _spread(gradient: Tensor | None) -> float:
 
 
 def _names(layers: list[nn.Conv2d | nn.Linear]) -> list[str]:
-    """Kind and number of each layer, counted within its kind."""
+    """Return the kind and number of each layer, counted within its kind."""
     kinds = ["conv" if isinstance(layer, nn.Conv2d) else "dense" for layer in layers]
     return [f"{kind} {kinds[: place + 1].count(kind)}" for place, kind in enumerate(kinds)]

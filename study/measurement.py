@@ -1,4 +1,4 @@
-"""Measurement: what one report of a training run holds."""
+"""Measurement: the content of one report of a training run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,16 +8,23 @@ METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accura
 
 @dataclass(frozen=True)
 class Measurement:
-    """One report.
+    """One report of a training run.
 
-    values: train_loss (mean of the objective over the samples since the last report, label smoothing included),
-    train_accuracy (of the same forward passes: augmented images, dropout on), validation_loss (cross entropy
-    without smoothing), validation_accuracy (both accuracies in 0..1), learning_rate (of the last step).
+    Attributes:
+        report: Number of the report within the trial, from 1.
+        step: Optimizer steps made.
+        fidelity: Epochs of the training set seen: samples / training samples.
+        seconds: Training time so far without validation, in s.
+        values: The metrics. train_loss is the mean of the objective over the samples since the last report, including
+            label smoothing. train_accuracy is of the same forward passes: augmented images, dropout on.
+            validation_loss is the cross entropy without smoothing, in nats. validation_accuracy, like train_accuracy,
+            is in 0..1. learning_rate is that of the last step.
+        digest: SHA-256 of the weights, in hex.
     """
 
-    report: int  # 1, 2, … within the trial
-    step: int  # optimizer steps made
-    fidelity: float  # epochs of the training set seen: samples / training samples
-    seconds: float  # training time so far without validation, s
+    report: int
+    step: int
+    fidelity: float
+    seconds: float
     values: Mapping[str, float]
-    digest: str | None = None  # SHA-256 of the weights, hex
+    digest: str | None = None

@@ -1,4 +1,4 @@
-"""The three networks, for images of 28x28 to 32x32 pixels, one or three channels and any number of classes."""
+"""The three networks, for images of 28x28 to 32x32 pixels, with one or three channels and any number of classes."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -11,11 +11,11 @@ SMALLEST, LARGEST = 28, 32  # pixels
 
 
 class CustomCNN(nn.Sequential):
-    """Three convolutions with batch norm and one hidden dense layer: made for one CPU core.
+    """Three convolutions with batch norm and one hidden dense layer, designed for one CPU core.
 
-    Convolutions without padding shrink the images as they go, and pooling comes before batch norm and ReLU, so that
-    these work on a quarter of the data: 28 pixels become 12, 5 and 3. Dropout on the hidden dense layer (Srivastava
-    et al. 2014); batch norm, Ioffe and Szegedy 2015.
+    Convolutions without padding shrink the images. The first two poolings come before batch norm and ReLU, which
+    therefore work on a quarter of the data. 28 pixels become 12, 5 and 3. Dropout acts on the hidden dense layer
+    (Srivastava et al. 2014). Batch norm: Ioffe and Szegedy 2015.
     """
 
     def __init__(self, channels: int, size: int, classes: int, dropout_rate: float | None) -> None:
@@ -37,10 +37,10 @@ class CustomCNN(nn.Sequential):
 class AlexNet(nn.Sequential):
     """Five convolutions and three dense layers.
 
-    Source: Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014; its channels (64, 192,
-    384, 256, 256) and three poolings are kept. Adapted to small images: the first convolution is 5x5 with stride 2,
-    not 11x11 with stride 4, pools are padded, and the dense layers have 1024 units, not 4096. Dropout after the
-    first two dense layers, as in Krizhevsky et al. 2012. No local response normalization.
+    Source: Krizhevsky, One weird trick for parallelizing convolutional neural networks, 2014. Its channels (64, 192,
+    384, 256, 256) and three poolings are kept. Adapted to small images: the first convolution is 5x5 with stride 2, not
+    11x11 with stride 4, pools are padded, and the dense layers have 1024 units, not 4096. Dropout follows the first two
+    dense layers, as in Krizhevsky et al. 2012. There is no local response normalization.
     """
 
     def __init__(self, channels: int, size: int, classes: int, dropout_rate: float | None) -> None:
@@ -61,8 +61,8 @@ class AlexNet(nn.Sequential):
 class VGG(nn.Sequential):
     """The 11-layer layout (A) of Simonyan and Zisserman 2015: eight 3x3 convolutions and three dense layers.
 
-    Adapted to small images: the five pools round up, so that 28 pixels end in one as 32 do, and the dense layers have
-    512 units, not 4096. Dropout after the first two dense layers, as in the paper.
+    Adapted to small images: the five pools round up, so 28 pixels end in one as 32 do, and the dense layers have 512
+    units, not 4096. Dropout follows the first two dense layers, as in the paper.
     """
 
     def __init__(self, channels: int, size: int, classes: int, dropout_rate: float | None) -> None:
@@ -88,7 +88,7 @@ def _batch_norm(channels: int) -> Iterator[nn.Module]:
 
 
 def _dense(sizes: tuple[int, ...], dropout_rate: float | None) -> Iterator[nn.Module]:
-    """Dense layers; ReLU, and dropout where it is on, after each but the last."""
+    """Yield dense layers; all but the last are followed by ReLU and, if it is on, dropout."""
     *hidden, last = itertools.pairwise(sizes)
     for inputs, outputs in hidden:
         yield nn.Linear(inputs, outputs)
@@ -106,7 +106,16 @@ _MODELS: dict[str, Callable[[int, int, int, float | None], nn.Module]] = {
 
 
 def build_model(config: TrialConfig, shape: tuple[int, int, int], classes: int) -> nn.Module:
-    """The config's network for images of `shape` (channels, height, width); ConfigError for a shape it can't take."""
+    """Build the config's network.
+
+    Args:
+        config: Its `model` and `dropout_rate` are used.
+        shape: Shape of an image: (channels, height, width).
+        classes: Number of classes, at least 2.
+
+    Raises:
+        ConfigError: If the network can't take images of this shape, or if there are fewer than 2 classes.
+    """
     channels, height, width = shape
     if channels not in (1, 3) or height != width or not SMALLEST <= height <= LARGEST:
         raise ConfigError(
@@ -119,5 +128,5 @@ def build_model(config: TrialConfig, shape: tuple[int, int, int], classes: int) 
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Trainable numbers in the model."""
+    """Return the number of trainable parameters of the model."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

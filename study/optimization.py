@@ -1,4 +1,4 @@
-"""The optimizers, with the learning rate written into them at each step."""
+"""The optimizers, whose learning rate is set at each step."""
 
 import inspect
 from functools import cache
@@ -11,9 +11,10 @@ from study.config import TrialConfig
 
 
 def build_optimizer(config: TrialConfig, model: nn.Module) -> torch.optim.Optimizer:
-    """The config's optimizer over all parameters; weight decay is an L2 term, but decoupled for adamw.
+    """Build the config's optimizer over all parameters of the model.
 
-    `fused` is one pass over each tensor, element by element: deterministic, and the fastest on a CPU.
+    Weight decay is an L2 term, but decoupled for adamw. The optimizer is `fused`: one pass over each tensor, element by
+    element, which is deterministic and the fastest on a CPU.
     """
     common = {"lr": config.learning_rate, "weight_decay": config.weight_decay, "fused": True}
     kind: type[torch.optim.Optimizer]
@@ -29,10 +30,8 @@ def build_optimizer(config: TrialConfig, model: nn.Module) -> torch.optim.Optimi
 
 @cache
 def _plain(kind: type[torch.optim.Optimizer]) -> Any:
-    """The same optimizer without the wrappers that keep torch's compiler off it, and import the compiler for that.
-
-    It would take a second and 80 MiB of every process, which compiles nothing.
-    """
+    """Return the optimizer class without the wrappers that disable torch's compiler for it and import the compiler."""
+    # Importing the compiler would cost a second and 80 MiB in every process, and no process compiles anything.
     names = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
     plain = {name: inspect.unwrap(getattr(kind, name)) for name in names}
     plain["step"] = torch.no_grad()(inspect.unwrap(kind.step))
@@ -40,6 +39,6 @@ def _plain(kind: type[torch.optim.Optimizer]) -> Any:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    """The rate of the next step."""
+    """Set the learning rate of the next step."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate

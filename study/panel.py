@@ -1,4 +1,4 @@
-"""A panel for a notebook: choose a training run, start it, watch its curve grow, and stop it after any step."""
+"""A notebook panel that sets up a training run, starts it, plots its curve as it grows, and stops it after any step."""
 
 import io
 import threading
@@ -15,19 +15,25 @@ if TYPE_CHECKING:
     from study.measurement import Measurement
 
 AUGMENTATIONS = ("rotation", "color_jitter", "perspective")
-REPORTS_PER_EPOCH = 4  # points of the curve, where an epoch has so many steps
+REPORTS_PER_EPOCH = 4  # points of the curve, if an epoch has this many steps
 DOTS_PER_INCH = 100
 
 
 class PanelError(RuntimeError):
-    """The panel can't be shown here; one line that says what to install."""
+    """Raised for a panel that can't be shown here; one line says what to install."""
 
 
 class Panel:
-    """Widgets that choose one run on a data set, by default the embedded digits, and train it in a thread.
+    """Widgets that set up one run on a data set, by default the embedded digits, and train it in a thread.
 
-    Attributes: widget, to display; controls, the widgets of the choices by knob; measurements, those of the last run so
-    far; error, the line that is shown where the choices are no config, else "". Errors: PanelError without ipywidgets.
+    Attributes:
+        widget: The widget to display.
+        controls: The input widgets by knob.
+        measurements: The measurements of the last run so far.
+        error: The error line that is shown if the inputs make no valid config, or "".
+
+    Raises:
+        PanelError: If ipywidgets is not installed.
     """
 
     def __init__(self, data: Dataset | None = None) -> None:
@@ -49,7 +55,7 @@ class Panel:
         self.widget = self._arrange()
 
     def start(self) -> None:
-        """Begin the chosen run in the background, or show why the choices are no config; one run at a time."""
+        """Start the chosen run in the background, or show why the config is invalid; do nothing during a run."""
         if self._train.disabled:
             return
         try:
@@ -67,16 +73,20 @@ class Panel:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the run after the step that it makes now; what was measured is kept."""
+        """Stop the run after its current step, and keep its measurements."""
         self._stopping.set()
 
     def wait(self) -> None:
-        """Return when no run is under way."""
+        """Wait until no run is in progress."""
         if self._thread is not None:
             self._thread.join()
 
     def config(self) -> TrialConfig:
-        """What the controls say; ConfigError where a choice breaks a rule."""
+        """Return the config that the controls describe.
+
+        Raises:
+            ConfigError: If a value breaks a rule.
+        """
         knobs = {knob: control.value for knob, control in self.controls.items()}
         rate = knobs.pop("dropout_rate")
         if rate:
@@ -85,7 +95,7 @@ class Panel:
         return TrialConfig(**knobs, reports_per_epoch=min(REPORTS_PER_EPOCH, max(1, steps)))
 
     def _run(self, config: TrialConfig) -> None:
-        """The run, in a thread of its own."""
+        """Run the training, in its own thread."""
         try:
             training = Training(config, self._data)
             for measurement in training.run(interrupt=lambda: self._is_stopped(training)):
@@ -98,7 +108,8 @@ class Panel:
             self._train.disabled, self._stop.disabled = False, True
 
     def _is_stopped(self, training: Training) -> bool:
-        """Asked before each step, which makes it the place to move the bar; once in a hundredth is enough."""
+        """Return whether the run is to stop, and move the bar at most once in each hundredth of the run."""
+        # It is called before each step, which makes it the place to move the bar.
         if training.step * 100 // _steps(training) > self._bar.value * 100:
             self._show_step(training, "training")
         return self._stopping.is_set()
@@ -129,7 +140,7 @@ class Panel:
         self._status.value = self.error
 
     def _build_controls(self) -> dict[str, Any]:
-        """One control for each knob, at the knob's default."""
+        """Build one control for each knob, at the knob's default."""
         fields = TrialConfig.model_fields
         controls = {
             knob: self._widgets.Dropdown(options=get_args(fields[knob].annotation), value=fields[knob].default)
@@ -160,12 +171,12 @@ class Panel:
 
 
 def _steps(training: Training) -> int:
-    """The last step of a run that is measured in epochs."""
+    """Return the last step of a run whose length is given in epochs."""
     return training.plan.stop_steps or training.plan.horizon_steps
 
 
 def _ipywidgets() -> Any:
-    """The library of widgets, which is an extra: nothing else of the package needs it."""
+    """Import the widget library, an optional extra that no other part of the package needs."""
     try:
         import ipywidgets
     except ImportError:

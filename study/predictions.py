@@ -1,4 +1,4 @@
-"""What a trained model says of each image of a split: classes, losses, confusions and its worst answers."""
+"""The predictions of a trained model for each image of a split: classes, losses, confusions and worst answers."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """labels and predicted: (n,), int64, true and most likely class; losses: (n,), float32, cross entropy in nats."""
+    """Predictions for the n images of a split.
+
+    Attributes:
+        labels: True classes (n,), int64.
+        predicted: Most likely classes (n,), int64.
+        losses: Cross entropies (n,), float32, in nats.
+        classes: Number of classes.
+    """
 
     labels: np.ndarray
     predicted: np.ndarray
@@ -21,21 +28,24 @@ class Predictions:
 
     @property
     def accuracy(self) -> float:
-        """Share of right answers, 0..1."""
+        """Return the share of right answers, in 0..1."""
         return float((self.labels == self.predicted).mean())
 
     def confusion(self) -> np.ndarray:
-        """Counts (classes, classes), int64: a row for each true class, a column for each predicted one."""
+        """Return counts (classes, classes), int64: a row for each true class, a column for each predicted one."""
         cells = self.labels * self.classes + self.predicted
         return np.bincount(cells, minlength=self.classes**2).reshape(self.classes, self.classes)
 
     def worst(self, count: int) -> np.ndarray:
-        """Places of the `count` images with the highest loss, highest first; the earlier of two equals first."""
+        """Return the indices of the `count` images with the highest losses, highest first; ties keep their order."""
         return np.argsort(-self.losses, kind="stable")[:count]
 
 
 def predict(training: "Training", split: "Split") -> Predictions:
-    """Predictions of a training's model as it is now; of a stored one with `experiment.training(data)`."""
+    """Predict a split with a training's current model.
+
+    For a stored model, use `experiment.training(data)`.
+    """
     import torch
     from torch.nn import functional
 

@@ -1,4 +1,4 @@
-"""The learning-rate range test: the loss while the rate climbs exponentially, and the rates that it suggests.
+"""The learning-rate range test: the loss while the rate rises exponentially, and the rates that it suggests.
 
 Source: Smith, Cyclical Learning Rates for Training Neural Networks, WACV 2017. The stop at four times the best loss and
 the valley rule follow fastai's learning-rate finder (Howard and Gugger, Information 11(2), 2020).
@@ -15,28 +15,33 @@ if TYPE_CHECKING:
     from study.data import Dataset
 
 LOW, HIGH, STEPS = 1e-6, 10.0, 120
-WINDOW = 5  # steps each way that a loss is averaged over, with weights that fall to the sides: centred, so without lag
-MEMORY = 0.9  # of the running average that notices divergence while the ramp is climbed
+WINDOW = 5  # steps on each side over which a loss is averaged, with weights that fall off: centred, so without lag
+MEMORY = 0.9  # of the running average that detects divergence during the ramp
 DIVERGED_AT = 4.0  # times the best running average
-FLOOR = 0.05  # share of the first loss below which a loss counts as this: noise around zero is no divergence
-FALLING_FROM = 0.1  # share of the fall at which the loss counts as falling
-LEAST_FALL = 0.02  # share of the first loss
-FEWEST = 10  # steps below divergence that a suggestion needs
+FLOOR = 0.05  # share of the first loss; lower averages count as this much, as noise around zero is no divergence
+FALLING_FROM = 0.1  # share of the whole fall after which the loss counts as falling
+LEAST_FALL = 0.02  # share of the first loss or of chance, whichever is lower
+FEWEST = 10  # steps before divergence that a suggestion needs
 
 
 class RangeTestError(RuntimeError):
-    """The ramp gives no suggestion; one line that says why and what to do."""
+    """Raised for a ramp that gives no suggestion; one line says why and what to do."""
 
 
 @dataclass(frozen=True)
 class LrRange:
     """The outcome of a range test.
 
-    rates, losses, smoothed: a value for each step of the ramp before it diverged. steepest: the rate where the smoothed
-    loss falls fastest over the logarithm of the rate. valley: the rate in the middle of the longest fall. low, high:
-    bounds for a search, from where the loss begins to fall below chance to where it is lowest; both suggestions lie
-    between.
-    diverged: the rate at which the ramp was stopped, None if it reached its end; all others lie below it.
+    Attributes:
+        rates: The rate at each step of the ramp before it diverged.
+        losses: The loss at each of these steps.
+        smoothed: The smoothed loss at each of these steps.
+        steepest: The rate where the smoothed loss falls fastest over the logarithm of the rate.
+        valley: The rate in the middle of the longest fall.
+        low: Lower bound for a search, where the loss begins to fall below chance. The suggestions lie between both
+            bounds.
+        high: Upper bound for a search, where the smoothed loss is lowest.
+        diverged: The rate at which the ramp was stopped, or None if it reached its end. All other rates are below it.
     """
 
     rates: tuple[float, ...]
@@ -50,7 +55,11 @@ class LrRange:
 
 
 def ramp(low: float, high: float, steps: int) -> list[float]:
-    """Rates from low to high, both included, evenly spaced on a logarithmic scale."""
+    """Return rates from low to high, both included, evenly spaced on a logarithmic scale.
+
+    Raises:
+        RangeTestError: Unless 0 < low < high < infinity and there are at least 2 steps.
+    """
     if not 0 < low < high < math.inf or steps < 2:
         raise RangeTestError(
             f"a ramp needs 0 < low < high and at least 2 steps, but got low={low:g}, high={high:g}, steps={steps}"
@@ -67,28 +76,45 @@ def lr_range(
     steps: int = STEPS,
     watch: Callable[[Iterable[float]], Iterable[float]] = iter,
 ) -> LrRange:
-    """Run the range test of a config's model, optimizer, batch size and augmentation; its learning rate is ignored.
+    """Run the range test of a config's model, optimizer, batch size and augmentation.
 
-    The same config and data give the same result on equal machines. watch: gives each loss on as it comes, to show
-    progress. Errors: RangeTestError where the ramp is no ramp,
-    diverges at once or never lets the loss fall; ConfigError and DataError as in training.
+    The config's learning rate is ignored. The same config and data give the same result on equal machines.
+
+    Args:
+        config: The training to test.
+        data: The data set; the config's is loaded by default.
+        low: The first rate of the ramp.
+        high: The last rate of the ramp.
+        steps: The number of rates.
+        watch: Wraps the iterable of losses and passes each one on as it is computed, for example to show progress.
+
+    Raises:
+        RangeTestError: If the ramp is invalid, diverges too early, or never lets the loss fall.
+        ConfigError: As in training.
+        DataError: As in training.
     """
     from study.data import load
     from study.training import Plan, Training
 
     rates = ramp(low, high, steps)
     data = data if data is not None else load(config.dataset)
-    # A plan, so that a configuration by the clock times no steps for a horizon that the ramp doesn't have.
+    # With a plan, a config with `seconds` times no steps to find a horizon, which the ramp doesn't have.
     training = Training(config, data, plan=Plan(steps))
     losses = watch(loss.item() for loss in training.probe(rates))
     return judge(rates, losses, chance=math.log(data.classes))
 
 
 def judge(rates: Sequence[float], losses: Iterable[float], *, chance: float = math.inf) -> LrRange:
-    """Follow the losses of a ramp until they diverge, and suggest rates; asks for no loss beyond that.
+    """Follow the losses of a ramp until they diverge, and suggest rates.
 
-    chance: the loss of a model that knows nothing, ln(classes). Weights may start far above it, and what falls to there
-    at the smallest rates is the scale of the outputs: nothing is learnt by it, and it counts for no suggestion.
+    Args:
+        rates: The rates of the ramp.
+        losses: The loss at each rate, consumed no further than the divergence.
+        chance: The loss of a model that knows nothing, ln(classes). Initial weights may start far above it. A fall down
+            to it at the smallest rates only rescales the outputs and learns nothing, so no suggestion counts it.
+
+    Raises:
+        RangeTestError: If the ramp diverges too early or is too short, or if the loss never falls.
     """
     sound, diverged = _until_divergence(losses)
     stopped = rates[len(sound)] if diverged else None
@@ -128,12 +154,12 @@ def judge(rates: Sequence[float], losses: Iterable[float], *, chance: float = ma
 
 
 def _until_divergence(losses: Iterable[float]) -> tuple[list[float], bool]:
-    """The losses before divergence, and whether there was one."""
+    """Return the losses before divergence, and whether they diverged."""
     sound: list[float] = []
     total, best = 0.0, math.inf
     for count, loss in enumerate(losses, start=1):
         total = MEMORY * total + (1 - MEMORY) * loss
-        average = total / (1 - MEMORY**count)  # corrected for its start at zero
+        average = total / (1 - MEMORY**count)  # corrects for the start at zero
         if not math.isfinite(average) or average > DIVERGED_AT * best:
             return sound, True
         sound.append(loss)
@@ -142,7 +168,7 @@ def _until_divergence(losses: Iterable[float]) -> tuple[list[float], bool]:
 
 
 def smooth(losses: Sequence[float]) -> list[float]:
-    """Centred averages with triangular weights; at the ends over what is there."""
+    """Average each loss with its neighbours, with triangular weights; at the ends, over the neighbours that exist."""
 
     def average(at: int) -> float:
         near = range(max(0, at - WINDOW), min(len(losses), at + WINDOW + 1))
@@ -153,7 +179,7 @@ def smooth(losses: Sequence[float]) -> list[float]:
 
 
 def steepest_descent(losses: Sequence[float]) -> int:
-    """The index of the fastest fall, by differences over both neighbours where there are two."""
+    """Return the index of the fastest fall, by differences across both neighbours where both exist."""
 
     def slope(i: int) -> float:
         before, after = max(i - 1, 0), min(i + 1, len(losses) - 1)
@@ -163,8 +189,8 @@ def steepest_descent(losses: Sequence[float]) -> int:
 
 
 def valley(losses: Sequence[float]) -> int:
-    """The index in the middle of the longest falling subsequence."""
-    chains: list[tuple[int, int]] = []  # of the longest that ends at each index: its length, and minus its start
+    """Return the index in the middle of the longest falling subsequence."""
+    chains: list[tuple[int, int]] = []  # the longest chain that ends at each index: its length and its negated start
     for i, loss in enumerate(losses):
         length, start = max((chains[j] for j in range(i) if losses[j] > loss), default=(0, -i))
         chains.append((length + 1, start))

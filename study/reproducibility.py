@@ -1,4 +1,4 @@
-"""What makes equal configs give equal bits: algorithms, threads, device and precision, and the record of them."""
+"""The settings that make equal configs give equal bits (algorithms, threads, device, precision), and their record."""
 
 import contextlib
 import hashlib
@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
 
 def prepare_process(threads: int) -> None:
-    """Set torch up for reproducible training in this process; may be called again, also with other threads.
+    """Set torch up for reproducible training in this process.
 
-    Deterministic algorithms on, no autotuning, no TF32, `threads` threads in an operation. Call it before the first
-    use of CUDA: cuBLAS reads its workspace's size once. Affects the whole process.
+    This turns on deterministic algorithms, turns off autotuning and TF32, and sets the number of threads. Call it
+    before the first use of CUDA, since cuBLAS reads the size of its workspace only once. It affects the whole process
+    and may be called again, also with another number of threads.
+
+    Args:
+        threads: Threads that an operation of torch uses.
     """
     use_deterministic_algorithms(warn_only=False)
     torch.set_float32_matmul_precision("highest")
@@ -36,7 +40,14 @@ def prepare_process(threads: int) -> None:
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that a name means here; `auto` is CUDA, else MPS, else CPU. ConfigError if it isn't there."""
+    """Return the device that a name stands for on this machine.
+
+    Args:
+        name: "cpu", "cuda", "mps" or "auto", which is the first available one of CUDA, MPS and CPU.
+
+    Raises:
+        ConfigError: If the device is not available.
+    """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(kind for kind, is_there in there.items() if is_there)
@@ -46,9 +57,13 @@ def resolve_device(name: str) -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """The dtype of matrix products; `auto` is bfloat16 where the hardware multiplies it, else float32.
+    """Return the dtype of matrix products.
 
-    Without such hardware bfloat16 is emulated: right, and several times slower than float32.
+    Without hardware for it, bfloat16 is emulated: correct, but several times slower than float32.
+
+    Args:
+        name: "float32", "bfloat16" or "auto", which is bfloat16 if the hardware multiplies it, and float32 otherwise.
+        device: The device of the products.
     """
     if name == "auto":
         name = "bfloat16" if _multiplies_bfloat16(device) else "float32"
@@ -65,7 +80,7 @@ def _multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 over name, dtype, shape and bytes of each tensor in name order, whatever its memory format."""
+    """Return the SHA-256 over name, dtype, shape and bytes of the tensors, by name, whatever their memory format."""
     digest = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
@@ -76,25 +91,25 @@ def weights_digest(state: Mapping[str, Tensor]) -> str:
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a config's device and precision mean on this machine."""
+    """The device and the precision that a config resolves to on this machine."""
 
     device: torch.device
     precision: torch.dtype
 
     @classmethod
     def of(cls, config: TrialConfig) -> "Hardware":
-        """Resolve `auto`; ConfigError if the device isn't there."""
+        """Resolve the config's device and precision, and raise ConfigError if the device is not available."""
         device = resolve_device(config.device)
         return cls(device, resolve_precision(config.precision, device))
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """The context in which forward passes run."""
+        """Return the context in which forward passes run."""
         if self.precision == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, self.precision)
 
     def synchronize(self) -> None:
-        """Wait for what was queued, so that a clock read next is honest."""
+        """Wait for all queued work, so a clock read next is accurate."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         elif self.device.type == "mps":
@@ -102,12 +117,12 @@ class Hardware:
 
 
 def environment(config: TrialConfig, data: "Dataset") -> dict[str, str]:
-    """Everything outside the config that can change a result's bits, as text."""
+    """Return everything outside the config that can change a result's bits, as text by name."""
     hardware = Hardware.of(config)
     features = torch.cpu.get_capabilities()
     facts = {
         "python": platform.python_version(),
-        "torch": str(torch.__version__),  # its class is torch's own, and would have whoever unpickles it load torch
+        "torch": str(torch.__version__),  # torch's own class would make unpickling import torch
         "numpy": np.__version__,
         "machine": platform.machine(),
         "cpu": str(features.get("cpu_name", "unknown")),

@@ -1,8 +1,8 @@
-"""Learning-rate schedules: pure functions of the step, so that a continued run needs no scheduler state.
+"""Learning-rate schedules: pure functions of the step, so a resumed run needs no scheduler state.
 
-Each gives the share of config.learning_rate at optimizer step `step` (0, 1, …) of `horizon_steps`; past the horizon
-it stays at its last value. Sources: linear warm-up, Goyal et al. 2017; cosine, Loshchilov and Hutter 2017, without
-restarts; one cycle, Smith and Topin 2019, in the shape of torch's OneCycleLR (two cosine phases).
+Each schedule gives the share of config.learning_rate at optimizer step `step` (0, 1, …). `cosine` and `one_cycle` keep
+their last value past `horizon_steps`. Sources: linear warm-up, Goyal et al. 2017; cosine, Loshchilov and Hutter 2017,
+without restarts; one cycle, Smith and Topin 2019, in the shape of torch's OneCycleLR (two cosine phases).
 """
 
 import math
@@ -15,22 +15,22 @@ ONE_CYCLE_END = ONE_CYCLE_START / 1e4
 
 
 def constant_warmup(step: int, warmup_steps: float) -> float:
-    """Rise linearly over the first `warmup_steps`, then stay."""
+    """Rise linearly to 1 over the first `warmup_steps`, then stay there."""
     return min(1.0, (step + 1) / warmup_steps) if warmup_steps > 0 else 1.0
 
 
 def step_decay(step: int, decay_steps: int, gamma: float) -> float:
-    """Multiply by gamma after each `decay_steps`."""
+    """Multiply by gamma after every `decay_steps`."""
     return float(gamma ** (step // decay_steps))
 
 
 def cosine(step: int, horizon_steps: int) -> float:
-    """Fall from 1 along half a cosine; 0 would be reached at the horizon itself."""
+    """Fall from 1 along half a cosine that would reach 0 at the horizon itself."""
     return _half_cosine(1.0, 0.0, min(step, horizon_steps - 1) / horizon_steps)
 
 
 def one_cycle(step: int, horizon_steps: int) -> float:
-    """Rise to 1 over the first 30 % of the horizon, then fall to nearly 0 at its last step; a single step is at 1."""
+    """Rise to 1 over the first 30 % of the horizon, then fall to nearly 0 at its last step; a single step gets 1."""
     if horizon_steps == 1:
         return 1.0
     peak = ONE_CYCLE_RISE * horizon_steps - 1
@@ -46,7 +46,14 @@ def _half_cosine(start: float, end: float, progress: float) -> float:
 
 
 def learning_rate(config: TrialConfig, step: int, horizon_steps: int, steps_per_epoch: int) -> float:
-    """The rate at optimizer step `step` (0, 1, …)."""
+    """Return the learning rate at an optimizer step.
+
+    Args:
+        config: Its schedule and peak learning rate are used.
+        step: The optimizer step (0, 1, …).
+        horizon_steps: The number of steps at which the schedule ends.
+        steps_per_epoch: Steps in an epoch, the unit of the schedule's own knobs.
+    """
     match config.schedule:
         case "constant_warmup":
             share = constant_warmup(step, (config.warmup_epochs or 0.0) * steps_per_epoch)

@@ -1,13 +1,23 @@
-"""Seeds derived from what they are for, so that every random draw is a function of its name and place."""
+"""Seeds derived from their purpose, so that every random draw is a function of its name and place."""
 
 import hashlib
 
 
 def derive_seed(*parts: int | str, bits: int = 63) -> int:
-    """A seed in 0 … 2**bits - 1 from whole numbers and words; equal parts give equal seeds, on every machine.
+    """Derive a seed from whole numbers and words.
 
-    Each part is written with its kind and length before it is hashed (SHA-256), so no two lists of parts look
-    alike: ("ab", "c") and ("a", "bc") differ, and so do 1 and "1". TypeError for any other kind, also for a bool.
+    Equal parts give equal seeds on every machine. Each part is hashed (SHA-256) with its kind and length, so no two
+    different lists of parts are hashed as the same bytes: ("ab", "c") and ("a", "bc") differ, and so do 1 and "1".
+
+    Args:
+        parts: Whole numbers and words.
+        bits: Size of the seed, at most 64.
+
+    Returns:
+        A seed in 0 … 2**bits - 1.
+
+    Raises:
+        TypeError: If a part is of any other type, including bool.
     """
     digest = hashlib.sha256()
     for part in parts:

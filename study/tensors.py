@@ -1,4 +1,4 @@
-"""Tensors in files, read back without running code that a file may hold."""
+"""Tensors in files, which are read back without running any code that a file may hold."""
 
 import pickle
 from collections.abc import Mapping
@@ -11,13 +11,18 @@ from study.files import replacing
 
 
 def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
-    """Write tensors, numbers, text and dicts and lists of them."""
+    """Write tensors, numbers and text, and dicts and lists of them."""
     with replacing(Path(path)) as temporary:
         torch.save(dict(content), temporary)
 
 
 def load_tensors(path: Path) -> dict[str, Any]:
-    """Read what `save_tensors` wrote; ValueError in one line for a file that is cut short or another kind."""
+    """Read a file that `save_tensors` wrote, onto the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is truncated, damaged or of another kind, with a message of one line.
+    """
     if not Path(path).exists():
         raise FileNotFoundError("there is no such file")
     try:

@@ -1,4 +1,4 @@
-"""One training run: a generator of measurements that can stop at any step and go on with the same bits."""
+"""One training run: a generator of measurements that can stop at any step and resume with the same bits."""
 
 import copy
 import statistics
@@ -26,17 +26,23 @@ from study.tensors import load_tensors, save_tensors
 if TYPE_CHECKING:
     from study.data import Dataset, Split
 
-EVALUATION_BATCH = 500  # images; part of what fixes the bits of a validation loss
-WARM_UP_STEPS = 5  # not timed: first calls of an operation set things up
+EVALUATION_BATCH = 500  # images; the bits of a validation loss depend on it
+WARM_UP_STEPS = 5  # not timed, since the first calls of an operation include setup
 TIMED_STEPS = 20
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How far a run goes, in steps.
+    """The length of a run, in steps.
 
-    horizon_steps: where the learning-rate schedule ends, fixed before step 1. stop_steps: the last step; None while
-    a wall-clock run has not met its end yet. A Plan with stop_steps replays a run by steps, without a clock.
+    A plan with `stop_steps` replays a run by steps, without a clock.
+
+    Attributes:
+        horizon_steps: The end of the learning-rate schedule, fixed before step 1.
+        stop_steps: The last step, or None for a wall-clock run that has not ended yet.
+
+    Raises:
+        ValueError: If a number of steps is below 1.
     """
 
     horizon_steps: int
@@ -48,24 +54,31 @@ class Plan:
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint can't be used; one line that names the file and why."""
+    """Raised for a checkpoint that can't be used; one line gives the reason."""
 
 
 def never() -> bool:
-    """Don't interrupt."""
+    """Return False: never interrupt."""
     return False
 
 
 class Training:
     """A run of one config on one data set, from its start or from a checkpoint.
 
-    Every random draw is a function of (config.seed, stream, epoch or step): a checkpoint needs no generator's state.
-    Sets this process up with `prepare_process(config.threads)` and, with dropout, seeds torch's global generator.
+    Every random draw is a function of (config.seed, stream, epoch or step), so a checkpoint needs no generator state.
+    The constructor calls `prepare_process(config.threads)`. With dropout, each step seeds torch's global generator.
 
-    Attributes: plan; model; step, optimizer steps made; last, the last measurement made, also if that was before
-    the checkpoint; interrupted, whether the last `run` ended early.
+    Attributes:
+        config: The config of the run.
+        plan: Where the run's schedule and the run itself end.
+        model: The model in training.
+        step: Optimizer steps made.
+        last: The last measurement made, even if that was before the checkpoint, or None.
+        interrupted: Whether the last `run` ended early.
 
-    Errors: ConfigError for a config that doesn't fit the data or the machine; CheckpointError.
+    Raises:
+        ConfigError: If the config doesn't fit the data or the machine.
+        CheckpointError: If the checkpoint can't be read, is damaged, or belongs to another run.
     """
 
     def __init__(
@@ -89,9 +102,9 @@ class Training:
         self.model = self._initial_model(data)
         self._optimizer = build_optimizer(config, self.model)
         self._seconds = 0.0
-        self._samples = 0  # since the last report
+        self._samples = 0  # seen since the last report
         dtype = torch.float32 if device.type == "mps" else torch.float64
-        self._sums = torch.zeros(2, dtype=dtype, device=device)  # loss and right answers over those samples
+        self._sums = torch.zeros(2, dtype=dtype, device=device)  # loss and right answers over these samples
         saved = None if checkpoint is None else self._restore(checkpoint)
         self.plan = self._settle_plan(plan, saved)
 
@@ -115,7 +128,7 @@ class Training:
         return Plan(horizon, plan.stop_steps if plan and plan.stop_steps else horizon)
 
     def _horizon_from_clock(self, seconds: float) -> int:
-        """The steps that `seconds` should hold: the median of timed steps, on a copy that is thrown away."""
+        """Return the steps expected in `seconds`, by the median time of steps on a discarded copy of the model."""
         durations = []
         start = perf_counter()
         for _ in self.probe([self.config.learning_rate] * (WARM_UP_STEPS + TIMED_STEPS)):
@@ -131,9 +144,12 @@ class Training:
         return round(seconds / step)
 
     def probe(self, rates: Iterable[float]) -> Iterator[Tensor]:
-        """Train a copy of the model that is thrown away, a step at each rate; gives each step's loss, a scalar.
+        """Train a copy of the model by one step at each rate, and discard the copy.
 
-        The run itself is left as it is, bit for bit: its weights, its optimizer and what its next report will say.
+        The run itself is unchanged, bit for bit: its weights, its optimizer and the values of its next report.
+
+        Yields:
+            The loss of each step, a scalar.
         """
         model = copy.deepcopy(self.model)
         model.train()
@@ -145,8 +161,11 @@ class Training:
     def run(self, interrupt: Callable[[], bool] = never) -> Iterator[Measurement]:
         """Train, and yield a measurement at each report and at the end.
 
-        `interrupt` is asked before each step; where it is true the run ends there with `interrupted` set, and can
-        be saved, or gone on with by another `run()`. A loss that is not finite is reported as it is.
+        A loss that is not finite is reported as it is.
+
+        Args:
+            interrupt: Called before each step. If it returns True, the run ends there with `interrupted` set. It can
+                then be saved, or continued by another `run()`.
         """
         self.interrupted = False
         self.model.train()
@@ -159,9 +178,12 @@ class Training:
                 yield self._measure()
 
     def finish(self) -> Measurement | None:
-        """End the run at the step that it has come to, for good; its plan then replays it to there.
+        """End the run for good at its current step, so that its plan replays it up to there.
 
-        Gives the measurement of the steps since the last report; None where there are none.
+        A run that has made no step keeps its plan.
+
+        Returns:
+            A measurement of the steps since the last report, or None if there are none.
         """
         if self.step:
             self.plan = Plan(self.plan.horizon_steps, self.step)
@@ -169,11 +191,11 @@ class Training:
 
     @property
     def is_done(self) -> bool:
-        """Whether the plan's last step is made."""
+        """Return whether the plan's last step has been made."""
         return self.plan.stop_steps is not None and self.step >= self.plan.stop_steps
 
     def _advance(self) -> None:
-        """One step of training, on the clock."""
+        """Make one step of training, and add its time to the clock."""
         start = perf_counter()
         self._rate = learning_rate(self.config, self.step, self.plan.horizon_steps, self._batches.steps_per_epoch)
         loss, right = self._learn(self.model, self._optimizer, self.step, self._rate)
@@ -182,7 +204,7 @@ class Training:
         self._samples += samples
         self.step += 1
         if self.plan.stop_steps is None:
-            self._hardware.synchronize()  # the clock decides, so it must be right at each step
+            self._hardware.synchronize()  # the clock ends the run, so it must be right at each step
         self._seconds += perf_counter() - start
         if self.plan.stop_steps is None and self.config.seconds is not None and self._seconds >= self.config.seconds:
             self.plan = Plan(self.plan.horizon_steps, self.step)
@@ -190,7 +212,7 @@ class Training:
     def _learn(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, rate: float
     ) -> tuple[Tensor, Tensor]:
-        """One step; gives the batch's mean loss and its number of right answers, as scalars on the device."""
+        """Make one step, and return the batch's mean loss and number of right answers, as scalars on the device."""
         images, labels = self._batches.at(step)
         if self.config.dropout:
             torch.manual_seed(derive_seed(self.config.seed, "dropout", step))
@@ -232,11 +254,11 @@ class Training:
         self._samples = 0
 
     def evaluate(self, split: "Split") -> dict[str, float]:
-        """Mean cross entropy (`loss`, without smoothing) and `accuracy` (0..1) of the model as it is now."""
+        """Return the current model's mean cross entropy (`loss`, not smoothed) and `accuracy` (0..1) on a split."""
         return self._evaluate(*on_device(split, self._hardware.device))
 
     def logits(self, split: "Split") -> Tensor:
-        """What the model as it is now says of a split: (n, classes), float32, on the device; no dropout."""
+        """Return the current model's logits for a split, (n, classes), float32, on the device, without dropout."""
         return torch.cat([logits for logits, _ in self._answers(*on_device(split, self._hardware.device))])
 
     def _evaluate(self, images: Tensor, labels: Tensor) -> dict[str, float]:
@@ -248,16 +270,20 @@ class Training:
         return {"loss": loss_sum / len(labels), "accuracy": right / len(labels)}
 
     def answer(self, images: Tensor) -> Tensor:
-        """Logits (n, classes), float32, of images (n, channels, height, width) of 0..255 on the device.
+        """Return logits for images, in the model's current mode and with the precision of the run.
 
-        In the mode in which the model is, and with the precision of the run.
+        Args:
+            images: Images (n, channels, height, width) of 0..255, on the device.
+
+        Returns:
+            Logits (n, classes), float32.
         """
         with self._hardware.autocast():
             logits: Tensor = self.model(self._batches.normalized(images))
         return logits.float()
 
     def _answers(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Logits (float32) and labels, part by part, of the model in evaluation mode."""
+        """Return logits (float32) and labels of each part, with the model in evaluation mode."""
         was_training = self.model.training
         self.model.eval()
         with torch.inference_mode():
@@ -267,7 +293,7 @@ class Training:
         return found
 
     def latency(self) -> float:
-        """Seconds in which the model as it is now answers one image, the median of several calls on this device."""
+        """Return the median time in which the current model answers one image on this device, in s."""
         images, labels = (part[:1] for part in self._validation)
         durations = []
         for _ in range(WARM_UP_STEPS + TIMED_STEPS):
@@ -278,16 +304,16 @@ class Training:
         return statistics.median(durations[WARM_UP_STEPS:])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """A copy of the weights and batch-norm statistics, on the CPU, contiguous."""
+        """Return a copy of the weights and batch-norm statistics, contiguous and on the CPU."""
         state = self.model.state_dict()
         return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in state.items()}
 
     def digest(self) -> str:
-        """SHA-256 of the weights, hex."""
+        """Return the SHA-256 of the weights, in hex."""
         return weights_digest(self.model.state_dict())
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint from which `Training(config, data, checkpoint=path)` goes on, at any step."""
+        """Write a checkpoint at any step, from which `Training(config, data, checkpoint=path)` resumes."""
         save_tensors(
             path,
             {
@@ -300,13 +326,13 @@ class Training:
                 "sums": self._sums,
                 "model": self.model.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
-                # Nothing changes the weights between a step's measurement and its checkpoint.
+                # The weights do not change between a step's measurement and its checkpoint.
                 "digest": self.last.digest if self.last and self.last.step == self.step else self.digest(),
             },
         )
 
     def _identity(self) -> dict[str, Any]:
-        """What must be equal for a run to go on as if it never stopped."""
+        """Return the facts that must be equal for a run to resume as if it had never stopped."""
         here = {"device": self._hardware.device.type, "precision": str(self._hardware.precision)}
         return {**self.config.model_dump(), **here, "fingerprint of the data": self._fingerprint}
 
@@ -339,7 +365,14 @@ def train(
     plan: Plan | None = None,
     checkpoint: Path | None = None,
 ) -> Iterator[Measurement]:
-    """The measurements of one run; without `data` the config's data set is loaded."""
+    """Run one training, and yield its measurements.
+
+    Args:
+        config: The config of the run.
+        data: The data set; the config's is loaded by default.
+        plan: Where the run ends, for a replay by steps.
+        checkpoint: A checkpoint to resume from.
+    """
     if data is None:
         from study.data import load
 

@@ -1,9 +1,9 @@
-"""The environment variables that can change a result's bits: how they are found, and how a process gets them."""
+"""The environment variables that can change a result's bits: how to find them, and how to pass them to a process."""
 
 import os
 from collections.abc import Mapping
 
-# What libraries read when they are loaded: numbers of threads, kernels, precision, the order of sets.
+# Read by libraries when they are loaded: numbers of threads, kernels, precision, the order of sets.
 _PREFIXES = (
     "ATEN_",
     "BLIS_",
@@ -47,7 +47,7 @@ _NAMES = (
     "TF_NUM_INTRAOP_THREADS",
     "XLA_FLAGS",
 )
-# Where a library keeps its files, or what it logs, changes no result.
+# The places of a library's files and its logging change no result.
 _NO_RESULT = ("_CACHE", "_CACHE_DIR", "_DIR", "_HOME", "_LOGS", "_PATH", "_VERBOSE")
 
 THREADS = (
@@ -62,7 +62,7 @@ _DEFAULTS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", "PYTHONHASHSEED": "0"}
 
 
 def changing_bits(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return those of some environment variables that can change a result's bits, by name."""
+    """Return the environment variables that can change a result's bits, by name."""
     return {name: value for name, value in sorted(variables.items()) if _changes_bits(name)}
 
 
@@ -71,17 +71,22 @@ def _changes_bits(name: str) -> bool:
 
 
 def for_training(threads: int, user: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables for a process that trains with so many threads, where a user has set `user`."""
+    """Return the variables for a process that trains.
+
+    Args:
+        threads: Number of threads for all libraries.
+        user: The user's variables. Those that change bits are kept, except for the numbers of threads.
+    """
     return {**_DEFAULTS, **changing_bits(user), **dict.fromkeys(THREADS, str(threads))}
 
 
 def chosen_by_user(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return those that change bits and that no process gets from us, such as MKL_CBWR."""
+    """Return the variables that change bits and that this package sets for no process, such as MKL_CBWR."""
     ours = {*THREADS, *_DEFAULTS}
     return {name: value for name, value in changing_bits(variables).items() if name not in ours}
 
 
 def with_these(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's whole environment with these variables in place of those that change bits."""
+    """Return this process's environment with its variables that change bits replaced by the given ones."""
     kept = {name: value for name, value in os.environ.items() if not _changes_bits(name)}
     return {**kept, **changing_bits(variables)}

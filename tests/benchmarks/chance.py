@@ -1,12 +1,12 @@
-"""How often is what matters found, and what doesn't called important? On functions whose truth is known.
+"""Benchmark of tests for important parameters: power and false alarms on functions whose truth is known.
 
     uv run python tests/benchmarks/chance.py --seeds 20
 
     uv run python tests/benchmarks/chance.py --seeds 5 --before 5 --samplers random
 
-Every function is searched by the package's own samplers, trial after trial, with as much noise as said, in parts of the
-spread of the function itself. A search is looked at when it has 20, 50 and 100 trials, two of the functions at 400 as
-well. "After" is the test in sweeps.search.chance. "Before" is the test that it replaced: a parameter was found if its
+Every function is searched by the package's own samplers, trial after trial. The noise is given in units of the spread
+of the function itself. A search is tested when it has 20, 50 and 100 trials, and two of the functions also at 400.
+"After" is the test in sweeps.search.chance. "Before" is the test that it replaced: a parameter was found if its
 PED-ANOVA distance exceeded 95 % of the distances after 60 shuffles of the trials, which takes seconds for each search.
 Power is the share of relevant parameters that are found. False alarms are the share of irrelevant parameters that are
 found, and "searches" is the share of searches with at least one. Most of the time goes into TPE: a complete run takes
@@ -33,14 +33,14 @@ from sweeps.spec import SweepSpec, load_spec
 
 SAMPLERS = ("random", "qmc", "tpe")
 SIZES = (20, 50, 100, 400)
-NOISES = (0.5, 1.5)  # of the spread of the function: it makes 80 % and 31 % of the variance
-SHUFFLES, CHANCE = 60, 0.05  # of the test before
+NOISES = (0.5, 1.5)  # of the function's spread, so the function makes up 80 % and 31 % of the variance
+SHUFFLES, CHANCE = 60, 0.05  # of the earlier test
 Params = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Truth:
-    """A function, its space, and which parameters matter in it; all others don't."""
+    """A function, its space, and the parameters that matter in it; all others don't."""
 
     space: Mapping[str, Any]
     matter: frozenset[str]
@@ -48,7 +48,7 @@ class Truth:
 
 
 def _idle(count: int, *choices: str) -> dict[str, Any]:
-    """Parameters that say nothing."""
+    """Return parameters without any effect."""
     return {f"idle{i}": {"float": [0.0, 1.0]} for i in range(count)} | {n: {"choice": list("abc")} for n in choices}
 
 
@@ -78,11 +78,11 @@ TRUTHS = {
     ),
     "nothing": Truth(_idle(5, "idle"), frozenset(), lambda p: 0.0),
 }
-LONG = {("2 of 10", 0.5), ("nothing", 0.5)}  # that are searched to the end; the others until the last but one size
+LONG = {("2 of 10", 0.5), ("nothing", 0.5)}  # searched up to the last size; the others up to the last but one
 
 
 def spec_of(truth: Truth, sampler: str, seed: int) -> SweepSpec:
-    """A sweep over the function, every trial of which comes to its end."""
+    """Return the spec of a sweep over the function, in which every trial runs to completion."""
     table = {"name": "chance", "target": "functions:known", "metric": "loss", "direction": "minimize", "trials": 400}
     return load_spec({**table, "seed": seed, "space": truth.space, "pruning": "none", "sampler": sampler})
 
@@ -95,13 +95,13 @@ def add(history: History, number: int, params: Params, loss: float) -> None:
 
 
 def spread(truth: Truth, spec: SweepSpec) -> float:
-    """The deviation of the function over its space."""
+    """Return the standard deviation of the function over its space."""
     draw = random.Random(0)
     return float(np.std([truth.value(spec.space.sample(draw)) for _ in range(2000)])) or 1.0
 
 
 def searched(truth: Truth, spec: SweepSpec, noise: float, count: int) -> list[tuple[Params, float]]:
-    """The parameters and losses of one search."""
+    """Run one search, and return the parameters and losses of its trials."""
     history, found = History(), []
     draw = random.Random(derive_seed(spec.seed, "noise"))
     deviation = noise * spread(truth, spec)
@@ -121,7 +121,7 @@ def history_of(trials: Sequence[tuple[Params, float]]) -> History:
 
 
 def before(spec: SweepSpec, history: History) -> set[str]:
-    """What is found by the distance of the best quarter from all, where ranks are dealt out 60 times."""
+    """Return the parameters that the earlier test finds, by the best quarter's distance from all under 60 shuffles."""
     judged = _by_rank(spec, history)
     view, frozen = _frozen(spec, history, judged)
     able = {name: name for name in spec.space.parameters if sum(name in t.params for t in judged) >= FEWEST}
@@ -140,7 +140,7 @@ def before(spec: SweepSpec, history: History) -> set[str]:
 
 
 def after(spec: SweepSpec, history: History) -> set[str]:
-    """What is found by the test in sweeps.search.chance."""
+    """Return the parameters that the test in sweeps.search.chance finds."""
     judged = _by_rank(spec, history)
     varying = spec.space.parameters
     able = {n: p for n, p in varying.items() if sum(n in t.params for t in judged) >= FEWEST}
@@ -149,7 +149,14 @@ def after(spec: SweepSpec, history: History) -> set[str]:
 
 @dataclass
 class Tally:
-    """Of one test: which parameters that matter were found, which that don't, and in which sweeps any of these."""
+    """The outcomes of one test.
+
+    Attributes:
+        hits: For each parameter that matters, whether it was found.
+        alarms: For each parameter that doesn't matter, whether it was found.
+        wrong: For each search, whether any parameter was found that doesn't matter.
+        seconds: The duration of each test, in s.
+    """
 
     hits: list[bool] = field(default_factory=list)
     alarms: list[bool] = field(default_factory=list)
@@ -169,7 +176,7 @@ TESTS: Mapping[str, Callable[[SweepSpec, History], set[str]]] = {"before": befor
 
 
 def measure(sampler: str, name: str, noise: float, seed: int, tests: Sequence[str], tallies: Tallies) -> None:
-    """Search once, and look at it at each size."""
+    """Run one search, and test it at each size."""
     truth = TRUTHS[name]
     spec = spec_of(truth, sampler, seed)
     sizes = SIZES if (name, noise) in LONG else SIZES[:-1]
@@ -193,7 +200,7 @@ def tell(tallies: Tallies) -> None:
 
 
 def tell_row(label: str, tallies: Sequence[Mapping[str, Tally]]) -> None:
-    """Print means over all that was looked at, of both tests; searches: those with a false alarm."""
+    """Print the means of both tests over all tallies; the column "searches" counts those with a false alarm."""
 
     def mean(test: str, what: str) -> str:
         told = [float(one) for tally in tallies for one in getattr(tally[test], what)]

@@ -1,11 +1,11 @@
-"""What does a checkpoint cost beside an epoch of training, and how large is it?
+"""Benchmark of a checkpoint: its cost compared with an epoch of training, and its size.
 
     uv run python tests/benchmarks/checkpoints.py --out checkpoints
 
-The three models, each with SGD and with Adam, whose state is twice as large as the weights: the time of writing one
-with the flush to the disk and that of the digest of the weights, which a report makes and its checkpoint takes over,
-medians of five; beside them the time of an epoch of 8,000 digits on one thread, in float32. A trial does both at each
-report.
+It covers the three models, each with SGD and with Adam, whose state is twice as large as the weights. It measures the
+time to write a checkpoint, without a flush to disk, and the time of the digest of the weights. A report computes the
+digest, and its checkpoint reuses it, so a trial does both at each report. Both times are medians of five. They are
+compared with the time of an epoch of 8,000 digits on one thread, in float32.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from study.training import Training
 
 
 def measured(model: str, optimizer: str, data: Dataset, file: Path, rounds: int) -> dict[str, Any]:
-    """One row; data: as many training images as the clock needs."""
+    """Return one row; `data` holds as many training images as the clock needs."""
     training = Training(TrialConfig(model=model, optimizer=optimizer, epochs=1, precision="float32"), data)
     (report,) = training.run()
     save, digest = (timed(act, rounds) for act in (lambda: training.save(file), training.digest))
@@ -37,7 +37,7 @@ def measured(model: str, optimizer: str, data: Dataset, file: Path, rounds: int)
 
 
 def timed(act: Callable[[], object], rounds: int) -> float:
-    """The median of several calls, s."""
+    """Return the median duration of several calls, in s."""
     seconds = []
     for _ in range(rounds):
         start = time.perf_counter()

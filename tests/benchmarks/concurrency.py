@@ -1,11 +1,11 @@
-"""How much of many slots does a sweep use, and how does its driver grow? Trials of simulated work, and instant ones.
+"""Benchmark of many slots: how much of them a sweep uses, and how its driver grows, with simulated and instant trials.
 
     uv run python tests/benchmarks/concurrency.py --out concurrency  # 2,048 trials of 4 s on 64 slots
     uv run python tests/benchmarks/concurrency.py --out concurrency --trials 10000 --work 0 --slots 2
 
-Work is sleep, so that 64 slots fit a few CPUs. Used is what trials worked of the time of all slots, from when the first
-trial of each slot had ended (all actors had started then) to when the last trial was asked for; memory is the driver's
-resident set at each thousandth trial. About 16 GiB are needed for 64 actors.
+Work is simulated by sleep, so 64 slots fit on a few CPUs. The share used is the time that trials worked, divided by the
+time of all slots. It is taken from the end of the first trial of each slot, when all actors have started, until the
+last trial is asked for. Memory is the driver's resident set at each thousandth trial. 64 actors need about 16 GiB.
 """
 
 import argparse
@@ -29,7 +29,7 @@ EVERY = 1000  # trials between two rows
 
 
 def working(seconds: float) -> Any:
-    """A function that works so long and reports once."""
+    """Return a function that works for `seconds`, and then reports once."""
 
     def nap(params: dict[str, Any], seed: int) -> Any:
         time.sleep(seconds)
@@ -39,7 +39,7 @@ def working(seconds: float) -> Any:
 
 
 class Memory(threading.Thread):
-    """Looks at this process's resident set, MiB, four times a second."""
+    """A thread that samples this process's resident set, in MiB, four times a second."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -53,12 +53,16 @@ class Memory(threading.Thread):
             time.sleep(0.25)
 
     def at(self, moment: float) -> float:
-        """What it was at a moment, seconds since the epoch."""
+        """Return the resident set at a moment, given in seconds since the epoch."""
         return next((size for seen, size in self.seen if seen >= moment), self.seen[-1][1])
 
 
 def used(history: History, slots: int, work: float) -> tuple[float, float]:
-    """The share of all slots' time in which trials worked while all were there, and for how many seconds that was."""
+    """Return how much of all slots' time trials worked while all slots were active.
+
+    Returns:
+        The share of that time, and its length in seconds.
+    """
     ends = [trial.ended or 0.0 for trial in history.search]
     begin, end = max(ends[:slots]), history.search[-1].asked.time
     worked = sum(max(0.0, min(ended, end) - max(ended - work, begin)) for ended in ends)
@@ -66,7 +70,7 @@ def used(history: History, slots: int, work: float) -> tuple[float, float]:
 
 
 def rows_of(history: History, memory: Memory, marks: Iterable[int]) -> list[dict[str, float]]:
-    """Time for each trial, and memory, from one of the marked trials to the next."""
+    """Return the time per trial and the driver's memory, between each marked trial and the next."""
     asked = [trial.asked.time for trial in history.search]
     marks = sorted({0, *marks, len(asked) - 1})
     return [

@@ -1,9 +1,10 @@
-"""What does a deterministic sweep cost in wall time? The same simulated sweeps with and without, on 1 to 4 workers.
+"""Benchmark of the wall time of deterministic sweeps: the same simulated sweeps with and without, on 1 to 4 workers.
 
     uv run python tests/benchmarks/determinism.py
 
-On the recorded learning curves, in simulated time: a deterministic sweep decides otherwise than one that is not, so
-what is compared is the time for which a worker is there (working or waiting) for each second that it works.
+The sweeps run on the recorded learning curves, in simulated time. A deterministic sweep makes other decisions than one
+that is not. The comparison is therefore of the time for which a worker is present (working or waiting) for each second
+that it works.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""One event clock for all searchers: simulated workers that are asked, take as long as a table says, and tell."""
+"""One event clock for all searchers: simulated workers whose evaluations take as long as a table says."""
 
 import heapq
 from collections.abc import Callable, Hashable, Mapping
@@ -9,18 +9,21 @@ Params = Mapping[str, Any]
 
 
 class Searcher(Protocol):
-    """What is raced. It knows no loop: it is asked where a worker is free, and told when an evaluation ends."""
+    """A searcher in a race.
+
+    It needs no loop: it is asked when a worker is free, and gets the result when an evaluation ends.
+    """
 
     def ask(self, now: float) -> tuple[Hashable, Params] | None:
-        """An identity and the parameters to evaluate, or None where there is nothing to do before the next end."""
+        """Return an identity and the parameters to evaluate, or None if there is nothing to do before the next end."""
 
     def tell(self, now: float, identity: Hashable, loss: float, seconds: float) -> None:
-        """The loss of an evaluation that was asked for, and how long it took, s."""
+        """Take the loss of an evaluation that was asked for, and its duration in seconds."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluation that ended within the budget; start and end in simulated seconds."""
+    """One evaluation that ended within the budget; start and end are in simulated seconds."""
 
     worker: int
     start: float
@@ -32,10 +35,21 @@ class Evaluation:
 def race(
     searcher: Searcher, evaluate: Callable[[Params], tuple[float, float]], *, workers: int, budget: float
 ) -> list[Evaluation]:
-    """The evaluations that end within `budget` simulated seconds, in the order of their ends.
+    """Run a searcher, and return the evaluations that end within the budget.
 
-    evaluate: gives loss and seconds of a configuration. A searcher's own computing costs no simulated time. Equal ends
-    come in the order of their starts. RuntimeError where the searcher has nothing to do though nothing runs.
+    A searcher's own computing costs no simulated time.
+
+    Args:
+        searcher: The searcher.
+        evaluate: Returns the loss and the duration in seconds of a configuration.
+        workers: The number of simulated workers.
+        budget: The length of the race, in simulated seconds.
+
+    Returns:
+        The evaluations in the order of their ends. Equal ends are in the order of their starts.
+
+    Raises:
+        RuntimeError: If the searcher asks for nothing while nothing runs.
     """
     free, running, ended, asked = list(range(workers)), [], [], 0
     now = 0.0

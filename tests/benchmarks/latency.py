@@ -1,12 +1,12 @@
-"""How long does a person wait: for a first measurement, for a long sweep to go on, for an answer over many sweeps?
+"""Benchmark of waiting times: for a first measurement, for a long sweep to resume, and for an answer over many sweeps.
 
     uv run python tests/benchmarks/latency.py --out latency
 
-Medians, in turns. First measurement: from the command to the commit of the first report of the small CNN on the
-embedded digits; beside it a class trainable of Ray Tune (peers/ray_first.py), to the report of its first epoch.
-Going on: from `sweeps resume` of a sweep that was killed at its 10,000th trial to the commit of the first report of a
-trial that is new. Answer: the best trial of each of 100 such sweeps from their Parquet files, by DuckDB, in a process
-of its own.
+Results are medians, and the arms take turns. A first measurement takes from the command to the commit of the first
+report of the small CNN on the embedded digits. It is compared with a class trainable of Ray Tune (peers/ray_first.py),
+up to the report of its first epoch. Resuming takes from `sweeps resume`, for a sweep that was killed at its 10,000th
+trial, to the commit of the first report of a new trial. An answer is the best trial of each of 100 such sweeps, which
+DuckDB finds in their Parquet files, in its own process.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 from sweeps.store.places import place_of
 
-MORE = 500  # trials of a long sweep that are left when it is killed
+MORE = 500  # trials that a long sweep still has to run when it is killed
 COMMAND = str(Path(sys.executable).with_name("sweeps"))
 FIRST = """
 trials = 2
@@ -58,14 +58,14 @@ print(duckdb.sql(f"SELECT filename, arg_min(number, value), min(value) FROM {tab
 
 
 def ran(command: list[str], folder: Path) -> float:
-    """When a command was called, seconds since the epoch; it ran to its end."""
+    """Run a command to its end, and return when it was called, in seconds since the epoch."""
     start = time.time()
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return start
 
 
 def committed(folder: SweepFolder, wanted: Callable[[Row], bool]) -> float:
-    """When the first row that is wanted was committed, seconds since the epoch."""
+    """Return when the first wanted row was committed, in seconds since the epoch."""
     with closing(Ledger.open(place_of(folder, None), read_only=True)) as ledger:
         return next(stamp.time for stamp, row in ledger.rows() if wanted(row))
 
@@ -85,7 +85,7 @@ def first_of_ray_tune(scratch: Path) -> float:
 
 
 def make_long(scratch: Path, trials: int) -> None:
-    """A sweep that was killed when so many instant trials had reported, in made/."""
+    """Write a sweep to made/ that is killed once `trials` instant trials have reported."""
     (scratch / "instant.py").write_text('def trial(params, seed):\n    yield {"loss": params["x"]}\n')
     (scratch / "long.toml").write_text(LONG.format(trials=trials + MORE))
     command = [COMMAND, "run", "long.toml", "--results", "made", "--json"]
@@ -105,7 +105,7 @@ def make_long(scratch: Path, trials: int) -> None:
 
 
 def make_many(scratch: Path, count: int) -> None:
-    """The table of a long sweep's trials under many names, in results/."""
+    """Copy the table of a long sweep's trials under many names in results/."""
     made = scratch / "results" / "sweeps" / "long"
     for number in range(count):
         (copy := made.with_name(f"copy-{number}")).mkdir()

@@ -1,10 +1,10 @@
-"""Three live sweeps as a check on `selections.py`: is what they publish what many more seeds find?
+"""Three live sweeps as a check on `selections.py`: their published results against the means of many more seeds.
 
     uv run python tests/benchmarks/live_selections.py --out live
 
-Each is the quickstart from another seed, with the selection as it comes. Afterwards the winner, the best single run of
-the search and the baseline are trained on 20 seeds that no sweep has seen. A quarter of an hour on two cores; what
-is there already is not run again.
+Each sweep is the quickstart from another seed, with the default selection. Afterwards the winner, the best single run
+of the search and the baseline are trained on 20 seeds that no sweep has seen. This takes a quarter of an hour on two
+cores. Results that exist already are not computed again.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SELECTION = {"candidates": 5, "seeds": 5, "published_seeds": 7}
 
 
 def swept(folder: Path, seed: int) -> sweeps.Result:
-    """The sweep from this seed: run where it is not there yet, and gone on with where it was stopped."""
+    """Return the sweep from this seed: run it if it does not exist yet, or resume it where it was stopped."""
     name = f"live-{seed}"
     try:
         found = sweeps.load(name, results=folder)
@@ -40,7 +40,7 @@ def swept(folder: Path, seed: int) -> sweeps.Result:
 
 
 def runs_of(folder: Path, place: int) -> Rows:
-    """The values of one configuration of a sweep on seeds of its own; place: 1000 × the sweep's seed + its trial."""
+    """Return the values of one configuration on its own seeds; `place` is 1000 × the sweep's seed + its trial."""
     from study.data import EMBEDDED, load
     from study.training import Training
 

@@ -1,4 +1,4 @@
-"""What a benchmark's numbers hang on: hardware, versions, commit and load, for the metadata of its table."""
+"""The conditions of a benchmark (hardware, versions, commit and load), for the metadata of its table."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def _commit() -> str:
-    """Of this working copy, with a + where files differ from it."""
+    """Return the commit of this working copy, with a + if tracked files differ from it."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *words]
@@ -22,18 +22,22 @@ def _commit() -> str:
         return "unknown: not a working copy of git"
 
 
-# Before the benchmark does anything: it may run for an hour, while files change.
+# Taken before the benchmark starts, since files may change while it runs for an hour.
 _BEFORE = {"commit": _commit(), "load before": f"{os.getloadavg()[0]:.2f}"}
 
 
 def in_turn(arms: Iterable[str], turn: int) -> list[str]:
-    """The arms of a round, another first in each, so that none always runs behind the same."""
+    """Return the arms of a round, rotated in each, so that no arm always runs after the same one."""
     arms = list(arms)
     return arms[turn % len(arms) :] + arms[: turn % len(arms)]
 
 
 def provenance(*more: str) -> dict[str, str]:
-    """Processor, CPUs, their load before the start, commit, and the versions that matter; more: further packages."""
+    """Return the processor, CPUs, their load before the start, the commit, the system, and the versions that matter.
+
+    Args:
+        more: Further packages whose versions are included.
+    """
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     packages = ("nn-training-study", "torch", "ray", "optuna", *more)

@@ -1,12 +1,12 @@
-"""What does one further concurrent trial of the small CNN cost in memory, and is the data set copied for it?
+"""Benchmark of the memory that one more concurrent trial of the small CNN needs, and whether it copies the data set.
 
     uv run python tests/benchmarks/memory.py --out memory --data-dir ../shared/data
 
-The same sweep with two and with four trials at a time; the difference, halved, is a further trial. Counted is the
-proportional set size (what is shared is divided among those that share it) of all its workers, at its most. Beside it
-torch itself: a function that imports it, and one that also makes a step of its SGD, for which torch imports its
-compiler; and the same trials on a data set of 47 MiB (full MNIST, with --data-dir) in place of the 8 MiB of the
-embedded digits, which would show a copy.
+The same sweep runs with two and with four trials at a time. Half the difference is the cost of one more trial. The
+benchmark measures the peak of the proportional set size of all its workers (shared memory is divided among those that
+share it). Two further functions show the share of torch itself: one only imports it, and one also makes a step of its
+SGD, for which torch imports its compiler. With --data-dir the same trials also run on a data set of 47 MiB (full MNIST)
+instead of the 8 MiB of the embedded digits, which would reveal a copy.
 """
 
 import argparse
@@ -27,7 +27,7 @@ FEW, MANY = 2, 4  # trials at a time
 
 
 def imported(params: dict[str, Any], seed: int) -> Any:
-    """A process that has torch, and has multiplied a matrix."""
+    """Import torch, multiply a matrix and report, then wait and report again."""
     import torch
 
     matrix = torch.ones(512, 512)
@@ -37,7 +37,7 @@ def imported(params: dict[str, Any], seed: int) -> Any:
 
 
 def stepped(params: dict[str, Any], seed: int) -> Any:
-    """The same, and it has trained one layer by one step."""
+    """Train one layer by one step, then do the same as `imported`."""
     import torch
 
     layer = torch.nn.Linear(512, 512)
@@ -48,20 +48,20 @@ def stepped(params: dict[str, Any], seed: int) -> Any:
 
 
 def workers_memory() -> float:
-    """The proportional set size of all workers that do something, MiB."""
+    """Return the proportional set size of all busy workers, in MiB."""
     sizes = []
     for process in psutil.Process().children(recursive=True):
         try:
             words = " ".join(process.cmdline())
             if words.startswith("ray::") and "IDLE" not in words:
                 sizes.append(process.memory_full_info().pss)
-        except psutil.Error:  # it ended meanwhile
+        except psutil.Error:  # it ended in the meantime
             continue
     return sum(sizes) / 2**20
 
 
 class Most(threading.Thread):
-    """Looks on twice a second, and keeps the most."""
+    """A thread that samples the workers' memory twice a second, and keeps the maximum."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -82,7 +82,7 @@ class Most(threading.Thread):
 
 
 def most(table: dict[str, Any], slots: int, results: Path, **given: Any) -> float:
-    """MiB of all workers while so many trials of a sweep run at a time."""
+    """Return the peak memory of all workers in MiB, while `slots` trials of a sweep run at a time."""
     cpus = {"resources": {"cpus_per_trial": (psutil.cpu_count() or 1) / slots}}
     with Most() as memory:
         sweeps.run({**table, **cpus, "trials": slots}, results=results, progress="none", **given)

@@ -1,4 +1,4 @@
-"""A ledger that keeps nothing, for drivers that are simulated: its rows are stamped with the simulated time."""
+"""A ledger that keeps nothing, for simulated drivers; its rows are stamped with the simulated time."""
 
 import itertools
 
@@ -6,7 +6,7 @@ from sweeps.search.history import History, Row, Stamp
 
 
 class InMemoryLedger:
-    """What a Driver needs of a ledger; `now` is the simulated time, s."""
+    """The part of a ledger that a Driver needs; `now` is the simulated time, in s."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -22,4 +22,4 @@ class InMemoryLedger:
         return Stamp(next(self._seqs), self.now)
 
     def outages(self) -> list[str]:
-        return []  # it is never away
+        return []  # it is always reachable

@@ -1,13 +1,14 @@
-"""What does a trial cost beside its training, and does it cost more the more there were? Trials that take no time.
+"""Benchmark of a trial's overhead besides its training, and of its growth with the number of trials, by instant trials.
 
     uv run python tests/benchmarks/overhead.py --out overhead
 
-Sweeps of 8,000 trials of a function that returns at once, in the whole space of the small CNN's preset, two at a time,
-in turns: random suggestions without pruning and under ASHA (up to nine reports a trial, checkpoints too), and TPE's.
-Ledger, Parquet and all else as they come. A trial's overhead is the time from one ask to the next, over the trials
-between two marks; and that of a whole sweep's trial from the first ask to the sweep's end, with choice, tables,
-figures and report, Ray's end, and the result that is read of it. Each sweep has a process of its own, whose resident
-set is the driver's memory.
+Each sweep has 8,000 trials of a function that returns at once, in the whole space of the small CNN's preset, two at a
+time. The arms take turns: random suggestions without pruning, random suggestions under ASHA (up to nine reports a
+trial, also with checkpoints), and TPE without pruning. Ledger, Parquet and all other settings are the defaults.
+
+A trial's overhead is the time from one ask to the next, averaged over the trials between two marks. For a whole sweep
+it is the time from the first ask to the sweep's end, per trial. This includes choice, tables, figures and report, Ray's
+shutdown, and reading the result. Each sweep has its own process, whose resident set is the driver's memory.
 """
 
 import argparse
@@ -28,7 +29,7 @@ import sweeps
 from search_spaces import preset, to_table
 
 MARKS = (100, 400, 2000, 7500, 8000)  # trials
-FULL = 9  # reports of a trial that ASHA lets go on
+FULL = 9  # reports of a trial that ASHA never stops
 ARMS: dict[str, dict[str, Any]] = {
     "random": {"sampler": "random", "pruning": "none"},
     "random, ASHA": {"sampler": "random", "pruning": {"name": "asha", "max_fidelity": FULL}},
@@ -37,22 +38,22 @@ ARMS: dict[str, dict[str, Any]] = {
 
 
 def instant(params: dict[str, Any], seed: int) -> Any:
-    """No work, and one report."""
+    """Report once, without any work."""
     yield {"loss": params["learning_rate"]}
 
 
 def instant_reports(params: dict[str, Any], seed: int, done: int | None) -> Any:
-    """No work, and as many reports as it is let make, each with a checkpoint."""
+    """Report as often as the pruner allows, without any work, and with a checkpoint each time."""
     for report in range((done or 0) + 1, FULL + 1):
         yield {"loss": params["learning_rate"] / report, "checkpoint": report}
 
 
 def overhead(arm: str, trials: int, folder: Path) -> list[dict[str, float]]:
-    """Milliseconds for each trial from mark to mark, and of the whole, and the driver's memory there, MiB."""
+    """Return milliseconds per trial from mark to mark and for the whole sweep, and the driver's memory in MiB."""
     memory = Memory()
     table = {
         "name": arm.replace(", ", "-"),
-        "trials": trials + 1,  # the last mark is an ask too
+        "trials": trials + 1,  # one more, since the last mark is an ask too
         "metric": "loss",
         "direction": "minimize",
         "space": to_table(preset("custom_cnn")),
@@ -68,7 +69,7 @@ def overhead(arm: str, trials: int, folder: Path) -> list[dict[str, float]]:
 
 
 def in_a_process(arm: str, trials: int, folder: Path) -> list[dict[str, float]]:
-    """The same, of a driver that drove nothing before."""
+    """Return the rows of `overhead` from a new process, whose driver has run nothing before."""
     words = [sys.executable, __file__, "--out", str(folder), "--trials", str(trials), "--only", arm]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
     rows: list[dict[str, float]] = json.loads(done.stdout.splitlines()[-1])

@@ -1,9 +1,10 @@
-"""Does bfloat16 cost accuracy? The same trainings in float32 and in bfloat16, on the same seeds.
+"""Benchmark of the accuracy of bfloat16: the same trainings in float32 and in bfloat16, on the same seeds.
 
     uv run python tests/benchmarks/precision.py --out precision
 
-The small CNN as it stands on the embedded digits, 9 epochs; differences are paired by seed. It measures results, not
-time; where the processor does not multiply bfloat16, that half is slow and the result the same.
+The small CNN is trained with its default settings on the embedded digits for 9 epochs. Differences are paired by seed.
+The benchmark measures results, not time. If the processor does not multiply bfloat16, that half is slow, but the result
+is the same.
 """
 
 import argparse
@@ -24,7 +25,7 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 def one(run: tuple[int, str]) -> dict[str, Any]:
-    """The last measurement of a run."""
+    """Train one run, and return its last measurement."""
     from study.data import load
     from study.reproducibility import prepare_process
     from study.training import train

@@ -1,4 +1,4 @@
-"""The pruners that are compared, driven as objects: ours through its Driver, the others through their own doors."""
+"""The pruners that are compared, driven as objects: ours through its Driver, the others through their own APIs."""
 
 import math
 import tempfile
@@ -21,11 +21,12 @@ from sweeps.spec import FIRST_RUNG, load_spec
 from sweeps.store.folders import SweepFolder
 
 EPOCHS = 9
-Reports = Literal["epoch", "early", "thirds"]  # one an epoch; these and one after a third of the first; three an epoch
+# One per epoch; the same, and one after a third of the first epoch; three per epoch.
+Reports = Literal["epoch", "early", "thirds"]
 
 
 class Ours:
-    """This project's pruning by name; the sampler is asked and its answer not looked at."""
+    """This project's pruning by name; the sampler is asked, but its answer is not used."""
 
     def __init__(self, trials: int, order: int, spec: Mapping[str, Any] = MappingProxyType({}), **pruning: Any) -> None:
         table = {
@@ -48,7 +49,7 @@ class Ours:
     def next(self, now: float) -> int | None:
         self._ledger.now = now
         leg = self._driver.next_leg()
-        # What follows the search, on fresh seeds, is no part of the comparison.
+        # Runs on fresh seeds, which follow the search, are not part of the comparison.
         return leg.key.number if isinstance(leg, Leg) and not leg.key.replicate else None
 
     def report(self, now: float, number: int, fidelity: float, value: float) -> bool:
@@ -64,7 +65,7 @@ class Ours:
 
 
 class _InTurn:
-    """New trials one after another: what a pruner that only stops does with a free worker."""
+    """New trials one after another, as a pruner that only stops trials fills a free worker."""
 
     def __init__(self, trials: int) -> None:
         self._trials = iter(range(trials))
@@ -98,7 +99,7 @@ class RayAsha(_InTurn):
 
 
 class OptunaPruner(_InTurn):
-    """A pruner of Optuna's by ask, report and tell; its steps are reports."""
+    """A pruner of Optuna, driven by ask, report and tell; its steps are reports."""
 
     def __init__(self, trials: int, order: int, *, pruner: str, **settings: Any) -> None:
         super().__init__(trials)
@@ -138,7 +139,7 @@ class OptunaPruner(_InTurn):
 
 @dataclass(frozen=True)
 class Arm:
-    """A pruner, and which of the recorded reports it is given."""
+    """A pruner, and the subset of the recorded reports that it receives."""
 
     make: Callable[..., Any]
     reports: Reports = "epoch"

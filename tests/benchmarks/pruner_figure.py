@@ -1,4 +1,4 @@
-"""The pruner benchmark as one figure: how many times the reference's time each pruner needs."""
+"""The pruner benchmark as one figure: the time of each pruner as a multiple of the reference's."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def pruner_figure(ratios: pd.DataFrame) -> "Figure":
-    """A row for each pruner, fastest on top: ratio of times with its 95 % interval; ours in blue."""
+    """Draw a row for each pruner, fastest on top: its ratio of times with the 95 % interval, ours in blue."""
     from matplotlib.figure import Figure
 
     ordered = ratios.sort_values("ratio", ascending=False)

@@ -1,19 +1,19 @@
-"""Which pruner finds a good configuration first? Ours, Ray Tune's and Optuna's on recorded learning curves.
+"""Benchmark of pruners: ours, Ray Tune's and Optuna's race to a good configuration on recorded learning curves.
 
     uv run python tests/benchmarks/pruners.py --curves results/reference/curves/learning_curves.parquet \
         --out pruners.parquet
 
-All see the same configurations in the same order, each on one of its two recorded seeds, with four workers on one
-event clock; a report takes the processor time that was recorded. An order is a permutation and a choice of seeds.
-Whatever a pruner does, its recommendation at a time is the configuration whose last reported value is best. What counts
-is when the recommendation comes to stay within 0.3 point of the best mean over both seeds at the end of training; a
-pruner that never gets there counts as if it had needed the time of training everything, without pruning.
+All pruners see the same configurations in the same order, each on one of its two recorded seeds. There are four workers
+on one event clock, and a report takes the processor time that was recorded. An order is a permutation and a choice of
+seeds. For every pruner, the recommendation at a time is the configuration whose last reported value is best. The result
+is the time from which the recommendation stays within 0.3 point of the best mean over both seeds at the end of
+training. A pruner that never gets there counts as if it had needed the time of training everything, without pruning.
 
-Pruners are given a report an epoch, as tutorials have it, but for ours as it comes, which has its first rung, and so a
-report, at a third of an epoch; how others fare with three reports an epoch is told too.
+Pruners get one report per epoch, as in tutorials. The exception is ours with its defaults, which has its first rung,
+and so a report, at a third of an epoch. Further arms show the other pruners with three reports per epoch.
 
-`--by schedule` and `--by optimizer` make a task of its own of the configurations with each value of that parameter,
-which have other curves and another best: what holds for one table need not hold for another.
+`--by schedule` and `--by optimizer` make a separate task of the configurations with each value of that parameter. These
+have other curves and another best: a result for one table need not hold for another.
 """
 
 import argparse
@@ -52,7 +52,14 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Curve:
-    """What is recorded of a configuration on one seed: time of each report so far (s), its epochs and its value."""
+    """The record of a configuration on one seed.
+
+    Attributes:
+        config: The number of the configuration.
+        ends: The time of each report since the start, in s.
+        fidelities: The epochs trained until each report.
+        values: The value of each report.
+    """
 
     config: int
     ends: tuple[float, ...]
@@ -61,16 +68,16 @@ class Curve:
 
 
 class Pruner(Protocol):
-    """Who decides. Trials are known by the place of their configuration in the order."""
+    """A pruner, which knows a trial by the place of its configuration in the order."""
 
     def next(self, now: float) -> int | None:
-        """The trial that a free worker takes up: the next new one, or one that goes on; None if there is none now."""
+        """Return the trial for a free worker, a new or a paused one, or None if there is none now."""
 
     def report(self, now: float, number: int, fidelity: float, value: float) -> bool:
-        """Whether the trial goes on behind a report."""
+        """Return whether the trial continues after a report."""
 
     def end(self, now: float, number: int) -> None:
-        """The trial has come to its full fidelity, or its curve ends since it diverged."""
+        """Take note that the trial reached its full fidelity, or that its curve ends because it diverged."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,16 @@ class Told:
 
 
 def simulate(pruner: Pruner, curves: list[Curve], workers: int = WORKERS) -> tuple[list[Told], float, float]:
-    """Every report in the order of time, the processor time spent, and when nothing was left to do, s."""
+    """Run a pruner on recorded curves.
+
+    Args:
+        pruner: The pruner.
+        curves: The curve of each trial.
+        workers: The number of simulated workers.
+
+    Returns:
+        Every report in the order of time, the processor time spent, and the time when nothing was left to do, in s.
+    """
     place = dict.fromkeys(range(len(curves)), 0)  # the next report of each trial
     running: list[tuple[float, int]] = []
     told: list[Told] = []
@@ -113,7 +129,17 @@ def simulate(pruner: Pruner, curves: list[Curve], workers: int = WORKERS) -> tup
 
 
 def time_until_close(told: list[Told], curves: list[Curve], means: Mapping[int, float]) -> tuple[float | None, float]:
-    """When the recommendation came to stay close to the best seed-mean (None: never), and its regret at the end."""
+    """Judge the recommendations of a run.
+
+    Args:
+        told: The reports in the order of time.
+        curves: The curve of each trial.
+        means: The seed-mean of each configuration at the end of training.
+
+    Returns:
+        The time from which the recommendation stayed close to the best seed-mean, or None if it did not, and the
+        regret of the last recommendation.
+    """
     best, since, last = max(means.values()), None, {}
     regret = math.inf
     for report in told:
@@ -128,7 +154,12 @@ def time_until_close(told: list[Told], curves: list[Curve], means: Mapping[int, 
 
 
 def read_curves(path: Path) -> tuple[dict[int, list[Curve]], dict[int, float]]:
-    """The curves of each configuration, one a seed, and its mean value at the end of training; -inf where diverged."""
+    """Read the recorded learning curves.
+
+    Returns:
+        The curves of each configuration, one for each seed, and its mean value at the end of training, which is -inf
+        if a run diverged.
+    """
     frame = pd.read_parquet(path)
     whole = frame["fidelity"].max()
     curves: dict[int, list[Curve]] = {}
@@ -144,7 +175,7 @@ def read_curves(path: Path) -> tuple[dict[int, list[Curve]], dict[int, float]]:
 
 
 def seen(curve: Curve, reports: Reports) -> Curve:
-    """The curve with the reports that an arm is given; what the others took stays in its times."""
+    """Return the curve with only the reports that an arm receives; its times still include the others."""
     wanted = {"epoch": lambda place: place % 3 == 2, "early": lambda place: place in (0, *range(2, 99, 3))}
     kept = [place for place in range(len(curve.ends)) if reports == "thirds" or wanted[reports](place)]
     ends, fidelities, values = (
@@ -154,7 +185,7 @@ def seen(curve: Curve, reports: Reports) -> Curve:
 
 
 def ordered(curves: Mapping[int, list[Curve]], order: int) -> list[Curve]:
-    """The table in one order, each configuration on one of its seeds."""
+    """Return the table in one order, with each configuration on one of its seeds."""
     rng = random.Random(derive_seed("order", order))
     configs = sorted(curves)
     rng.shuffle(configs)
@@ -162,7 +193,7 @@ def ordered(curves: Mapping[int, list[Curve]], order: int) -> list[Curve]:
 
 
 def tasks(path: Path, by: list[str]) -> dict[str, set[int]]:
-    """The configurations of each task by its name."""
+    """Return the configurations of each task, by its name."""
     params = pd.read_parquet(path, columns=["config", "params"]).groupby("config")["params"].first().map(json.loads)
     if not by:
         return {"all": set(params.index)}
@@ -179,7 +210,7 @@ def run(
     orders: int,
     arms: Mapping[str, Arm],
 ) -> pd.DataFrame:
-    """A row for each arm and order of one task."""
+    """Return a row for each arm and order of one task."""
     rows: list[dict[str, Any]] = []
     for order in range(orders):
         table = ordered(curves, order)
@@ -194,7 +225,7 @@ def run(
 
 
 def ratios(frame: pd.DataFrame) -> pd.DataFrame:
-    """How many times the reference's time each arm needs: geometric mean over tasks and orders, 95 % t interval."""
+    """Return the time of each arm relative to the reference: geometric mean over tasks and orders, 95 % t interval."""
     frame = frame.assign(log=frame["seconds"].map(math.log))
     logs = frame.pivot_table(index=["task", "order"], columns="arm", values="log")
     rows = {}

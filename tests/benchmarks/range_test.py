@@ -1,9 +1,9 @@
-"""Does a range test help? The same sweeps with the bounds of the preset, with seven decades, and with measured ones.
+"""Benchmark of range tests: the same sweeps with the preset's bounds, with seven decades, and with measured bounds.
 
     uv run python tests/benchmarks/range_test.py --trials 24 --out range_test.parquet
 
-Arms are interleaved seed by seed and share their seeds. What counts is the winner's mean on fresh seeds, so that the
-luck of a search does not; the arms' differences are paired by seed. It measures results, not time.
+Arms are interleaved seed by seed and share their seeds. The result is the winner's mean on fresh seeds, which excludes
+the luck of a search. Differences between arms are paired by seed. The benchmark measures results, not time.
 """
 
 import argparse
@@ -26,11 +26,11 @@ ARMS: dict[str, Any] = {
     "measured": {"learning_rate": {"range_test": True}},
 }
 IMAGES = 8000  # in the training set of the embedded digits
-GOOD = 0.98  # validation accuracy that a search should come to
+GOOD = 0.98  # validation accuracy that a search should reach
 
 
 def one(arm: str, seed: int, given: argparse.Namespace, results: Path) -> dict[str, Any]:
-    """Run one sweep; gives its row."""
+    """Run one sweep, and return its row."""
     table = {
         "name": f"{arm}-{seed}",
         "seed": seed,
@@ -44,7 +44,7 @@ def one(arm: str, seed: int, given: argparse.Namespace, results: Path) -> dict[s
     images = (
         sum(len(note.body["losses"]) for note in ramps) * result.spec.trial_config(result.spec.baseline, 0).batch_size
     )
-    ramped = images / IMAGES  # epochs that the tests took before the search
+    ramped = images / IMAGES  # epochs that the range tests took before the search
     reports = result.measurements.query("replicate == 0").sort_values("seq")
     gained = reports.groupby("trial")["fidelity"].diff().fillna(reports["fidelity"]).cumsum() + ramped
     good = gained[reports["validation_accuracy"] >= GOOD]

@@ -1,14 +1,14 @@
-"""Record the learning curves of random configurations, for simulations of pruners and samplers without training.
+"""Recording of learning curves of random configurations, for simulations of pruners and samplers without training.
 
     uv run python tests/benchmarks/record_curves.py --out curves --configs 320 --processes 2
 
-The small CNN on the first 4,000 of the embedded digits (balanced), validated on all 2,000 held back, for 9 epochs with
-three reports an epoch, on two seeds each. Configurations are drawn uniformly from the model's preset; number 0 is its
-baseline. Each is kept in a file of its own as it is done, so that a run that was stopped goes on where it was; at the
-end they are joined to `learning_curves.parquet`. An hour on two cores.
+The small CNN is trained on the first 4,000 of the embedded digits (balanced), and validated on all 2,000 held back.
+Each configuration runs for 9 epochs, with three reports an epoch, on two seeds. Configurations are drawn uniformly from
+the model's preset, and number 0 is its baseline. Each is kept in its own file once it is done, so a stopped run resumes
+where it was. At the end they are joined to `learning_curves.parquet`. It takes an hour on two cores.
 
-What a report cost is the processor's time since the one before, training and validation together: on one thread that is
-the wall-clock of a machine with nothing else to do.
+The cost of a report is the processor time since the previous one, training and validation together. On one thread that
+is the wall-clock time of a machine with no other load.
 """
 
 import argparse
@@ -40,13 +40,13 @@ MEANINGS = {
 
 
 def params_of(config: int) -> dict[str, Any]:
-    """The parameters of a configuration by number."""
+    """Return the parameters of a configuration by number."""
     space = preset(MODEL)
     return space.defaults() if config == 0 else space.sample(random.Random(derive_seed(SEED, "config", config)))
 
 
 def curves_of(config: int) -> Rows:
-    """The rows of one configuration: every report of both seeds. A run that diverges ends there."""
+    """Return the rows of one configuration: every report of both seeds, up to the divergence of a run."""
     from study.training import Training
 
     rows = []

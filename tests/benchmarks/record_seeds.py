@@ -1,17 +1,18 @@
-"""Record what each of 40 configurations reaches on 40 common seeds, to resample selections from without training.
+"""Recording of 40 configurations on 40 common seeds, from which selections can be resampled without training.
 
     uv run python tests/benchmarks/record_seeds.py --task uniform --out seeds
 
-The small CNN for 9 epochs of a few of the embedded digits, validated on all 2,000 held back after each epoch. Init and
-data order vary with the seed; seed r is the same for all configurations, so that they compare in pairs. Tasks:
+Each run trains the small CNN for 9 epochs on a few of the embedded digits, and validates on all 2,000 held back after
+each epoch. Init and data order vary with the seed. Seed r is the same for all configurations, so they compare in pairs.
+Tasks:
 
     uniform    configurations drawn uniformly from the model's preset, 1,000 digits; number 0 is the preset's baseline
-    leaders    the baseline and the 39 best of the 400 in results/reference/curves, 1,000 digits: what a search
-               ends with
+    leaders    the baseline and the 39 best of the 400 in results/reference/curves, 1,000 digits: the typical result
+               of a search
     few        as `uniform`, other draws, 600 digits: more noise
 
-Each configuration is kept in a file of its own as it is done, so that a run that was stopped goes on where it was; at
-the end they are joined to `<task>.parquet`. A quarter of an hour on two cores for each task.
+Each configuration is kept in its own file once it is done, so a stopped run resumes where it was. At the end they are
+joined to `<task>.parquet`. Each task takes a quarter of an hour on two cores.
 """
 
 import argparse
@@ -43,7 +44,7 @@ MEANINGS = {
 
 
 def params_of(task: str, config: int) -> dict[str, Any]:
-    """The parameters of a task's configuration by number."""
+    """Return the parameters of a task's configuration by number."""
     space = preset(MODEL)
     if config == 0:
         return space.defaults()
@@ -53,7 +54,7 @@ def params_of(task: str, config: int) -> dict[str, Any]:
 
 
 def leaders() -> list[dict[str, Any]]:
-    """The recorded configurations but the baseline, best mean of their last validation accuracies first."""
+    """Return the recorded configurations except the baseline, best mean of the last validation accuracies first."""
     curves = pd.read_parquet(CURVES)
     ends = curves[(curves["fidelity"] == EPOCHS) & (curves["config"] != 0)]
     means = ends.groupby("config")["validation_accuracy"].mean().sort_values(ascending=False, kind="stable")
@@ -62,7 +63,7 @@ def leaders() -> list[dict[str, Any]]:
 
 
 def runs_of(task: str, config: int) -> Rows:
-    """The rows of one configuration: each epoch on each seed. A run that diverges ends there."""
+    """Return the rows of one configuration: each epoch on each seed, up to the divergence of a run."""
     from study.training import Training
 
     knobs, data = params_of(task, config), first_digits(IMAGES[task])

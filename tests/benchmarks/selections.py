@@ -1,12 +1,12 @@
-"""Resample final selections from recorded seeds: does the interval cover the truth, and is the pick better than luck's?
+"""Resampling of final selections from recorded seeds: coverage of the interval, and regret against the best single run.
 
     uv run python tests/benchmarks/selections.py --out coverage.parquet
 
-For each task in results/reference/selection (recorded by record_seeds.py) and each metric: a search is one run of each
-of the 40 configurations, each on a seed of its own; then the choice, the race and the publication run as in a sweep, by
-the package's own functions, on values of the table. Seeds are drawn with replacement, so that the table's 40 seeds are
-the whole population: the truth of a configuration is its mean over them. Regret is the truth of the best configuration
-minus that of the pick; what it is compared with is to take the best single run.
+It covers each task in results/reference/selection (recorded by record_seeds.py) and each metric. A search is one run of
+each of the 40 configurations, each on its own seed. Then the choice, the race and the publication run as in a sweep, by
+the package's own functions, on values of the table. Seeds are drawn with replacement, so the table's 40 seeds are the
+whole population. The truth of a configuration is its mean over them. Regret is the truth of the best configuration
+minus that of the pick. It is compared with the regret of taking the best single run.
 """
 
 import argparse
@@ -44,12 +44,22 @@ SEED = 20261125
 
 @dataclass(frozen=True)
 class Outcome:
-    """One selection: the truths of the best, of the pick and of the best single run; what was published; its cost."""
+    """One selection.
+
+    Attributes:
+        best: The truth of the best configuration.
+        pick: The truth of the picked configuration.
+        single: The truth of the best single run's configuration.
+        searched: The observed value of the best single run.
+        low: Lower bound of the published interval.
+        high: Upper bound of the published interval.
+        runs: The number of runs that the selection took.
+    """
 
     best: float
     pick: float
     single: float
-    searched: float  # what the best single run had
+    searched: float
     low: float
     high: float
     runs: int
@@ -59,14 +69,14 @@ class Outcome:
 
 
 def spec_of(metric: str, arm: str) -> SweepSpec:
-    """A sweep that is searched by itself, of which only the selection is of interest."""
+    """Return the spec of a sweep whose search is replaced, and of which only the selection matters."""
     table = {"name": "resampled", "target": "table:value", "metric": metric, "direction": METRICS[metric]}
     space = {"x": {"float": [0.0, 1.0], "default": 0.0}}
     return load_spec({**table, "trials": 40, "space": space, "pruning": "none", "selection": ARMS[arm]})
 
 
 def read(task: str, metric: str) -> dict[int, list[float]]:
-    """Each configuration's last values by seed; not finite where it diverged."""
+    """Return each configuration's last values in the order of the seeds; a value is NaN if the run diverged."""
     frame = pd.read_parquet(TABLES / f"{task}.parquet")
     last = frame.sort_values("epoch").groupby(["config", "replicate"]).tail(1).sort_values(["config", "replicate"])
     whole = last["epoch"] == frame["epoch"].max()
@@ -81,7 +91,7 @@ def add(history: History, key: TrialKey, metric: str, value: float) -> None:
 
 
 def selection(spec: SweepSpec, table: dict[int, list[float]], draw: random.Random) -> Outcome | None:
-    """One search and one selection; None where no candidate came through."""
+    """Run one search and one selection, and return None if no candidate succeeded."""
     history, metric = History(), spec.metric
     sign = 1 if spec.direction == "maximize" else -1
     drawn: dict[int, int] = {}
@@ -123,14 +133,14 @@ def rows(count: int) -> Iterator[dict[str, Any]]:
             table, sign = read(task, metric), 1 if direction == "maximize" else -1
             for arm in ARMS:
                 spec = spec_of(metric, arm)
-                # The same draws of the search for every arm.
+                # Every arm gets the same draws of the search.
                 draws = (random.Random(derive_seed(SEED, task, metric, number)) for number in range(count))
                 found = [outcome for draw in draws if (outcome := selection(spec, table, draw)) is not None]
                 yield {"task": task, "metric": metric, "arm": arm, **summary(found, sign)}
 
 
 def summary(found: list[Outcome], sign: int) -> dict[str, Any]:
-    """Coverage with its interval, mean regrets and their ratio, and what it cost."""
+    """Return the coverage with its interval, mean regrets and their ratio, and the cost."""
     covered = of_accuracy(sum(o.low <= o.pick <= o.high for o in found) / len(found), len(found))
     regrets = [o.regret(o.pick, sign) for o in found]
     single = [o.regret(o.single, sign) for o in found]
@@ -154,7 +164,7 @@ def summary(found: list[Outcome], sign: int) -> dict[str, Any]:
 
 
 def _bootstrapped(regrets: list[float], single: list[float]) -> dict[str, float]:
-    """The 95 % interval of the ratio of mean regrets, over selections drawn again (Efron's percentiles)."""
+    """Return the 95 % interval of the ratio of mean regrets over resampled selections (Efron's percentiles)."""
     draw, ratios = random.Random(SEED), []
     for _ in range(1000):
         places = draw.choices(range(len(regrets)), k=len(regrets))

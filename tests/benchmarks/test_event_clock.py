@@ -1,4 +1,4 @@
-"""The event clock: workers, ends and words between a searcher and its table are as in a run on real workers."""
+"""Tests of the event clock: workers, ends and calls between a searcher and its table are as on real workers."""
 
 from collections.abc import Hashable
 from itertools import pairwise
@@ -14,12 +14,12 @@ SPACE = SearchSpace({"x": Int(0, 5), "kind": Choice(("a", "b"))})
 
 
 def look_up(params: Params) -> tuple[float, float]:
-    """Loss and seconds: large x is bad and fast."""
+    """Return loss and seconds, where a large x is bad and fast."""
     return abs(params["x"] - 1) + (params["kind"] == "b"), 12.0 - 2 * params["x"]
 
 
 class Recorder:
-    """A searcher that counts, and keeps what it heard; `limit` is how many evaluations it wants at a time."""
+    """A searcher that counts up, keeps all results, and wants at most `limit` evaluations at a time."""
 
     def __init__(self, limit: int = 99) -> None:
         self.limit = limit
@@ -48,7 +48,7 @@ def test_evaluations_end_in_the_order_of_simulated_time() -> None:
     run = race(Recorder(), look_up, workers=3, budget=200)
 
     assert [e.end for e in run] == sorted(e.end for e in run)
-    assert [e.start for e in run] != sorted(e.start for e in run)  # else the order would be tested by nothing
+    assert [e.start for e in run] != sorted(e.start for e in run)  # otherwise nothing would test the order
     assert all(e.end - e.start == look_up(e.params)[1] for e in run)
 
 
@@ -76,7 +76,7 @@ def test_what_ends_after_the_budget_counts_for_nothing() -> None:
     run = race(searcher, look_up, workers=3, budget=50)
 
     assert max(e.end for e in run) <= 50
-    assert len(searcher.asked) == len(run) + 3  # one is under way in each worker
+    assert len(searcher.asked) == len(run) + 3  # one is in progress on each worker
 
 
 def test_a_searcher_that_waits_is_asked_again_at_the_next_end() -> None:

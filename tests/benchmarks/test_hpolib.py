@@ -1,4 +1,4 @@
-"""The tables of HPOLib: rows, seeds and the best that can be found."""
+"""Tests of the HPOLib tables: rows, seeds and the best possible result."""
 
 import pytest
 from hpolib import TASKS, Task, load
@@ -21,7 +21,7 @@ def test_all_searchers_see_the_same_seed_of_a_configuration() -> None:
     seen = {TASK.look_up(params, seed) for seed in range(20)}
 
     assert all(TASK.look_up(params, seed) == TASK.look_up(params, seed) for seed in range(20))
-    assert seen == {(1.0, 10.0), (3.0, 20.0)}  # a loss comes with the time of its own training
+    assert seen == {(1.0, 10.0), (3.0, 20.0)}  # each loss is paired with the time of its own training
 
 
 def test_the_best_is_by_the_mean_over_seeds() -> None:

@@ -1,4 +1,4 @@
-"""The simulation of pruners: reports come in the order of time, and a recommendation must stay good to count."""
+"""Tests of the pruner simulation: reports come in order of time, and a recommendation counts only if it stays good."""
 
 import math
 
@@ -29,7 +29,8 @@ def test_a_paused_trial_goes_on_where_it_was() -> None:
     told, busy, _ = simulate(Ours(len(NINE), 0, min_fidelity=1.0, reduction_factor=3), NINE, workers=1)
     counts = [sum(report.number == number for report in told) for number in range(6)]
 
-    assert counts == [1, 1, 3, 3, 9, 9]  # the later the better: the third is promoted first, the fifth to the end
+    # Later trials are better: the third is the first to be promoted, and the fifth the first to reach the end.
+    assert counts == [1, 1, 3, 3, 9, 9]
     assert busy == pytest.approx(sum(whole.ends[count - 1] for whole, count in zip(NINE, counts, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""Regret over simulated time: whose it is, and when."""
+"""Tests of regret over simulated time: the configuration it belongs to, its times and its ranks."""
 
 import math
 
@@ -35,5 +35,5 @@ def test_the_interval_of_a_median_lies_between_order_statistics() -> None:
     runs = [{**RUN, "seed": seed, "mean_loss": [5.0, 6.0 + seed, 2.0]} for seed in range(20)]
     found = final_regrets(traces(runs)).loc[("bowl", "first")]
 
-    # Of 20 values the 6th and the 15th hold the median with 95.9 %.
+    # Of 20 values the 6th and the 15th enclose the median with a probability of 95.9 %.
     assert (found["median"], found["low"], found["high"]) == (14.5, 10.0, 19.0)

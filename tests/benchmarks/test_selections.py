@@ -1,4 +1,4 @@
-"""The resampled selections: what is published follows from the tables beside it, and a stopped live sweep goes on."""
+"""Tests of the resampled selections: published results follow from the tables, and a stopped live sweep resumes."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What benchmarks make of times: turns of arms, marks of a sweep, the use of slots, the moment of an accuracy."""
+"""Tests of benchmark timings: turns of arms, marks of a sweep, the use of slots, and the time to an accuracy."""
 
 import io
 import math
@@ -16,7 +16,7 @@ from sweeps.search.history import Asked, History, Measured, Moved, Row, Stamp, T
 
 
 def history_of(asked: list[float], work: float) -> History:
-    """Trials that were asked for at these moments and worked so long, s."""
+    """Return the history of trials that were asked for at these moments and each worked for `work` seconds."""
     rows: list[tuple[float, Row]] = []
     for number, moment in enumerate(asked):
         key = TrialKey(number)

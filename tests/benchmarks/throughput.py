@@ -1,11 +1,12 @@
-"""How long do 27 trainings take as a sweep of this project's, of Ray Tune, of Optuna and of Syne Tune?
+"""Benchmark of the time that 27 trainings take as a sweep of this project, of Ray Tune, of Optuna and of Syne Tune.
 
     uv run --group benchmarks python tests/benchmarks/throughput.py --out throughput
 
 All train the same configurations of the small CNN (drawn at random from its preset) on the same 8,000 digits for the
-same epochs: 18 for one, 6 for three, 3 for nine, as halving would, so that no luck of a search is in it. Each command
-is timed whole, start-up included, in turns; the peers' scripts are in peers/, and train in float32, as does one arm of
-ours beside the one that chooses for itself. Syne Tune starts a trial more than it is told to, which is counted for it.
+same epochs. As in halving, these are 18 for one epoch, 6 for three and 3 for nine, which excludes the luck of a search.
+Each command is timed as a whole, including start-up, and the arms take turns. The peers' scripts are in peers/, and
+train in float32. One arm of ours also trains in float32, and another chooses the precision itself. Syne Tune starts one
+more trial than requested, whose epochs are counted too.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from machine import in_turn, provenance
 from search_spaces import preset
 
 EPOCHS = [9] * 3 + [3] * 6 + [1] * 18
-ARMS = {  # script and what it is told besides
+ARMS = {  # script and its further arguments
     "ours": ("ours.py",),
     "ours, float32": ("ours.py", "float32"),
     "Ray Tune": ("ray_tune.py",),
@@ -35,13 +36,20 @@ ARMS = {  # script and what it is told besides
 
 
 def configurations(seed: int) -> list[dict[str, Any]]:
-    """As tables of knobs."""
+    """Return the configurations as tables of knobs."""
     draw, space = random.Random(seed), preset("custom_cnn")
     return [{**space.sample(draw), "epochs": epochs, "seed": place} for place, epochs in enumerate(EPOCHS)]
 
 
 def timed(file: Path, script: str, *told: str) -> tuple[float, float]:
-    """Wall-clock of a script, s, and how many epochs it made; RuntimeError where these are not all."""
+    """Run a script on a file of configurations.
+
+    Returns:
+        Its wall-clock time in seconds, and the number of epochs that it trained.
+
+    Raises:
+        RuntimeError: If the script fails or trains too few epochs.
+    """
     command = [sys.executable, str(Path(__file__).with_name("peers") / script), str(file), *told]
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)

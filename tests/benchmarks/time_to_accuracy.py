@@ -1,12 +1,13 @@
-"""How long until a sweep has a model of 98.5 % validation accuracy: this project's, Ray Tune's and Optuna's?
+"""Benchmark of the time until a sweep has a model of 98.5 % validation accuracy: this project, Ray Tune and Optuna.
 
     uv run python tests/benchmarks/time_to_accuracy.py --out time_to_accuracy --seeds 0 1 2 3 4
 
-All search the preset space of the small CNN on the same 8,000 digits, nine epochs at most, with what their tutorials
-take (peers/*_search.py), from the command to the first report that is good enough; then the run is killed, as it is
-after 200 s, which counts as longer than any. Ours begins with the preset's default, as every sweep does: the peers run
-as they come, and beginning with that too; ours runs as it comes, and in float32. Each seed is a block of all in turn,
-and what is in the table is not run again: blocks may be spread over days.
+All arms search the preset space of the small CNN on the same 8,000 digits, for at most nine epochs. The peers use what
+their tutorials use (peers/*_search.py). Time runs from the command to the first report that is good enough. The run is
+then stopped, and at the latest after 200 s, which counts as longer than any other time. This project begins with the
+preset's default, as every sweep does. The peers run with their own defaults, and also with that first configuration;
+this project runs with its defaults, and also in float32. Each seed is a block of all arms in turn. Runs that are
+already in the table are skipped, so blocks may be spread over days.
 """
 
 import argparse
@@ -28,7 +29,7 @@ import pyarrow.parquet as pq
 from machine import in_turn, provenance
 
 GOOD, LIMIT = 0.985, 200.0  # validation accuracy; s
-ARMS = {  # script and what it is told besides its seed
+ARMS = {  # script, and its arguments besides the seed
     "ours": ("ours_search.py",),
     "ours, float32": ("ours_search.py", "float32"),
     "Ray Tune": ("ray_search.py",),
@@ -39,7 +40,7 @@ ARMS = {  # script and what it is told besides its seed
 
 
 def accuracy(line: str) -> float:
-    """What a line of a run reports, 0 if it reports nothing."""
+    """Return the accuracy that a line of a run reports, or 0 if it reports none."""
     try:
         told = json.loads(line)
     except ValueError:
@@ -50,7 +51,15 @@ def accuracy(line: str) -> float:
 
 
 def reached(output: IO[str], start: float) -> float:
-    """Seconds until a line was good enough, infinite where none was in time."""
+    """Return the seconds until a line was good enough, or infinity if none was in time.
+
+    Args:
+        output: The lines of the run.
+        start: When the run started, on the clock of `time.perf_counter`.
+
+    Raises:
+        RuntimeError: If the run ends before it is good enough.
+    """
     lines: queue.Queue[str | None] = queue.Queue()
 
     def read() -> None:
@@ -78,7 +87,7 @@ def timed(seed: int, script: str, *told: str) -> float:
     try:
         return reached(run.stdout, start)
     finally:
-        os.killpg(run.pid, signal.SIGINT)  # so that Ray's processes end too
+        os.killpg(run.pid, signal.SIGINT)  # the whole group, so Ray's processes end too
         try:
             run.wait(30)
         except subprocess.TimeoutExpired:

@@ -1,13 +1,17 @@
-"""How fast does one trial train beside a DataLoader loop, a bare loop over prepared tensors and the processor's peak?
+"""Benchmark of one trial's training speed against a DataLoader loop, a bare loop and the processor's peak.
 
     uv run python tests/benchmarks/training_speed.py --out training_speed
 
-Images a second of one thread, for three models and three batch sizes, in turns, all sizes in each round: this
-project's training in float32 and, where the processor multiplies it, in bfloat16; the loop that tutorials write
-(peers/digits.py); and the shortest loop, which indexes images that were normalised before, in the same process and so
-with the same allocator; as it is written first, and with the memory format and the optimizer that this project uses.
-The share of the peak is the model's operations (forward and backward, as torch counts them) in the time of a product
-of two matrices: it may be more than 1, where a convolution needs fewer multiplications than are counted.
+It measures images per second on one thread, for three models and three batch sizes. Arms take turns, and each round
+has all sizes. The arms are:
+
+- this project's training in float32 and in bfloat16 (fast only where the processor multiplies bfloat16),
+- the loop that tutorials write (peers/digits.py),
+- the shortest loop, which indexes images that were normalized before, in the same process and so with the same
+  allocator: once as it is first written, and once with this project's memory format and optimizer.
+
+The share of the peak compares the model's operations (forward and backward, as torch counts them) with the speed of a
+product of two matrices. It may exceed 1 if a convolution needs fewer multiplications than are counted.
 """
 
 import argparse
@@ -35,14 +39,14 @@ from study.reproducibility import prepare_process
 from study.training import Training
 
 MODELS = ("custom_cnn", "alexnet", "vgg")
-STEPS = {32: 10, 128: 10, 512: 5}  # of one measurement, by batch size; of the small model, an epoch of
-COMPARED = 128  # the batch size to whose speed the others are compared
+STEPS = {32: 10, 128: 10, 512: 5}  # of one measurement, by batch size; the small model trains a whole epoch instead
+COMPARED = 128  # the batch size with whose speed the others are compared
 EPOCH = 8000  # images
 WARM = 3  # steps before the clock runs
 
 
 def first(data: Dataset, images: int) -> Dataset:
-    """The same with so many training images, and few to validate on."""
+    """Return the data set with only its first `images` training images, and 100 images for validation."""
     train, validation = (
         Split(split.images[:n], split.labels[:n]) for split, n in ((data.train, images), (data.validation, 100))
     )
@@ -50,7 +54,7 @@ def first(data: Dataset, images: int) -> Dataset:
 
 
 def ours(config: TrialConfig, data: Dataset) -> float:
-    """Images a second, by the clock of the training's own report."""
+    """Return images per second, by the clock of the training's own report."""
     warm = Training(config.model_copy(update={"epochs": 1}), first(data, WARM * config.batch_size))
     list(warm.run())
     (measured,) = Training(config, data).run()
@@ -63,7 +67,7 @@ def loop(
     batches: Callable[[], Iterator[tuple[Tensor, Tensor]]],
     images: int,
 ) -> float:
-    """Images a second of a plain loop over batches."""
+    """Return images per second of a plain loop over batches."""
     criterion = nn.CrossEntropyLoss()
 
     def learn(part: Iterator[tuple[Tensor, Tensor]]) -> None:
@@ -101,7 +105,7 @@ def bare(config: TrialConfig, data: Dataset, *, tuned: bool) -> float:
 
 
 def peak(precision: torch.dtype) -> float:
-    """Operations a second of a product of two square matrices on one thread, of the size that does best."""
+    """Return the operations per second of a product of two square matrices on one thread, at the fastest size."""
     return max(product(precision, size) for size in (1024, 2048, 4096))
 
 
@@ -116,7 +120,7 @@ def product(precision: torch.dtype, size: int) -> float:
 
 
 def operations(config: TrialConfig) -> float:
-    """Of one image, forward and backward."""
+    """Return the number of operations for one image, forward and backward."""
     model, images = initialized(config), torch.randn(config.batch_size, 1, 28, 28)
     with FlopCounterMode(display=False) as counter:
         nn.functional.cross_entropy(model(images), torch.zeros(config.batch_size, dtype=torch.int64)).backward()
@@ -124,7 +128,7 @@ def operations(config: TrialConfig) -> float:
 
 
 def arms_of(config: TrialConfig, data: Dataset) -> dict[str, Callable[[], float]]:
-    """What is timed of one model and batch size."""
+    """Return the arms that are timed for one model and batch size."""
     half = config.model_copy(update={"precision": "bfloat16"})
     return {
         "ours, float32": partial(ours, config, data),
@@ -139,7 +143,13 @@ Speeds = dict[str, list[float]]  # images a second by arm, one for each round
 
 
 def measured(model: str, data: Mapping[int, Dataset], rounds: int) -> list[dict[str, Any]]:
-    """A row for each batch size, which all are timed in each round; data: by batch size."""
+    """Time all arms, and return a row for each batch size.
+
+    Args:
+        model: The name of the model.
+        data: A data set for each batch size. Every round times all of them.
+        rounds: The number of rounds.
+    """
     configs = {size: TrialConfig(model=model, batch_size=size, epochs=1, precision="float32") for size in data}
     arms = {size: arms_of(config, data[size]) for size, config in configs.items()}
     speeds: dict[int, Speeds] = {size: {name: [] for name in arms[size]} for size in data}
@@ -155,12 +165,20 @@ def measured(model: str, data: Mapping[int, Dataset], rounds: int) -> list[dict[
 
 
 def median_ratio(over: list[float], under: list[float]) -> float:
-    """Of two series that were measured in the same rounds."""
+    """Return the median ratio of two series that were measured in the same rounds."""
     return statistics.median(a / b for a, b in zip(over, under, strict=True))
 
 
 def row(config: TrialConfig, speeds: Speeds, of: list[float], single: float, double: float) -> dict[str, Any]:
-    """Medians of images a second, and what they are of others and of the peak; of: ours with COMPARED."""
+    """Return median images per second, with their ratios to other arms and to the peak.
+
+    Args:
+        config: The model and batch size.
+        speeds: The speeds of each arm.
+        of: The speeds of our float32 arm with batch size `COMPARED`.
+        single: Operations per second of the peak in float32.
+        double: Operations per second of the peak in bfloat16.
+    """
     each = operations(config)
     found = {name: statistics.median(values) for name, values in speeds.items()}
 

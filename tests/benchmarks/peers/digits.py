@@ -15,7 +15,7 @@ from study.models import build_model
 
 
 class Digits(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
-    """Digits as torchvision's MNIST gives them: a PIL image through a transform, and a label."""
+    """Digits in the form of torchvision's MNIST: a PIL image passed through a transform, and a label."""
 
     def __init__(self, split: Split, transform: Any) -> None:
         self.images, self.labels, self.transform = torch.tensor(split.images[:, 0]), split.labels, transform
@@ -29,7 +29,7 @@ class Digits(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
 
 
 def transforms_of(config: TrialConfig) -> tuple[Any, Any]:
-    """For training and for validation."""
+    """Return the transforms for training and for validation."""
     end = [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
     start: list[Any] = []
     if config.rotation_degrees:
@@ -56,7 +56,7 @@ def optimizer_of(config: TrialConfig, model: nn.Module) -> torch.optim.Optimizer
 
 
 def scheduler_of(config: TrialConfig, optimizer: torch.optim.Optimizer, steps: int) -> Any:
-    """Of a whole run, stepped after each batch; steps: of an epoch."""
+    """Return the scheduler of a whole run, which is stepped after each batch; `steps` is the number in an epoch."""
     schedulers, total = torch.optim.lr_scheduler, steps * (config.epochs or 1)
     if config.schedule == "one_cycle":
         return schedulers.OneCycleLR(optimizer, max_lr=config.learning_rate, total_steps=total)
@@ -77,7 +77,7 @@ def initialized(config: TrialConfig) -> nn.Module:
 
 
 def train(params: dict[str, Any]) -> Iterator[float]:
-    """Validation accuracy after each epoch; params: knobs of a TrialConfig."""
+    """Train with `params`, the knobs of a TrialConfig, and yield the validation accuracy after each epoch."""
     config = TrialConfig(**params)
     torch.manual_seed(config.seed)
     data, (augmented, plain) = load("mnist_sample"), transforms_of(config)

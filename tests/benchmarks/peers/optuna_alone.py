@@ -1,7 +1,7 @@
-"""Optuna as its tutorial on parallel runs writes it: the same script in two processes, which share a SQLite file.
+"""Optuna as in its tutorial on parallel runs: the same script in two processes that share a SQLite file.
 
-Called with a file of configurations (JSON), which are enqueued, and told to Optuna epoch by epoch; prints how many
-epochs were made.
+The argument is a file of configurations (JSON). They are enqueued, and each epoch is reported to Optuna.
+The script prints how many epochs were trained.
 """
 
 import json
@@ -16,7 +16,7 @@ PROCESSES = 2
 
 
 def work(storage: str, configurations: str) -> None:
-    """One process: trials until none is waiting."""
+    """Run trials in one process until none is waiting."""
     import torch
     from digits import train
 

@@ -1,7 +1,7 @@
-"""A search by Optuna as its tutorials write it: TPE, the median pruner, and two processes that share a SQLite file.
+"""A search by Optuna as in its tutorials: TPE, the median pruner, and two processes that share a SQLite file.
 
-Called with a seed, and the word "default" where it is to begin with the space's; prints every validation accuracy as
-it is reported, a JSON line each.
+The arguments are a seed and, to begin with the space's default, the word "default". The script prints every validation
+accuracy as it is reported, one JSON line each.
 """
 
 import json
@@ -17,7 +17,7 @@ EPOCHS, PROCESSES = 9, 2
 
 
 def objective(trial: optuna.Trial) -> float:
-    """Train and report, until the pruner says no."""
+    """Train and report, until the pruner stops the trial."""
     from digits import train
     from space import knobs
 

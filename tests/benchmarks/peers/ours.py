@@ -1,7 +1,7 @@
-"""The same trainings as a sweep of this project's: a design with a cell for each, all settings as they come.
+"""The same trainings as a sweep of this project: a design with one cell for each, and default settings otherwise.
 
-Called with a file of configurations (JSON), each of which it trains once, and a precision, where it is not to choose
-one for itself; prints how many epochs were made.
+The arguments are a file of configurations (JSON), each of which is trained once, and optionally a precision. Without a
+precision, the project chooses one. The script prints how many epochs were trained.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""The same search by this project, all settings as they come.
+"""The same search by this project, with default settings.
 
-Called with a seed, and a precision, where it is not to choose one for itself; prints every report as it is
-acknowledged, a JSON line each.
+The arguments are a seed and optionally a precision. Without a precision, the project chooses one. The script prints
+every report as it is acknowledged, one JSON line each.
 """
 
 import sys

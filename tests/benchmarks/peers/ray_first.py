@@ -1,4 +1,4 @@
-"""A class trainable of Ray Tune as its tutorial writes it; prints when its first report came (s since the epoch)."""
+"""A class trainable of Ray Tune as in its tutorial; prints when its first report arrived (s since the epoch)."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ FOLDER = str(Path(__file__).parent)
 
 
 class Training(tune.Trainable):
-    """One epoch of the small CNN a step."""
+    """A trainable that trains the small CNN for one epoch in each step."""
 
     def setup(self, config: dict[str, Any]) -> None:
         sys.path.insert(0, FOLDER)
@@ -24,7 +24,7 @@ class Training(tune.Trainable):
 
 
 class First(tune.Callback):
-    """Keeps the time of the first report."""
+    """A callback that keeps the time of the first report."""
 
     def __init__(self) -> None:
         self.times: list[float] = []

@@ -1,7 +1,7 @@
-"""A search by Ray Tune as its tutorials write it: OptunaSearch, ASHA, a report after each epoch, one CPU a trial.
+"""A search by Ray Tune as in its tutorials: OptunaSearch, ASHA, a report after each epoch, and one CPU for each trial.
 
-Called with a seed, and the word "default" where it is to begin with the space's; prints every validation accuracy as
-it is reported, a JSON line each.
+The arguments are a seed and, to begin with the space's default, the word "default". The script prints every validation
+accuracy as it is reported, one JSON line each.
 """
 
 import json
@@ -35,7 +35,7 @@ def space(trial: optuna.Trial) -> None:
 
 
 class Say(tune.Callback):
-    """Prints what is reported."""
+    """A callback that prints every report."""
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
         print(json.dumps({"accuracy": result["accuracy"]}), flush=True)

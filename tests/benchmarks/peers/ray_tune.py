@@ -1,6 +1,7 @@
-"""Ray Tune as its tutorial writes it: a function that reports after each epoch, one CPU for each trial.
+"""Ray Tune as in its tutorial: a function that reports after each epoch, and one CPU for each trial.
 
-Called with a file of configurations (JSON), each of which it trains once; prints how many epochs were made.
+The argument is a file of configurations (JSON), each of which is trained once. The script prints how many epochs were
+trained.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The space of the small CNN as a function of an Optuna trial, as Optuna and Ray's OptunaSearch take it."""
+"""The space of the small CNN as a function of an Optuna trial, the form that Optuna and Ray's OptunaSearch take."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from search_spaces.parameters import Plain
 
 
 def knobs(trial: optuna.Trial) -> dict[str, Any]:
-    """The knobs of a TrialConfig, those under a condition only where it holds."""
+    """Return the knobs of a TrialConfig, with conditional ones only if their condition holds."""
 
     def ask(name: str, parameter: Plain) -> Any:
         match parameter:

@@ -1,6 +1,7 @@
-"""Syne Tune as its tutorial writes it: a script for each trial, two local workers.
+"""Syne Tune as in its tutorial: one script for each trial, and two local workers.
 
-Called with a file of configurations (JSON), each of which it trains once; prints how many epochs were made.
+The argument is a file of configurations (JSON), each of which is trained once. The script prints how many epochs were
+trained.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""One trial of Syne Tune: a script that takes its parameters from the command line and reports after each epoch."""
+"""One trial of Syne Tune: a script that takes its parameters as arguments and reports after each epoch."""
 
 import argparse
 import json

@@ -117,9 +117,12 @@ class SearchSpace:
                 raise SpaceError(f"{name}: when: it can never be active, {parent!r} would have to be in {listed}")
 
     def _gather(self, name: str, wanted: dict[str, list[tuple[Scalar, ...]]]) -> None:
-        for parent, values in self.parameters[name].when.items():
+        parameter = self.parameters[name]
+        for parent, values in parameter.when.items():
             wanted.setdefault(parent, []).append(tuple(values))
             self._gather(parent, wanted)
+        if isinstance(parameter, FloatBy):
+            self._gather(parameter.by, wanted)
 
     def _is_active(self, name: str, chosen: Mapping[str, Scalar]) -> bool:
         parameter = self.parameters[name]

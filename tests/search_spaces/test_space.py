@@ -164,6 +164,16 @@ def test_what_a_range_test_will_bound_has_no_values_yet() -> None:
     assert space.replaced("rate", BY_OPTIMIZER.parameters["rate"]) == BY_OPTIMIZER
 
 
+def test_a_range_by_a_choice_that_excludes_its_own_condition_is_refused() -> None:
+    parameters = {
+        "kind": Choice(("a", "b")),
+        "optimizer": Choice(("sgd", "adam"), when={"kind": ["a"]}),
+        "rate": FloatBy("optimizer", {"sgd": Float(0.1, 1.0), "adam": Float(0.1, 1.0)}, when={"kind": ["b"]}),
+    }
+    with pytest.raises(SpaceError, match="rate: when: it can never be active, 'kind' would have to be in"):
+        SearchSpace(parameters)
+
+
 def test_what_hangs_on_an_inactive_parameter_is_inactive() -> None:
     assert NESTED.walk(lambda name, p: "adam" if name == "optimizer" else p.default) == {"optimizer": "adam"}
 

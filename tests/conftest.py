@@ -1,10 +1,10 @@
-"""What all tests share: quiet, repeatable property tests, and one main job that was killed and resumed."""
+"""Settings and fixtures of all tests: quiet, repeatable property tests, and a main job that was killed and resumed."""
 
 import pytest
 from hypothesis import HealthCheck, settings
 from killed_job import Job, killed_and_resumed
 
-# Two busy cores: a slow example is no failure. Derandomized, so that a red run is red again.
+# Two busy cores: a slow example is not a failure. Derandomized, so a test that fails once fails again.
 settings.register_profile(
     "repeatable",
     deadline=None,

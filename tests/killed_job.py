@@ -1,4 +1,4 @@
-"""The quickstart as a newcomer runs it, killed with `kill -9` on its way and resumed: what several tests look at."""
+"""The quickstart as a new user runs it, killed with `kill -9` partway and resumed, for several tests to inspect."""
 
 import json
 import os
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 COMMAND = [str(Path(sys.executable).with_name("sweeps"))]
-KILL_AFTER = 25  # measurements: some trials have ended, some are paused, two are in training
+KILL_AFTER = 25  # measurements: some trials have ended, some are paused, and two are training
 
 
 @dataclass(frozen=True)
 class Job:
-    """A finished quickstart that was killed on its way."""
+    """A finished quickstart whose driver was killed partway and resumed."""
 
     results: Path
-    acknowledged: list[dict[str, object]]  # what the killed driver had written out
+    acknowledged: list[dict[str, object]]  # measurements that the killed driver had written out
     resumed: subprocess.CompletedProcess[str]
 
     def sweeps(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -27,7 +27,7 @@ class Job:
 
 
 def killed_and_resumed(results: Path) -> Job:
-    """Run the quickstart into `results`, kill its driver after KILL_AFTER measurements, resume it."""
+    """Run the quickstart into `results`, kill its driver after KILL_AFTER measurements, and resume it."""
     lines = []
     with subprocess.Popen(
         [*COMMAND, "run", "quickstart", "--json", "--results", str(results)],
@@ -41,7 +41,7 @@ def killed_and_resumed(results: Path) -> Job:
             if sum(row["kind"] == "measured" for row in lines) == KILL_AFTER:
                 break
         os.kill(driver.pid, signal.SIGKILL)
-        # What the pipe still holds was acknowledged too; a last line may be cut.
+        # Lines that are still in the pipe were acknowledged too; the last one may be cut off.
         lines += [json.loads(line) for line in driver.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
         os.killpg(driver.pid, signal.SIGKILL)
     resumed = subprocess.run(

@@ -1,4 +1,4 @@
-"""The main job as a newcomer runs it, with the worst thing in the middle: kill -9, then resume, then every promise."""
+"""Tests of the main job as a new user runs it, killed with `kill -9` in the middle and resumed: every promise holds."""
 
 import json
 import re

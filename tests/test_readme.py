@@ -1,4 +1,4 @@
-"""The README: every command, file and program in it is run, in the order in which a newcomer meets them."""
+"""Tests of the README: every command, file and program in it is run, in the order in which a new user meets them."""
 
 import re
 import shutil
@@ -49,7 +49,7 @@ LONG = {
 
 
 def blocks() -> list[tuple[str, str]]:
-    """Language and text of each block, in order."""
+    """Return the language and the text of each block, in order."""
     return BLOCK.findall((ROOT / "README.md").read_text("utf-8"))
 
 
@@ -59,7 +59,7 @@ def commands() -> list[str]:
 
 @pytest.fixture(scope="module")
 def place(job: Job, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the README's files, and the results of its quickstart."""
+    """Return a folder with the README's files and the results of its quickstart."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copytree(job.results, folder / "results")
     for language, text in blocks():
@@ -77,7 +77,7 @@ def test_each_file_says_its_name_and_each_command_is_run() -> None:
 
 
 def run_here() -> list[Any]:
-    """The commands, those that take most of a minute marked as slow."""
+    """Return the commands, with those that take most of a minute marked as slow."""
     lines = [line for line in commands() if line not in RUN_ELSEWHERE]
     return [pytest.param(line, marks=[pytest.mark.slow] if line in LONG else []) for line in lines]
 

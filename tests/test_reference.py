@@ -1,4 +1,4 @@
-"""What is published: the numbers that a page tells are those of the tables beside it."""
+"""Tests of the published page: its numbers are those of the tables next to it."""
 
 import json
 import re
@@ -20,7 +20,7 @@ REFERENCE = Path(__file__).parents[1] / "results/reference"
 
 
 def rows(first_column: str) -> list[dict[str, str]]:
-    """The table of reference/README.md whose first column has that title."""
+    """Return the rows of the table in reference/README.md whose first column has that title."""
     text = (REFERENCE / "README.md").read_text("utf-8")
     table = next(block for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE) if f"| {first_column} |" in block)
     titles, _, *lines = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table.splitlines()]
@@ -112,7 +112,7 @@ def test_the_regrets_of_searchers_are_told_as_they_came_out() -> None:
     for row in rows("searcher"):
         for task, unit in units.items():
             scaled = [regret * (1e5 if unit == "10⁻⁵" else 1e3) for regret in at_the_end[row["searcher"], task]]
-            middle, low, high = (scaled[9] + scaled[10]) / 2, scaled[5], scaled[14]  # 95.9 % of 20 seeds
+            middle, low, high = (scaled[9] + scaled[10]) / 2, scaled[5], scaled[14]  # 95.9 % interval, from 20 seeds
             assert row[f"{task.partition('_')[0]}, {unit}"] == f"{middle:.1f} [{low:.1f}, {high:.1f}]"
 
 
@@ -173,7 +173,7 @@ def words(path: Path) -> str:
 
 
 def outcome_of(sweep: str) -> dict[str, Any]:
-    """What the ledger of a published sweep recorded last, as its tables have it."""
+    """Return the last outcome that a published sweep's ledger recorded, from the sweep's tables."""
     found: dict[str, Any] = json.loads(pq.read_schema(REFERENCE / sweep / "selection.parquet").metadata[b"outcome"])
     return found
 
@@ -184,7 +184,7 @@ def test_the_tables_of_a_published_sweep_have_the_columns_of_today(sweep: str) -
 
     for name, table in tables(spec, History()).items():
         published = pq.read_schema(REFERENCE / sweep / f"{name}.parquet")
-        # That of measurements has a column for each metric too, which a sweep without any report has not.
+        # The table of measurements also has a column for each metric, which a sweep without any report lacks.
         assert [field for field in published if field.name in table.schema.names] == list(table.schema)
 
 
@@ -236,7 +236,7 @@ def test_the_outcome_that_the_readme_shows_is_that_of_the_published_quickstart()
 def test_what_both_pages_say_of_the_pick_is_what_the_lines_of_the_default_say() -> None:
     found = pd.read_parquet(REFERENCE / "selection/coverage.parquet")
     usual = found[found["arm"] == "as it comes"]
-    is_rare = (usual["task"] == "few") & (usual["metric"] == "validation_accuracy")  # of collapses on a seed in twenty
+    is_rare = (usual["task"] == "few") & (usual["metric"] == "validation_accuracy")  # one seed in twenty collapses
     (rare,) = usual[is_rare].to_dict("records")
     low, high = (f"{bound:.2f}" for bound in (usual[~is_rare]["ratio"].min(), usual[~is_rare]["ratio"].max()))
     covered = [

@@ -1,4 +1,4 @@
-"""What is published of speed: the numbers that the page tells are those of the tables beside it."""
+"""Tests of published speeds: the numbers of the page are those of the tables next to it."""
 
 import math
 
@@ -19,9 +19,9 @@ def speed_of(name: str) -> pd.DataFrame:
 
 
 def measured() -> dict[str, tuple[float, str, float]]:
-    """What was asked for: what was measured, whether that may be at least or at most, and what."""
+    """Return for each target the measured value, whether the bound is a least or a most, and the bound."""
     runs, waited = speed_of("throughput"), speed_of("time_to_accuracy")
-    # Where a median is censored at 200 s, it was at least so many times sooner.
+    # Where a median is censored at 200 s, ours was at least this many times sooner.
     sooner = waited.assign(seconds=waited["seconds"].clip(upper=200)).groupby("arm")["seconds"].median()
     runs["speed"] = runs["epochs"] / runs["seconds"]
     speeds = runs.pivot_table(index="round", columns="arm", values="speed")

@@ -1,4 +1,4 @@
-"""The rooms and their arrows: who may import whom, what stays light, and that each door shows what it has."""
+"""Tests of the rooms and their arrows: which imports are allowed, what stays light, and what each door shows."""
 
 import ast
 import importlib
@@ -23,7 +23,7 @@ def modules(room: str) -> list[Path]:
 
 
 def imported(path: Path) -> set[str]:
-    """The top-level packages that a module names, wherever in it."""
+    """Return the top-level packages that a module imports anywhere in its code."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -40,7 +40,7 @@ def test_a_room_imports_only_where_its_arrows_point(room: str) -> None:
         assert not imported(path) & FORBIDDEN[room], path
 
 
-# Within sweeps: what a room may import of the others. The modules at its top that all may use hold no state.
+# Within sweeps: what a room may import from the others. The modules at its top that all may use hold no state.
 INNER = {
     "search": {"search"},
     "store": {"search", "store"},

@@ -1,4 +1,4 @@
-"""The notebook: it runs from top to bottom, and what is committed was run and tells nothing of a machine."""
+"""Tests of the notebook: it runs from top to bottom, and the committed copy was run and reveals no machine."""
 
 import copy
 import re
@@ -9,7 +9,7 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "nn_training_study.ipynb"
-LIMIT = 300  # seconds for a cell; all together take a few minutes on two cores
+LIMIT = 300  # seconds per cell; all cells together take a few minutes on two cores
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def executed(folder: Path) -> nbformat.NotebookNode:
-    """Run in a fresh kernel; CellExecutionError names the cell that fails."""
+    """Return the notebook, run in a fresh kernel; CellExecutionError names a cell that fails."""
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(notebook, timeout=LIMIT, resources={"metadata": {"path": str(folder)}}).execute()
     return notebook
@@ -35,7 +35,7 @@ def code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 
 
 def pictures(notebook: nbformat.NotebookNode) -> list[str]:
-    """The ids of the cells that show a figure."""
+    """Return the ids of the cells that show a figure."""
     outputs = [(cell.id, output.get("data", {})) for cell in code(notebook) for output in cell.outputs]
     return [cell for cell, data in outputs if "image/png" in data]
 
@@ -73,12 +73,12 @@ def test_what_is_committed_was_run_as_a_whole(committed: nbformat.NotebookNode) 
     assert not [o for cell in code(committed) for o in cell.outputs if o.get("name") == "stderr"]
 
 
-# Two folders from the root at least, and neither the end of a tag nor a part of an address.
+# At least two folders from the root, and neither the end of a tag nor part of an address.
 ABSOLUTE_PATH = re.compile(r"(?<![\w<.:/])/[A-Za-z][\w.-]*/[\w.-]*")
 
 
 def text_of(notebook: nbformat.NotebookNode) -> str:
-    """All of it but the pictures, whose encoding is any text."""
+    """Return the notebook's text without pictures and widget buffers, whose encoding can contain any text."""
     bare = copy.deepcopy(notebook)
     for cell in code(bare):
         for output in cell.outputs:

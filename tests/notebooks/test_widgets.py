@@ -1,4 +1,4 @@
-"""The panel in a browser: JupyterLab in Chromium, a click on Train, and a curve that grows until the bar is full."""
+"""Tests of the panel in a browser: a click on Train in JupyterLab, and a curve that grows until the bar is full."""
 
 import json
 import os
@@ -17,14 +17,14 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TOKEN = "only-for-this-test"
-PATIENCE = 60_000  # milliseconds for any one thing to happen, on two busy cores
+PATIENCE = 60_000  # milliseconds for any single step, on two busy cores
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install the system's package `chromium`")
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """JupyterLab on loopback with a notebook of one cell, with folders of its own for all that it keeps."""
+    """Yield the address of a one-cell notebook in JupyterLab on loopback, with temporary folders for all its files."""
     root = tmp_path_factory.mktemp("jupyter")
     (root / "notebooks").mkdir()
     cell = new_code_cell("import study\n\npanel = study.Panel()\npanel.widget")
@@ -54,20 +54,20 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _said_address(server: "subprocess.Popen[str]") -> str:
-    """The address that the server prints once it listens."""
+    """Return the address that the server prints once it listens."""
     said = []
     assert server.stderr is not None
     for line in server.stderr:
         said.append(line)
         if found := re.search(r"(http://127\.0\.0\.1:\d+)/lab", line):
-            threading.Thread(target=server.stderr.read, daemon=True).start()  # a full pipe would halt it
+            threading.Thread(target=server.stderr.read, daemon=True).start()  # a full pipe would block the server
             return found[1]
     pytest.fail("JupyterLab ended: " + "".join(said))
 
 
 @pytest.fixture(scope="module")
 def page(address: str) -> Iterator[Page]:
-    """The notebook, opened and run: the panel is there."""
+    """Yield the page of the opened notebook, once its cell has run and the panel is shown."""
     arguments = ["--no-sandbox", "--headless", "--disable-gpu", "--disable-background-networking"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
@@ -75,7 +75,7 @@ def page(address: str) -> Iterator[Page]:
         opened.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
         opened.goto(address)
-        opened.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # before that a cell's run is lost
+        opened.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # a cell that is run before that is lost
         opened.locator(".jp-CodeCell .cm-content").first.click()
         opened.keyboard.press("Shift+Enter")
         opened.get_by_role("button", name="Train").wait_for()
@@ -84,7 +84,7 @@ def page(address: str) -> Iterator[Page]:
 
 
 def choose(page: Page, name: str, value: str) -> None:
-    """Write into the field that stands beside a label of the panel."""
+    """Fill in the panel's field next to the label `name`."""
     box = page.locator(".jupyter-widgets.widget-inline-hbox", has_text=name).locator("input")
     box.fill(value)
     box.press("Tab")

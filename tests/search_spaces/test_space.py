@@ -1,4 +1,4 @@
-"""Search spaces: whatever is sampled is valid, and whatever is written reads back equal."""
+"""Tests of search spaces: every sample is valid, and every space that is written reads back equal."""
 
 import random
 import tomllib
@@ -54,7 +54,7 @@ def floats_by(draw: st.DrawFn, parameters: dict[str, Any], parent: str, when: di
 
 @st.composite
 def spaces(draw: st.DrawFn) -> SearchSpace:
-    """Valid spaces of up to six parameters, conditions up to five deep, in any order of declaration."""
+    """Draw a valid space of up to six parameters, with conditions up to five deep, declared in any order."""
     parameters: dict[str, Any] = {}
     for name in NAMES[: draw(st.integers(1, 6))]:
         parents = [known for known, p in parameters.items() if isinstance(p, Choice)]

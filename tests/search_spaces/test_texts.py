@@ -1,4 +1,4 @@
-"""Values of parameters as people read them: in brief, and different ones look different."""
+"""Tests of parameter values as texts for users: the texts are brief, and different values look different."""
 
 from hypothesis import assume, given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The TOML of search spaces: one clear line for every rule that a file breaks, with file, key, rule and value."""
+"""Tests of search spaces in TOML: each broken rule gives one clear line with file, key, rule and value."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Values are equal by meaning: each point of a stepped range has one representation, and what is stored comes back."""
+"""Tests of equality of values: each point of a stepped range has one representation, and stored values come back."""
 
 import enum
 import random
@@ -21,7 +21,7 @@ from search_spaces.space import configuration
 
 
 def decimal_range(low: int, steps: int, step: int, rest: int, places: int) -> tuple[Float, list[float]]:
-    """A range in units of so many decimals, and its points as people write them."""
+    """Return a range whose numbers have `places` decimals, and its points as users write them."""
     unit = Decimal(1).scaleb(-places)
     low_, step_ = low * unit, step * unit
     high = low_ + steps * step_ + min(rest, step - 1) * unit
@@ -80,7 +80,7 @@ def test_a_computed_value_is_the_point_that_it_stands_for_and_no_other() -> None
     with pytest.raises(SpaceError, match=r"x: must be .* in steps of 0.1, but got 0.35"):
         space.check(space.typed({"x": 0.35}))
     with pytest.raises(SpaceError, match="x: must be"):
-        space.check({"x": 0.1 * 3})  # which nothing stored has
+        space.check({"x": 0.1 * 3})  # a value that is never stored
 
 
 def test_zero_has_no_sign() -> None:
@@ -134,7 +134,7 @@ KINDS = st.sampled_from(
 
 @st.composite
 def finite_spaces(draw: st.DrawFn) -> SearchSpace:
-    """Spaces of a few configurations, with conditions."""
+    """Draw a finite space of up to five parameters, with conditions."""
     parameters: dict[str, search_spaces.Parameter] = {}
     for name in "abcde"[: draw(st.integers(1, 5))]:
         kind = draw(KINDS)
@@ -148,7 +148,7 @@ def finite_spaces(draw: st.DrawFn) -> SearchSpace:
     return SearchSpace(parameters)
 
 
-@settings(deadline=None)  # of thousands of configurations
+@settings(deadline=None)  # there may be thousands of configurations
 @given(finite_spaces(), st.integers(1, 700))
 def test_configurations_are_counted_as_they_would_be_listed(space: SearchSpace, most: int) -> None:
     listed = [configuration(params) for params in space.grid()]

@@ -1,4 +1,4 @@
-"""A mirror of a data set on this machine: an HTTP server that counts what is downloaded from it."""
+"""A mirror of a data set on this machine: an HTTP server that counts the downloads from it."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ import numpy as np
 
 @dataclass
 class Mirror:
-    """The address, the files it serves by name, and how often each was downloaded."""
+    """A mirror's address, the files that it serves by name, and how often each was downloaded."""
 
     url: str
     files: dict[str, bytes]
@@ -28,12 +28,12 @@ class Mirror:
 
 @contextmanager
 def serving(files: Mapping[str, bytes]) -> Iterator[Mirror]:
-    """Serve files on a free port of this machine until the block ends."""
+    """Yield a mirror that serves files on a free port of this machine until the block ends."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             name = self.path.removeprefix("/")
-            # torchvision asks for redirections with a GET that says "Method: HEAD".
+            # torchvision checks for redirects with a GET that says "Method: HEAD".
             is_question = self.headers.get("Method") == "HEAD"
             body = b"" if is_question else mirror.files.get(name, b"")
             mirror.downloads[name] += not is_question
@@ -61,7 +61,7 @@ def md5(content: bytes) -> str:
 
 
 def idx(array: np.ndarray) -> bytes:
-    """The file format of MNIST: magic number, shape in big-endian 32 bits, bytes."""
+    """Return an array in the file format of MNIST: magic number, shape in big-endian 32-bit integers, bytes."""
     header = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
     return header + array.astype(np.uint8).tobytes()
 
@@ -71,7 +71,7 @@ def tiny_images(n: int, *shape: int) -> np.ndarray:
 
 
 def tiny_mnist() -> dict[str, bytes]:
-    """The four archives: 120 images for training and 20 for the test, classes taking turns."""
+    """Return the four archives: 120 images for training and 20 for the test, with the classes in turn."""
     files = {}
     for part, n in (("train", 120), ("t10k", 20)):
         files[f"{part}-images-idx3-ubyte.gz"] = gzip.compress(idx(tiny_images(n, 28, 28)), 1)
@@ -80,7 +80,7 @@ def tiny_mnist() -> dict[str, bytes]:
 
 
 def tiny_cifar10() -> tuple[bytes, dict[str, bytes]]:
-    """The archive and the files in it: 100 images for training and 20 for the test."""
+    """Return the archive and the files in it: 100 images for training and 20 for the test."""
     files = {"batches.meta": pickle.dumps({"label_names": [f"class {i}" for i in range(10)]})}
     for name, n in (("data_batch_1", 100), ("test_batch", 20)):
         files[name] = pickle.dumps({"data": tiny_images(n, 3072), "labels": [i % 10 for i in range(n)]})

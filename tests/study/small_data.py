@@ -1,10 +1,10 @@
-"""Data small enough that a test may train on it."""
+"""Data small enough for a test to train on it."""
 
 from study.data import Dataset, Split, load
 
 
 def small_digits(train: int = 120, validation: int = 60) -> Dataset:
-    """The first images of the embedded digits."""
+    """Return the first images of the embedded digits."""
     digits = load("mnist_sample")
     parts = ((digits.train, train), (digits.validation, validation))
     first, second = (Split(split.images[:n], split.labels[:n]) for split, n in parts)

@@ -1,4 +1,4 @@
-"""Augmentation: geometry and colour that are what they say, drawn for each image on its own."""
+"""Tests of augmentation: geometry and colour do what they say, drawn separately for each image."""
 
 import math
 from typing import Any
@@ -102,7 +102,7 @@ def test_a_larger_strength_changes_images_more() -> None:
 
 
 class Copies(TorchDispatchMode):
-    """Counts the numbers that go from one device to another."""
+    """A counter of the numbers that go from one device to another."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class Copies(TorchDispatchMode):
 
 
 def test_only_a_few_numbers_of_each_image_go_to_the_device() -> None:
-    """Seen on the meta device, which a machine without a GPU has: a grid of all pixels would be 784 times as many."""
+    """Check this on the meta device, which needs no GPU: a grid of all pixels would be 784 times as many numbers."""
     images = torch.zeros(16, 1, 28, 28, device="meta")
     with Copies() as copies:
         augment(images, ALL, torch.Generator().manual_seed(0))

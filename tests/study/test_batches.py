@@ -1,4 +1,4 @@
-"""Batches: functions of the step, each image once an epoch."""
+"""Tests of batches: they are functions of the step, with each image once per epoch."""
 
 import itertools
 
@@ -50,7 +50,7 @@ def test_images_are_standardized_with_the_training_set_and_labels_stay_theirs() 
 
 
 def test_a_device_gets_one_copy_of_the_data_whatever_is_trained_on_it() -> None:
-    device = torch.device("meta")  # has no memory, and is none of the CPU's
+    device = torch.device("meta")  # a device without memory, other than the CPU
     assert on_device(DATA.train, device)[0] is on_device(DATA.train, device)[0]
     assert on_device(DATA.train, device)[0] is not on_device(DATA.validation, device)[0]
     assert on_device(DATA.train, CPU)[0].data_ptr() == DATA.train.images.ctypes.data

@@ -1,4 +1,4 @@
-"""Whether two runs are one: every value counts but the time, and the first difference is named."""
+"""Tests of whether two runs are one: every value counts except time, and the first difference is named."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""TrialConfig: knobs that have no effect are refused, active ones are filled in, and errors say what to do."""
+"""Tests of TrialConfig: knobs without effect are refused, active ones are filled in, and errors say what to do."""
 
 from typing import Any
 

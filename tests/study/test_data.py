@@ -1,4 +1,4 @@
-"""Data: the embedded digits, full sets from a mirror on this machine, and what a Dataset refuses."""
+"""Tests of data: the embedded digits, full sets from a mirror on this machine, and what a Dataset refuses."""
 
 import gzip
 import multiprocessing
@@ -21,7 +21,7 @@ import study.data
 from study.data import DataError, Dataset, Split, load, load_test
 from study.downloads import DATA_DIR_VARIABLE, default_data_dir
 
-# A change of the embedded digits, of their order or of how they are fingerprinted breaks replay of older sweeps.
+# A change of the embedded digits, of their order or of how they are fingerprinted breaks replays of older sweeps.
 FINGERPRINT = "33d3e509efe74d0c239d6decade78ee836664a16ee552d0ab7cf195b5a0b6d63"
 TEST_DIGEST = "0a9662e90ad1e950dbda4b68aeadd6606ce2c8357fe3fba683b3476b10c3acc5"
 
@@ -38,7 +38,7 @@ def split(n: int = 20, classes: int = 10) -> Split:
 
 @pytest.fixture
 def mnist(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    """A mirror of a tiny MNIST, which torchvision takes for the real one."""
+    """Yield a mirror of a tiny MNIST, which torchvision takes for the real one."""
     from torchvision.datasets import MNIST
 
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -67,7 +67,7 @@ def cifar10(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
 
 
 def there(folder: Path) -> list[str]:
-    """The files below a folder, but for locks."""
+    """Return the files below a folder, except locks."""
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.suffix != ".lock")
 
 
@@ -174,7 +174,7 @@ def test_an_empty_split_is_refused() -> None:
 
 
 def test_mean_and_std_are_those_of_the_training_images() -> None:
-    train = split(2500)  # more than one part of the sum
+    train = split(2500)  # more than one of the parts in which the sum is computed
     data = Dataset("mine", train, split(), 10)
     np.testing.assert_allclose(data.mean, (train.images / 255).mean(axis=(0, 2, 3)), rtol=1e-12)
     np.testing.assert_allclose(data.std, (train.images / 255).std(axis=(0, 2, 3)), rtol=1e-12)
@@ -266,7 +266,7 @@ def test_without_network_and_files_one_line_names_both_ways_out(mnist: Mirror, t
     from torchvision.datasets import MNIST
 
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        closed.bind(("127.0.0.1", 0))  # bound but not listening: connections are refused
         MNIST.mirrors = [f"http://127.0.0.1:{closed.getsockname()[1]}/"]
         with pytest.raises(DataError) as refused:
             load("mnist", tmp_path)

@@ -1,4 +1,4 @@
-"""Experiment folders: numbers without a race, whole or refused, and weights that give the recorded accuracy."""
+"""Tests of experiment folders: race-free numbers, whole or refused, and weights that give the recorded accuracy."""
 
 import json
 import multiprocessing
@@ -37,7 +37,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def run() -> Run:
-    """Two epochs on a small part of the digits."""
+    """Return a run of two epochs on a small part of the digits."""
     digits = load("mnist_sample")
     first, second = (Split(s.images[:n], s.labels[:n]) for s, n in ((digits.train, 400), (digits.validation, 700)))
     data = Dataset("mnist_sample", first, second, 10)
@@ -51,7 +51,7 @@ def stored(run: Run, tmp_path: Path) -> Experiment:
 
 
 def change(path: Path, **entries: Any) -> None:
-    """Write a file as somebody who seals it would."""
+    """Change entries of a file, and seal it again."""
     content = json.loads(path.read_text())
     content.pop(SEAL)
     path.write_text(json.dumps(_sealed({**content, **entries})))
@@ -137,7 +137,7 @@ def test_processes_never_share_a_number(tmp_path: Path) -> None:
 
 
 def test_a_folder_whose_writer_was_killed_is_refused(tmp_path: Path) -> None:
-    """The writer dies when the weights and the metrics are there, and metadata.json has not got its name yet."""
+    """Check a writer that dies once weights and metrics are there, and before metadata.json has its name."""
     program = f"""
 import os, signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""An exported model answers as the model does, in a process that knows nothing of this package."""
+"""Tests of an exported model: it answers as the model does, in a process that does not import this package."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Figures: every axis says what it shows, and each number and image is where the reader looks for it."""
+"""Tests of figures: every axis says what it shows, and each number and image is where a reader looks for it."""
 
 from collections.abc import Callable
 

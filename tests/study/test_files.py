@@ -1,4 +1,4 @@
-"""Files: whole or not there, and read back without running code."""
+"""Tests of files: each is whole or not there, and is read back without running code."""
 
 import os
 import pickle
@@ -12,7 +12,7 @@ from study.tensors import load_tensors, save_tensors
 
 
 class Payload:
-    """Runs a command where it is unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __init__(self, proof: Path) -> None:
         self.proof = proof

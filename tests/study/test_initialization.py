@@ -1,4 +1,4 @@
-"""Initialization: the papers' spreads, and one generator that decides everything."""
+"""Tests of initialization: the spreads are those of the papers, and one generator decides everything."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Layer statistics: what a hand computation gives, and the papers' claims about initial weights."""
+"""Tests of layer statistics: they match a computation by hand, and the papers' claims about initial weights."""
 
 import pytest
 from small_data import small_digits as small

@@ -1,4 +1,4 @@
-"""The networks: their sizes, the images they take, and what dropout does to them."""
+"""Tests of the networks: their sizes, the images they take, and the effect of dropout."""
 
 import pytest
 import torch

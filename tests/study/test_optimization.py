@@ -1,4 +1,4 @@
-"""The optimizers: steps of torch's own, in a process that never imports its compiler."""
+"""Tests of the optimizers: they take the steps of torch's own, in a process that never imports its compiler."""
 
 import subprocess
 import sys
@@ -61,7 +61,7 @@ def test_a_step_is_that_of_torchs_own_optimizer(name: str) -> None:
         assert torch.equal(mine, theirs)
     assert isinstance(ours, type(own))
     again = OWN[name](nn.Linear(8, 3).parameters())
-    again.load_state_dict(ours.state_dict())  # of one shape with torch's own
+    again.load_state_dict(ours.state_dict())  # its state has the same layout as that of torch's own
     assert [group["lr"] for group in again.param_groups] == [0.05]
 
 

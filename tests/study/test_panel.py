@@ -1,4 +1,4 @@
-"""The panel: what it trains is an ordinary run, it stops when told, and a wrong choice is one line."""
+"""Tests of the panel: its training is an ordinary run, it stops when asked, and a wrong choice is one line."""
 
 import sys
 

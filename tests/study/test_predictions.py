@@ -1,4 +1,4 @@
-"""Predictions: they agree with the recorded accuracy, and confusions and worst answers are counted as they say."""
+"""Tests of predictions: they agree with the recorded accuracy, and confusions and worst answers are counted right."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from study.predictions import Predictions, predict
 from study.reproducibility import environment
 from study.training import Training
 
-DATA = small(train=240, validation=700)  # more than one part of an evaluation
+DATA = small(train=240, validation=700)  # more than one batch of an evaluation
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_asking_for_logits_leaves_a_run_as_it_is(training: Training) -> None:
     training.model.train()
     first, second = training.logits(DATA.validation), training.logits(DATA.validation)
 
-    assert torch.equal(first, second)  # without dropout
+    assert torch.equal(first, second)  # dropout is off
     assert training.model.training
     assert training.digest() == before
 

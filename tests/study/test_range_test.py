@@ -1,4 +1,4 @@
-"""The range test: known curves give known rates, divergence stops the ramp, and a run beside it is left as it is."""
+"""Tests of the range test: known curves give known rates, divergence stops the ramp, and a run in progress stays."""
 
 import math
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ RATES = ramp(1e-6, 10.0, 121)
 
 
 def falls_and_diverges(rate: float) -> float:
-    """From 2.3 down around 1e-2, lowest near 0.1, beyond 1 without bounds."""
+    """Return a loss that falls from 2.3 around 1e-2, is lowest near 0.1, and grows without bounds beyond 1."""
     return 0.3 + 2.0 / (1 + (rate / 1e-2) ** 1.5) + (rate / 0.5) ** 3
 
 
@@ -33,7 +33,7 @@ def test_a_known_curve_gives_its_rates() -> None:
 
 
 def test_a_fall_to_chance_counts_for_nothing() -> None:
-    # Outputs that start far too large shrink first, which teaches nothing; then the known curve.
+    # Outputs that start far too large shrink first, which teaches nothing; then the known curve follows.
     losses = [falls_and_diverges(rate) + 8.0 / (1 + (rate / 1e-5) ** 2) for rate in RATES]
     plain, shrinking = judge(RATES, [falls_and_diverges(rate) for rate in RATES]), judge(RATES, losses, chance=2.3)
 

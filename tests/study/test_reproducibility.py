@@ -1,4 +1,4 @@
-"""What makes equal bits: settings of the process, the hardware's meaning of `auto`, and the digest."""
+"""Tests of what makes equal bits: settings of the process, the hardware's meaning of `auto`, and the digest."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""Schedules: equal to torch's schedulers, at every step, with no state to keep."""
+"""Tests of schedules: they equal torch's schedulers at every step, with no state to keep."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Seeds: functions of what they are for, the same on every machine."""
+"""Tests of seeds: they are functions of their purpose, the same on every machine."""
 
 import pytest
 from hypothesis import given

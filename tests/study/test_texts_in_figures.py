@@ -1,4 +1,4 @@
-"""Names in figures: what users write is drawn as it stands, whatever it means to mathematics, fonts or legends."""
+"""Tests of names in figures: a user's text is drawn literally, whatever it means to mathematics, fonts or legends."""
 
 import warnings
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Training: a function of its config, to the bit, in whatever process and however often it is stopped."""
+"""Tests of training: a function of its config, to the bit, in any process and however often it is stopped."""
 
 import multiprocessing
 import re
@@ -28,7 +28,7 @@ SHORT: dict[str, Any] = {"epochs": 2, "batch_size": 30, "learning_rate": 0.01, "
 
 
 def outcome(config: TrialConfig, data: Dataset = DATA, **options: Any) -> list[dict[str, Any]]:
-    """All that a run reports but its times."""
+    """Return all that a run reports, except its times."""
     return [comparable(measurement) for measurement in train(config, data, **options)]
 
 
@@ -40,7 +40,7 @@ def outcomes_in_one_process(configs: list[TrialConfig]) -> list[list[dict[str, A
     return [outcome(config) for config in configs]
 
 
-# A knob that decides bits → a configuration in which it is active, and another value for it.
+# A knob that affects bits → a configuration in which it is active, and another value for it.
 KNOBS: dict[str, tuple[dict[str, Any], Any]] = {
     "model": ({}, "alexnet"),
     "seed": ({}, 1),
@@ -68,7 +68,7 @@ KNOBS: dict[str, tuple[dict[str, Any], Any]] = {
     "epochs": ({}, 3),
     "precision": ({"precision": "float32"}, "bfloat16"),
 }
-ELSEWHERE = {"dataset", "seconds"}  # tested below, with data and clocks of their own
+ELSEWHERE = {"dataset", "seconds"}  # tested below, with their own data and clocks
 WITHOUT_EFFECT = {
     "reports_per_epoch",
     "first_report",
@@ -85,7 +85,7 @@ def test_every_knob_is_in_one_of_these_tests() -> None:
 def test_one_knob_changed_alone_changes_the_digest(knob: str) -> None:
     active, other = KNOBS[knob]
     base = TrialConfig(**{**SHORT, **active})
-    # An optimizer or schedule may take its own defaults along, but nothing else may differ.
+    # An optimizer or schedule may bring its own defaults, but nothing else may differ.
     changed = TrialConfig(**{**SHORT, **active, knob: other})
     differing = {name for name in TrialConfig.model_fields if getattr(base, name) != getattr(changed, name)}
     assert knob in differing
@@ -183,7 +183,7 @@ def configs(draw: st.DrawFn, models: tuple[str, ...] = ("custom_cnn",)) -> Trial
 
 
 def assert_continues_exactly(config: TrialConfig, cuts: set[int]) -> None:
-    """Stop at each cut, go on in a new Training from the file, and compare with a run that never stopped."""
+    """Stop at each cut, continue from the file in a new Training, and compare with a run that never stopped."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint"
         training, rows = Training(config, DATA), []
@@ -200,7 +200,7 @@ def test_stopped_at_any_step_and_continued_gives_equal_bits(config: TrialConfig,
 
 
 def combinations() -> Iterator[Any]:
-    """All of them; those of the large models, which take seconds each, are slow but for one."""
+    """Yield all combinations; those of the large models, which take seconds each, are slow except for one per model."""
     schedules = ("constant_warmup", "step", "cosine", "one_cycle")
     for model, *rest in product(("custom_cnn", "alexnet", "vgg"), ("sgd", "nesterov", "adam", "adamw"), schedules):
         is_slow = model != "custom_cnn" and rest != ["nesterov", "cosine"]
@@ -211,7 +211,7 @@ def combinations() -> Iterator[Any]:
 def test_every_model_optimizer_and_schedule_continues_exactly(model: str, optimizer: str, schedule: str) -> None:
     knobs = {"model": model, "optimizer": optimizer, "schedule": schedule, **EVERYTHING}
     config = TrialConfig(**knobs, epochs=2, batch_size=50, learning_rate=0.01)
-    # A cut within each epoch, and for each case another.
+    # A cut within each epoch, at different steps in different cases.
     place = len(optimizer) + len(schedule)
     assert_continues_exactly(config, {1 + place % 2, 4 + place % 2})
 
@@ -285,7 +285,7 @@ def test_a_checkpoint_that_is_cut_short_or_gone_is_refused(checkpoint: Path) -> 
 
 @dataclass
 class Clock:
-    """A clock on which each reading takes an eighth of a second: sums of eighths are exact."""
+    """A clock on which each reading takes an eighth of a second, since sums of eighths are exact."""
 
     now: float = 0.0
 
@@ -339,7 +339,7 @@ def test_a_wall_clock_run_replays_by_its_recorded_steps_without_a_clock(
     recorded = [comparable(m) for m in training.run()]
     monkeypatch.undo()
     assert outcome(WALL_CLOCK, plan=training.plan) == recorded
-    # Another horizon is another schedule, and so another run.
+    # Another horizon is another schedule, and therefore another run.
     assert outcome(WALL_CLOCK, plan=replace(training.plan, horizon_steps=20))[-1]["digest"] != recorded[-1]["digest"]
 
 

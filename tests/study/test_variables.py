@@ -1,4 +1,4 @@
-"""Environment variables that change bits: all of them are found, and no other, and a process gets them as it should."""
+"""Tests of environment variables that change bits: exactly these are found, and processes get the right values."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A figure in a page: its text stays text, its colours are the page's, and its ids are its own."""
+"""Tests of a figure in a page: its text stays text, its colours are the page's, and its ids are unique."""
 
 import re
 

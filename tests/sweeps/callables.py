@@ -1,4 +1,4 @@
-"""Callables of all kinds that can be a target, and what they hold."""
+"""Callables of all kinds, with and without the properties of a target, and objects that they hold."""
 
 import functools
 import threading
@@ -79,7 +79,7 @@ decorated = timed(plain)
 
 
 class Trainer:
-    """Holds what a training needs."""
+    """An object that holds what a training needs, and has several methods that train."""
 
     def __init__(self, held=None):
         self.held = held
@@ -100,14 +100,14 @@ class Trainer:
 
 
 class Method:
-    """Its function needs an object."""
+    """A class whose function needs an instance."""
 
     def train(self, params, seed):
         yield {"loss": params["x"]}
 
 
 class Static:
-    """A callable object that needs nothing of its own."""
+    """A callable object whose function needs no instance."""
 
     @staticmethod
     def __call__(params, seed):

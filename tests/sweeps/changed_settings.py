@@ -1,4 +1,4 @@
-"""Settings of a process that a trial may change: how a function sees each of them, and how it changes it."""
+"""Settings of a process that a trial may change: how a function observes each of them, and how it changes it."""
 
 import asyncio
 import csv
@@ -46,10 +46,10 @@ def umask() -> int:
 
 
 def nothing(*_: object) -> None:
-    """Stand for a handler."""
+    """Do nothing, as a stand-in for a handler."""
 
 
-# What a function can see of each setting, and how it changes it.
+# How a function observes each setting, and how it changes it.
 SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "working directory": (os.getcwd, lambda: os.chdir(tempfile.mkdtemp())),
     "a variable": (lambda: os.environ.get("OF_A_TRIAL"), lambda: os.environ.update(OF_A_TRIAL="1")),

@@ -1,4 +1,4 @@
-"""What tests of sweeps share: importable functions, a folder, and one Ray for the whole session."""
+"""Fixtures of the tests of sweeps: importable functions, a folder, servers, and one Ray for the whole session."""
 
 import itertools
 import os
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> SweepFolder:
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path):
-    """Run a command; gives exit code, standard output and standard error."""
+    """Return a function that runs a command and returns its exit code, standard output and standard error."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["sweeps", *arguments])
@@ -59,7 +59,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 
 @pytest.fixture(scope="session")
 def server() -> "Iterator[Server]":
-    """One PostgreSQL for all tests of the session; they may restart it."""
+    """Yield one PostgreSQL server for all tests of the session, which may restart it."""
     from postgresql_server import Server, binaries
 
     programs = binaries()
@@ -72,7 +72,7 @@ def server() -> "Iterator[Server]":
 
 @pytest.fixture(scope="session")
 def cluster() -> "Iterator[Loopback]":
-    """One cluster on loopback for all tests of the session."""
+    """Yield one cluster on loopback for all tests of the session."""
     from loopback import Loopback
 
     folder = Path(tempfile.mkdtemp(prefix="swc"))
@@ -88,7 +88,7 @@ _count = itertools.count()
 
 @pytest.fixture(scope="session")
 def endpoint() -> "Iterator[Endpoint]":
-    """One S3 endpoint for all tests of the session."""
+    """Yield one S3 endpoint for all tests of the session."""
     from object_stores import Endpoint
 
     running = Endpoint()
@@ -98,7 +98,7 @@ def endpoint() -> "Iterator[Endpoint]":
 
 @pytest.fixture
 def bucket(endpoint: "Endpoint", monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """The URL of a results folder in an object store, that this process can reach; its copy is the test's own."""
+    """Return the URL of a results folder in an object store that this process can reach, with a cache for this test."""
     for name, value in {**endpoint.environment, "XDG_CACHE_HOME": str(tmp_path / "cache")}.items():
         monkeypatch.setenv(name, value)
     return f"s3://team/results-{next(_count)}"
@@ -106,7 +106,7 @@ def bucket(endpoint: "Endpoint", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 @pytest.fixture
 def database(server: "Server") -> Iterator[str]:
-    """The name of a database without sweeps; whoever still drives one at the test's end is shut out."""
+    """Yield the name of a database without sweeps; after the test its sweeps and open sessions are removed."""
     yield server.database
     server.clear()
 
@@ -124,7 +124,7 @@ def ledger(place: Database) -> Iterator[Ledger]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def places(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Place]:
-    """Makes places where there is no ledger yet, in a file or in a PostgreSQL database."""
+    """Return a function that makes places without a ledger, in a file or in a PostgreSQL database."""
     if request.param == "sqlite":
         return lambda: File(tmp_path / f"ledger-{next(_count)}.sqlite")
     url = request.getfixturevalue("server").url()
@@ -133,9 +133,9 @@ def places(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Place
 
 @pytest.fixture(scope="session")
 def ray_with_gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One Ray for all tests that run sweeps in this process; it is told that it has four CPUs and two GPUs.
+    """Yield the folder that workers know as SWEEPS_TEST_FOLDER, with one Ray for all sweeps of this process.
 
-    Gives the folder that its workers know as SWEEPS_TEST_FOLDER.
+    This Ray is started with four CPUs and two GPUs, whatever the machine has.
     """
     place = tmp_path_factory.mktemp("seen-by-workers") / "marks"
     place.mkdir()

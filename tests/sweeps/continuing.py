@@ -1,4 +1,4 @@
-"""Functions that continue from a checkpoint, in the ways in which people write and read one."""
+"""Functions that continue from a checkpoint, in the ways in which users write and read one."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from sweeps.execution.functions import Function
 
 
 def drawing(draw: Callable[[], float]) -> Function:
-    """A function that draws from one global generator, on its way to the first report too."""
+    """Return a function that draws from one global generator, including once before its first report."""
 
     def draws(params: Any, seed: int, checkpoint: dict[str, int] | None) -> Iterator[dict[str, Any]]:
         draw()
@@ -33,7 +33,7 @@ GENERATORS = {
 
 
 def keeping(kind: type, draw: Callable[[], Any]) -> Function:
-    """A function that draws its data first, as at the start of the trial, and keeps its weights in a dict or tuple."""
+    """Return a function that draws its data before it reads its checkpoint, which is a dict or a `kind` of tuple."""
 
     def fits(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
         data, weights, first = draw(), draw(), 0
@@ -48,7 +48,7 @@ def keeping(kind: type, draw: Callable[[], Any]) -> Function:
 
 
 def fits_with_the_epoch_read_first(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """The epoch is read, a model is made, and then its state is loaded."""
+    """Read the epoch, make a model, and only then load its state."""
     first = checkpoint["epoch"] if checkpoint else 0
     data, model = torch.arange(48.0).reshape(16, 3) / 48, torch.nn.Linear(3, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -63,7 +63,7 @@ def fits_with_the_epoch_read_first(params: Any, seed: int, checkpoint: Any) -> I
 
 
 def keeps_its_state_dict_alone(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """The checkpoint is what `state_dict` gave, and data are drawn before it is loaded."""
+    """Use a bare `state_dict` as the checkpoint, and draw data before it is loaded."""
     data, model = torch.randn(16, 3), torch.nn.Linear(3, 1)
     model.register_buffer("report", torch.tensor(0))
     if checkpoint is not None:
@@ -76,7 +76,7 @@ def keeps_its_state_dict_alone(params: Any, seed: int, checkpoint: Any) -> Itera
 
 
 def sets_defaults(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """The checkpoint is read by `setdefault`."""
+    """Read the checkpoint with `setdefault`."""
     data, state = np.random.randn(3), checkpoint if checkpoint is not None else {}
     state.setdefault("report", 0)
     weights = state.setdefault("weights", np.zeros(3))
@@ -86,7 +86,7 @@ def sets_defaults(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str,
 
 
 def weighs_with_the_epoch_read_first(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """The epoch is read, weights are drawn, and then those of the checkpoint take their place."""
+    """Read the epoch and draw weights, which those of the checkpoint then replace."""
     first = checkpoint["epoch"] if checkpoint else 0
     weights = np.random.randn(3)
     if checkpoint:
@@ -97,7 +97,7 @@ def weighs_with_the_epoch_read_first(params: Any, seed: int, checkpoint: Any) ->
 
 
 def works_in_its_checkpoint(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """The checkpoint is the working state: something is drawn ahead of the first look at its weights."""
+    """Use the checkpoint as the working state, and draw before the first look at its weights."""
     state = checkpoint or {"n": 0, "weights": np.zeros(3)}
     while state["n"] < 6:
         noise = np.random.randn(3)
@@ -107,7 +107,7 @@ def works_in_its_checkpoint(params: Any, seed: int, checkpoint: Any) -> Iterator
 
 
 def never_reads_its_state(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """Of the checkpoint the number alone is read."""
+    """Read nothing but the number from the checkpoint."""
     n = checkpoint["n"] if checkpoint else 0
     while n < 6:
         drawn, n = np.random.randn(3), n + 1
@@ -115,7 +115,7 @@ def never_reads_its_state(params: Any, seed: int, checkpoint: Any) -> Iterator[d
 
 
 def appends(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-    """The checkpoint is a list that grows."""
+    """Use a growing list as the checkpoint."""
     state = checkpoint or []
     while len(state) < 6:
         state.append(np.random.randn())

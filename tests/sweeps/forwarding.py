@@ -1,4 +1,4 @@
-"""A port that passes on to another, and can stop passing on: a server as other machines see it."""
+"""A port that forwards to another one and can stop forwarding: a server as other machines see it."""
 
 import contextlib
 import socket
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 class Forward:
-    """Passes on what comes at an address to a port of this machine's loopback."""
+    """A forwarder from a port at an address to a port on this machine's loopback."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = port
@@ -18,7 +18,7 @@ class Forward:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def hang(self) -> None:
-        """Take connections from now on, and say nothing on them."""
+        """Accept connections from now on, but send nothing on them."""
         self._passes.clear()
 
     def pass_on(self) -> None:
@@ -48,7 +48,7 @@ class Forward:
 
 @contextlib.contextmanager
 def forward(host: str, port: int) -> Iterator[Forward]:
-    """One for as long as the block."""
+    """Yield a Forward from `host` to the loopback port, and close it when the block ends."""
     made = Forward(host, port)
     try:
         yield made

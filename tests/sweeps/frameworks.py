@@ -1,4 +1,4 @@
-"""A Lightning module and a Hugging Face Trainer behind generators, as the guides of these libraries write them."""
+"""A Lightning module and a Hugging Face Trainer behind generators, written as in the guides of these libraries."""
 
 import io
 import tarfile
@@ -9,7 +9,7 @@ EPOCHS = 4
 
 
 def lightning_module(params, seed, checkpoint):
-    """Train an MLP with Lightning, an epoch a report; the state is Lightning's own checkpoint."""
+    """Train an MLP with Lightning, with one report per epoch; the state is Lightning's own checkpoint."""
     import lightning as lit
     import torch
 
@@ -45,7 +45,7 @@ def lightning_module(params, seed, checkpoint):
                 enable_progress_bar=False,
                 enable_model_summary=False,
             )
-            model.train()  # Lightning leaves the modules in the mode in which the validation put them
+            model.train()  # Lightning keeps the modules in the mode in which the validation left them
             trainer.fit(model, loader, ckpt_path=file if file.exists() else None)
             trainer.save_checkpoint(file)
             yield {
@@ -55,7 +55,7 @@ def lightning_module(params, seed, checkpoint):
 
 
 def hugging_face_trainer(params, seed, checkpoint):
-    """Train an MLP with the Trainer of transformers, an epoch a report; the state is its checkpoint folder."""
+    """Train an MLP with the Trainer of transformers, with one report per epoch; the state is its checkpoint folder."""
     import torch
     from transformers import Trainer, TrainingArguments, set_seed
 
@@ -103,7 +103,7 @@ def hugging_face_trainer(params, seed, checkpoint):
 
 
 def _packed(folder):
-    """Return a folder's files as one tar archive, bytes."""
+    """Return a folder's files as the bytes of one tar archive."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         archive.add(folder, arcname=".")
@@ -111,7 +111,7 @@ def _packed(folder):
 
 
 def _tensors():
-    """Return (inputs, labels) to train on, 512 rows, and to validate on, 256 rows: two classes that overlap."""
+    """Return (inputs, labels) for training, 512 rows, and for validation, 256 rows, of two classes that overlap."""
     import torch
 
     draw = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Functions that sweeps search in tests; imported by name in Ray's workers and in fresh processes."""
+"""Functions that sweeps search in tests, imported by name in Ray's workers and in fresh processes."""
 
 import json
 import math
@@ -11,21 +11,21 @@ from pathlib import Path
 
 
 def bowl(params, seed):
-    """Nine reports that approach (x - 0.3)², the faster the smaller the distance; the same for the same seed."""
+    """Yield nine losses, (x - 0.3)² + 1 / report + noise; the noise depends on the seed alone."""
     noise = random.Random(seed).gauss(0, 0.01)
     for report in range(1, 10):
         yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report + noise}
 
 
 def bowl_with_checkpoint(params, seed, checkpoint):
-    """As `bowl`, and it can go on."""
+    """Yield losses as `bowl` does, with checkpoints to continue from."""
     noise = random.Random(seed).gauss(0, 0.01)
     for report in range((checkpoint or {"report": 0})["report"] + 1, 10):
         yield {"loss": (params["x"] - 0.3) ** 2 + 1 / report + noise, "checkpoint": {"report": report}}
 
 
 def bowl_without_end(params, seed):
-    """Reports for ever."""
+    """Yield reports forever."""
     report = 0
     while True:
         report += 1
@@ -33,13 +33,13 @@ def bowl_without_end(params, seed):
 
 
 def bowl_with_large_checkpoint(params, seed, checkpoint):
-    """As that, and what it goes on from has 30 kB."""
+    """Yield losses as `bowl_with_checkpoint` does, with checkpoints of 30 kB."""
     for row in bowl_with_checkpoint(params, seed, checkpoint):
         yield {**row, "checkpoint": {**row["checkpoint"], "weights": "x" * 30_000}}
 
 
 def raises_at_half(params, seed):
-    """Raises where x lies above one half."""
+    """Raise ValueError after the first report if x is above one half."""
     yield {"loss": params["x"]}
     if params["x"] > 0.5:
         raise ValueError("the loss escaped")
@@ -48,7 +48,7 @@ def raises_at_half(params, seed):
 
 
 def leaves_at_half(params, seed):
-    """Asks its process to end where x lies above one half."""
+    """Raise SystemExit after the first report if x is above one half."""
     yield {"loss": params["x"]}
     if params["x"] > 0.5:
         raise SystemExit(3)
@@ -57,31 +57,31 @@ def leaves_at_half(params, seed):
 
 
 def nan_at_half(params, seed):
-    """Yields NaN where x lies above one half."""
+    """Yield NaN if x is above one half."""
     for _ in range(9):
         yield {"loss": math.nan if params["x"] > 0.5 else params["x"]}
 
 
 def differs_each_time(params, seed):
-    """Yields what no seed decides."""
+    """Yield losses that no seed determines."""
     for _ in range(9):
         yield {"loss": random.SystemRandom().random()}
 
 
 def process(params, seed):
-    """Says in which process it runs."""
+    """Yield the id of the process in which it runs."""
     for _ in range(3):
         yield {"loss": params["x"], "process": os.getpid()}
 
 
 def has_credentials(params, seed):
-    """Says whether its process has the keys of an object store."""
+    """Yield whether its process has the keys of an object store."""
     for _ in range(9):
         yield {"loss": params["x"], "has": int("AWS_SECRET_ACCESS_KEY" in os.environ)}
 
 
 def meets_others(params, seed):
-    """Writes down its GPUs and those of the trials beside it, once four trials have come together."""
+    """Write down its GPUs and those of the trials that run next to it, once four trials have met."""
     place = Path(os.environ["SWEEPS_TEST_FOLDER"])
     mine = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     present, arrived, looks = place / f"present-{seed}", place / f"arrived-{seed}", place / f"look-{seed}"
@@ -101,7 +101,7 @@ def _until(condition):
 
 
 def dies_once(params, seed):
-    """Has its own process killed in the second report, the first time; every other trial's in the way of `ray stop`."""
+    """Kill the process before its second report, once per seed; every other time by SIGTERM, as `ray stop` does."""
     folder = Path(os.environ["SWEEPS_TEST_FOLDER"])
     mark = folder / f"died-{seed}"
     yield {"loss": params["x"]}
@@ -116,7 +116,7 @@ def dies_once(params, seed):
 
 
 def says_its_devices(params, seed):
-    """Says how many GPUs and CPUs it was given."""
+    """Yield how many GPUs and CPUs it was given."""
     import ray
 
     for _ in range(9):
@@ -125,14 +125,14 @@ def says_its_devices(params, seed):
 
 
 def dies_at_the_test(final, data):
-    """In the place of the task that scores a final model: leaves a line, and kills its process."""
+    """Stand in for the task that scores a final model: write a line to a file, and kill the process."""
     with (Path(os.environ["SWEEPS_TEST_FOLDER"]) / "tests").open("a") as file:
         file.write("read\n")
     os._exit(1)
 
 
 def hangs_once(params, seed):
-    """Never comes back from the second report, the first time."""
+    """Block forever before the second report, once per seed."""
     mark = Path(os.environ["SWEEPS_TEST_FOLDER"]) / f"hung-{seed}"
     yield {"loss": params["x"]}
     if not mark.exists():
@@ -143,23 +143,23 @@ def hangs_once(params, seed):
 
 
 def takes(params, seed):
-    """Reports a metric that is called like a column of the tables, and has a value that no column has."""
+    """Yield a metric that is named like a column of the tables, with a value that the column never holds."""
     for _ in range(9):
         yield {"seconds": -1.0}
 
 
 def no_generator(params, seed):
-    """Returns what it should yield."""
+    """Return what it should yield."""
     return {"loss": params["x"]}
 
 
 def slow(params, seed, checkpoint):
-    """Nine reports of work that takes 0.1 s each, and can go on."""
+    """Yield nine reports of work that takes 0.1 s each, with checkpoints to continue from."""
     yield from _work(params, checkpoint, 0.1)
 
 
 def slower(params, seed, checkpoint):
-    """Nine reports of 0.3 s."""
+    """Yield nine reports of work that takes 0.3 s each, with checkpoints to continue from."""
     yield from _work(params, checkpoint, 0.3)
 
 
@@ -170,7 +170,7 @@ def _work(params, checkpoint, seconds):
 
 
 def learns(params, seed):
-    """Nine reports of an accuracy, the higher the nearer the learning rate is to 0.1; raises where it is above 0.7."""
+    """Yield nine accuracies, higher the closer the learning rate is to 0.1; raise ValueError if it is above 0.7."""
     if params["learning_rate"] > 0.7:
         raise ValueError("the loss escaped")
     noise = random.Random(seed).random() / 100
@@ -179,7 +179,7 @@ def learns(params, seed):
 
 
 def mad_on_fresh_seeds(params, seed):
-    """Yields NaN for the seeds of a selection over this sweep's seed 0; sound in the search."""
+    """Yield NaN on the fresh seeds that choose in a sweep with seed 0, and x in its search."""
     yield from _mad_on(range(1, 20), params, seed)
 
 
@@ -194,55 +194,55 @@ def _mad_on(replicates, params, seed):
 
 
 def says_its_process(params, seed):
-    """Says what its process was started with."""
+    """Yield the thread count, hash of a text and seed with which its process was started."""
     for _ in range(9):
         yield {"loss": params["x"], "threads": int(os.environ["OMP_NUM_THREADS"]), "hash": hash("text"), "seed": seed}
 
 
 class Odd:
-    """Nothing that a checkpoint can keep."""
+    """An object that a checkpoint cannot keep."""
 
 
 def keeps_an_object(params, seed, checkpoint):
-    """Yields a checkpoint that can't be written."""
+    """Yield a checkpoint that cannot be written."""
     yield {"loss": params["x"], "checkpoint": {"model": Odd()}}
 
 
 def times_itself(params, seed):
-    """Reports a metric that differs each time."""
+    """Yield a metric that differs each time."""
     for _ in range(3):
         yield {"loss": params["x"], "started": time.time()}
 
 
 def flat(params, seed):
-    """The same whatever is searched."""
+    """Yield the same loss for all parameters."""
     for _ in range(9):
         yield {"loss": 0.25}
 
 
 def mad_on_fresh_published(params, seed):
-    """Yields NaN for the seeds from which a sweep of seed 0 is published."""
+    """Yield NaN on the seeds on which a sweep with seed 0 is published."""
     from sweeps.search.history import PUBLISHED
 
     yield from _mad_on(range(PUBLISHED + 1, PUBLISHED + 20), params, seed)
 
 
 def mad_on_the_first_published(params, seed):
-    """The same, for the first of them alone."""
+    """Yield NaN on the first seed on which a sweep with seed 0 is published."""
     from sweeps.search.history import PUBLISHED
 
     yield from _mad_on([PUBLISHED + 1], params, seed)
 
 
 def priced(params, seed):
-    """The larger, the better, and the dearer."""
+    """Yield a loss that is lower and a size that is larger the larger x is."""
     noise = random.Random(seed).gauss(0, 0.001)
     for _ in range(9):
         yield {"loss": 1 - params["x"] + noise, "size": params["x"]}
 
 
 def fails_on_some_seeds(params, seed):
-    """Raises on a third of all seeds, others for other parameters; the larger x, the better."""
+    """Yield a loss that is lower the larger x is, but raise on a third of all seeds, which depend on the parameters."""
     yield {"loss": 1 - params["x"], "size": params["x"]}
     if random.Random(f"{params['x']} {seed}").random() < 0.33:
         raise ValueError("no luck with this seed")

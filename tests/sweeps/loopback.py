@@ -1,4 +1,4 @@
-"""A Ray cluster of one node on loopback, with a token of its own, and projects whose sweeps go there as jobs."""
+"""A Ray cluster of one node on loopback with its own token, and projects whose sweeps run there as jobs."""
 
 import os
 import socket
@@ -65,7 +65,7 @@ def _is_in(process: psutil.Process, place: str) -> bool:
 
 
 class Loopback:
-    """The cluster, and what a user of it has in the environment. folder: short, since sockets lie below it."""
+    """A cluster, and the environment of one of its users; `folder` must be short, since sockets are made below it."""
 
     def __init__(self, folder: Path) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -101,13 +101,13 @@ class Loopback:
         )
 
     def python(self, script: str, *words: str) -> "subprocess.CompletedProcess[str]":
-        """Run a script as a user of the cluster, in a process of its own: Ray reads the token once."""
+        """Run a script as a user of the cluster, in a separate process, since Ray reads the token only once."""
         command = [sys.executable, "-c", script, *words]
         mine = {**self.environment, "RAY_AUTH_MODE": "token"}
         return subprocess.run(command, env=mine, capture_output=True, text=True, check=False, timeout=300)
 
     def stop(self) -> None:
-        """End it; nothing of it may be left."""
+        """Stop the cluster, and check that none of its processes are left."""
         self.sweeps("cluster", "stop")
         place = self.environment["TMPDIR"]
         left = [process.info["name"] for process in psutil.process_iter(["name", "environ"]) if _is_in(process, place)]
@@ -115,7 +115,7 @@ class Loopback:
 
 
 def project(folder: Path, name: str, function: str, trials: int) -> Path:
-    """A folder with a function and a spec, as a user has it; gives the spec."""
+    """Write a function and a spec into a folder as a user would, and return the path of the spec."""
     steady, meeting = STEADY.replace("{hurry}", str(folder / "hurry")), MEETING.format(folder=folder)
     (folder / "far_targets.py").write_text(BOWL + steady + meeting)
     spec = folder / f"{name}.toml"
@@ -125,12 +125,12 @@ def project(folder: Path, name: str, function: str, trials: int) -> Path:
 
 
 def hurry(folder: Path) -> None:
-    """From now on steady trials of this project wait no more."""
+    """Let steady trials of this project wait no more from now on."""
     (folder / "hurry").touch()
 
 
 def history_of(name: str, results: Path) -> History:
-    """What the ledger holds now; nothing before it is there."""
+    """Return the history that the ledger holds now, or an empty one if there is no ledger yet."""
     try:
         return sweeps.load(name, results=results).history
     except SweepNotFoundError:

@@ -1,4 +1,4 @@
-"""Machines on one machine: network namespaces on a bridge, each with its own address, that can be cut off."""
+"""Several machines on one: network namespaces on a bridge, each with its own address, that can be cut off."""
 
 import os
 import shutil
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 _BRIDGE = "swbr0"
 _NET = "10.77.0"
-GATEWAY = f"{_NET}.1"  # the test's own address there
+GATEWAY = f"{_NET}.1"  # the test's own address on the bridge
 
 
 def why_not() -> str:
-    """Why this machine has none, "" where it does."""
+    """Return why this machine can make no network namespace, or an empty string if it can."""
     if os.geteuid():
         return "network namespaces need root"
     if shutil.which("ip") is None:
@@ -29,7 +29,7 @@ def _ip(*words: str) -> None:
 
 
 class Machine:
-    """A namespace with an address; what runs in it sees the bridge and its own loopback, and nothing else."""
+    """A namespace with an address, whose processes see the bridge and their own loopback, and nothing else."""
 
     def __init__(self, number: int) -> None:
         self.name, self.address = f"swn{number}", f"{_NET}.{number + 1}"
@@ -42,19 +42,19 @@ class Machine:
         _ip("-n", self.name, "link", "set", "lo", "up")
 
     def words(self, *command: str) -> list[str]:
-        """A command, as one that runs on this machine."""
+        """Return the words of a command that runs on this machine."""
         return ["ip", "netns", "exec", self.name, *command]
 
     def cut_off(self) -> None:
-        """Pull its cable."""
+        """Disconnect the machine from the network."""
         _ip("link", "set", self._outer, "down")
 
     def connect(self) -> None:
-        """Plug it in again."""
+        """Connect the machine to the network again."""
         _ip("link", "set", self._outer, "up")
 
     def kill(self) -> None:
-        """As by its power switch: every process on it at once."""
+        """Kill all processes on the machine at once, as its power switch would."""
         found = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True, check=False)
         if pids := found.stdout.split():
             subprocess.run(["kill", "-9", *pids], check=False, capture_output=True)
@@ -67,8 +67,8 @@ class Machine:
 
 @contextmanager
 def machines(count: int) -> Iterator[list[Machine]]:
-    """So many machines on one network, which also the test's own processes reach."""
-    subprocess.run(["ip", "link", "del", _BRIDGE], check=False, capture_output=True)  # an earlier test's, if killed
+    """Yield `count` machines on one network, which the test's own processes reach too."""
+    subprocess.run(["ip", "link", "del", _BRIDGE], check=False, capture_output=True)  # left by a killed test
     for number in range(count):
         subprocess.run(["ip", "netns", "del", f"swn{number + 1}"], check=False, capture_output=True)
         subprocess.run(["ip", "link", "del", f"swv{number + 1}"], check=False, capture_output=True)

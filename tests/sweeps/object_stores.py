@@ -1,4 +1,4 @@
-"""An S3 endpoint of the tests' own, on loopback, and what a process needs to reach it."""
+"""An S3 endpoint for tests on loopback, and what a process needs to reach it."""
 
 import logging
 
@@ -17,10 +17,10 @@ def store_at(url: str) -> ObjectStore:
 
 
 class Endpoint:
-    """Holds objects in memory, in one bucket; takes any credentials."""
+    """A server that holds the objects of one bucket in memory, and accepts any credentials."""
 
     def __init__(self) -> None:
-        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for every request
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it would log a line for every request
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
         self._server.start()
         host, self.port = self._server.get_host_and_port()

@@ -1,4 +1,4 @@
-"""An engineer's own training, written without a thought of reproduction: what ordinary code must get from a sweep."""
+"""An engineer's training code, written without regard to reproducibility, which a sweep makes reproducible."""
 
 import io
 import random
@@ -10,14 +10,14 @@ from torch.utils.data import DataLoader, TensorDataset
 
 
 def digits(rows: int = 256) -> TensorDataset:
-    """A fixed problem of two classes in 20 dimensions."""
+    """Return a fixed problem of two classes in 20 dimensions."""
     draw = torch.Generator().manual_seed(7)
     inputs = torch.randn(rows, 20, generator=draw)
     return TensorDataset(inputs, (inputs[:, :5].sum(1) > 0).long())
 
 
 def mlp(params, seed, checkpoint):
-    """A small network with dropout, shuffled batches and noise from every global generator; saves each epoch's end."""
+    """Train a small network with dropout, shuffled batches and noise from all global generators; save each epoch."""
     model = nn.Sequential(nn.Linear(20, 129), nn.ReLU(), nn.Dropout(0.3), nn.Linear(129, 2))
     optimizer = torch.optim.Adam(model.parameters(), lr=params["lr"])
     loader = DataLoader(digits(), batch_size=32, shuffle=True)
@@ -33,7 +33,7 @@ def mlp(params, seed, checkpoint):
 
 
 def trained(model, optimizer, loader):
-    """Train for one epoch; gives the mean loss."""
+    """Train for one epoch, and return the mean loss."""
     total = 0.0
     for inputs, labels in loader:
         noisy = inputs + 0.01 * float(np.random.randn()) + 0.01 * random.gauss(0, 1)
@@ -46,7 +46,7 @@ def trained(model, optimizer, loader):
 
 
 def mlp_in_bytes(params, seed, checkpoint):
-    """The same with its own seed, and with a checkpoint in the format that torch writes to files."""
+    """Train a small network after setting the seed, with checkpoints in the format that torch writes to files."""
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(20, 33), nn.ReLU(), nn.Dropout(0.3), nn.Linear(33, 2))
     optimizer = torch.optim.SGD(model.parameters(), lr=params["lr"], momentum=0.9)
@@ -63,7 +63,7 @@ def mlp_in_bytes(params, seed, checkpoint):
 
 
 def mlp_read_early(params, seed, checkpoint):
-    """The same with a checkpoint that is taken apart before the model is made, and a copy of the model."""
+    """Train a small network after setting the seed, with a checkpoint that is unpacked before the model is made."""
     state, momenta, start = checkpoint or (None, None, 0)
     torch.manual_seed(seed)
     model, copy = (nn.Sequential(nn.Linear(20, 9), nn.Dropout(0.3), nn.Linear(9, 2)) for _ in range(2))
@@ -74,6 +74,6 @@ def mlp_read_early(params, seed, checkpoint):
         optimizer.load_state_dict(momenta)
     for epoch in range(start, 6):
         loss = trained(model, optimizer, loader)
-        copy.load_state_dict(model.state_dict())  # in the midst of training: nothing is set back
+        copy.load_state_dict(model.state_dict())  # in the middle of training, so no generator is set back
         loss += trained(model, optimizer, loader)
         yield {"loss": loss, "checkpoint": (model.state_dict(), optimizer.state_dict(), epoch + 1)}

@@ -1,4 +1,4 @@
-"""What drives and reads ledgers in PostgreSQL in tests: drivers, processes, and looks from outside."""
+"""Helpers that drive and read ledgers in PostgreSQL: drivers, processes, and looks from outside."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from sweeps.store.places import new_place, remember
 from sweeps.store.postgresql import Database
 
 HERE = Path(__file__).parent
-ENOUGH = 120  # s for what takes seconds; a hang, not slowness, is what runs into it
+ENOUGH = 120  # s for what takes seconds: only a hang runs into it, not slowness
 
 
 def seqs(place: Database) -> list[int]:
@@ -33,7 +33,7 @@ def everything_in(folder: Path) -> str:
 
 
 def driver_of(folder: SweepFolder, url: str, **options: object) -> Driver:
-    """A driver on a new ledger in a database."""
+    """Return a driver on a new ledger in a database."""
     spec = small_spec(name=folder.name, **options)
     place = new_place(folder, url)
     folder.create()
@@ -55,7 +55,7 @@ def python(*arguments: str, cwd: Path | None = None, env: Mapping[str, str] = os
 
 
 def opened_when_free(place: Database) -> Ledger:
-    """The ledger, as soon as the server has noticed that its driver is dead."""
+    """Return the ledger as soon as the server has noticed that its driver is dead."""
     deadline = time.monotonic() + ENOUGH
     while True:
         try:
@@ -65,7 +65,7 @@ def opened_when_free(place: Database) -> Ledger:
 
 
 def read_until(process: "subprocess.Popen[str]", measured: int) -> list[dict[str, Any]]:
-    """What the process says, up to so many measurements."""
+    """Return the lines that the process prints, up to `measured` measurements."""
     lines: list[dict[str, Any]] = []
     assert process.stdout is not None
     while sum(line["kind"] == "measured" for line in lines) < measured:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, in a temporary folder and never as root."""
+"""A PostgreSQL server for the tests, in a temporary folder and never run as root."""
 
 import ctypes
 import os
@@ -16,11 +16,11 @@ from typing import Any
 import psycopg
 
 STRANGE_PASSWORD = "p@s/s:w%rd ?#é"
-ENOUGH = 60  # s for what takes one; a hang, not slowness, is what runs into it
+ENOUGH = 60  # s for what takes one: only a hang runs into it, not slowness
 
 
 def binaries() -> Path | None:
-    """The folder of the server's programs, None where it is not installed."""
+    """Return the folder of the server's programs, or None if it is not installed."""
     found = [Path("/usr/lib/postgresql")] + [Path(place) for place in ("/usr/local/pgsql", "/opt/homebrew")]
     if (config := shutil.which("pg_config")) is not None:
         told = subprocess.run([config, "--bindir"], capture_output=True, text=True, check=False).stdout.strip()
@@ -32,11 +32,11 @@ def binaries() -> Path | None:
 
 
 def _dies_with_its_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGQUIT)  # PR_SET_PDEATHSIG: a session that is killed leaves no server
+    ctypes.CDLL(None).prctl(1, signal.SIGQUIT)  # PR_SET_PDEATHSIG: a session that is killed leaves no server behind
 
 
 class Server:
-    """Trusts everyone who comes, but for the user `guarded`, who has STRANGE_PASSWORD."""
+    """A server that trusts every user except `guarded`, whose password is STRANGE_PASSWORD."""
 
     database = "team"
 
@@ -69,17 +69,17 @@ class Server:
         subprocess.run(command, cwd=self._folder, check=True, capture_output=True, timeout=ENOUGH, **self._identity)
 
     def start(self) -> None:
-        """Start it, and wait until it takes connections."""
+        """Start the server, and wait until it accepts connections."""
         settings = ["-p", str(self.port), "-k", str(self._folder), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=on"]
         if self._preexec is not None:
-            settings += ["-c", "recovery_init_sync_method=syncfs"]  # a restart in 0.2 s in place of 2 s
+            settings += ["-c", "recovery_init_sync_method=syncfs"]  # a restart takes 0.2 s instead of 2 s
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [str(self._programs / "postgres"), "-D", "data", *settings],
                 cwd=self._folder,
                 stdout=log,
                 stderr=log,
-                preexec_fn=self._preexec,  # noqa: PLW1509 - it calls one function of the system
+                preexec_fn=self._preexec,  # noqa: PLW1509 - it calls a single system function
                 **self._identity,
             )
         deadline = time.monotonic() + ENOUGH
@@ -93,7 +93,7 @@ class Server:
                 time.sleep(0.02)
 
     def stop(self) -> None:
-        """As in a crash: no session is asked to end, and what was not committed is gone."""
+        """Stop the server as a crash would: sessions are not asked to end, and uncommitted work is lost."""
         if self._process is not None:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(ENOUGH)
@@ -108,7 +108,7 @@ class Server:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def clear(self) -> None:
-        """Take all sweeps out of the database, and end all sessions there."""
+        """Remove all sweeps from the database, and end all sessions there."""
         with self.connection(self.database) as admin:
             others = "datname = current_database() AND pid <> pg_backend_pid()"
             admin.execute(f"SELECT pg_terminate_backend(pid, {ENOUGH * 1000}) FROM pg_stat_activity WHERE {others}")
@@ -117,7 +117,7 @@ class Server:
                 admin.execute(f"DROP SCHEMA {name} CASCADE")
 
     def connection(self, database: str = "postgres", user: str = "owner") -> "psycopg.Connection[Any]":
-        """A connection that commits each statement."""
+        """Return a connection that commits each statement."""
         return psycopg.connect(host="127.0.0.1", port=self.port, user=user, dbname=database, autocommit=True)
 
     def url(self, database: str = "postgres", user: str = "owner") -> str:

@@ -1,4 +1,4 @@
-"""Histories of searches whose every trial is given: parameters, value, how far it came, and how it ended."""
+"""Histories of searches with every trial given by its parameters, value and fidelity, which decide how it ended."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -8,11 +8,11 @@ from study.measurement import Measurement
 from sweeps.search.history import Asked, Decided, History, Measured, Moved, Stamp, State, TrialKey
 from sweeps.spec import SweepSpec, load_spec
 
-Given = tuple[Mapping[str, Any], float, float]  # parameters, last loss (NaN: it diverged), fidelity of 9
+Given = tuple[Mapping[str, Any], float, float]  # parameters, last loss (NaN: the trial diverged), fidelity out of 9
 
 
 def searched(trials: Iterable[Given]) -> History:
-    """Complete trials at fidelity 9, paused ones below."""
+    """Return a history of trials: complete at fidelity 9, paused below it, and stopped where the loss is NaN."""
     history = History()
     for number, (params, loss, fidelity) in enumerate(trials):
         key = TrialKey(number)

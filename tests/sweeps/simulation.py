@@ -31,7 +31,7 @@ TABLE = {
     "pruning": {"max_fidelity": 9},
 }
 
-# The file of a sweep of real processes, whose trials take about a second each.
+# The file of a sweep with real processes, whose trials take about a second each.
 SLOW_SWEEP = """
 trials = 8
 metric = "loss"
@@ -52,14 +52,14 @@ published_seeds = 1
 
 
 def small_spec(**changes: Any) -> SweepSpec:
-    """A sweep over a function that ends in milliseconds."""
+    """Return the spec of a sweep over a function that ends in milliseconds."""
     return load_spec({**TABLE, **changes})
 
 
 class Simulation:
-    """Workers without Ray: legs run in this process, and a seeded generator says which worker reports next.
+    """Workers without Ray: legs run in this process, and a seeded generator decides which worker reports next.
 
-    losses: how often, at most, a worker dies in place of reporting.
+    At most `losses` times, a worker dies instead of reporting.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class Simulation:
         self.rng = random.Random(seed)
         self.losses = losses
         self.function = function or resolve(driver.spec.target or "")
-        self.is_stopping: Callable[[], bool] = lambda: False  # what the workers hear
+        self.is_stopping: Callable[[], bool] = lambda: False  # whether the workers see a request to stop
 
     def _begin(self, leg: Leg, checkpoint: Path | None) -> FunctionRun:
         return FunctionRun(self.function, leg.params, leg.seed, checkpoint)
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> None:
-        """Until the sweep is over, or `stop` says so between two messages."""
+        """Run the workers until the sweep is over, or until `stop` returns true between two messages."""
         workers = {}
         while not stop():
             while len(workers) < self.slots:
@@ -98,7 +98,7 @@ class Simulation:
 def open_driver(
     folder: SweepFolder, spec: SweepSpec, clock: Callable[[], float] | None = None, **options: Any
 ) -> Driver:
-    """A driver on a new ledger, or on the one that lies there; `clock` is the session's."""
+    """Return a driver on the folder's ledger, or on a new one if there is none; `clock` is the session's clock."""
     folder.create()
     ledger = Ledger.open(folder.ledger) if folder.ledger.exists() else Ledger.create(folder.ledger, spec)
     ledger.clock = clock or ledger.clock
@@ -108,7 +108,7 @@ def open_driver(
 def swept(
     results: Path, name: str, *, trials_begun: int | None = None, spec: SweepSpec | None = None, **changes: Any
 ) -> SweepFolder:
-    """A sweep that has come to its end, with its tables; one that stopped when so many of its trials had begun."""
+    """Return the folder of a sweep that ended, with tables, or that stopped once `trials_begun` trials had begun."""
     folder = SweepFolder(results, name)
     driver = open_driver(folder, spec or small_spec(name=name, **changes))
     driver.start({})
@@ -129,7 +129,7 @@ def rows_of(folder: SweepFolder) -> list[tuple[Stamp, Row]]:
 
 
 def told(folder: SweepFolder) -> list[Row]:
-    """What happened to trials, in its order, without times and places in the ledger, and without lost workers."""
+    """Return what happened to trials, in order, without times, places in the ledger, and lost workers."""
 
     def timeless(row: Row) -> Row:
         match row:

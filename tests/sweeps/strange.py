@@ -1,4 +1,4 @@
-"""Names that a file system takes and a program easily gets wrong."""
+"""Names that a file system accepts and that programs easily get wrong."""
 
 import string
 
@@ -18,5 +18,5 @@ FOLDERS = [
     "[bold]",
     'it\'s "quoted"',
     "file:x",
-    "\udce9",  # a byte that is no UTF-8, as the system's functions give it
+    "\udce9",  # a byte that is not UTF-8, as functions of the os module return it
 ]

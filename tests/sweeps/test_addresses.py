@@ -1,4 +1,4 @@
-"""Where a cluster is, and that none is talked to across a network without its token."""
+"""Tests of a cluster's address: across a network, no cluster is contacted without its token."""
 
 import socket
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_an_address_says_where_and_whether_others_reach_it(text: str, url: str, 
 def test_a_token_that_others_may_read_on_its_way_is_told_before_it_is_sent(
     address: str, is_told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")  # as a Cluster would, and leave it so for all tests to come
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")  # a Cluster would set it, and leave it set for all later tests
     make_token()
     caution = Cluster(address).caution
 
@@ -161,7 +161,7 @@ def test_of_two_who_make_a_token_at_the_same_moment_the_first_has_made_it(monkey
         return "b" * length
 
     monkeypatch.setattr("sweeps.cluster.tokens.secrets.token_hex", made_meanwhile)
-    monkeypatch.setattr(Path, "exists", lambda _: False)  # as it was when both looked
+    monkeypatch.setattr(Path, "exists", lambda _: False)  # as it was when both processes looked
 
     assert make_token() is None
     assert token_path().read_text() == "of another"

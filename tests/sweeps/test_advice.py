@@ -1,4 +1,4 @@
-"""Advice: each warning is given where an expert would give it, and not where chance explains what is seen."""
+"""Tests of advice: a warning is given where an expert would give it, and not where chance explains the result."""
 
 import math
 import random
@@ -136,7 +136,7 @@ def test_divergence_that_hangs_on_nothing_is_not_told() -> None:
 
 
 def with_batches(rates: int, size: int, space: dict[str, Any] | None = None) -> list[str]:
-    """A baseline of batch size 32, then the best with another, of which so many rates were tried."""
+    """Return the advice on batch sizes: the baseline has 32, the best has `size`, tried with `rates` learning rates."""
     trials: list[Given] = [({"batch_size": 32, "lr": 0.1}, 0.9, 9.0)]
     trials += [({"batch_size": size, "lr": 0.01 * (i + 1)}, 0.1 + 0.1 * i, 9.0) for i in range(rates)]
     varying = {"batch_size": {"choice": [32, 512], "default": 32}, "lr": {"float": [0.001, 1.0], "default": 0.1}}
@@ -164,7 +164,7 @@ def test_in_a_range_of_batch_sizes_those_that_are_near_count() -> None:
         trials += [({"batch_size": size, "lr": 0.01 * (i + 1)}, 0.1 + 0.1 * i, 9.0) for i, size in enumerate(sizes)]
         return [line for line in advice(spec, searched(trials)) if "batch_size" in line]
 
-    assert told_of([90]) == []  # which is like the baseline's
+    assert told_of([90]) == []  # a size close to the baseline's
     assert told_of([500, 450, 600]) == []
     assert len(told_of([500, 200, 30])) == 1
 
@@ -182,9 +182,9 @@ def test_a_trial_that_was_let_on_last_is_no_rise_of_the_search() -> None:
 
 
 def concluded(spec: SweepSpec, late: float, end: float, noise: float, winner: int = 9, level: float = 0.5) -> History:
-    """A search whose best falls by `late` at its end, and a winner whose last quarter brings `end`.
+    """Return a search whose best falls by `late` at its end, and whose winner gains `end` in its last quarter.
 
-    An early winner was paused at fidelity 3, where it was no better than the others, and let on at the end.
+    A winner below 9 was paused at fidelity 3, where it was no better than the others, and resumed at the end.
     """
     trials: list[Given] = [({"x": 0.1, "kind": "ab"[i % 2]}, 1.0, 9.0) for i in range(10)]
     is_early = winner < 9
@@ -239,7 +239,7 @@ def test_a_winner_at_the_bound_of_its_metric_can_get_no_better() -> None:
 
 
 def cut_after(history: History, seconds: float, reason: str) -> History:
-    """The same history with a session in which one more trial held a worker for so long, until a budget cut it."""
+    """Add a session in which one more trial holds a worker for `seconds` until a budget cuts it; return the history."""
     key, start = TrialKey(len(history.search)), history.last.time
     rows = [Noted("session", {}), Asked(key, {"x": 0.1, "kind": "a"}, 0, 0), Moved(key, "cut", reason)]
     for row, moment in zip(rows, (start, start, start + seconds), strict=True):
@@ -248,7 +248,7 @@ def cut_after(history: History, seconds: float, reason: str) -> History:
 
 
 def advised(cut: tuple[float, str] | None = None, **changes: Any) -> str:
-    """What to type where the search was still rising: of ten trials, and one more that was cut."""
+    """Return the command advised after ten trials that were still improving, and one more that `cut` describes."""
     spec = spec_over(SPACE, selection={"candidates": 1, "seeds": 2, "published_seeds": 3}, **changes)
     history = concluded(spec, 0.2, 0.0, 0.01)
     history = cut_after(history, *cut) if cut else history
@@ -270,7 +270,7 @@ def test_a_search_that_a_budget_ended_is_given_more_of_that() -> None:
 
 
 def test_a_search_whose_last_trial_a_budget_cut_wants_trials_too() -> None:
-    """So it does where the selection alone used the budget up: a trial could not begin."""
+    """Check that both are advised: even if the selection alone used up the time, no further trial could begin."""
     assert (
         advised((7200, "time"), trials=11, time="1h") == "`sweeps resume searched --time +10m --trials +5 --results R`"
     )

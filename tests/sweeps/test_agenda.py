@@ -1,4 +1,4 @@
-"""What comes next, to the end: every sweep ends, and its choice hangs on nobody who is faster, lost or killed."""
+"""Tests of the agenda: every sweep ends, and its choice depends on no speed, lost worker or kill."""
 
 import random
 import tempfile
@@ -22,7 +22,7 @@ from sweeps.store.ledger import Ledger
 
 
 def finished(folder: SweepFolder, spec: SweepSpec, slots: int, seed: int, kills: int, losses: int) -> Driver:
-    """A sweep whose driver is killed some times in between, each time after a few rows more."""
+    """Return the driver of a concluded sweep whose driver was killed `kills` times, each time after a few more rows."""
     draw = random.Random(seed)
     for _ in range(kills):
         driver = open_driver(folder, spec)
@@ -38,7 +38,7 @@ def finished(folder: SweepFolder, spec: SweepSpec, slots: int, seed: int, kills:
 
 
 def told(selection: Selection) -> Selection:
-    """What a selection says, but for values that count for nothing."""
+    """Return a selection without the values of candidates that have no seeds, which count for nothing."""
     candidates = tuple(c if c.seeds else replace(c, values={}) for c in selection.candidates)
     return replace(selection, candidates=candidates)
 
@@ -65,7 +65,7 @@ SELECTIONS = st.fixed_dictionaries(
 def test_the_choice_hangs_on_no_timing_kill_or_lost_worker(
     selection: dict[str, Any], trials: int, slots: int, kills: int, losses: int, seed: int
 ) -> None:
-    options = {"sampler": "random", "pruning": "none", "retries": {"wait": 1e-9}}  # else a lost trial rests
+    options = {"sampler": "random", "pruning": "none", "retries": {"wait": 1e-9}}  # a lost trial would rest otherwise
     spec = small_spec(trials=trials, selection=selection, **options)
     with tempfile.TemporaryDirectory() as place:
         calm = finished(SweepFolder(Path(place) / "a", "bowl"), spec, 1, 0, 0, 0)
@@ -75,10 +75,10 @@ def test_the_choice_hangs_on_no_timing_kill_or_lost_worker(
     first, second = (select(spec, d.history, candidates(spec, d.history)) for d in (calm, wild))
     assert told(first) == told(second)
     assert second.final == TrialKey(second.winner, PUBLISHED + 1)
-    # While the search was on, a slot that would have idled may have run the baseline on a seed that nobody needed.
+    # During the search, an idle slot may have run the baseline on a seed that was not needed in the end.
     assert {key for key in set(calm.history.trials) ^ set(wild.history.trials) if key.number != BASELINE} == set()
     left = [trial for trial in wild.history.trials.values() if trial.state != "complete"]
-    assert {(trial.key.number, trial.reason) for trial in left} <= {(BASELINE, NOT_NEEDED)}  # such a run, and a kill
+    assert {(trial.key.number, trial.reason) for trial in left} <= {(BASELINE, NOT_NEEDED)}  # left over by a kill
     assert all(len(p.values) == selection["published_seeds"] for p in second.published)
     assert verify(spec, rows).difference is None
 
@@ -96,7 +96,7 @@ def test_nor_does_it_where_trials_fail_on_some_seeds(
     selection: dict[str, Any], rule: dict[str, str], slots: int, kills: int, losses: int, seed: int
 ) -> None:
     options = {"sampler": "random", "pruning": "none", "retries": {"wait": 1e-9}}
-    seeds = {"seeds": max(selection["seeds"], 2)} if rule else {}  # one has no standard error
+    seeds = {"seeds": max(selection["seeds"], 2)} if rule else {}  # a single seed has no standard error
     options |= {"seed": seed, "target": "functions:fails_on_some_seeds", "selection": selection | rule | seeds}
     spec = small_spec(trials=6, **options)
     with tempfile.TemporaryDirectory() as place:

@@ -1,4 +1,4 @@
-"""No interval leaves the bounds of its metric, and none is narrowed where the bounds are not known."""
+"""Tests of the bounds of metrics: no interval leaves them, and none is narrowed where they are not known."""
 
 import math
 

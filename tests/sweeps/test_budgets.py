@@ -1,4 +1,4 @@
-"""Budgets: accounted from the ledger's rows alone, so that neither pauses nor restarts reset them."""
+"""Tests of budgets: they are counted from the ledger's rows alone, so neither pauses nor restarts reset them."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def asked(key: TrialKey) -> Asked:
 
 
 class Clock:
-    """A session's clock that moves where a test says so."""
+    """A session's clock that advances only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -92,25 +92,25 @@ def test_the_time_between_sessions_is_nobodys() -> None:
         (520, report(A, 2)),
     )
 
-    assert history.occupied(525) == 10 + 20  # from when it was handed out again
+    assert history.occupied(525) == 10 + 20  # counted from when the trial was handed out again
     assert history.elapsed(525) == 10 + 25
 
 
 @pytest.mark.parametrize(
     ("changes", "now", "over"),
     [
-        # Of 1000 s at most 400 are held back. A training takes 9 s, and 32 of them with a quarter more than that 360 s.
+        # Of 1000 s at most 400 s are held back. A training takes 9 s; 32 of them plus a quarter take 360 s.
         ({"time": 1000}, 638, Ended()),
         ({"time": 1000}, 640, Ended("time")),
         ({"time": 1000}, 927, Ended("time")),
-        ({"time": 1000}, 929, Ended("time", "time")),  # 8 of the 32 trainings are published
+        ({"time": 1000}, 929, Ended("time", "time")),  # 8 of the 32 trainings are for publication
         ({"time": 1000}, 1001, Ended("time", "time", "time")),
         ({"device_hours": 1000 / 3600}, 638, Ended()),
         ({"device_hours": 1000 / 3600}, 640, Ended("device_hours")),
         ({"device_hours": 1000 / 3600, "resources": {"cpus_per_trial": 4}}, 251, Ended(*["device_hours"] * 3)),
         ({"device_hours": 1000 / 3600, "resources": {"gpus_per_trial": 0.25}}, 1001, Ended()),
         ({"device_hours": 1, "time": 10}, 10, Ended("time", "time", "time")),
-        ({"time": 20}, 19, Ended()),  # not one training fits into 8 s: nothing is held back
+        ({"time": 20}, 19, Ended()),  # not even one training fits into 8 s, so nothing is held back
         ({}, 1e9, Ended()),
     ],
 )
@@ -150,7 +150,7 @@ def test_a_budget_that_nears_its_end_leaves_the_selection_what_it_takes(folder: 
         measured = Message("measured", Measurement(at, at, at, 0.1, {"loss": 1 / at}), {})
         leg = leg if driver.receive(leg.key, measured) else take(driver)
 
-    # Four trainings of 9 s, and a quarter more, and a report: 46 s are left to the selection.
+    # Four trainings of 9 s, a quarter more, and one report: 46 s are left to the selection.
     assert driver.history.budgeted.closed_by == "time"
     assert 53 <= clock.now - begun <= 55
     assert driver.history.budgeted.fitted == {"candidates": 1, "seeds": 1, "published_seeds": 1}
@@ -307,7 +307,7 @@ def test_time_is_counted_though_every_session_is_killed_before_a_report(folder: 
         for _ in range(10):
             clock.now += 2
             driver.overdue()
-        clock.now += 1000  # nobody drives
+        clock.now += 1000  # no process drives the sweep
 
     assert open_driver(folder, small_spec(time=100)).history.worked == pytest.approx(4 * 20, abs=4 * 6)
 
@@ -316,7 +316,7 @@ def test_of_what_a_sweep_is_given_later_a_share_at_most_is_held_back() -> None:
     rows = [(0, START), (0, asked(A)), (1, report(A)), (1, Moved(A, "cut", "time")), (100, Noted("outcome", {}))]
     history = history_of(*rows, (500, Noted("extended", {"time": 60})), (500, START))
 
-    # Of 24 s one training of 9 s, a quarter more and a report; of 64 s it would be four.
+    # Of 24 s: one training of 9 s, a quarter more, and one report; of 64 s it would be four trainings.
     assert ended(small_spec(time=160), history, 500 + 47) == Ended()
     assert ended(small_spec(time=160), history, 500 + 48) == Ended("time")
     assert ended(small_spec(time=160), history, 500 + 61) == Ended("time", "time", "time")

@@ -1,4 +1,4 @@
-"""What is unusual about a sweep's settings is said before it runs, and kept in its record."""
+"""Tests of cautions: unusual settings of a sweep are reported before it runs, and kept in its record."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from sweeps.cautions import cautions
 
 
 def said(space: dict[str, Any]) -> list[str]:
-    """What is said of a space that samples at random."""
+    """Return the cautions about a sweep over the small space plus `space`."""
     return cautions(small_spec(space={**TABLE["space"], **space}))
 
 

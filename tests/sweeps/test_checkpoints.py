@@ -1,4 +1,4 @@
-"""A function's checkpoint comes back equal, in kind and in value, or is refused; to read one runs no code."""
+"""Tests of checkpoints: each comes back equal in type and value, or is refused; reading one runs no code."""
 
 import pickle
 import subprocess
@@ -71,7 +71,7 @@ def test_what_differs_in_kind_or_value_is_named_by_its_place(other: object, plac
 
 
 def trained() -> dict[str, Any]:
-    """The states of an ordinary training after a step."""
+    """Return the states of an ordinary training after one step."""
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
     optimizer = torch.optim.Adam(model.parameters())
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [2, 5])
@@ -163,7 +163,7 @@ def test_a_kind_of_tensor_that_cannot_be_read_back_is_refused_at_the_first_repor
 
 
 class Odd(torch.Tensor):
-    """A user's own kind of tensor."""
+    """A tensor type that a user defines."""
 
 
 def odd_tensor(params, seed, checkpoint):

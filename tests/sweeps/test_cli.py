@@ -1,4 +1,4 @@
-"""The command line: every wrong input is one clear line and its exit code, and nothing that is stored is lost."""
+"""Tests of the command line: wrong input gives one clear line and its exit code, and nothing stored is lost."""
 
 import json
 import re
@@ -15,7 +15,7 @@ SPACE = "[space]\nlearning_rate = { float = [0.01, 0.1] }\n"
 
 
 def one_line(err: str) -> str:
-    """The error, which must be one line that opens with the word."""
+    """Return the error, which must be one line that begins with "error: "."""
     lines = err.strip().splitlines()
     assert len(lines) == 1, err
     assert lines[0].startswith("error: ")

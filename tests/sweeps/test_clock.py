@@ -1,4 +1,4 @@
-"""The system's clock may be set at any moment: nothing that is counted, waited for or decided changes."""
+"""Tests of a system clock that is set at any moment: nothing that is counted, waited for or decided changes."""
 
 import tempfile
 from collections.abc import Sequence
@@ -36,9 +36,11 @@ def undisturbed() -> Any:
 
 
 def story(jumps: Sequence[tuple[int, float]] = (), between: float = 0.0) -> Any:
-    """Two sessions of a sweep with all budgets of time and lost workers: decisions, and all that is counted.
+    """Return the decisions and all counts of two sessions of a sweep with all budgets of time and with lost workers.
 
-    jumps: after how many messages the system's clock is set, and by how much. between: the same, of the two sessions.
+    Args:
+        jumps: Pairs of a number of messages and the seconds by which the system's clock is set after them.
+        between: The seconds by which it is set after each session.
     """
     offset, passed, messages = [1e9], [500.0], [0]
     clocks = SimpleNamespace(time=lambda: offset[0] + passed[0], monotonic=lambda: passed[0])

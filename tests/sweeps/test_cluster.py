@@ -1,6 +1,6 @@
-"""Three nodes that each are a machine of their own to the network: whatever happens to them, nothing is lost.
+"""Tests of three nodes that are separate machines to the network: whatever happens to them, nothing is lost.
 
-Needs root and network namespaces, and takes minutes: `uv run pytest -m slow tests/sweeps/test_cluster.py`.
+They need root and network namespaces, and take minutes: `uv run pytest -m slow tests/sweeps/test_cluster.py`.
 """
 
 import os
@@ -50,13 +50,13 @@ dropout = { choice = [true, false] }
 
 
 class Nodes:
-    """The machines, what a user of their cluster has, and what the ledger held when it was looked at."""
+    """The machines, the environment of a user of their cluster, and the ledger's measurements when last noted."""
 
     def __init__(self, there: list[Machine], folder: Path) -> None:
         self.machines, self.folder = there, folder
         self.results: Path | str = folder / "results"
         self.ledger: str | None = None
-        self.env: dict[str, str] = {}  # what every node is started with beside what is its own
+        self.env: dict[str, str] = {}  # the environment of every node, in addition to its own
         (folder / "token").write_text(secrets.token_hex(32))
         (folder / "token").chmod(0o600)
         (folder / "far.toml").write_text(SPEC)
@@ -65,7 +65,7 @@ class Nodes:
         self.seen: dict[object, list[object]] = {}
 
     def run(self, *words: str, on: Machine | None = None, hidden: str = "") -> "subprocess.CompletedProcess[str]":
-        """A command of this project on a machine, or on the user's own; hidden: a folder that it does not see there."""
+        """Run a command of this project on a machine, or as the user; it does not see the folder `hidden` there."""
         place = self.folder / (on.name if on else "user")
         place.mkdir(exist_ok=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "SWEEPS_"))}
@@ -73,7 +73,7 @@ class Nodes:
         if on:
             mine |= {**self.env, "XDG_CACHE_HOME": str(place / "cache")}
         command = [SWEEPS, *words]
-        if hidden:  # a machine's command has its own table of mounts
+        if hidden:  # a machine's command has its own mount table
             command = ["sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', hidden, *command]
         if on:
             command = on.words(*command)
@@ -82,7 +82,7 @@ class Nodes:
         )
 
     def done(self, *words: str, on: Machine | None = None, hidden: str = "") -> str:
-        """The same for one that has to succeed."""
+        """Run a command that has to succeed, and return its standard output."""
         found = self.run(*words, on=on, hidden=hidden)
         assert found.returncode == 0, found.stdout + found.stderr
         return found.stdout
@@ -93,7 +93,7 @@ class Nodes:
         self.done("cluster", "start", *where, on=head)
 
     def join(self, machine: Machine, *, shares: bool = True) -> None:
-        """Make a machine a node; one that does not share has a disk of its own in the place of the results."""
+        """Make a machine a node; unless it shares, it has an empty disk instead of the results folder."""
         words = (f"{self.machines[0].address}:{self.port}", "--host", machine.address, "--cpus", "1")
         if isinstance(self.results, Path):
             self.results.mkdir(exist_ok=True)
@@ -106,15 +106,15 @@ class Nodes:
             return History()
 
     def note_what_is_acknowledged(self) -> None:
-        """Every measurement that the ledger shows now has to be in it at the end."""
+        """Note the measurements that the ledger has now, all of which must be in it at the end."""
         self.seen = {key: list(trial.measurements) for key, trial in self.history().trials.items()}
 
     def losses(self) -> int:
-        """How often a trial lost its worker."""
+        """Return how many workers the trials lost."""
         return sum(trial.losses for trial in self.history().trials.values())
 
     def lost(self) -> list[str]:
-        """The trials that lost a worker."""
+        """Return the labels of the trials that lost a worker."""
         return [trial.key.label for trial in self.history().trials.values() if trial.losses]
 
     def measured(self) -> int:
@@ -125,7 +125,7 @@ class Nodes:
         return all(trials[key].measurements[: len(rows)] == rows for key, rows in self.seen.items())
 
     def loses(self, machine: Machine) -> None:
-        """A machine dies while a trial trains on each; the sweep goes on without it."""
+        """Kill a machine while a trial trains on each, and check that the sweep continues without it."""
         until(lambda: sum(bool(trial.measurements) for trial in self.history().running) == len(self.machines))
         self.note_what_is_acknowledged()
         machine.kill()
@@ -133,7 +133,7 @@ class Nodes:
         self.goes_on(2)
 
     def goes_on(self, reports: int) -> None:
-        """Wait for so many more reports."""
+        """Wait for `reports` more reports."""
         goal = self.measured() + reports
         until(lambda: self.measured() >= goal)
 
@@ -161,7 +161,7 @@ def test_nodes_die_are_cut_off_join_late_and_the_head_restarts_and_nothing_that_
         nodes.note_what_is_acknowledged()
         lost = nodes.losses()
         second.cut_off()
-        until(lambda: nodes.losses() > lost)  # its node is given up, and its trial goes on elsewhere
+        until(lambda: nodes.losses() > lost)  # its node is given up, and its trial continues elsewhere
         nodes.goes_on(2)
         second.connect()
         nodes.goes_on(2)
@@ -199,12 +199,12 @@ def test_a_head_that_dies_alone_is_followed_by_another_while_its_workers_live_on
 
         nodes.note_what_is_acknowledged()
         head.kill()
-        nodes.port += 1  # Ray looks through all processes, which these machines share, and takes the others for a head
+        nodes.port += 1  # Ray looks through all processes, which these machines share, and takes others for a head
         nodes.start_head()
         nodes.done("submit", "--resume", "far", *where)
         nodes.goes_on(2)
         for machine in others:
-            nodes.done("cluster", "stop", on=machine)  # what was of the old head's cluster
+            nodes.done("cluster", "stop", on=machine)  # what is left of the old head's cluster
             nodes.join(machine)
         out = nodes.done("logs", "far", "--follow")
 
@@ -229,7 +229,7 @@ def test_a_node_that_does_not_see_the_results_is_named_and_takes_no_trial() -> N
         second.kill()
         until(lambda: nodes.run("submit", str(nodes.folder / "far.toml"), *where).returncode == 0)
         nodes.goes_on(2)
-        nodes.join(third, shares=False)  # late: nobody asked it before
+        nodes.join(third, shares=False)  # late: no earlier check included it
         nodes.note_what_is_acknowledged()
         out = nodes.done("logs", "far", "--follow")
         assert re.search("does not see .*: no trial of this sweep is on that node any more", out)
@@ -266,7 +266,7 @@ def test_nodes_that_share_nothing_but_a_store_and_a_database_lose_nothing_and_te
             nodes.loses(third)
 
             nodes.note_what_is_acknowledged()
-            objects.hang()  # no checkpoint is whole from now on, and no measurement after it is told
+            objects.hang()  # from now on no checkpoint is complete, and no measurement after it is reported
             head.kill()
             objects.pass_on()
             second.kill()

@@ -1,4 +1,4 @@
-"""Tables hold every value under a column of its own, whatever it is called, and whatever is wrong with one of them."""
+"""Tests of tables: each value has its own column, whatever its name, and whatever is wrong with one of the others."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def one_trial(params: dict[str, Scalar], values: dict[str, float]) -> History:
 
 
 def by_source(table: pa.Table) -> dict[str, Any]:
-    """Return the first value of each column that holds what a user named, by that name."""
+    """Return the first value of each column that holds a user's parameter or metric, by the user's name for it."""
     named = [field for field in table.schema if SOURCE.encode() in (field.metadata or {})]
     return {field.metadata[SOURCE.encode()].decode(): table[field.name][0].as_py() for field in named}
 

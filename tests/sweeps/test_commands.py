@@ -1,4 +1,4 @@
-"""Advised commands: whatever a user's folder is called, a shell reads back the same words."""
+"""Tests of advised commands: whatever a user's folder is called, a shell reads back the same words."""
 
 import shlex
 import subprocess
@@ -20,7 +20,7 @@ SHELL = 'eval "set -- $1"; printf "%s\\0" "$@"'
 
 
 def words_of(line: str) -> list[bytes]:
-    """What bash takes a line for."""
+    """Return the words into which bash splits a line."""
     done = subprocess.run(["bash", "-c", SHELL, "bash", line], capture_output=True, check=True)
     return done.stdout.split(b"\0")[:-1]
 

@@ -1,4 +1,4 @@
-"""Sweeps beside each other: how each stands, how far it was behind and when, and what two of them share."""
+"""Tests of comparing sweeps: what each found, how far it was behind and when, and what two of them share."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ CELLS = [{"name": "near", "params": {"x": 0.4, "kind": "a"}}, {"name": "far", "p
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two sweeps that are over, on different spaces, one that stopped, and a design."""
+    """Return a results folder with two finished sweeps on different spaces, one that stopped, and a design."""
     place = tmp_path_factory.mktemp("compared")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(Path(__file__).parent))
@@ -47,7 +47,7 @@ def entry(name: str, spec: SweepSpec, *rows: Row) -> Entry:
 
 
 class Named(NamedTuple):
-    """What a comparison asks of a result."""
+    """The part of a result that a comparison reads."""
 
     name: str
     spec: SweepSpec
@@ -59,7 +59,7 @@ def model(training: dict[str, Any], space: dict[str, Any], **changes: Any) -> Sw
 
 
 def tried(number: int, params: dict[str, Any], *values: float, metric: str = "validation_accuracy") -> list[Row]:
-    """A trial with a report for each epoch."""
+    """Return the rows of a trial with one report per epoch."""
     key = TrialKey(number)
     reports = [Measurement(n, n, float(n), 0.1, {metric: value}) for n, value in enumerate(values, start=1)]
     return [Asked(key, params, 1, 0), *(Measured(key, report) for report in reports)]

@@ -1,4 +1,4 @@
-"""The end of a design: each trained model is scored once and stored, the tables and figures are written."""
+"""Tests of the end of a design: each trained model is scored once and stored, and tables and figures are written."""
 
 from contextlib import closing
 from pathlib import Path
@@ -25,9 +25,9 @@ PNG = b"\x89PNG"
 
 @pytest.fixture(scope="module")
 def baselines(ray_with_gpus: Path, tmp_path_factory: pytest.TempPathFactory) -> sweeps.Result:
-    """Two cells under both protocols, on two seeds, scored."""
+    """Return the result of two cells under both protocols, on two seeds, with test scores."""
     cells = [{"name": "plain"}, {"name": "dropout", "params": {"dropout": True}}]
-    # Small batches: a step must fit many times into the seconds on a slow machine too, else the trial is refused.
+    # Small batches: a step must fit many times into the seconds even on a slow machine, or the trial is refused.
     design = {"cells": cells, "seeds": 2, "epochs": 1, "seconds": 0.2, "test": True}
     table = {"name": "both", "training": {"batch_size": 32}, "design": design}
     return sweeps.run(table, results=tmp_path_factory.mktemp("design"), progress="none")
@@ -48,7 +48,7 @@ def test_each_model_is_stored_with_the_scores_of_one_read_of_the_test_set(baseli
 
 
 def test_no_more_models_are_scored_at_a_time_than_trials_train(baselines: sweeps.Result) -> None:
-    """A read is recorded before it is made: a kill leaves no more that never were."""
+    """Check that a kill leaves no more recorded reads that were never made than trials train at a time."""
     history = baselines.history
     (session,) = history.noted("session")
     kinds = [note.kind for _, note in history.notes if note.kind in ("test_read", "scored")]
@@ -93,7 +93,7 @@ def test_a_trial_of_either_protocol_replays_bit_for_bit(baselines: sweeps.Result
 
 
 def test_a_model_stored_before_a_kill_is_not_tested_again(baselines: sweeps.Result, tmp_path: Path) -> None:
-    # As after a kill between storing the last experiment and its record: the ledger lacks the last two rows.
+    # As after a kill between storing the last experiment and recording it: the ledger lacks the last two rows.
     results = baselines.folder.results
     with_all = Ledger.open(baselines.folder.ledger)
     rows = [row for _, row in with_all.rows()]
@@ -121,7 +121,7 @@ def test_a_read_of_the_test_set_that_a_kill_left_without_a_model_is_counted_besi
     with closing(Ledger.open(result.folder.ledger, read_only=True)) as ledger:
         rows = [row for _, row in ledger.rows()]
     read = next(i for i, row in enumerate(rows) if isinstance(row, Noted) and row.kind == "test_read")
-    # As after a kill between the recorded intention and the stored model.
+    # As after a kill between recording the intention and storing the model.
     driver = open_driver(type(result.folder)(tmp_path / "killed", "one"), result.spec)
     for row in rows[: read + 1]:
         driver.record(row)

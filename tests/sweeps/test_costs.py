@@ -1,4 +1,4 @@
-"""What a candidate's model costs: who wins by it, and who is on the Pareto front."""
+"""Tests of the cost of a candidate's model: which candidate wins by it, and which are on the Pareto front."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def test_of_equal_means_the_cheaper_wins_and_is_on_the_front() -> None:
 
 
 def priced(**selection: Any) -> Selection:
-    """Three candidates: 1 is best, 2 nearly as good and smaller, 0 smallest and bad."""
+    """Return a selection of three candidates: 1 is best, 2 nearly as good and smaller, 0 smallest and bad."""
     spec = small_spec(selection={"candidates": 2, "seeds": 2, "cost": "size", **selection})
     history = history_of(SEARCH)
     for number, values, size in ((1, (0.1, 0.3), 9.0), (2, (0.2, 0.24), 5.0), (0, (0.8, 0.9), 1.0)):
@@ -46,7 +46,7 @@ def test_a_cost_alone_decides_nothing_and_shows_the_pareto_front() -> None:
 
 
 def test_the_cheapest_within_one_standard_error_of_the_best_wins_where_that_is_the_rule() -> None:
-    found = priced(rule="within_one_se")  # the best has 0.2 with a standard error of 0.1
+    found = priced(rule="within_one_se")  # the best mean is 0.2, with a standard error of 0.1
 
     assert found.winner == 2
     assert found.candidates[0].reason.startswith("least size within one standard error")
@@ -94,7 +94,7 @@ def test_the_front_leaves_out_who_is_beaten_in_both() -> None:
 
 
 def test_who_was_raced_out_is_on_the_front_by_the_seeds_it_has() -> None:
-    """The later seeds are harder: a mean over fewer of them is no merit, and beats nobody who ran on."""
+    """Check a mean over fewer seeds: the later seeds are harder, so it beats no candidate that ran on all of them."""
     lasting = {1: 0.1, 2: 0.2, 3: 0.9, 4: 0.9}
 
     assert pareto_front({1: (lasting, 5.0), 2: ({1: 0.3, 2: 0.3}, 6.0)}) == {1}
@@ -103,7 +103,7 @@ def test_who_was_raced_out_is_on_the_front_by_the_seeds_it_has() -> None:
 
 
 def test_in_a_race_the_front_compares_on_common_seeds() -> None:
-    """Trial 0 is raced out after two seeds, with a mean that is better than the winner's over four."""
+    """Check a trial that was raced out after two seeds, with a better mean than the winner's over four."""
     spec = small_spec(selection={"candidates": 2, "seeds": 4, "published_seeds": 2, "cost": "size"})
     history = history_of(SEARCH)
     for number, values, size in (

@@ -1,4 +1,4 @@
-"""Optuna's dashboard over a ledger: it shows what is recorded, follows what is appended, and changes nothing."""
+"""Tests of Optuna's dashboard over a ledger: it shows recorded rows, follows new ones, and changes nothing."""
 
 import io
 import json
@@ -34,7 +34,7 @@ def _every_look_is_into_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def driver(folder: SweepFolder) -> Iterator[Driver]:
-    """A sweep that runs, of which two trials have made a report."""
+    """Yield the driver of a running sweep in which two trials have made one report each."""
     running = open_driver(folder, small_spec(space={"kind": {"choice": ["a", "b"]}, "rate": BY_KIND}))
     running.record(Noted("session", {"slots": 2, "dashboard": "http://127.0.0.1:8265"}))
     for number, kind in enumerate(("a", "b")):
@@ -52,7 +52,7 @@ def shown(folder: SweepFolder, driver: Driver) -> Iterator[Followed]:
 
 
 def ask(shown: Followed, path: str, method: str = "GET", body: bytes = b"") -> tuple[str, Any]:
-    """The status and the JSON of an answer, from a dashboard that has kept none."""
+    """Return the status and the content of an answer from a dashboard without a cache; JSON objects are parsed."""
     environ: dict[str, Any] = {"REQUEST_METHOD": method, "PATH_INFO": path, "CONTENT_LENGTH": str(len(body))}
     environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_TYPE": "application/json", "HTTP_ACCEPT_ENCODING": ""}
     setup_testing_defaults(environ)

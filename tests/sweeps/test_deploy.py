@@ -1,4 +1,4 @@
-"""The files to deploy with: a real Prometheus scrapes a sweep, and what can't be run here fits its schema."""
+"""Tests of the deployment files: a real Prometheus scrapes a sweep, and files that cannot run here fit their schema."""
 
 import json
 import re
@@ -24,13 +24,13 @@ from sweeps.search.standing import best_of
 from sweeps.terminal.metrics import COUNTERS, GAUGES
 
 DEPLOY = Path(sweeps.__file__).parent / "deploy"
-STARTING = 503  # what a Prometheus says that is not ready
-ABSENT = ("device_hours_left", "seconds_left", "rung_trials")  # of a sweep without budgets and pruning
+STARTING = 503  # the status of a Prometheus that is not ready yet
+ABSENT = ("device_hours_left", "seconds_left", "rung_trials")  # missing for a sweep without budgets and pruning
 PLACE = "/tmp/sweeps-0/node/prom_metrics_service_discovery.json"
 
 
 def expressions() -> list[str]:
-    """All queries of the dashboard, for all sweeps."""
+    """Return all queries of the dashboard, for all sweeps."""
     board = json.loads((DEPLOY / "grafana.json").read_text("utf-8"))
     return [t["expr"].replace("$sweep", ".*") for panel in board["panels"] for t in panel["targets"]]
 
@@ -51,7 +51,7 @@ def test_the_cluster_file_fits_rays_schema() -> None:
     jsonschema.validate(config, schema)
     assert all("RAY_AUTH_MODE=token" in words for words in _starts(config))
     workers = config["available_node_types"]["worker"]
-    assert workers["min_workers"] == workers["max_workers"]  # a sweep asks for no more machines than there are
+    assert workers["min_workers"] == workers["max_workers"]  # a sweep requests no more machines than there are
 
 
 def _starts(config: dict[str, Any]) -> list[str]:
@@ -76,7 +76,7 @@ def test_the_job_for_kubernetes_has_a_token_and_every_pod_the_shared_folder() ->
 
 @contextmanager
 def prometheus(folder: Path, discovery: Path) -> Iterator[str]:
-    """A server with this project's configuration; gives its address."""
+    """Yield the address of a Prometheus server with this project's configuration."""
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("no Prometheus is installed here: `apt-get install prometheus`, as .ci/run does")
@@ -94,13 +94,13 @@ def prometheus(folder: Path, discovery: Path) -> Iterator[str]:
 
 
 def answers(server: str, query: str) -> list[dict[str, Any]]:
-    """What a query gives now; nothing while the server starts."""
+    """Return the current results of a query, or an empty list while the server starts."""
     asked = urllib.parse.urlencode({"query": query})
     try:
         with urllib.request.urlopen(f"{server}/api/v1/query?{asked}") as found:
             result: list[dict[str, Any]] = json.load(found)["data"]["result"]
             return result
-    except urllib.error.HTTPError as error:  # a query that it does not understand is one, too
+    except urllib.error.HTTPError as error:  # a query that it does not understand raises this too
         if error.code != STARTING:
             raise
     except OSError:

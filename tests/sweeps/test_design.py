@@ -1,4 +1,4 @@
-"""Designs: which trial trains which cell on which seed, and that a file says one thing once."""
+"""Tests of designs: which trial trains which cell on which seed, and that a file states each fact once."""
 
 import pytest
 from hypothesis import given

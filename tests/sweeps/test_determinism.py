@@ -1,4 +1,4 @@
-"""Ordinary training code has equal bits each time: from its start, and from every checkpoint of its own."""
+"""Tests of determinism: ordinary training code has equal bits each time, from its start and from each checkpoint."""
 
 import json
 import random
@@ -33,7 +33,7 @@ PARAMS = {"lr": 0.003}
 
 
 def values(run: FunctionRun, most: int = 100) -> list[float]:
-    """The losses of a run, to its end or for so many reports, with strangers at work on the generators in between."""
+    """Return up to `most` losses of a run, while other code draws from the global generators between its reports."""
     found: list[float] = []
     for measurement in run.measurements(lambda: len(found) == most):
         found.append(measurement.values["loss"])
@@ -44,7 +44,7 @@ def values(run: FunctionRun, most: int = 100) -> list[float]:
 
 
 def broken(function: Function, seed: int, after: int, folder: Path) -> list[float]:
-    """The losses of a trial that was paused after a report and continued from its checkpoint."""
+    """Return the losses of a trial that was paused after `after` reports and continued from its checkpoint."""
     first = FunctionRun(function, PARAMS, seed, None)
     before = values(first, after)
     assert first.save(folder / "checkpoint")
@@ -109,7 +109,7 @@ def test_a_checkpoint_that_is_read_in_every_epoch_sets_the_generators_back_only_
 
 
 def reads_at_each_step(params: Any, seed: int, checkpoint: dict[str, int] | None) -> Iterator[dict[str, Any]]:
-    """NumPy alone, with the checkpoint read between the draws of one report."""
+    """Train with NumPy alone, and read the checkpoint between the draws of one report."""
     np.random.rand()
     for report in range(checkpoint["report"] if checkpoint else 0, 6):
         loss = sum(np.random.rand() * (checkpoint["scale"] if checkpoint else 1) for _ in range(3))
@@ -117,7 +117,7 @@ def reads_at_each_step(params: Any, seed: int, checkpoint: dict[str, int] | None
 
 
 def evolves(params: Any, seed: int, checkpoint: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """An evolution strategy: each candidate is loaded into one model, and no optimizer makes a step."""
+    """Train with an evolution strategy: each candidate is loaded into one model, and no optimizer takes a step."""
     model = torch.nn.Linear(3, 1)
     if checkpoint:
         model.load_state_dict(checkpoint["model"])
@@ -131,7 +131,7 @@ def evolves(params: Any, seed: int, checkpoint: dict[str, Any] | None) -> Iterat
 
 
 def follows(params: Any, seed: int, checkpoint: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """Descent by hand, and a second model that follows the first."""
+    """Train by manual gradient descent, with a second model that follows the first."""
     net, target = torch.nn.Linear(3, 1), torch.nn.Linear(3, 1)
     if checkpoint:
         net.load_state_dict(checkpoint["net"])
@@ -206,7 +206,7 @@ print(json.dumps(found))
 
 @pytest.mark.parametrize("before", ["", "import numpy", "import torch"])
 def test_a_library_that_the_function_imports_itself_is_seeded_and_restored_too(tmp_path: Path, before: str) -> None:
-    """In processes of their own, as one that is imported stays so: the second continues from the first."""
+    """Check this in separate processes, since an import lasts; the second process continues from the first."""
     found: list[dict[str, float]] = []
     for _ in range(2):
         command = [sys.executable, "-c", _LATE.format(before=before), str(tmp_path / "checkpoint")]
@@ -278,7 +278,7 @@ def test_a_function_may_be_the_first_to_import_anything(first: str) -> None:
 def test_a_state_is_loaded_beside_whatever_else_a_checkpoint_holds(other: Any) -> None:
     model = torch.nn.Linear(1, 1)
     kept = {name: value.double() for name, value in model.state_dict().items()}
-    seed_generators(1)  # also watches what is loaded
+    seed_generators(1)  # also watches what is loaded from now on
     states = generator_states()
     with continuing(states, {"other": other, "model": kept}):
         random.seed(2)

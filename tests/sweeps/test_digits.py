@@ -1,4 +1,4 @@
-"""Numbers that are read together have the digits that tell them apart."""
+"""Tests of digits: numbers that are read together have the digits that tell them apart."""
 
 import pytest
 from hypothesis import given

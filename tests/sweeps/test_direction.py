@@ -1,4 +1,4 @@
-"""Which way a metric is better is known, or it is asked for: it is never guessed."""
+"""Tests of a metric's direction: it is known, or it is asked for, but never guessed."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The driver: whatever order workers report in, and wherever a process dies, the ledger tells one true story."""
+"""Tests of the driver: in whatever order workers report and wherever a process dies, the ledger is consistent."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -27,11 +27,11 @@ from sweeps.store.rows import dump_json
 
 
 class Killed(BaseException):
-    """Stands for kill -9: nothing catches it."""
+    """A stand-in for `kill -9`, which nothing catches."""
 
 
 def finish(folder: SweepFolder, **changes: object) -> Driver:
-    """Run the small sweep to its end without a disturbance."""
+    """Run the small sweep to its end without a disturbance, and return its driver."""
     driver = open_driver(folder, small_spec(**changes))
     driver.start({})
     Simulation(driver).run()
@@ -39,7 +39,7 @@ def finish(folder: SweepFolder, **changes: object) -> Driver:
 
 
 def assert_one_true_story(folder: SweepFolder, trials: int) -> History:
-    """What holds of every ledger of a finished sweep."""
+    """Check what holds for every ledger of a finished sweep, and return its history."""
     rows = Ledger.open(folder.ledger).rows()
     history = History(rows)
     assert [trial.key.number for trial in history.search] == list(range(trials))
@@ -232,7 +232,7 @@ def test_a_metric_that_comes_every_second_report_is_decided_where_it_comes(folde
 
 
 def every_second(params: Any, seed: int, checkpoint: int | None) -> Iterator[dict[str, Any]]:
-    """Validates after each second epoch."""
+    """Yield a report per epoch, with the sweep's loss in every second one."""
     for epoch in range((checkpoint or 0) + 1, 9):
         validated = {"loss": params["x"] / epoch} if epoch % 2 == 0 else {}
         yield {"train_loss": params["x"], **validated, "checkpoint": epoch}

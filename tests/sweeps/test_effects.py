@@ -1,4 +1,4 @@
-"""What a design found: t intervals, differences in pairs, ranks within a protocol, and what is missing is said."""
+"""Tests of a design's results: t intervals, paired differences, ranks within a protocol, and notes on gaps."""
 
 import math
 
@@ -21,7 +21,7 @@ def spec_of(direction: str = "maximize", seeds: int = 3) -> SweepSpec:
 
 
 def history_of(values: list[float | None], metric: str = "score") -> History:
-    """Trial n ended with value n; None stands for one that failed."""
+    """Return a history in which trial n ended with value n; None makes a trial fail."""
     history = History()
     for number, value in enumerate(values):
         key = TrialKey(number)
@@ -61,7 +61,7 @@ def test_a_mean_lies_within_its_interval(values: list[float]) -> None:
 
 
 def test_differences_are_taken_in_pairs() -> None:
-    # b is always about 0.1 above a, whatever the seed: its difference is certain, though both means are not.
+    # b is always about 0.1 above a, whatever the seed: the difference is certain, although neither mean is.
     found = effects(spec_of(), history_of([0.1, 0.2, 0.9, 0.4, 0.501, 0.0, 0.7, 0.799, 0.4]))
 
     assert found[0].difference is None

@@ -1,4 +1,4 @@
-"""Extending a sweep: it goes on as if it had been longer, and what it had left at a rung may be promoted."""
+"""Tests of extending a sweep: it continues as if it had been longer, and trials left at a rung may be promoted."""
 
 import sqlite3
 import tomllib
@@ -19,7 +19,7 @@ from sweeps.store.ledger import Ledger
 
 def test_a_longer_sweep_promotes_what_the_shorter_one_left_paused(folder: SweepFolder) -> None:
     pruning = {"reduction_factor": 3, "max_fidelity": 9}
-    spec = small_spec(pruning=pruning, sampler={"name": "random"})  # whose later trials are no better than early ones
+    spec = small_spec(pruning=pruning, sampler={"name": "random"})  # later trials are no better than early ones
     driver = open_driver(folder, spec)
     driver.start({})
     Simulation(driver).run()

@@ -1,4 +1,4 @@
-"""A failure says what was raised and where in the user's code, whatever that raises."""
+"""Tests of failures: each says what was raised and where in the user's code, whatever was raised."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ class SilentError(Exception):
 
 
 def line_of(error: BaseException) -> int | None:
-    """The line of this file at which it was raised."""
+    """Return the line of this file at which the error was raised."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == __file__]
     return frames[-1].lineno
 

@@ -1,4 +1,4 @@
-"""A budget ends with a winner on machines of any speed: what is held back for the selection, and how much fits."""
+"""Tests that a budget ends with a winner at any speed: what is held back for the selection, and how much fits."""
 
 from typing import Any
 
@@ -92,7 +92,7 @@ def test_what_a_budget_can_never_hold_is_not_held_back() -> None:
     begun = sweep.now
     body = sweep.run()
 
-    assert sweep.now - begun >= 55  # nine reports of 20 s: no run on a fresh seed fits, and the search has it all
+    assert sweep.now - begun >= 55  # nine reports of 20 s: no run on a fresh seed fits, so the search has all the time
     assert body["basis"] == "search"
     assert (body["low"], body["high"], body["n"]) == (None, None, 1)
 
@@ -122,7 +122,7 @@ def test_ever_smaller_selections_take_ever_less() -> None:
     assert rules[-1].trainings == 0
     assert costs == sorted(costs, reverse=True)
     seeds, candidates = ([getattr(rule, name) for rule in rules] for name in ("seeds", "candidates"))
-    assert candidates[: seeds.index(1) + 1] == [5] * (seeds.index(1) + 1)  # fewer seeds before fewer candidates
+    assert candidates[: seeds.index(1) + 1] == [5] * (seeds.index(1) + 1)  # seeds are reduced before candidates
 
 
 def test_a_selection_without_seeds_stays_one() -> None:

@@ -1,4 +1,4 @@
-"""The report of a running sweep: written beside it, seldom enough, and its failure is one line."""
+"""Tests of the report of a running sweep: another process writes it, not too often, and its failure is one line."""
 
 import sys
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_the_first_report_comes_after_half_a_minute_and_the_next_after_fifty_tim
     clock.now = FIRST
     at_work.look()
     until(lambda: at_work._process.poll() is not None)
-    clock.now += 3  # so long it took
+    clock.now += 3  # the time that the report took
     at_work.look()
     assert written.read_text() == "x"
     clock.now += 149
@@ -52,7 +52,7 @@ def test_a_failure_is_told_once_and_tried_again_after_twice_as_long_each_time(tm
     at_work = follower(tmp_path, said, clock, "-c", FAILING)
     for second in range(20 * int(FIRST)):
         clock.now = second
-        if second == 12 * FIRST:  # it is mended between the second failure and the third try
+        if second == 12 * FIRST:  # it is repaired between the third failure and the fourth try
             (tmp_path / "fonts").touch()
         at_work.look()
         if at_work._process is not None:
@@ -61,7 +61,7 @@ def test_a_failure_is_told_once_and_tried_again_after_twice_as_long_each_time(tm
             at_work.look()
 
     assert tries[:4] == [1, 3, 7, 15]
-    assert tries[4] == 16  # which wrote it, so that the next comes as soon as ever
+    assert tries[4] == 16  # the fourth try wrote the report, so the next one comes at the shortest interval
     assert said == ["warning: the report could not be written (no fonts): the sweep goes on, and it is tried again"]
 
 

@@ -1,4 +1,4 @@
-"""A disk that is full: one clear line, nothing acknowledged is lost, and the sweep goes on once there is space."""
+"""Tests of a full disk: one clear line, nothing acknowledged is lost, and the sweep continues once there is space."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ Disk = Callable[[str], None]
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[tuple[Path, Disk]]:
-    """A small disk of its own, and what makes it larger."""
+    """Yield a small disk and a function that resizes it."""
     place = tmp_path / "disk"
     place.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", place]
@@ -37,7 +37,7 @@ def disk(tmp_path: Path) -> Iterator[tuple[Path, Disk]]:
 def test_a_full_disk_stops_the_sweep_in_one_line_and_loses_nothing(
     disk: tuple[Path, Disk], tmp_path: Path, target: str
 ) -> None:
-    """The ledger fills it, or the checkpoints do."""
+    """Check a disk that the ledger fills, and one that the checkpoints fill."""
     place, resize = disk
     spec = small_spec(target=f"functions:{target}", deterministic=True, trials=40)
     undisturbed = SweepFolder(tmp_path / "undisturbed", "bowl")

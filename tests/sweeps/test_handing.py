@@ -1,4 +1,4 @@
-"""An actor whose leg is over gets the next at once, unless a leg waits for an actor that can't start."""
+"""Tests of handing on: an actor whose leg is over gets the next, unless a leg waits for an actor that cannot start."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ def a_leg(number: int) -> Leg:
 
 
 class Legs:
-    """A driver with so many legs to give."""
+    """A driver with `count` legs to give."""
 
     spec = small_spec()
 
@@ -56,7 +56,7 @@ class Legs:
 
 
 class Train:
-    """The method of an actor as Ray gives it: keeps what it was called with."""
+    """The method of an actor as Ray provides it, which keeps its arguments."""
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
@@ -76,14 +76,14 @@ class Actor:
 
 
 class TuneTrial:
-    """To Tune a stay."""
+    """A Tune trial, which is a worker's stay in an actor."""
 
     def __init__(self, leg: Any) -> None:
         self.config = {"leg": leg}
 
 
 def a_stay(bridge: _Bridge) -> tuple[Any, Any, Any]:
-    """A stay that has begun: its trial, its actor and what the actor was called with."""
+    """Return a stay that has begun: its trial, its actor, and the object that keeps what the actor was called with."""
     trial, actor = TuneTrial(bridge.suggested()), Actor()
     train = actor.train
     actor.train = bridge.hold(actor, trial.config["leg"])
@@ -133,7 +133,7 @@ def test_a_leg_that_waits_for_an_actor_that_cannot_start_gets_one_whose_leg_is_o
     trial, _, _ = a_stay(bridge)
     waiting = bridge.suggested()
     bridge.driver.live.discard(TrialKey(0))
-    assert bridge.hand_on(trial)  # it may well be starting
+    assert bridge.hand_on(trial)  # the actor may well be starting
 
     monkeypatch.setattr(tune, "_START", -1.0)
     bridge.driver.live.discard(TrialKey(2))
@@ -148,13 +148,13 @@ def test_an_actor_that_is_starting_is_not_given_away_while_others_come(monkeypat
     monkeypatch.setattr(tune, "time", SimpleNamespace(monotonic=lambda: now))
     bridge = a_bridge(9, slots=3)
     stay = TuneTrial(bridge.suggested())
-    bridge.suggested()  # whose actor starts for longer, since many do
+    bridge.suggested()  # its actor may take longer to start, since many start
     now += tune._START - 1
     bridge.hold(Actor(), stay.config["leg"])
     for is_handed_on in (True, False):
         now += tune._START - 1
         bridge.driver.live.discard(stay.config["leg"].key)
-        assert bridge.hand_on(stay) is is_handed_on  # on a reused actor: that none came is not hidden by it
+        assert bridge.hand_on(stay) is is_handed_on  # a reused actor does not hide that no new one came
 
 
 def test_a_sweep_that_waits_for_its_turn_says_so_once_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,7 @@ def test_a_sweep_that_waits_for_its_turn_says_so_once_a_wait(monkeypatch: pytest
     bridge = a_bridge(3, say=said.append)
     first = bridge.suggested()
     bridge.tell_of_waiting()
-    assert not said  # it may well be starting
+    assert not said  # the actor may well be starting
 
     monkeypatch.setattr(tune, "_START", -1.0)
     for _ in range(2):
@@ -185,7 +185,7 @@ def test_what_the_driver_raises_while_it_hands_on_is_what_the_sweep_ends_with(
     def refuses(driver: Any, key: Any) -> Any:
         nonlocal count
         count += 1
-        if count == 6:  # more than there are slots: it is handed on
+        if count == 6:  # more than there are slots: this leg is handed on
             raise SweepError("no leg more")
         return handed(driver, key)
 
@@ -199,7 +199,7 @@ def test_a_leg_waits_no_longer_for_an_actor_than_for_a_leg_to_end(
 ) -> None:
     @ray.remote(num_cpus=3)
     class Job:
-        """Another job of the cluster's, which came in between."""
+        """Another job of the cluster, which started in between."""
 
         def is_there(self) -> bool:
             return True
@@ -222,7 +222,7 @@ def test_a_leg_waits_no_longer_for_an_actor_than_for_a_leg_to_end(
     ("kind", "can_save", "others", "is_given_up"),
     [
         ("unsaved", True, ["b"], True),
-        ("unsaved", False, ["b"], False),  # the results are gone for all: that ends the sweep
+        ("unsaved", False, ["b"], False),  # the driver cannot save either: that ends the sweep
         ("unsaved", True, [], False),  # there is no other node
         ("failed", True, ["b"], False),
     ],

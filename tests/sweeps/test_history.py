@@ -1,4 +1,4 @@
-"""What a history keeps in order to be asked at every row is what all its rows say, at every row."""
+"""Tests of what a history keeps for quick access: at every row, it equals what all rows give."""
 
 import math
 from pathlib import Path

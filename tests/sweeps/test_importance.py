@@ -1,4 +1,4 @@
-"""Importance: what decides is found, what says nothing is not, and where too little is known no number is given."""
+"""Tests of importance: decisive parameters are found, irrelevant ones are not, and too little data gives no number."""
 
 import math
 import random
@@ -25,7 +25,7 @@ SPACE = {
 
 
 def trials(count: int, seed: int = 0) -> list[Given]:
-    """Parameter x decides; the worse half of the trials stop at fidelity 3, with losses that look better."""
+    """Return trials that parameter x decides; the worse ones stop at fidelity 3, with losses that look better."""
     draw, found = random.Random(seed), []
     for _ in range(count):
         params = {"x": draw.random(), "noise": draw.random(), "kind": draw.choice("ab")}
@@ -52,7 +52,7 @@ def test_what_decides_comes_first_and_noise_last() -> None:
 
 
 def test_a_trial_that_was_let_on_beats_one_that_was_stopped_with_a_better_value() -> None:
-    # By their values alone the stopped ones would be best, and x would have to lie far from 0.3.
+    # By their values alone the stopped ones would be best, and x would have to be far from 0.3.
     early = [(params, loss - 10 if fidelity == 3.0 else loss, fidelity) for params, loss, fidelity in trials(80)]
 
     assert importance(spec_over(SPACE), searched(early)) == importance(spec_over(SPACE), searched(trials(80)))
@@ -111,7 +111,7 @@ IDLE = {f"idle{number}": {"float": [0.0, 1.0]} for number in range(3)}
 def test_what_a_scatter_plot_shows_is_more_than_chance(
     parameter: Mapping[str, Any], loss: Callable[[Any], float], seed: int
 ) -> None:
-    # Among the best quarter alone these hardly show.
+    # These hardly show within the best quarter alone.
     spec, draw = spec_over({"x": parameter, **IDLE}), random.Random(seed)
     params = [spec.space.sample(draw) for _ in range(60)]
     found = by_name(importance(spec, searched([(p, loss(p["x"]) + draw.gauss(0, 0.3), 9.0) for p in params])))

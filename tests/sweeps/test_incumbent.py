@@ -1,4 +1,4 @@
-"""The best value so far: as the reports came, over the time that sessions used and over what was trained."""
+"""Tests of the best value so far: as reports came, over the time that sessions used and over the epochs trained."""
 
 import math
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ SPEC = small_spec()  # minimizes
 
 
 def history(rows: Iterable[tuple[float, Row]]) -> History:
-    """From (time, row)."""
+    """Return the history of these (time, row) pairs."""
     return History((Stamp(seq, time), row) for seq, (time, row) in enumerate(rows, start=1))
 
 

@@ -1,4 +1,4 @@
-"""Real processes that are stopped: Ctrl-C, SIGTERM, and a script whose function lives in it."""
+"""Tests of real processes that are stopped: Ctrl-C, SIGTERM, and a script that contains its function."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import sweeps
 
 HERE = Path(__file__).parent
 COMMAND = Path(sys.executable).with_name("sweeps")
-ENOUGH = 60  # s for what takes seconds; a hang, not slowness, is what runs into it
+ENOUGH = 60  # s for what takes seconds: only a hang runs into it, not slowness
 
 SCRIPT = """
 import sys
@@ -51,7 +51,7 @@ def started(place: Path, *command: str) -> subprocess.Popen[str]:
 
 
 def measured(process: subprocess.Popen[str], enough: int) -> list[int]:
-    """The sequence numbers of the first measurements that the process acknowledges."""
+    """Return the sequence numbers of the first `enough` measurements that the process acknowledges."""
     seqs: list[int] = []
     assert process.stdout is not None
     while len(seqs) < enough:
@@ -62,7 +62,7 @@ def measured(process: subprocess.Popen[str], enough: int) -> list[int]:
     return seqs
 
 
-# Both are handled in one place, which tests/sweeps/test_single.py tries with both.
+# Both are handled in one place, which tests/sweeps/test_single.py tests with both.
 @pytest.mark.parametrize(
     "number",
     [
@@ -116,7 +116,7 @@ def test_a_function_of_a_script_goes_on_from_its_script_alone(tmp_path: Path) ->
     result = sweeps.load("script", results=tmp_path / "results")
     assert set(acknowledged) <= set(result.measurements["seq"])
     assert set(result.trials["state"]) == {"complete"}
-    # Without a checkpoint a trial starts again, and its repeated reports were compared, not stored twice.
+    # Without a checkpoint a trial starts again; its repeated reports were compared, not stored twice.
     assert (result.measurements.groupby(["trial", "replicate"])["report"].count() == 9).all()
 
 
@@ -130,7 +130,7 @@ def test_a_script_that_is_stopped_and_run_again_continues_its_sweep(tmp_path: Pa
     call = f"sweeps.resume('script', target=target, results={str(tmp_path / 'results')!r})"
     assert f"run the script again with resume=True, or go on with `{call}`" in err
 
-    for _ in range(2):  # the second finds the sweep over
+    for _ in range(2):  # the second run finds the sweep over
         out, err = started(tmp_path, sys.executable, "script.py", "again").communicate(timeout=2 * ENOUGH)
         assert out.strip().splitlines()[-1].endswith("of 6"), err
     assert [folder.name for folder in (tmp_path / "results/sweeps").iterdir()] == ["script"]
@@ -140,7 +140,7 @@ def test_a_script_that_is_stopped_and_run_again_continues_its_sweep(tmp_path: Pa
 
 
 def child_of(process: subprocess.Popen[str], name: str) -> int:
-    """A process that Ray runs for a driver."""
+    """Return the id of a process that Ray runs for a driver."""
     found = subprocess.run(["pgrep", "-P", str(process.pid), "-f", name], capture_output=True, text=True, check=True)
     return int(found.stdout.split()[0])
 
@@ -148,7 +148,7 @@ def child_of(process: subprocess.Popen[str], name: str) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["raylet/raylet", "gcs/gcs_server"])
 def test_a_ray_that_is_killed_takes_nothing_with_it(tmp_path: Path, part: str) -> None:
-    """Without its raylet a session may even come to its end; without its GCS Ray ends the driver after a minute."""
+    """Check both parts: without a raylet a session may even end; without the GCS Ray ends the driver after a minute."""
     (tmp_path / "slow.toml").write_text(SLOW_SWEEP.replace("trials = 8", "trials = 40"))
     process = started(tmp_path, str(COMMAND), "run", "slow.toml", "--json")
     acknowledged = measured(process, 12)

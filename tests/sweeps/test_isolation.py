@@ -1,4 +1,4 @@
-"""What a trial sets in its process is there for all of that trial, and not for the next one in the same worker."""
+"""Tests of isolation: what a trial sets in its process lasts for that trial, and not for the next in its worker."""
 
 import contextlib
 import decimal
@@ -20,7 +20,7 @@ from test_worker import a_leg, a_worker
 from sweeps.execution.settings import settings
 from sweeps.execution.worker import MESSAGE
 
-# What a trial begins with is its own: a handler of its log, its seed, and algorithms that repeat.
+# Each trial begins with its own log handler and seed, and with algorithms that repeat.
 OF_EACH_TRIAL = ("root handlers", "Python's generator", "NumPy's generator", "torch's generator")
 OF_EACH_TRIAL += ("deterministic algorithms", "cudnn.deterministic", "cudnn.benchmark")
 
@@ -64,7 +64,7 @@ def test_a_trial_that_pauses_leaves_its_settings_too(tmp_path: Path) -> None:
     worker = a_worker(tmp_path, function)
     for number in (1, 2):
         worker.step()
-        worker.reset_config({"leg": a_leg(tmp_path, number)})  # as after a pause, of which a worker does not hear
+        worker.reset_config({"leg": a_leg(tmp_path, number)})  # as after a pause, which a worker does not see
     worker.step()
     worker.cleanup()
 
@@ -97,7 +97,7 @@ def test_with_blocks_that_are_open_at_a_report_are_the_trials_own(tmp_path: Path
         worker.step()
     worker.reset_config({"leg": a_leg(tmp_path, 1)})
     worker.step()
-    worker.reset_config({"leg": a_leg(tmp_path, 2)})  # within the blocks
+    worker.reset_config({"leg": a_leg(tmp_path, 2)})  # while the blocks are open
     for _ in range(2):
         worker.step()
     worker.cleanup()
@@ -220,7 +220,7 @@ def test_threads_that_run_on_are_told_in_the_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize("library", ["torch", "numpy"])
 @pytest.mark.parametrize("is_seeded_before", [True, False])
 def test_a_trial_may_be_the_first_to_import_a_library_that_is_seeded(library: str, is_seeded_before: bool) -> None:
-    # Both the seeding and the isolation look for such an import, each by asking all who find modules.
+    # Both the seeding and the isolation watch for such an import, each by asking all finders of modules.
     seed = "determinism.seed_generators(3)"
     code = f"""
 import sys

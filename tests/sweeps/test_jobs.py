@@ -1,4 +1,4 @@
-"""Sweeps as jobs of a real cluster on loopback: submitted, followed, stopped, gone on with; and who is refused."""
+"""Tests of sweeps as jobs of a real cluster on loopback: submitted, followed, stopped, resumed, and refused."""
 
 import json
 import urllib.request
@@ -30,7 +30,7 @@ def test_a_submitted_sweep_runs_there_and_its_results_replay_here(
     where = ("--results", str(results), "--code", str(tmp_path))
     done = cluster.sweeps("submit", str(spec), *where, "--follow")
 
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout  # Ray's own lines about uploads are none of ours
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout  # Ray's own lines about uploads are not shown
     assert "winner: trial" in done.stdout
     assert "winner: trial" in cluster.sweeps("logs", "far").stdout
     status, listed = cluster.sweeps("status", "far"), cluster.sweeps("list", "--address", cluster.url, "--json")
@@ -43,7 +43,7 @@ def test_a_submitted_sweep_runs_there_and_its_results_replay_here(
     assert sweeps.load("far", results=results).reproduce().identical
 
     again = cluster.sweeps("submit", str(spec), *where, "--follow")
-    assert again.returncode == 2  # followed, a job ends as the command would here
+    assert again.returncode == 2  # when followed, a job ends with the exit code that the command has here
     assert "there is a sweep named 'far'" in again.stdout
     assert f"go on with `sweeps submit --resume far --results {results}`" in again.stdout
     refused = json.loads(cluster.sweeps("list", "--address", cluster.url, "--json").stdout)
@@ -82,14 +82,14 @@ def test_a_stopped_job_has_saved_and_is_gone_on_with(cluster: Loopback, tmp_path
     away = cluster.sweeps("submit", "--resume", "halted", "--results", str(results))
     assert (away.returncode, "the target's module 'far_targets' is not in" in away.stderr) == (2, True), away.stderr
     words = ("submit", "--resume", "halted", "--trials", "+2", "--results", str(results), "--follow")
-    done = cluster.sweeps(*words, cwd=tmp_path)  # its function's folder, as when it was submitted
+    done = cluster.sweeps(*words, cwd=tmp_path)  # from its function's folder, as when it was submitted
     after = history_of("halted", results)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {trial.state for trial in after.search} == {"complete"}
     assert len(after.search) == 6 + 2
     for key, trial in before.trials.items():
         assert after.trials[key].measurements[: len(trial.measurements)] == trial.measurements
-    assert not list(after.noted("warning"))  # none began again
+    assert not list(after.noted("warning"))  # none started again
 
 
 def test_of_two_who_submit_a_sweep_at_the_same_moment_one_is_refused(cluster: Loopback, tmp_path: Path) -> None:
@@ -132,11 +132,11 @@ def test_a_job_that_comes_between_the_look_and_the_submit_has_the_number() -> No
     cluster._client = client
     cluster.submit("quickstart", name="far", results="/results", concurrency=1)
 
-    assert numbers == ["sweep-far-1"]  # which Ray refuses, as there is one
+    assert numbers == ["sweep-far-1"]  # Ray refuses it, since that number is taken
 
 
 def unasked(*jobs: Job) -> Cluster:
-    """A cluster with these jobs that is not asked for more."""
+    """Return a cluster that has these jobs, and that can answer nothing else."""
     found = [
         SimpleNamespace(
             **vars(job), submission_id=job.id, start_time=1000 * job.started, driver_exit_code=job.exit_code

@@ -1,4 +1,4 @@
-"""Twenty kills at random moments of one sweep of models: nothing acknowledged is lost, nothing comes out otherwise."""
+"""A test of twenty kills at random moments of one sweep of models: nothing acknowledged is lost, no result changes."""
 
 import json
 import os
@@ -43,12 +43,12 @@ published_seeds = 2
 
 @dataclass
 class Watcher:
-    """Stands outside the driver and keeps whatever it acknowledges."""
+    """An observer outside the driver, which keeps every measurement that it acknowledges."""
 
     acknowledged: list[dict[str, Any]] = field(default_factory=list)
 
     def follow(self, driver: subprocess.Popen[bytes], enough: int, seconds: float) -> None:
-        """Until so many measurements have been acknowledged, and then so many seconds more; or the driver's end."""
+        """Read until `enough` measurements are acknowledged and `seconds` more have passed, or the driver ends."""
         assert driver.stdout is not None
         end, rest = None, b""
         while end is None or time.monotonic() < end:
@@ -62,7 +62,7 @@ class Watcher:
             enough -= self._keep(lines)
 
     def drain(self, driver: subprocess.Popen[bytes]) -> None:
-        """What the pipe of a dead driver still holds was acknowledged too; its first and last line may be cut."""
+        """Keep what the pipe of a dead driver still holds, which was acknowledged too, except lines that were cut."""
         assert driver.stdout is not None
         self._keep([line for line in driver.stdout.read().split(b"\n")[:-1] if line.startswith(b"{")])
 

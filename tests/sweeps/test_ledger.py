@@ -1,4 +1,4 @@
-"""The ledger: what is committed comes back exactly, and what is damaged is refused."""
+"""Tests of the ledger: committed rows come back exactly, and a damaged ledger is refused."""
 
 import math
 import os
@@ -62,7 +62,7 @@ rows = st.one_of(
 
 
 def text(row: object) -> str:
-    """Canonical text, in which NaN equals NaN and the order of keys does not count."""
+    """Return a row as canonical text, in which NaN equals NaN and the order of keys does not count."""
     return type(row).__name__ + dump_json(asdict(row))
 
 
@@ -81,7 +81,7 @@ def test_committed_rows_come_back_exactly(places: Callable[[], Place], written: 
 
 
 def _without_repeats(written: list[Row]) -> list[Row]:
-    """A trial is asked for once, a report is made once, a verdict is given once: what the store itself enforces."""
+    """Return the rows without repeats that the store refuses: of a trial's Asked, of a report, and of a verdict."""
     unique: dict[object, Row] = {}
     for place, row in enumerate(written):
         match row:
@@ -160,7 +160,7 @@ def filled(places: Callable[[], Place]) -> Place:
 
 
 def change(place: Place, statement: str) -> None:
-    """Change what is stored, past the ledger."""
+    """Change what is stored, bypassing the ledger."""
     connection = place.connect()
     with connection.begin():
         if isinstance(place, Database):

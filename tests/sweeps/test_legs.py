@@ -1,4 +1,4 @@
-"""A leg begins with its trial's last checkpoint; what a worker writes that was given up is nothing to it."""
+"""Tests of legs: each begins with its trial's last checkpoint, unaffected by what a worker that was given up writes."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ def run(leg: Leg, function: Function) -> Iterator[Message]:
 
 
 def climbing_by(stride: float) -> Function:
-    """A function that tells by its values which worker made them."""
+    """Return a function whose values show which worker made them."""
 
     def climb(params: Any, seed: int, checkpoint: float | None) -> Iterator[dict[str, Any]]:
         height = checkpoint or 0.0
@@ -69,13 +69,13 @@ def test_a_trial_goes_on_from_what_it_reported_whatever_a_given_up_worker_still_
         workers.append(run(legs[-1], climbing_by(stride)))
         for _ in range(reports):
             assert driver.receive(legs[-1].key, next(workers[-1]))
-        for worker in reversed(workers):  # saves, and is not heard of; what was given up writes last
+        for worker in reversed(workers):  # saves, but its message is not received; given-up workers write last
             next(worker)
         driver = give_up(driver, legs[-1])
 
     trial = driver.history.trials[legs[0].key]
     assert trial.state == "running"
-    # The third of the first worker is in its checkpoint, and the second of the second in that one's.
+    # The first worker's third report is in its checkpoint, and the second worker's second report is in that one's.
     assert [m.values["loss"] for m in trial.measurements] == pytest.approx([1, 2, 3, 3.01, 3.02])
     assert driver.history.trials[legs[0].key].breaks == 3
     assert not list(driver.history.noted("warning"))
@@ -110,7 +110,7 @@ def test_a_trial_that_failed_keeps_its_checkpoint_for_when_its_code_is_mended(fo
 
 
 def test_rays_sigterm_ends_the_worker_and_is_no_fault_of_its_trial(tmp_path: Path) -> None:
-    """So `ray stop` ends the workers of a node: the trial goes on elsewhere, as after a kill."""
+    """Check the way in which `ray stop` ends a node's workers: the trial continues elsewhere, as after a kill."""
 
     def told_to_end(params: Any, seed: int) -> Iterator[dict[str, Any]]:
         yield {"loss": 1.0}

@@ -1,4 +1,4 @@
-"""What a monitor sees of a sweep: values that follow from its ledger, told apart by sweep."""
+"""Tests of a monitor's metrics of a sweep: their values follow from its ledger, and are labelled by sweep."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ from sweeps.terminal.progress import Progress
 
 
 class Kept:
-    """A metric that keeps what it is told."""
+    """A metric that keeps the values that it is given."""
 
     def __init__(self) -> None:
         self.total = 0.0
@@ -28,7 +28,7 @@ class Kept:
 
 @pytest.fixture
 def seen(folder: SweepFolder) -> tuple[Meter, dict[str, Kept]]:
-    """A sweep that has come to its end beside a meter."""
+    """Return a meter and its metrics, after a sweep that it observed has ended."""
     spec = small_spec(trials=24, device_hours=1.0, time=600.0)
     driver = open_driver(folder, spec)
     progress = Progress(spec, folder, driver.history, "none", verbose=False)

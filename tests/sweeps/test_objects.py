@@ -1,4 +1,4 @@
-"""An object store on a real S3 endpoint: what is sent is whole, fetched elsewhere, and refused in words."""
+"""Tests of an object store on a real S3 endpoint: files are sent whole, fetched elsewhere, and refused in words."""
 
 import shutil
 import signal
@@ -68,14 +68,14 @@ def test_an_interrupt_while_a_file_is_sent_leaves_it_whole(bucket: str, monkeypa
     opened = store._files.open_output_stream
 
     class Interrupted:
-        """A store at whose every stream the user presses Ctrl-C as it opens."""
+        """A store in which the user presses Ctrl-C as each stream opens."""
 
         def open_output_stream(self, key: str) -> object:
             stream = opened(key)
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             return stream
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process of a shell ignores it
     try:
         with monkeypatch.context() as pressed:
             pressed.setattr(ObjectStore, "_files", Interrupted())
@@ -157,7 +157,7 @@ def test_an_old_copy_is_brought_up_to_date_and_not_put_over_what_another_machine
     folder.best.write_text("new")
     folder.send()
     store_at(bucket).delete(folder.table("trials"))
-    folder.best.write_text("old")  # as on a machine that was not there
+    folder.best.write_text("old")  # as on a machine that took no part
 
     folder.refresh()
     assert folder.best.read_text() == "new"
@@ -188,7 +188,7 @@ def test_a_key_that_leaves_its_folder_is_refused(bucket: str, monkeypatch: pytes
 
 
 def broken(monkeypatch: pytest.MonkeyPatch, times: int, error: str) -> list[int]:
-    """A store whose next writes fail so often; gives a list that grows by each try."""
+    """Let the next `times` writes of a store fail, and return a list that grows by one with each try."""
     put, tries = ObjectStore._put, list[int]()
 
     def fail(store: ObjectStore, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Deterministic sweeps: the same spec gives the same trials, decisions and winner at any timing, through any kill."""
+"""Tests of deterministic sweeps: a spec gives the same trials, decisions and winner at any timing, through any kill."""
 
 import contextlib
 import sys
@@ -26,7 +26,7 @@ def spec_of(**changes: Any) -> SweepSpec:
 def run(
     folder: SweepFolder, spec: SweepSpec, slots: int, seed: int, stops: tuple[int, ...] = (), losses: int = 0
 ) -> None:
-    """A simulated sweep with workers of any number and speed, killed and resumed when so many rows are written."""
+    """Run a simulated sweep with workers of any number and speed, killed and resumed at the rows in `stops`."""
     for stop in (*stops, None):
         driver = open_driver(folder, spec)
         driver.start({})
@@ -36,7 +36,7 @@ def run(
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Row]]:
-    """What one worker at a time makes of each variant."""
+    """Return what one worker at a time makes of each variant."""
     found = {}
     for variant in ("promote", "stop"):
         folder = SweepFolder(tmp_path_factory.mktemp(variant), "bowl")
@@ -73,7 +73,7 @@ def test_neither_timing_nor_workers_nor_kills_change_what_happens(
 
 
 class Killed(BaseException):
-    """The driver died between a commit and what would have followed it."""
+    """The death of the driver between a commit and what would have followed it."""
 
 
 @settings(max_examples=25, deadline=None)

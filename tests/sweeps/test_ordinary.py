@@ -1,4 +1,4 @@
-"""Ordinary training code behind a generator: each of its trials is identical, whatever library, threads and start."""
+"""Tests of ordinary training code behind a generator: every trial is identical for any library, threads and start."""
 
 import json
 import os
@@ -59,7 +59,7 @@ print(json.dumps({{**said, "continued": len(paused), "trials": len(replays), "ta
 LOAD = 'import json\nimport os\n\nimport sweeps\n\nresult = sweeps.load("ordinary", results="results")\n'
 
 
-# The function, its module, and the package that it needs: `uv run --group frameworks pytest -m slow` has all.
+# The function, its module, and the package that it needs; `uv run --group frameworks pytest -m slow` has them all.
 CODE = {
     "a plain loop": ("ordinary", "mlp", "torch"),
     "Lightning": ("frameworks", "lightning_module", "lightning"),

@@ -1,4 +1,4 @@
-"""How sweeps end, and what is said: the winner and what is published of it or, in clear words, why there is none."""
+"""Tests of how sweeps end: the winner and what is published of it or, in clear words, why there is none."""
 
 import json
 from dataclasses import replace
@@ -23,7 +23,7 @@ SELECTION = {"candidates": 3, "seeds": 3, "published_seeds": 3}
 
 
 def concluded(folder: SweepFolder, **changes: Any) -> Driver:
-    """A small sweep, run to its outcome without Ray."""
+    """Return the driver of a small sweep that ran to its outcome without Ray."""
     driver = open_driver(folder, small_spec(**{"selection": SELECTION, **changes}))
     driver.start({})
     Simulation(driver).run()
@@ -77,7 +77,7 @@ def test_where_all_diverge_on_fresh_seeds_nobody_wins_and_that_is_said(folder: S
     history = driver.history
 
     assert history.outcome["winner"] is None
-    # What became of the candidates, and not of trials that were left at a rung.
+    # What became of the candidates, not of trials that were left at a rung.
     said = "no winner: no trial has a finite value on all its fresh seeds (trial 0: fresh seed 1: pruned: diverged"
     assert lines(folder)[0].startswith(said)
     assert "paused" not in lines(folder)[0]
@@ -151,7 +151,7 @@ def test_what_the_search_saw_last_is_told_with_how_far_it_had_come(folder: Sweep
     told = f"in the search it had {winner.value('loss'):.4f} after {driver.spec.told(winner.last.fidelity)}"
 
     assert winner.last.fidelity == 4
-    assert any(line.endswith(told) for line in lines(folder))  # which is not compared with nine reports
+    assert any(line.endswith(told) for line in lines(folder))  # it is not compared with nine reports
     assert driver.history.outcome["optimism"] is None
 
 
@@ -173,7 +173,7 @@ def test_the_pareto_front_is_shown(folder: SweepFolder, call) -> None:
     page = write_report(folder, driver.spec, driver.history).read_text("utf-8")
     chosen = selection_of(driver.spec, driver.history)
 
-    assert all(candidate.on_front for candidate in chosen.candidates)  # what is better is dearer here
+    assert all(candidate.on_front for candidate in chosen.candidates)  # better trials are more expensive here
     assert "on the front" in out
     assert "on the Pareto front of loss and size: trial" in out
     assert "the Pareto front." in page

@@ -1,4 +1,4 @@
-"""Values as large as a float: means are exact, and what no float holds is said to be missing, never an exception."""
+"""Tests of values as large as a float: means are exact, and a value that no float holds is missing, never an error."""
 
 import math
 import sys
@@ -12,7 +12,7 @@ from sweeps.search.intervals import interval, mean_of, paired, variance_of
 LARGEST = sys.float_info.max
 
 
-@settings(deadline=None)  # SciPy is imported by the first
+@settings(deadline=None)  # the first example imports SciPy
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=8))
 def test_finite_values_have_a_finite_mean_and_finite_bounds_or_none(values: list[float]) -> None:
     found = interval(values)

@@ -1,4 +1,4 @@
-"""What travels with a job: its code, and no link, result or secret beside it."""
+"""Tests of what travels with a job: its code, and no link, result or secret along with it."""
 
 import json
 import subprocess
@@ -147,7 +147,7 @@ def test_too_many_files_are_refused(code: Path, tmp_path: Path, monkeypatch: pyt
 def test_a_module_that_is_only_importable_here_does_not_count_as_installed(
     code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As from the folder of a package that was installed for editing: no other node has it."""
+    """Check a module from a folder as of a package installed for editing, which no other node has."""
     monkeypatch.syspath_prepend(str(code))
     (tmp_path / "elsewhere").mkdir()
 

@@ -1,4 +1,4 @@
-"""The path from baseline to winner: one change after another, each with what hangs on it, to the winner exactly."""
+"""Tests of the path from baseline to winner: one change after another, each with its dependents, up to the winner."""
 
 import random
 from itertools import pairwise
@@ -100,7 +100,7 @@ def test_a_range_that_hangs_on_a_choice_changes_with_it() -> None:
 
 @pytest.fixture
 def searcher(folder: SweepFolder) -> Driver:
-    """A small search that is over."""
+    """Return the driver of a small search that is over."""
     selection = {"candidates": 1, "seeds": 1, "published_seeds": 2}
     return finished(folder, spec_over(SPACE, name="bowl", trials=8, selection=selection))
 

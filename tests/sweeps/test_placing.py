@@ -1,4 +1,4 @@
-"""What a trial asks of the nodes: how many fit at a time, what is refused, and what nodes that come and go change."""
+"""Tests of placing trials on nodes: how many fit at a time, what is refused, and what changing nodes change."""
 
 import pytest
 
@@ -20,9 +20,9 @@ TWO_GPUS = {"CPU": 8.0, "GPU": 2.0}
         (1.0, 0.4, [TWO_GPUS], 4),  # a fraction never spans two devices
         (0.0, 0.7, [TWO_GPUS], 2),
         (1.0, 2.0, [TWO_GPUS], 1),
-        (5.0, 0.5, [TWO_GPUS], 1),  # the CPUs are what is short
+        (5.0, 0.5, [TWO_GPUS], 1),  # limited by the CPUs
         (1.0, 1.0, [TWO_GPUS, {"CPU": 4.0}], 2),
-        (5.0, 0.0, [{"CPU": 4.0}, TWO_GPUS], 1),  # what two nodes have together helps no trial
+        (5.0, 0.0, [{"CPU": 4.0}, TWO_GPUS], 1),  # CPUs of two nodes together help no trial
     ],
 )
 def test_as_many_trials_run_at_a_time_as_fit_on_the_nodes(
@@ -61,7 +61,7 @@ def test_a_node_that_joins_or_leaves_changes_how_many_trials_fit_and_is_told() -
 
     assert (slots(), said) == (2, [])
     nodes["b"] = {"CPU": 8.0}
-    assert slots() == 2  # not asked for each leg
+    assert slots() == 2  # the nodes are not read for each leg
     now[0] += 10
     assert (slots(), said) == (5, ["note: 5 trials fit at a time now, 2 did before"])
     nodes.clear()
@@ -76,7 +76,7 @@ def test_a_node_that_is_excluded_has_no_trial_and_the_last_one_cannot_be() -> No
     assert (slots(), slots.away) == (5, ())
     assert slots.exclude("a")
     assert (slots(), slots.away, said) == (3, ("a",), ["note: 3 trials fit at a time now, 5 did before"])
-    assert not slots.exclude("b")  # on c no trial fits
+    assert not slots.exclude("b")  # no trial fits on c
     assert (slots(), slots.away) == (3, ("a",))
     assert keeping_off(slots.away) == {"bundle_label_selector": [{"ray.io/node-id": "!in(a)"}]}
     assert keeping_off(()) == {}

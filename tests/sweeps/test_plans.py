@@ -1,4 +1,4 @@
-"""Plans: a baseline per model, and ablations in which each cell changes one factor and nothing else."""
+"""Tests of plans: a baseline per model, and ablations in which each cell changes one factor and nothing else."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from search_spaces import SpaceError, preset, preset_names
 from study.config import TrialConfig
 from sweeps.plans import ablation_cells, baseline_cells, factors
 
-# What hangs on a factor goes with it: its dependents by their conditions, and the rate that fits an optimizer.
+# What changes along with a factor: its dependents by their conditions, and the rate that fits an optimizer.
 WITH = {"optimizer": {"learning_rate", "momentum", "beta1", "beta2"}, "schedule": {"warmup_epochs", "step_epochs"}}
 WITH["schedule"] |= {"step_gamma"}
 WITH |= {"dropout": {"dropout_rate"}, "rotation": {"rotation_degrees"}, "color_jitter": {"color_jitter_strength"}}

@@ -1,4 +1,4 @@
-"""A ledger in PostgreSQL, on a real server that the tests start: what a file keeps, it keeps."""
+"""Tests of a ledger in PostgreSQL, on a real server that the tests start: it keeps all that a file keeps."""
 
 import os
 import signal
@@ -77,7 +77,7 @@ def test_a_socket_serves_as_well(server: Server, database: str) -> None:
     assert seqs(place) == []
 
 
-# What can't be opened
+# What cannot be opened
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_password_that_would_travel_is_not_dropped_in_silence(monkeypatch: pyt
     monkeypatch.setattr(sys, "argv", words)
     monkeypatch.setattr("os.execve", lambda *_: pytest.fail("started anew"))
 
-    hide_password()  # the command refuses it, see test_requests.py
+    hide_password()  # the command refuses it: see test_requests.py
 
 
 def test_a_colleague_who_may_read_can_look_but_not_drive(
@@ -180,7 +180,7 @@ def test_a_colleague_who_may_read_can_look_but_not_drive(
         theirs.append(Noted("mine", {}))
 
 
-# Which ledger is a sweep's
+# Which ledger belongs to a sweep
 
 
 def test_a_name_is_taken_for_whoever_shares_the_database(server: Server, database: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server that goes away in mid-sweep: every acknowledged row is there once, and one driver writes."""
+"""Tests of a PostgreSQL server that fails in mid-sweep: each acknowledged row is there once, and one driver writes."""
 
 import sys
 import tempfile
@@ -125,7 +125,7 @@ def test_a_server_that_stays_away_ends_the_sweep_and_loses_nothing(
 
 
 def outcomes(driver: Driver) -> list[object]:
-    """All of a sweep's trials but what a clock said of them."""
+    """Return all of a sweep's trials, without anything that depends on a clock."""
     return [(t.key, t.params, t.state, [m.values for m in t.measurements]) for t in driver.history.trials.values()]
 
 

@@ -1,4 +1,4 @@
-"""A node that its cluster takes away costs its trials no retry, whatever Ray says of the workers' deaths."""
+"""Tests of preemption: a node that its cluster takes away costs its trials no retry, whatever Ray reports."""
 
 import json
 import os
@@ -73,7 +73,7 @@ cluster.shutdown()
 
 @pytest.fixture
 def short_folder() -> Iterator[str]:
-    """A folder for this Ray alone, whose name leaves room for those of its sockets: others would join it for theirs."""
+    """Yield a folder for this Ray alone, so no other process joins it, with a name short enough for its sockets."""
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         yield folder
 

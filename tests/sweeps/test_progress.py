@@ -1,4 +1,4 @@
-"""What is shown of a running sweep: only committed rows, as plain lines, as JSON, or as a panel."""
+"""Tests of what is shown of a running sweep: only committed rows, as plain lines, as JSON, or as a panel."""
 
 import io
 import json
@@ -22,7 +22,7 @@ from sweeps.terminal.progress import Form, Progress, row_as_dict
 
 
 def shown(folder: SweepFolder, form: Form, *, verbose: bool = False, **changes: Any) -> tuple[Driver, Progress]:
-    """A whole sweep, seen by a Progress of one form."""
+    """Run a whole sweep with a Progress of one form, and return its driver and the Progress."""
     driver = open_driver(folder, small_spec(**changes))
     progress = Progress(driver.spec, folder, driver.history, form, verbose=verbose)
     driver.observe = progress.observe

@@ -1,4 +1,4 @@
-"""ASHA: decisions are a pure function of what was recorded, right on skipped rungs, ties, NaN and infinities."""
+"""Tests of pruning: decisions are pure functions of recorded rows, right on skipped rungs, ties, NaN and infinities."""
 
 import math
 
@@ -17,7 +17,7 @@ from sweeps.spec import SweepSpec, load_spec
 
 
 class Records:
-    """Builds a history row by row."""
+    """A history that is built row by row."""
 
     def __init__(self, spec: SweepSpec) -> None:
         self.spec = spec
@@ -201,7 +201,7 @@ def hyperband(**changes: object) -> SweepSpec:
 
 
 def test_hyperbands_brackets_get_equal_budgets_and_the_last_prunes_nothing() -> None:
-    # Li et al.'s table for a maximum of 9 and a factor of 3: 9, 5 and 3 trials that begin at 1, 3 and 9.
+    # The table of Li et al. for a maximum of 9 and a factor of 3: 9, 5 and 3 trials that begin at 1, 3 and 9.
     assert brackets(hyperband()) == pytest.approx([9 / 17, 5 / 17, 3 / 17])
     drawn = [bracket(hyperband(), number) for number in range(200)]
     for index, share in enumerate(brackets(hyperband())):
@@ -217,7 +217,7 @@ def test_a_trial_is_compared_with_its_own_bracket_alone() -> None:
     mine = [number for number, found in enumerate(drawn) if found == 0][:3]
     others = [number for number, found in enumerate(drawn) if found == 1][:3]
     for number in others:
-        sweep.report(number, 0.0, 1)  # better than all that follow, at a fidelity that is no rung of theirs
+        sweep.report(number, 0.0, 1)  # better than all that follow, at a fidelity that is not one of their rungs
     for place, number in enumerate(mine):
         sweep.report(number, 0.5 + place, 1)
 
@@ -265,7 +265,7 @@ def test_the_highest_rung_that_has_someone_to_promote_comes_first() -> None:
 
 
 def promotion_by_a_look_at_all(spec: SweepSpec, history: History) -> tuple[TrialKey, int] | None:
-    """The rule as it is written: of all paused trials the best at the highest rung, of those that may go on past it."""
+    """Return the best of all paused trials that may pass their highest rung, and that rung; higher rungs come first."""
     found = []
     for trial in history.in_state("paused"):
         number, rung = trial.key.number, max(trial.decided)
@@ -303,7 +303,7 @@ def test_who_is_promoted_is_whom_a_look_at_all_paused_trials_finds(name: str, re
 def test_a_restart_between_any_two_reports_changes_no_decision(
     name: str, variant: str, reports: list[tuple[int, float]], place: int
 ) -> None:
-    """Whoever reads the rows so far decides as whoever saw them come."""
+    """Check that a driver that reads the rows so far decides as one that saw them arrive."""
     sweeps = [records(variant, name=name) for _ in range(2)]
     for step, (number, loss) in enumerate(reports):
         for sweep in sweeps:
@@ -319,7 +319,7 @@ def test_a_restart_between_any_two_reports_changes_no_decision(
 
 
 def told(records: Records) -> list[tuple[object, ...]]:
-    """What was decided, without places in the ledger."""
+    """Return what was decided, without places in the ledger."""
     rows = [row for _, row in records.rows if isinstance(row, Decided)]
     return [(row.key, row.rung, row.level, row.verdict, row.reason) for row in rows]
 
@@ -331,7 +331,7 @@ def told(records: Records) -> list[tuple[object, ...]]:
 def test_a_report_without_the_metric_changes_no_decision_and_no_value(
     reports: list[tuple[int, float]], variant: str
 ) -> None:
-    """As of a function that validates after every second epoch, or more rarely."""
+    """Check reports as of a function that validates only after every second epoch."""
     with_gaps, without = records(variant, reduction_factor=2), records(variant, reduction_factor=2)
     for number, loss in reports:
         trial = without.history.trials.get(TrialKey(number))

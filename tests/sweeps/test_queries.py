@@ -1,4 +1,4 @@
-"""Queries over all sweeps at once: the lines of results/README.md, on two small sweeps with different spaces."""
+"""Tests of queries over all sweeps at once: those of results/README.md, on two small sweeps with different spaces."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ SPACES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which `results` has two sweeps."""
+    """Return a folder in which `results` has two sweeps."""
     folder = tmp_path_factory.mktemp("queries")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(Path(__file__).parent))
@@ -31,7 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def frame(found: Any) -> pd.DataFrame:
-    """What a library gave, as pandas has it."""
+    """Return the result of any of the libraries as a DataFrame of pandas."""
     if isinstance(found, pd.Series):
         return found.reset_index()
     if isinstance(found, pd.DataFrame):

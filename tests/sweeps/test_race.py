@@ -1,4 +1,4 @@
-"""The race on fresh seeds: who can't win any more gets no further seed, and nothing hangs on who was faster."""
+"""Tests of the race on fresh seeds: a candidate that cannot win gets no further seed, and speed decides nothing."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Range tests from the command line: stored with what made them, drawn, and refused in one line."""
+"""Tests of range tests from the command line: stored with their config, drawn, and refused in one line."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Range tests of a sweep: made first and recorded, the search keeps to their bounds, and each replays to the bit."""
+"""Tests of a sweep's range tests: they are made first and recorded, bound the search, and replay to the bit."""
 
 import json
 import sqlite3

@@ -1,6 +1,6 @@
-"""The Ray dashboard of a running sweep in a real browser: its page of actors names each for its sweep and trial.
+"""A test of a running sweep's Ray dashboard in a real browser: its page names each actor after its sweep and trial.
 
-Takes half a minute: `uv run pytest -m slow tests/sweeps/test_ray_dashboard.py`, with a Chromium.
+It takes half a minute, and needs a Chromium: `uv run pytest -m slow tests/sweeps/test_ray_dashboard.py`.
 """
 
 import os
@@ -17,7 +17,7 @@ from test_report import CHROMIUM, in_a_browser
 from sweeps.cluster.tokens import token_path
 
 pytestmark = [pytest.mark.slow, in_a_browser]
-COOKIE = "ray-authentication-token"  # in which Ray's page keeps what a person typed into its question
+COOKIE = "ray-authentication-token"  # in which Ray's page keeps the token that a user typed
 
 
 def test_each_actor_is_named_for_its_sweep_and_the_trial_it_began_with(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_each_actor_is_named_for_its_sweep_and_the_trial_it_began_with(tmp_path:
     try:
         assert sweep.stdout is not None
         url = next(found[1] for line in sweep.stdout if (found := re.search(r"dashboard (http://\S+)", line)))
-        assert next(line for line in sweep.stdout if "trial" in line)  # one has reported
+        assert next(line for line in sweep.stdout if "trial" in line)  # a trial has reported
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
             context = browser.new_context()

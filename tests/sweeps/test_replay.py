@@ -1,4 +1,4 @@
-"""Replay: identical where nothing was touched, and not where a single stored value was."""
+"""Tests of replays: identical if nothing was touched, and different if a single stored value was."""
 
 import json
 import sqlite3
@@ -16,7 +16,7 @@ HERE = "WHERE number = 1 AND replicate = 0"
 
 @pytest.fixture
 def finished(folder: SweepFolder) -> sweeps.Result:
-    """A sweep of three trials over a function, each at full fidelity."""
+    """Return a sweep of three trials over a function, each at full fidelity."""
     driver = open_driver(folder, small_spec(trials=3, pruning={"name": "none"}))
     driver.start({})
     Simulation(driver).run()
@@ -24,7 +24,7 @@ def finished(folder: SweepFolder) -> sweeps.Result:
 
 
 def change(result: sweeps.Result, statement: str, *values: object) -> sweeps.Result:
-    """The sweep after one statement on its stored rows, which must have met exactly one of them."""
+    """Return the sweep after a statement that must change exactly one of its stored rows."""
     connection = sqlite3.connect(result.folder.ledger)
     assert connection.execute(statement, values).rowcount == 1
     connection.commit()

@@ -1,4 +1,4 @@
-"""The report: one page for every state of a sweep, self-contained, escaped, in words where it draws."""
+"""Tests of the report: one self-contained, escaped page for every state of a sweep, with words for what it draws."""
 
 import random
 import re
@@ -36,7 +36,7 @@ VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
 class Page(HTMLParser):
-    """What a page consists of: each tag with its attributes, its text, and the tags that are open at its end."""
+    """The content of a page: each tag with its attributes, its text, and the tags that are open at its end."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Page(HTMLParser):
 
 
 def run(folder: SweepFolder, until: int | None = None, **changes: Any) -> tuple[SweepSpec, History]:
-    """A small sweep, to its end or until so many trials were begun."""
+    """Run a small sweep to its end, or until `until` trials have begun; return its spec and history."""
     spec = small_spec(**{"selection": SELECTION, **changes})
     driver = open_driver(folder, spec)
     driver.start({"slots": 3})
@@ -145,7 +145,7 @@ def test_where_nobody_is_published_nobody_won_and_no_value_is_made_up(folder: Sw
 
 
 def test_that_the_test_set_was_read_before_is_told_only_where_there_was_a_choice_before() -> None:
-    """The first winner is tested while its sweep runs, and before its outcome: that is no earlier choice."""
+    """Check that a winner that is tested before its sweep's outcome does not count as an earlier choice."""
     history = history_of({TrialKey(0): 0.2} | published_on(0, 0.2))
     read, ended = Noted(TEST_READ, {}, TrialKey(0, 10_001)), Noted("outcome", {"winner": 0})
     told = []
@@ -272,7 +272,7 @@ def test_colours_are_variables_so_that_one_drawing_serves_light_and_dark(folder:
 
     assert not re.search(r"#[0-9a-fA-F]{6}", drawn)
     for variable in set(re.findall(r"var\((--[a-z]+)\)", drawn)):
-        assert text.count(f"{variable}: ") >= 3, variable  # in the light, the dark and the printed theme
+        assert text.count(f"{variable}: ") >= 3, variable  # in the light, the dark and the print theme
     assert set(VARIABLES.values()) <= set(re.findall(r"(--[a-z]+): #", text))
 
 
@@ -303,7 +303,7 @@ def test_what_only_looks_like_that_folder_stays(tmp_path: Path, results: str, mo
         Stamp(history.last.seq + 1, 0.0), Noted("warning", {"text": f"in {results}-old, /a{results} or {results}."})
     )
     there = SweepFolder(Path(results), "bowl")
-    monkeypatch.setattr(SweepFolder, "path", tmp_path)  # nobody may write there
+    monkeypatch.setattr(SweepFolder, "path", tmp_path)  # the test cannot write there
     page = Page(write_report(there, spec, history, state="stopped").read_text("utf-8"))
 
     assert page.open == []
@@ -311,7 +311,7 @@ def test_what_only_looks_like_that_folder_stays(tmp_path: Path, results: str, mo
 
 
 def luminance(colour: Sequence[float]) -> float:
-    """Relative luminance of red, green and blue, 0 to 1 (WCAG 2.2)."""
+    """Return the relative luminance, 0 to 1, of red, green and blue, each 0 to 1 (WCAG 2.2)."""
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
@@ -350,7 +350,7 @@ CHROMIUM = next(
 in_a_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium is installed here: `apt-get install chromium`, as .ci/run does"
 )
-VIEWS = [  # width in pixels, colours, medium; 718 is a page of A4 within its margins
+VIEWS = [  # width in pixels, colours, medium; 718 is an A4 page within its margins
     (360, "light", "screen"),
     (768, "dark", "screen"),
     (1280, "light", "screen"),
@@ -381,7 +381,7 @@ def test_in_a_browser_nothing_is_wider_than_the_screen_and_text_can_be_read(
         for drawing in page.locator("section svg").all():
             box, units = drawing.bounding_box(), (drawing.get_attribute("viewBox") or "").split()
             assert box is not None
-            assert SIZE * box["width"] / float(units[2]) >= 9  # pixels of its text
+            assert SIZE * box["width"] / float(units[2]) >= 9  # text height in pixels
         page.close()
 
 

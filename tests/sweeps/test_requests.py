@@ -1,4 +1,4 @@
-"""What a job may be asked: nothing that breaks a rule leaves the client, or is done on the cluster."""
+"""Tests of a job's request: nothing that breaks a rule leaves the client, or is done on the cluster."""
 
 import json
 from pathlib import Path

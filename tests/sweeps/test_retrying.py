@@ -1,4 +1,4 @@
-"""Failed trials run again once their code is mended: recorded, verifiable, and through any kill."""
+"""Tests of failed trials that run again once their code is fixed: recorded, verifiable, and safe through any kill."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -36,11 +36,11 @@ PLAIN = {
 
 
 class Code:
-    """A target that raises after three reports where `is_broken` says so; keeps where each run began."""
+    """A target that raises after three reports if `is_broken` says so, and records where each run began."""
 
     def __init__(self, is_broken: Any) -> None:
         self.is_broken = is_broken
-        self.began: list[tuple[int, int]] = []  # (seed, the report before the first)
+        self.began: list[tuple[int, int]] = []  # (seed, number of the report before the run's first)
 
     def __call__(self, params: Mapping[str, Any], seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
         first = checkpoint["report"] if checkpoint else 0
@@ -52,7 +52,7 @@ class Code:
 
 
 def session(folder: SweepFolder, spec: SweepSpec, code: Code, stop: Any = lambda driver: False) -> Driver:
-    """Drive the sweep to its end, or until `stop(driver)`."""
+    """Drive the sweep to its end, or until `stop(driver)` is true, and return the driver."""
     ledger = Ledger.open(folder.ledger) if folder.ledger.exists() else Ledger.create(folder.ledger, spec)
     with closing(ledger):
         history = ledger.history()
@@ -67,7 +67,7 @@ def session(folder: SweepFolder, spec: SweepSpec, code: Code, stop: Any = lambda
 
 
 def change(folder: SweepFolder, spec: SweepSpec) -> list[Noted]:
-    """Record that failed trials run again, as `sweeps resume --retry-failed` does."""
+    """Record that failed trials run again, as `sweeps resume --retry-failed` does, and return the rows."""
     with closing(Ledger.open(folder.ledger)) as ledger:
         history, rows = ledger.history(), []
         for row in Changes(retry_failed=True).rows(spec, history):
@@ -164,13 +164,13 @@ def test_a_trial_that_fails_again_has_failed_and_may_run_again(folder: SweepFold
     second = session(folder, spec, broken)
 
     assert {trial.key for trial in second.history.in_state("failed")} == {trial.key for trial in first}
-    assert len(broken.began) - attempts == 2 * len(first)  # as many attempts as a new one has
+    assert len(broken.began) - attempts == 2 * len(first)  # as many attempts as a new trial has
     assert len(change(folder, spec)) == 1
     assert not session(folder, spec, Code(lambda *_: False)).history.in_state("failed")
 
 
 class Nameless(Code):
-    """A target that calls its metric by a wrong name."""
+    """A target that reports its metric under a wrong name."""
 
     def __call__(self, params: Mapping[str, Any], seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
         for report in super().__call__(params, seed, checkpoint):
@@ -223,7 +223,7 @@ def test_where_nothing_failed_nothing_is_recorded(folder: SweepFolder) -> None:
 
 
 def failed_once(*notes: Noted, moment: float = 1.0) -> History:
-    """A sweep whose only trial failed at a moment of its first session."""
+    """Return the history of a sweep whose only trial failed at `moment` in its first session."""
     key, history = TrialKey(0), History()
     history.apply(Stamp(1, 0.0), Noted("session", {}))
     for row in (Asked(key, {"x": 0.5, "kind": "a"}, 1, 1), Moved(key, "failed", "why"), *notes):

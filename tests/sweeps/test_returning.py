@@ -1,4 +1,4 @@
-"""A script that is run again continues its sweep, and says what continues it."""
+"""Tests of a script that is run again: it continues its sweep, and says how to continue it."""
 
 import sys
 from pathlib import Path
@@ -87,7 +87,7 @@ def test_whatever_spec_the_sweep_has_had_asks_for_nothing_more() -> None:
 
 
 def test_budgets_that_are_added_come_out_as_the_script_says() -> None:
-    """Sums of floats are not exact, and a third run must not find a difference."""
+    """Check that a third run finds no difference, although sums of floats are not exact."""
     first = small_spec(device_hours=0.1)
     wanted = small_spec(device_hours=0.7)
     history = had((EXTENDED, grown(first, History(), wanted)))
@@ -97,7 +97,7 @@ def test_budgets_that_are_added_come_out_as_the_script_says() -> None:
 
 @pytest.fixture
 def over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepFolder:
-    """A sweep that is over, in a process that can't start Ray."""
+    """Return the folder of a sweep that is over, in a process that fails if Ray starts."""
     monkeypatch.setattr("sweeps.running.session", lambda *_, **__: pytest.fail("Ray was started"))
     return swept(tmp_path, "bowl")
 

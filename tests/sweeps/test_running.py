@@ -1,4 +1,4 @@
-"""From a spec to a running sweep: which folder it gets, and that a sweep refused at its start leaves none."""
+"""Tests of starting a sweep from a spec: which folder it gets, and that a sweep refused at its start leaves none."""
 
 import threading
 from pathlib import Path
@@ -121,7 +121,7 @@ def test_a_second_sweep_in_a_process_is_refused_while_the_first_goes_on(
     assert ended == ["one", "two"]
 
 
-@pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit])  # what the handlers of ours and of Ray raise
+@pytest.mark.parametrize("signal", [KeyboardInterrupt, SystemExit])  # raised by our handlers and by Ray's
 def test_a_signal_while_ray_starts_stops_the_sweep_and_says_how_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal: type[BaseException]
 ) -> None:

@@ -1,4 +1,4 @@
-"""What can be saved of a ledger: all of a whole one; of a damaged one the rows before the damage, and it is named."""
+"""Tests of saving a ledger: all of a whole one; of a damaged one the rows before the damage, which is named."""
 
 import json
 import sqlite3
@@ -14,7 +14,7 @@ import sweeps
 from sweeps.errors import LedgerError
 from sweeps.store.folders import SweepFolder
 
-# So few rows that SQLite does not yet move some from its log into the file by itself.
+# So few rows that SQLite does not yet move any from its log into the file.
 SPEC = small_spec(selection={"candidates": 3, "seeds": 2, "published_seeds": 1})
 
 
@@ -43,7 +43,7 @@ def test_a_whole_ledger_is_exported_whole(finished: SweepFolder, tmp_path: Path,
 
 
 def overwrite_pages(path: Path) -> None:
-    """Noise over the middle third of the file: some pages of some tables are gone, the first ones are not."""
+    """Overwrite the middle third of the file, so some pages of some tables are lost, but not the first ones."""
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     size = path.stat().st_size
@@ -139,7 +139,7 @@ def test_a_value_of_another_kind_is_damage(finished: SweepFolder, tmp_path: Path
 
 def test_where_nothing_can_be_read_that_is_one_line(finished: SweepFolder, tmp_path: Path) -> None:
     for file in finished.path.glob("ledger.sqlite*"):
-        file.unlink()  # its log too, which alone can hold all rows; and who has them open keeps them for himself
+        file.unlink()  # its log too, which may hold all rows; connections that have them open keep them
     finished.ledger.write_bytes(b"no database at all, whatever its name says" * 100)
 
     with pytest.raises(LedgerError, match=r"nothing can be saved of the ledger .*ledger.sqlite"):

@@ -1,4 +1,4 @@
-"""Samplers by name: a place in a sequence gives the same point anywhere, and what was given or found before is used."""
+"""Tests of samplers by name: a place in a sequence gives the same point anywhere, and earlier points are used."""
 
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,7 @@ def test_tpe_leaves_its_start_up_phase_though_promotion_leaves_most_trials_pause
 
     assert states.count("complete") < 10 < states.count("paused")
     late = [abs(trial.params["x"] - 0.3) for trial in history.search[20:]]
-    assert sum(late) / len(late) < 0.2  # 0.29 where nothing is learnt
+    assert sum(late) / len(late) < 0.2  # 0.29 if nothing is learnt
 
 
 def finished_in(results: Path, **changes: Any) -> SweepSpec:

@@ -1,4 +1,4 @@
-"""The screen only watches: whatever it meets, what is being watched goes on, and a person hears of it once."""
+"""Tests of the screen, which only watches: whatever fails there, the work continues, and the user sees it once."""
 
 import io
 import json
@@ -23,7 +23,7 @@ from sweeps.watching import watched_by
 
 
 class Terminal(io.StringIO):
-    """A terminal; broken: what raises at each writing from some moment on."""
+    """A terminal on which every write raises `broken` once that is set."""
 
     encoding = "utf-8"
     broken: Exception | None = None
@@ -46,7 +46,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def waits_until_written(terminal: io.StringIO, text: str) -> None:
-    """Return once a text was written; the test's own limit ends what never comes."""
+    """Return once the text was written; if it never is, the test's own timeout ends the wait."""
     while text not in terminal.getvalue():
         threading.Event().wait(0.01)
 
@@ -59,7 +59,7 @@ def test_a_clock_ticks_in_a_terminal_while_something_is_waited_for(terminal: Ter
 
 
 def silent_for_a_while(form: Form, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The first line of a screen without a terminal, on which nothing comes while Ray starts."""
+    """Return the first line of a screen without a terminal, on which nothing is shown while Ray starts."""
     monkeypatch.setattr(screen, "_TICK", 0.01)
     monkeypatch.setattr(screen, "SILENCE", 0.05)
     out = io.StringIO()

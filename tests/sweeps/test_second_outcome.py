@@ -1,4 +1,4 @@
-"""A sweep that goes on after its outcome, or is chosen anew: the second is as safe as the first, and told apart."""
+"""Tests of sweeps that continue or choose again after an outcome: the second is as safe as the first, and distinct."""
 
 import time
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from sweeps.terminal.cleaning import clean_sweep
 
 @pytest.fixture
 def now() -> list[float]:
-    """The time of a session's clock, s, in a list to be set."""
+    """Return the time of a session's clock, in s, in a list that a test can set."""
     return [time.time()]
 
 
@@ -97,7 +97,7 @@ def test_a_choice_by_another_rule_keeps_what_was_trained(folder: SweepFolder) ->
 
 
 def after(driver: Driver, row: Noted, clock: Callable[[], float] | None = None) -> Driver:
-    """The same sweep with a row that enlarges it or sets its choice anew, run to where it would be concluded."""
+    """Return the driver of the sweep after a row that extends it or resets its choice, run up to its conclusion."""
     driver.record(row)
     longer = open_driver(driver.folder, as_extended(driver.spec, driver.history), clock=clock)
     longer.start({})
@@ -116,7 +116,7 @@ def test_a_kill_before_a_second_outcome_leaves_the_sweep_to_be_concluded(folder:
 
 
 def test_a_choice_that_needs_no_further_run_is_carried_out(folder: SweepFolder) -> None:
-    """All of its runs are there: only what follows from them is new."""
+    """Check this where all runs of the choice exist, and only what follows from them is new."""
     driver = concluded(folder)
     chosen = after(driver, selecting(driver.spec, driver.history, {"published_seeds": 2}))
     assert set(chosen.history.trials) == set(driver.history.trials)
@@ -166,7 +166,7 @@ def test_trials_that_were_cut_by_hand_and_opened_again_are_told_with_what_ended_
 
 
 def gone_on(folder: SweepFolder) -> Driver:
-    """A sweep that came to an outcome, was extended, and stopped again in its search."""
+    """Return the driver of a sweep that came to an outcome, was extended, and stopped again in its search."""
     driver = concluded(folder)
     driver.record(Noted("extended", {"trials": 30}))
     longer = open_driver(folder, as_extended(driver.spec, driver.history))

@@ -1,4 +1,4 @@
-"""The honest choice: by the mean on common fresh seeds, published from others that chose nothing."""
+"""Tests of the honest choice: by the mean on common fresh seeds, published from other seeds that chose nothing."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def test_a_baseline_among_the_best_is_one_candidate() -> None:
 
 
 def searched(*configurations: tuple[float, float]) -> History:
-    """A search whose trials have these values of x and of the metric."""
+    """Return a search whose trials have these values of x and of the metric."""
     history = History()
     for number, (x, value) in enumerate(configurations):
         key = TrialKey(number)
@@ -45,9 +45,9 @@ def searched(*configurations: tuple[float, float]) -> History:
 @pytest.mark.parametrize(
     ("configurations", "expected"),
     [
-        ([(0.5, 0.9), (0.1, 0.2), (0.1, 0.1), (0.2, 0.3)], [2, 3, 0]),  # of equal ones the best value stands for it
-        ([(0.5, 0.9), (0.1, 0.1), (0.1, 0.1), (0.2, 0.3)], [1, 3, 0]),  # then the first
-        ([(0.5, 0.9), (0.5, 0.1), (0.2, 0.2), (0.3, 0.3)], [0, 2]),  # the baseline stands for its own
+        ([(0.5, 0.9), (0.1, 0.2), (0.1, 0.1), (0.2, 0.3)], [2, 3, 0]),  # of equal ones, the best value represents them
+        ([(0.5, 0.9), (0.1, 0.1), (0.1, 0.1), (0.2, 0.3)], [1, 3, 0]),  # otherwise the first does
+        ([(0.5, 0.9), (0.5, 0.1), (0.2, 0.2), (0.3, 0.3)], [0, 2]),  # the baseline represents its own
         ([(0.5, 0.1), (0.5, 0.2), (0.5, 0.3)], [0]),
     ],
 )
@@ -151,7 +151,7 @@ def test_the_final_model_is_the_first_published_one_or_else_the_next_and_that_is
 
 
 def test_a_model_that_the_test_set_has_scored_stays_the_final_one() -> None:
-    """A budget had cut the first published run; more of it brought that to its end."""
+    """Check a first published run that a budget had cut, and that more of the budget later completed."""
     history = history_of(SEARCH | published_on(3, 0.2, 0.4))
     history.apply(Stamp(history.last.seq + 1, 0.0), Noted(TEST_READ, {}, TrialKey(3, PUBLISHED + 2)))
     found = select(SPEC, history, [3])
@@ -190,7 +190,7 @@ def test_the_final_model_is_the_winners_first_on_a_further_seed() -> None:
     assert chosen([1, 0], runs, published_on(1, 0.9, 0.1)).final == TrialKey(1, PUBLISHED + 1)
     assert chosen([1, 0], runs).final == TrialKey(
         1, 1
-    )  # that of its first seed that chose, as long as there is no other
+    )  # the run on its first seed that chose, as long as there is no other
     later = chosen([1, 0], runs, published_on(1, None, 0.1))
     assert later.final == TrialKey(1, PUBLISHED + 2)
     assert later.published[0].missing == "seed 1: failed"

@@ -1,4 +1,4 @@
-"""selection.parquet: each candidate's row says what the selection says of it, and each run's what the run came to."""
+"""Tests of selection.parquet: candidates' rows say what the selection says, and runs' rows give their results."""
 
 from typing import Any
 

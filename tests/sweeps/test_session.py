@@ -1,4 +1,4 @@
-"""The Ray of a sweep: what it reads from the environment."""
+"""Tests of a sweep's Ray: what it reads from the environment, its folder, and why it cannot start."""
 
 import sys
 import threading
@@ -51,7 +51,7 @@ def test_where_ray_asks_for_a_token_the_command_that_shows_it_is_told() -> None:
 
 def test_the_folder_of_a_ray_is_entered_by_its_user_alone(tmp_path: Path) -> None:
     place = tmp_path / "above" / "ray"
-    for _ in range(2):  # one that is there and open is closed
+    for _ in range(2):  # a folder that exists and is open to others is closed
         assert make_private(place) == place
         assert place.parent.stat().st_mode & 0o777 == 0o700
         place.parent.chmod(0o777)

@@ -1,4 +1,4 @@
-"""Nodes that do not see the sweep's folder take no part: a checkpoint would be lost with them."""
+"""Tests of nodes that do not see the sweep's folder: they take no part, since checkpoints would be lost with them."""
 
 from pathlib import Path
 

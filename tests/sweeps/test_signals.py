@@ -1,4 +1,4 @@
-"""Signals that stop a sweep: Ctrl-C, SIGTERM and a terminal that is closed."""
+"""Tests of signals that stop a sweep: Ctrl-C, SIGTERM and a terminal that is closed."""
 
 import importlib
 import os
@@ -14,7 +14,7 @@ from sweeps.signals import Stop, outliving_the_terminal, stop_signals
 
 @pytest.fixture(autouse=True)
 def _a_terminal_can_hang_up() -> Iterator[None]:
-    """Set back that a hang-up is ignored, as it is where the tests run below `nohup`."""
+    """Let SIGHUP act by default during a test, since it is ignored where the tests run under `nohup`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)

@@ -1,4 +1,4 @@
-"""One run from a file or from knobs: stored as an experiment that gives its recorded accuracy back and replays."""
+"""Tests of one run from a file or knobs: it is stored as an experiment that gives its recorded accuracy and replays."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A sweep's spec: what a person writes in TOML, and one clear line for every rule that it breaks."""
+"""Tests of a sweep's spec: the TOML that users write, and one clear line for every rule that it breaks."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A profile adds up: every second of every slot is told once."""
+"""Tests of a profile: it adds up, and every second of every slot is counted once."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ SECONDS = st.floats(0, 100, allow_nan=False)
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """A clock that advances only when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -97,7 +97,7 @@ def test_the_parts_add_up_to_the_time_of_all_slots(
         assert parts["Ray"] == pytest.approx(sum(step[2] for step in steps), abs=1e-6)
         assert parts["start-up"] == pytest.approx(5 * start)
         assert parts["ending"] == pytest.approx(2 * end)
-        # One slot worked, the other had nothing; and the first waited while the second was started.
+        # One slot worked and the other had nothing to do; the first also waited while the second was started.
         assert parts["idle"] == pytest.approx(sum(map(sum, steps)) + start, abs=1e-6)
 
     on_a_clock(act)
@@ -173,7 +173,7 @@ def test_what_the_driver_does_counts_while_a_worker_waits_for_it() -> None:
 
         profile.opened(1)
         profile.started()
-        bridge.call(commit)  # as when it looks whom to kill
+        bridge.call(commit)  # as when it looks for workers to kill
         clock.now += 2
         bridge.answer(commit)
         bridge.call(commit)
@@ -204,7 +204,7 @@ def test_a_worker_books_what_a_trial_does_also_up_to_a_stop_or_a_failure(
         def is_stopping() -> bool:
             if fails or reports == 3 or made < reports:
                 return False
-            clock.now = max(clock.now, asked + 5)  # as a step of training, after which no report comes any more
+            clock.now = max(clock.now, asked + 5)  # as in a training step after which no report comes
             return True
 
         leg = Leg("bowl", TrialKey(1), {}, 1, 0, folder.checkpoint("1"), folder.log("1"))
@@ -238,7 +238,7 @@ def test_a_sweep_says_and_draws_where_its_time_went(
 
     shares = {line.split()[0]: float(line.split("%")[0].split()[-1]) for line in told[: len(PARTS)]}
     assert set(shares) == set(PARTS)
-    assert min(shares.values()) >= 0  # what is told as idle is what is left, and nothing is told twice
+    assert min(shares.values()) >= 0  # the idle share is the remainder, and nothing is counted twice
     assert sum(shares.values()) == pytest.approx(100, abs=1)
     assert shares["ledger"] > 0
     assert shares["start-up"] > 0

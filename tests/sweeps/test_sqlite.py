@@ -1,4 +1,4 @@
-"""A ledger in a SQLite file is read wherever it can be, waited for where it is locked, and called damaged if it is."""
+"""Tests of a ledger in a SQLite file: read wherever possible, waited for while locked, and called damaged if it is."""
 
 import shutil
 import sqlite3
@@ -19,13 +19,13 @@ from sweeps.store import ledger as ledgers
 from sweeps.store.folders import SweepFolder
 from sweeps.store.ledger import Ledger
 
-# SQLite asks the system, and as root everything is allowed: a mount that is read-only says no to root too.
+# SQLite asks the system, which allows root everything; a read-only mount refuses root too.
 READ_ONLY = "mount --bind {0} {0} && mount -o remount,ro,bind {0} && echo mounted && "
 COUNT = "import sys, sweeps; print(len(sweeps.load('bowl', results=sys.argv[1]).history.trials))"
 
 
 def read_where_nothing_is_written(results: Path) -> str:
-    """The number of trials that another process reads from a mount that is read-only."""
+    """Return the number of trials that another process reads from a read-only mount, or its error."""
     command = READ_ONLY.format(results) + f'{sys.executable} -c "{COUNT}" {results}'
     done = subprocess.run(["unshare", "-m", "sh", "-c", command], capture_output=True, text=True, check=False)
     mounted, _, counted = done.stdout.partition("\n")
@@ -41,7 +41,7 @@ def test_a_sweep_is_read_on_a_read_only_medium(tmp_path: Path, left: str) -> Non
     driver.start({})
     Simulation(driver).run()
     files = [folder.ledger.with_name(f"ledger.sqlite{end}") for end in ("", "-wal")]
-    if left == "log":  # as after a kill, whose rows are in the log alone
+    if left == "log":  # as after a kill, when the rows are in the log alone
         copies = [file.read_bytes() for file in files]
         assert len(copies[1]) > 0
     driver._ledger.close()
@@ -67,7 +67,7 @@ def test_a_sweep_is_read_on_a_read_only_medium(tmp_path: Path, left: str) -> Non
         (sqlite3.SQLITE_PERM, False),
         (sqlite3.SQLITE_CORRUPT, True),
         (sqlite3.SQLITE_NOTADB, True),
-        (sqlite3.SQLITE_ERROR, True),  # such as a table that is missing
+        (sqlite3.SQLITE_ERROR, True),  # such as a missing table
     ],
 )
 def test_only_a_file_that_is_no_sound_ledger_is_called_damaged(
@@ -89,7 +89,7 @@ def test_only_a_file_that_is_no_sound_ledger_is_called_damaged(
 
 @pytest.fixture
 def held(folder: SweepFolder) -> tuple[Ledger, sqlite3.Connection]:
-    """An open ledger, and another connection that holds its lock."""
+    """Return an open ledger, and another connection that holds its lock."""
     folder.create()
     opened = Ledger.create(folder.ledger, small_spec())
     other = sqlite3.connect(folder.ledger, isolation_level=None, check_same_thread=False)
@@ -126,7 +126,7 @@ def test_a_ledger_that_stays_locked_is_not_called_damaged(
 
 @pytest.fixture
 def locked(folder: SweepFolder) -> sqlite3.Connection:
-    """The connection that keeps a ledger for itself."""
+    """Return a connection that keeps a ledger locked for itself."""
     folder.create()
     Ledger.create(folder.ledger, small_spec()).close()
     other = sqlite3.connect(folder.ledger, isolation_level=None)

@@ -1,4 +1,4 @@
-"""The best trial so far and the counts by state, kept up row by row, are those that a look at all trials gives."""
+"""Tests of the best trial so far and the counts by state: updated row by row, they equal those of a full scan."""
 
 import math
 from collections import Counter
@@ -25,7 +25,7 @@ REPORTS = st.lists(
 
 
 def best_by_a_look_at_all(history: History, sign: int) -> tuple[float, int] | None:
-    """The best value of all reports, and whose it is."""
+    """Return the best finite `sign * loss` of all reports in the search and its trial's number, or None without one."""
     reports = [(sign * m.values["loss"], t.key.number) for t, m in history.measured if t.key.replicate == 0]
     return min((r for r in reports if math.isfinite(r[0])), key=lambda r: r[0], default=None)
 

@@ -1,4 +1,4 @@
-"""A sweep that is told to stop: trials in training save between two reports, and go on from there."""
+"""Tests of a sweep that is asked to stop: trials in training save between two reports, and continue from there."""
 
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +23,7 @@ from sweeps.store.folders import SweepFolder
 
 
 def stop_after(reports: int, driver: Driver, source: Any) -> Simulation:
-    """Workers that hear of the stop once so many reports were taken, and are run until all have saved."""
+    """Run workers that see the stop after `reports` reports until all have saved, and return their simulation."""
     simulation = Simulation(source)
 
     def heard() -> bool:
@@ -122,4 +122,4 @@ def test_workers_hear_the_word_of_their_own_sweep_alone(ray_with_gpus: Path) -> 
     assert heard.wait(60)
     assert not not_heard.is_set()
     mine.forget()
-    not_heard.set()  # its thread ends
+    not_heard.set()  # ends its thread

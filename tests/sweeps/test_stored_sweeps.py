@@ -1,4 +1,4 @@
-"""Sweeps whose results lie in an object store, on a real S3 endpoint: any machine goes on from what another sent."""
+"""Tests of sweeps with results in an object store, on a real S3 endpoint: any machine continues from another's."""
 
 import os
 import shutil
@@ -44,7 +44,7 @@ def test_a_node_that_can_fetch_the_mark_takes_part_and_one_that_fetches_another_
 
 
 class Elsewhere(Driver):
-    """Hands every leg to a machine that has no copy yet."""
+    """A driver that hands every leg to a machine without a copy of the checkpoint."""
 
     def hand_out(self, key: Any) -> Any:
         leg = super().hand_out(key)
@@ -104,7 +104,7 @@ def test_two_sweeps_that_store_a_model_get_a_number_each(bucket: str, server: Se
         spec = small_spec(name=name)
         driver = Driver(spec, folder, Ledger.create(Database.parse(server.url(database), name), spec))
         claimed.append(_claim(driver, "custom_cnn"))
-        shutil.rmtree(folder.results)  # the next is on another machine
+        shutil.rmtree(folder.results)  # the next one runs on another machine
 
     assert [place.name for place in claimed if place] == ["exp_1", "exp_2"]
 
@@ -132,7 +132,7 @@ def test_a_model_that_was_not_sent_before_a_kill_is_not_taken_for_a_stored_one(
 
 @pytest.fixture
 def legs(bucket: str) -> tuple[SweepFolder, list[Any]]:
-    """The folder of a sweep in a store, and the legs of its first two trials."""
+    """Return the folder of a sweep in a store, and the legs of its first two trials."""
     folder = SweepFolder(Path(bucket), "bowl")
     driver = open_driver(folder, small_spec(target=TARGET, trials=3))
     driver.start({})
@@ -141,7 +141,7 @@ def legs(bucket: str) -> tuple[SweepFolder, list[Any]]:
 
 @pytest.fixture
 def worker(legs: tuple[SweepFolder, list[Any]], scratch: Path) -> Any:
-    """A worker that has the first leg, without Tune's own set-up."""
+    """Return a worker that holds the first leg, without Tune's own set-up."""
     folder, (first, _) = legs
     made = worker_class(small_spec(target=TARGET), bowl_with_checkpoint, None, StopWord(), make_mark(folder))
     worker = made.__new__(made)
@@ -151,7 +151,7 @@ def worker(legs: tuple[SweepFolder, list[Any]], scratch: Path) -> Any:
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where this process has its temporary folders."""
+    """Return the folder in which this process makes temporary folders."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))

@@ -1,4 +1,4 @@
-"""What is printed: any text in any encoding, to a terminal, a file, a pipe that breaks, or nowhere."""
+"""Tests of output: any text in any encoding, to a terminal, a file, a broken pipe, or nowhere."""
 
 import io
 import math
@@ -107,7 +107,7 @@ HEAD = "import sys; sys.argv = ['sweeps', *{words!r}]; from sweeps.cli import ma
 
 
 def run(words: list[str], shell: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    """A command in a shell, in which "$@" is the command itself."""
+    """Run a command in a shell, in which "$@" is the command itself."""
     code = HEAD.format(words=words)
     return subprocess.run(
         ["bash", "-c", shell, "bash", sys.executable, "-c", code], capture_output=True, env=environment, check=False

@@ -1,4 +1,4 @@
-"""Suggestions: pure functions of recorded history, inside the space, by TPE that sees pruned trials as pruned."""
+"""Tests of suggestions: pure functions of recorded history, inside the space; TPE sees pruned trials as pruned."""
 
 import optuna
 import pytest
@@ -45,7 +45,7 @@ def test_tpe_finds_a_better_half_than_random(folder: SweepFolder) -> None:
 
 
 def view_of(state: str) -> optuna.trial.FrozenTrial:
-    """Trial 1 in a state, as Optuna sees it beside a complete trial 0."""
+    """Return trial 1 in a state, as Optuna sees it next to a complete trial 0."""
     history = History()
 
     def add(row: object) -> None:

@@ -1,4 +1,4 @@
-"""Targets: a generator function behind the same face as the study's training, refused in clear words where it isn't."""
+"""Tests of targets: a generator function behind the interface of the study's training, or refused in clear words."""
 
 import contextlib
 import functools

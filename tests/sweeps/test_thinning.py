@@ -1,4 +1,4 @@
-"""Of very many trials a sampler is shown the best, the latest and evenly spaced ones, whatever the way they came."""
+"""Tests of thinning: of very many trials a sampler sees the best, the latest and evenly spaced ones, in any order."""
 
 import math
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What is told of a job: its outcome, how to go on where it was killed, and nothing that a terminal would act on."""
+"""Tests of what is said of a job: its outcome, how to continue after a kill, and nothing that controls a terminal."""
 
 from types import SimpleNamespace
 from typing import Any

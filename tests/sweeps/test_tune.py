@@ -1,4 +1,4 @@
-"""Sweeps on a real Ray: warm actors, GPUs in shares, and trials that raise, diverge, lie or die."""
+"""Tests of sweeps on a real Ray: warm actors, shares of GPUs, and trials that raise, diverge, lie or die."""
 
 import functools
 import json
@@ -98,7 +98,7 @@ def test_a_trial_whose_process_dies_goes_on_in_another(
     result = run(tmp_path, **changes, form="json")
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
 
-    # Ray's own words about a dead worker must not mix with ours.
+    # Ray's own messages about a dead worker must not mix with ours.
     assert [line for line in lines if line.get("reason") == "lost"]
 
     assert set(result.trials["state"]) == {"complete"}
@@ -110,7 +110,7 @@ def test_a_module_that_the_workers_lack_is_named(
     ray_with_gpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "of_the_driver.py").write_text("def bowl(params, seed):\n    yield {'loss': params['x']}\n")
-    monkeypatch.syspath_prepend(str(tmp_path))  # of this process alone
+    monkeypatch.syspath_prepend(str(tmp_path))  # in this process alone
     spec = {**TABLE, "name": "lacking", "target": "of_the_driver:bowl", "trials": 1, "retries": {"lost": 0}}
     with pytest.raises(sweeps.OutcomeError, match="ended without a winner") as caught:
         sweeps.run(spec, results=tmp_path / "results", progress="none")
@@ -204,7 +204,7 @@ def test_actors_are_reused_and_no_more_than_slots_are_made(ray_with_gpus: Path, 
 def test_the_drivers_credentials_stay_with_the_driver(
     ray_with_gpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # To Ray what an actor is started with is no secret: its agents log it.
+    # Ray does not treat what an actor is started with as a secret: its agents log it.
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-that-nothing-may-keep")
     result = run(tmp_path, target="functions:has_credentials", trials=3)
 
@@ -239,7 +239,7 @@ def test_more_gpus_than_there_are_is_refused_before_anything_is_asked(ray_with_g
 
 
 def test_a_wall_clock_budget_cuts_the_search_and_leaves_time_to_choose(ray_with_gpus: Path, tmp_path: Path) -> None:
-    # The search has 18 s of these, workers take a few to start, and there is always another trial.
+    # The search has 18 s of the 90 s, workers take a few seconds to start, and there is always another trial.
     selection = {"candidates": 1, "seeds": 1, "published_seeds": 1, "time_share": 0.8}
     changes: dict[str, Any] = {"time": "90s", "pruning": {"name": "none"}, "selection": selection}
     result = run(tmp_path, target="functions:slower", trials=10_000, **changes)

@@ -1,4 +1,4 @@
-"""A winner that no seed has confirmed: its model is the one that the search, or the choice, has trained."""
+"""Tests of a winner that no seed has confirmed: its model is the one that the search or the choice has trained."""
 
 import re
 import tomllib
@@ -60,7 +60,7 @@ def test_the_best_of_the_search_is_published_as_it_is_and_not_confirmed(folder: 
 
 
 def best_of_the_furthest(driver: Driver) -> Trial:
-    """The best of the trials with the most reports: at a lower rung they were better than what was stopped there."""
+    """Return the best of the trials with the most reports, which beat the trials that a lower rung stopped."""
     most = max(len(trial.measurements) for trial in driver.history.search)
     last = [trial for trial in driver.history.search if len(trial.measurements) == most]
     return min(last, key=lambda trial: trial.value("loss") or 0.0)

@@ -1,4 +1,4 @@
-"""No configuration is suggested twice while another is left, and the same history gives the same suggestions."""
+"""Tests of suggestions: none repeats while a configuration is left, and the same history gives the same ones."""
 
 import json
 from collections import Counter
@@ -33,7 +33,7 @@ def finite_spaces(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def suggested(spec: SweepSpec, count: int) -> list[Mapping[str, Any]]:
-    """Return the first suggestions of a search in which every trial completes; the loss depends on the suggestion."""
+    """Return the first suggestions of a search in which every trial completes, with losses that depend on them."""
     history = History()
     found = []
     for number in range(count):
@@ -51,7 +51,7 @@ def suggested(spec: SweepSpec, count: int) -> list[Mapping[str, Any]]:
 
 
 def by_meaning(params: Mapping[str, Any]) -> str:
-    """Return what tells configurations apart: 1, 1.0 and True are three values, and 0.3 is one."""
+    """Return a text that tells configurations apart: 1, 1.0 and True are three values, and 0.3 is one."""
     return json.dumps(dict(sorted(params.items())))
 
 
@@ -69,7 +69,7 @@ def test_in_a_finite_space_each_configuration_is_tried_once_before_any_is_tried_
     assert found == [by_meaning(params) for params in suggested(spec, count + 2)]
 
 
-@pytest.mark.parametrize(("sampler", "at_least"), [("random", 14), ("qmc", 14), ("tpe", 9)])  # TPE likes "a" here
+@pytest.mark.parametrize(("sampler", "at_least"), [("random", 14), ("qmc", 14), ("tpe", 9)])  # TPE prefers "a" here
 def test_where_a_coarse_choice_repeats_what_has_no_end_is_drawn_again(sampler: str, at_least: int) -> None:
     table = {"kind": {"choice": ["a", "b"]}, "x": {"float": [0.0, 1.0], "when": {"kind": ["b"]}}}
     found = [by_meaning(params) for params in suggested(small_spec(space=table, sampler=sampler, seed=3), 16)]

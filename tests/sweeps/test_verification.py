@@ -1,4 +1,4 @@
-"""Verification: what was recorded follows from the history again, and one changed value is found and named."""
+"""Tests of verification: recorded rows follow from the history again, and one changed value is found and named."""
 
 import math
 import sqlite3
@@ -27,7 +27,7 @@ TABLES = ("trials", "measurements", "decisions", "transitions", "notes")
 
 
 def run(folder: SweepFolder, spec: SweepSpec, seed: int = 0, stops: tuple[int, ...] = ()) -> Rows:
-    """A simulated sweep, killed and resumed when so many rows are written; its rows."""
+    """Run a simulated sweep, killed and resumed at the rows in `stops`, and return its rows."""
     for stop in (*stops, None):
         driver = open_driver(folder, spec)
         driver.start({})
@@ -112,7 +112,7 @@ def put(rows: Rows, place: int, **fields: Any) -> Rows:
     return [*rows[:place], (stamp, replace(row, **fields)), *rows[place + 1 :]]
 
 
-# What follows is found without the chain of digests too: somebody who mends the chain is told by the search itself.
+# The following is found without the chain of digests too: even where that is repaired, the search itself reveals it.
 
 
 def test_a_suggestion_that_the_sampler_did_not_make_is_named(folder: SweepFolder) -> None:
@@ -148,7 +148,7 @@ def test_a_result_that_was_made_better_no_longer_explains_what_followed(folder: 
 
 def test_a_report_that_a_deterministic_sweep_took_out_of_turn_is_named(folder: SweepFolder) -> None:
     pruning = {"name": "none", "max_fidelity": 9}
-    rows = run(folder, small_spec(pruning=pruning), seed=3)  # as they come
+    rows = run(folder, small_spec(pruning=pruning), seed=3)  # in the order of arrival
 
     difference = verify(small_spec(pruning=pruning, deterministic=True), rows).difference
     assert "which was due first" in str(difference)
@@ -164,7 +164,7 @@ SELECTION = {"candidates": 2, "seeds": 2, "published_seeds": 2}
 
 
 def concluded(folder: SweepFolder) -> Rows:
-    """The rows of a small sweep to its outcome."""
+    """Return the rows of a small sweep up to its outcome."""
     driver = open_driver(folder, small_spec(selection=SELECTION))
     driver.start({})
     Simulation(driver).run()
@@ -180,7 +180,7 @@ def test_whatever_of_an_outcome_the_runs_do_not_give_is_named(folder: SweepFolde
     estimates = {f"{who}{part}" for who in ("", "baseline_") for part in ("mean", "low", "high", "n")}
 
     assert {"winner", "final", "difference", "optimism", *estimates} < set(body)
-    for name in body.keys() - {"reason"}:  # words, which another version may have others for
+    for name in body.keys() - {"reason"}:  # words, which may differ in another version
         difference = str(verify(spec, put(rows, place, body={**body, name: -7})).difference)
         assert f"its {name} is recorded as -7, and computed again" in difference
 

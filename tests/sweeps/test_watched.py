@@ -1,4 +1,4 @@
-"""A checkpoint whose states tell when they are read is otherwise what it was."""
+"""Tests of watched checkpoints: their states signal when they are read, and otherwise equal the originals."""
 
 import copy
 import operator
@@ -17,7 +17,7 @@ from sweeps.execution.watched import is_watched, unwatched, watched
 
 
 class Ear:
-    """What hears of looks and writes: a list of both, with what was at hand."""
+    """A listener that keeps a list of looks and writes, each with the key of its state."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []

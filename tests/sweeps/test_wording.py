@@ -1,4 +1,4 @@
-"""Errors at the edge: one line and an exit code, whatever was raised."""
+"""Tests of errors at the edge: one line and an exit code, whatever was raised."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The actor in which trials train: its name says what it does, and each trial has a log of its own."""
+"""Tests of the actor in which trials train: its name says what it does, and each trial has its own log."""
 
 import inspect
 import logging
@@ -157,7 +157,7 @@ def test_after_a_lost_device_the_process_is_left(worker: Any, tmp_path: Path, mo
     worker._messages = (Message("failed", reason="RuntimeError", ends_worker=True) for _ in range(1))
 
     assert worker.step()[MESSAGE].ends_worker
-    assert left == []  # not before the message is with the driver
+    assert left == []  # not before the driver has the message
     worker.cleanup()
     assert left == [0]
 
@@ -248,4 +248,4 @@ def test_nothing_a_trial_does_to_what_it_says_stops_the_worker(function: Any, tm
 
     log = (tmp_path / "3.log").read_text("utf-8")
     assert "trial 3 report 1" in log
-    assert log.count("caf\\udce9") >= (3 if function is says_what_is_no_utf_8 else 0)  # a warning goes to pytest
+    assert log.count("caf\\udce9") >= (3 if function is says_what_is_no_utf_8 else 0)  # a warning is sent to pytest

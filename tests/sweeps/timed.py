@@ -1,4 +1,4 @@
-"""A sweep on a machine of any speed, second by second, without workers, files or a real clock."""
+"""A sweep on a machine of any speed, simulated second by second without workers, files or a real clock."""
 
 import random
 from collections.abc import Callable
@@ -20,9 +20,11 @@ REPORTS = 9
 
 @dataclass
 class Machine:
-    """How fast a machine is, s.
+    """The speed of a machine, with times in s.
 
-    busier: by what factor it is slower once the selection runs. uneven: by what factor configurations differ at most.
+    Attributes:
+        busier: Factor by which runs on fresh seeds are slower.
+        uneven: Largest factor by which a configuration is slower or faster than the mean.
     """
 
     report: float
@@ -39,7 +41,7 @@ class Machine:
 
 @dataclass
 class MemoryLedger:
-    """Keeps rows in memory, stamped by a clock that tests move."""
+    """A ledger in memory, whose rows are stamped by a clock that tests move."""
 
     clock: Callable[[], float]
     rows: list[tuple[Stamp, Row]] = field(default_factory=list)
@@ -54,7 +56,7 @@ class MemoryLedger:
 
 @dataclass
 class Timed:
-    """A sweep from its start to its outcome."""
+    """A simulated sweep, from its start to its outcome."""
 
     spec: SweepSpec
     machine: Machine
@@ -68,14 +70,14 @@ class Timed:
         self.draw = random.Random(self.machine.seed)
         self.due: dict[
             TrialKey, tuple[float, Leg, float]
-        ] = {}  # when the next report comes, and when it was handed out
+        ] = {}  # time of the next report, its leg, and when that was handed out
 
     @property
     def history(self) -> History:
         return self.driver.history
 
     def run(self) -> dict[str, Any]:
-        """Drive the sweep until nothing is left to do; gives the outcome, which is recorded."""
+        """Drive the sweep until nothing is left to do; record the outcome, and return it."""
         self.driver.start({"slots": self.machine.slots})
         for _ in range(100_000):
             self._fill()

@@ -360,7 +360,7 @@ class FloatBy:
             place = f"by: {self.by} = {value!r}"
             _require(isinstance(known, Float), f"{place} must be a float, but got {known!r}")
             _require(known.step is None, f"{place}: a range by another parameter has no step, but got {known.step!r}")
-            _require(not known.when, f"{place}: conditions belong beside `by`, but got when={dict(known.when)!r}")
+            _require(not known.when, f"{place}: conditions belong next to `by`, but got when={dict(known.when)!r}")
 
     def given(self, chosen: Mapping[str, Scalar]) -> Float:
         """Return the range for the value that the parent has in `chosen`."""

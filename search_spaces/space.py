@@ -70,7 +70,7 @@ class SearchSpace:
             raise SpaceError(f"{name}: when: no parameter {parent!r}{hint(parent, self.parameters)}")
         above = self.parameters[parent]
         if isinstance(above, Float | FloatBy | RangeTest):
-            raise SpaceError(f"{name}: when: {parent!r} is a float, conditions hang on choices, ints and constants")
+            raise SpaceError(f"{name}: when: {parent!r} is a float, conditions depend on choices, ints and constants")
         if not values:
             raise SpaceError(f"{name}: when: list at least one value of {parent!r}")
         for value in values:
@@ -191,7 +191,7 @@ class SearchSpace:
 
     def _check_finite(self) -> None:
         if self._endless is not None:
-            raise SpaceError(f"{self._endless}: a grid needs a step, or a choice in place of the float")
+            raise SpaceError(f"{self._endless}: a grid needs a step, or a choice instead of the float")
 
     def count(self, most: int) -> int:
         """Count the configurations of the space, up to a limit.

@@ -154,7 +154,7 @@ def stop(name: Name, address: Where = DEFAULT_ADDRESS, insecure: Insecure = Fals
         return
     had_begun = job.status != "PENDING"
     job = cluster.stop(name)
-    onwards = f"go on with {again(job, _there(address, insecure=insecure))}"
+    onwards = f"continue with {again(job, _there(address, insecure=insecure))}"
     if job.status != "STOPPED":
         say(f"{job.sweep}: {job.status.lower()}")
     elif had_begun:
@@ -184,7 +184,7 @@ def _follow(cluster: "Cluster", job: "Job", there: Mapping[str, object]) -> None
         _tell(cluster.logs(job, follow=True))
     except KeyboardInterrupt:
         raise InterruptedSweepError(
-            f"not followed any more; the job goes on: "
+            f"not followed any more; the job continues: "
             f"`{command('logs', job.sweep, follow=True, **there)}` shows it again, "
             f"`{command('stop', job.sweep, **there)}` ends it"
         ) from None

@@ -67,7 +67,7 @@ def lr_range(
     model: Model = "custom_cnn",
     optimizer: Annotated[str, typer.Option(help="sgd, nesterov, adam or adamw.")] = "nesterov",
     data: Data = "mnist_sample",
-    batch_size: Annotated[int, typer.Option(help="Images in a step; the best rate hangs on it.")] = 128,
+    batch_size: Annotated[int, typer.Option(help="Images in a step; the best rate depends on it.")] = 128,
     low: Annotated[float, typer.Option(help="Rate of the first step.")] = 1e-6,
     high: Annotated[float, typer.Option(help="Rate of the last step, if the loss doesn't diverge before.")] = 10.0,
     steps: Annotated[int, typer.Option(help="Steps of the ramp, one batch each.")] = 120,

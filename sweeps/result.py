@@ -188,7 +188,7 @@ class Result:
         if key is not None and key in self.history.trials:
             return self.history.trials[key]
         if not self.history.search:
-            raise SpecError(f"the sweep {self.name!r} has no trial yet: go on with {again}")
+            raise SpecError(f"the sweep {self.name!r} has no trial yet: continue with {again}")
         last = len(self.history.search) - 1
         raise SpecError(
             f"the sweep {self.name!r} has no trial {trial!r}: give best, 0 … {last}, "

@@ -15,7 +15,7 @@ def how_to_continue(spec: SweepSpec, home: Path | str) -> str:
 
     The results folder is named in full, so the command works from any folder.
     """
-    resuming = f"go on with `{to_resume(spec, {'results': str(home)})}`"
+    resuming = f"continue with `{to_resume(spec, {'results': str(home)})}`"
     if _is_resumed_by_command(spec):
         return resuming
     again = "run the script" if _script() else "call sweeps.run"

@@ -27,7 +27,7 @@ def watched_by(say: Callable[[str], None], *observers: Observer) -> Observer:
             except Exception as error:
                 active.remove(observer)
                 why = f"{type(error).__name__}: {' '.join(str(error).split())}"
-                say(f"warning: a part of the display ended ({why}): the sweep goes on without it")
+                say(f"warning: a part of the display ended ({why}): the sweep continues without it")
 
     return observe
 

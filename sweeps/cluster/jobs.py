@@ -133,9 +133,9 @@ class Cluster:
         """
         if (spec is None) == (resume is None):
             got = "neither" if spec is None else "both"
-            raise SpecError(f"give a spec, or with --resume the name of a sweep to go on with, but got {got}")
+            raise SpecError(f"give a spec, or with --resume the name of a sweep to resume, but got {got}")
         if resume is not None and name is not None:
-            raise SpecError(f"--resume goes on with {resume!r} under the name that it has: leave --name {name} out")
+            raise SpecError(f"--resume continues {resume!r} under the name that it has: leave --name {name} out")
         places = {"results": results, "data_dir": data_dir, "code": code}
         for key, given in places.items():
             if not isinstance(given, str | Path) and (given is not None or key == "results"):
@@ -224,7 +224,7 @@ class Cluster:
             known = ", ".join(sorted({job.sweep for job in jobs})) or "none"
             raise SweepNotFoundError(
                 f"no job for a sweep named {name!r} at {self.address.url} (there: {known}): a head that was restarted "
-                "has forgotten its jobs, `sweeps submit --resume` goes on with their sweeps"
+                "has forgotten its jobs, `sweeps submit --resume` continues their sweeps"
             )
         return latest(mine)
 

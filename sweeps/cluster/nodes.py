@@ -86,8 +86,8 @@ def start_head(
         lines.append(f"token: {'made, ' if made else ''}in {token_path()}; each node and each user needs the same")
     else:
         lines.append(
-            "warning: no token is asked for: whoever reaches this machine commands it, since Ray's other ports listen "
-            "on all addresses; stay behind a firewall, among people that you trust"
+            "warning: no token is asked for: all who reach this machine can run code on it, since Ray's other ports "
+            "listen on all addresses; stay behind a firewall, among people that you trust"
         )
     if is_loopback(host):
         lines.append("no other machine can join: give --host with this machine's address for that")
@@ -224,7 +224,7 @@ def _ray(arguments: list[str], folder: Path | None, *, token: bool) -> None:
     beside = Path(sys.executable).with_name("ray")
     program = str(beside) if beside.exists() else shutil.which("ray")
     if program is None:
-        raise ResourceError("the program `ray` is not there: install ray[default] beside this package")
+        raise ResourceError("the program `ray` is not there: install ray[default] next to this package")
     try:
         done = subprocess.run(
             [

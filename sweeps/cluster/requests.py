@@ -51,7 +51,7 @@ class Request(Section):
     def _rules(self) -> Self:
         check_name(self.name)
         if (self.kind == "run") != (self.spec is not None):
-            raise ValueError("a new sweep has a spec, and one to go on with has none")
+            raise ValueError("a new sweep has a spec, and one to resume has none")
         if self.kind == "run" and (self.trials is not None or self.concurrency is not None):
             raise ValueError("trials and concurrency: a new sweep has them in its spec")
         _check_place("results", self.results)
@@ -70,7 +70,7 @@ class Request(Section):
         if spec.target and spec.target.partition(":")[0] == "__main__":
             raise SpecError(
                 f"the target {spec.target!r} was defined in a script, which does not travel: put the function into a "
-                "module beside it"
+                "module next to it"
             )
         if spec.concurrency is None:
             raise SpecError(f"{_SHARED}: give `concurrency` in the spec, or --concurrency")

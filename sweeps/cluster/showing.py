@@ -79,7 +79,7 @@ def tell_job(cluster: Cluster, job: Job, there: Mapping[str, object]) -> None:
     if job.status == "FAILED" and said != job.message and not job.message.startswith(_COMMAND_FAILED):
         say(f"Ray says: {job.message.splitlines()[0] if job.message else 'nothing'}")
     if job.status == "FAILED" and job.exit_code not in _OWN_CODES:
-        say(f"its process was ended from outside; what was reported is kept: go on with {again(job, there)}")
+        say(f"its process was ended from outside; what was reported is kept: continue with {again(job, there)}")
     for later in cluster.jobs():
         if later.is_refused and (later.sweep, later.started > job.started) == (job.sweep, True):
             say(f"a later request was refused: `{command('logs', later.id, **there)}` says why")

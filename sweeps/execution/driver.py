@@ -264,7 +264,7 @@ class Driver:
         if message.range is None:
             reason = f"the range test of {key.optimizer!r} found no bounds ({message.reason.partition(': ')[2]})"
             self.record(Noted(FAILURE_NOTE, {OPTIMIZER: key.optimizer, "reason": reason, "detail": message.detail}))
-            raise SweepError(f"{reason}: give learning_rate its bounds in place of range_test, in a sweep of its own")
+            raise SweepError(f"{reason}: give learning_rate its bounds instead of range_test, in a sweep of its own")
         environment = self._environment(message.environment)
         self.record(Noted(NOTE, {OPTIMIZER: key.optimizer, **message.range, "environment": environment}))
 
@@ -354,7 +354,7 @@ class Driver:
         if trial.state != "running":
             return
         if why not in (LOST, HUNG, PREEMPTED):
-            self.record(Moved(key, "cut", why, "its worker did not stop in time: it goes on from its last checkpoint"))
+            self.record(Moved(key, "cut", why, "its worker did not stop in time: it resumes from its last checkpoint"))
             return
         if why == HUNG:
             reason = f"no word from its worker for {self.spec.retries.report_timeout:g} s"

@@ -8,10 +8,10 @@ from time import perf_counter
 PARTS = {
     "training": "steps of trials, forward and backward",
     "validation": "what is measured at a report, with the digest of the weights",
-    "preparing": "a model built anew, or read from its checkpoint",
+    "preparing": "a model built again, or read from its checkpoint",
     "checkpoint": "state written, so that a kill loses none of it",
     "ledger": "rows committed while a worker waits",
-    "deciding": "what to try and whom to stop, while a worker waits",
+    "deciding": "what to try and which trials to stop, while a worker waits",
     "Ray": "messages between worker and driver, and waiting for another's to be taken",
     "start-up": "Ray, imports and data, until a slot has its first trial",
     "ending": "the test set, tables, figures, the report and Ray's end",

@@ -161,7 +161,7 @@ def worker_class(spec: SweepSpec, function: Function | None, data: Any, word: St
             return replace(message, notes=(*message.notes, *self._log.warnings()))
 
         def save_checkpoint(self, checkpoint_dir: str) -> None:
-            raise RuntimeError("checkpoints are the worker's own: Tune is told to keep none")
+            raise RuntimeError("checkpoints are the worker's own: Tune must keep none")
 
         def cleanup(self) -> None:
             self._leave()

@@ -62,7 +62,7 @@ def _points(spec: SweepSpec, selection: Selection) -> tuple[str, ...]:
         points.append(f"Raced out before all seeds were through, since clearly behind: {names}.")
     if front := [f"trial {c.number}" for c in selection.candidates if c.on_front]:
         cost = words.named(spec.selection.cost or "")
-        points.append(f"Nobody is both better and cheaper in {cost} than {words.listed(front)}: the Pareto front.")
+        points.append(f"No candidate is better and cheaper in {cost} than {words.listed(front)}: the Pareto front.")
     if selection.difference is not None and selection.winner != BASELINE:
         found = words.signed(spec.metric, selection.difference)
         seeds = words.count(selection.difference.n, "seed")

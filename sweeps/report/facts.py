@@ -52,7 +52,7 @@ def commands(spec: SweepSpec, history: History, where: Mapping[str, str], state:
         ),
     ]
     if state != "running":
-        known.append((to_resume(spec, where), "goes on, if there is anything left to do"))
+        known.append((to_resume(spec, where), "continues it, if there is anything left to do"))
     if state == "over" and not spec.design:
         more = searching_on(spec, history).split()
         known.append((to_resume(spec, where, *more), "searches on"))

@@ -85,7 +85,7 @@ class Follower:
         self._failures += 1
         self._next = max(self._next, now + min(FIRST * 2**self._failures, _LONGEST))
         if not self._is_told:
-            self._say(f"warning: the report could not be written ({why}): the sweep goes on, and it is tried again")
+            self._say(f"warning: the report could not be written ({why}): the sweep continues, and tries it again")
             self._is_told = True
 
     def close(self) -> None:

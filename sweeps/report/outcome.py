@@ -55,13 +55,13 @@ def _so_far(spec: SweepSpec, history: History, state: State) -> str:
 
 def _what_next(spec: SweepSpec, history: History, where: Mapping[str, str], state: State) -> tuple[str, ...]:
     if state == "stopped":
-        return (f"Nothing that was shown is lost: {to_resume(spec, where)} goes on.",)
+        return (f"Nothing that was shown is lost: {to_resume(spec, where)} continues it.",)
     # Only an outcome shows an earlier choice; without one, the first winner may be under test now.
     if history.outcome is not None and not spec.design and (reads := sum(1 for _ in history.noted(TEST_READ))):
         read = f"The test set was read {words.times(reads)} for what was chosen before"
-        return (f"{read}; the winner is chosen anew at the end, on fresh seeds.",)
+        return (f"{read}; the winner is chosen again at the end, on fresh seeds.",)
     if spec.design:
-        return ("The cells are compared when all have come to their end.",)
+        return ("The cells are compared when all of them are complete.",)
     return ("The winner is chosen at the end, on fresh seeds, and only then tested.",)
 
 

@@ -190,7 +190,7 @@ def _rate_for_another_batch(spec: SweepSpec, history: History, judged: Sequence[
     varying = {name for name, p in spec.space.parameters.items() if not isinstance(p, Constant)}
     rate = next((name for name in _RATES if name in varying), None)
     if rate is None:
-        yield f"{_BATCH} varies while the learning rate is fixed: the best rate hangs on it, so let the rate vary too"
+        yield f"{_BATCH} varies while the learning rate is fixed: the best rate depends on it, so let the rate vary too"
         return
     best = _best(spec, history)
     baseline = next((trial for trial in history.search if trial.key.number == BASELINE), None)

@@ -164,7 +164,7 @@ def _missing(spec: SweepSpec, history: History, *, has_best: bool) -> str:
     if outcome is None:
         return "not over: no mean on fresh seeds yet"
     known = "" if has_best else f"no winner: {outcome['reason']}"
-    return known if is_over(spec, history) else "; ".join(filter(None, ["it has gone on since its outcome", known]))
+    return known if is_over(spec, history) else "; ".join(filter(None, ["it was continued since its outcome", known]))
 
 
 def regrets(entries: Sequence[Entry]) -> list[Regret]:

@@ -236,7 +236,7 @@ def _check_cost(spec: SweepSpec, history: History) -> None:
     if spec.target is None or cost is None or not reports or any(cost in values for values in reports):
         return
     names = sorted({name for values in reports for name in values} - {spec.metric})
-    known = f"it reported {', '.join(names)}" if names else f"it reported nothing beside {spec.metric}"
+    known = f"it reported {', '.join(names)}" if names else f"it reported nothing but {spec.metric}"
     raise SpecError(f"select: selection.cost: {spec.target} has never reported {cost!r}: {known}")
 
 

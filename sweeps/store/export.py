@@ -272,7 +272,7 @@ def _makers(spec: SweepSpec, history: History) -> dict[str, Callable[[Warn], pa.
 
 
 def _warn(warn: Warn, table: str, column: str, why: str) -> None:
-    warn(f"the column {column!r} of {table}.parquet holds text in place of its type ({why})")
+    warn(f"the column {column!r} of {table}.parquet holds text instead of its type ({why})")
 
 
 def _table(

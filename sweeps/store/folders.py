@@ -43,7 +43,7 @@ def check_writable(results: Path) -> None:
         SpecError: The results are in an object store, which takes only sweeps.
     """
     if object_store(results) is not None:
-        raise SpecError(f"results: only a sweep can lie in an object store: give a folder in place of {results}")
+        raise SpecError(f"results: only a sweep can lie in an object store: give a folder instead of {results}")
     folder = as_path(results).absolute()
     with writing(results):
         there = next(place for place in (folder, *folder.parents) if place.exists())

@@ -251,7 +251,7 @@ class Ledger:
         if last < self._last:
             raise LedgerError(
                 f"the ledger {self._place} came back without {self._last - last} rows that it had acknowledged: "
-                "look whether this is the same server; `sweeps resume` goes on from what it has"
+                "look whether this is the same server; `sweeps resume` continues from what it has"
             )
         if (last, found) != (self._last, self._chain):
             raise LeaseError(
@@ -364,7 +364,7 @@ def _guard(place: Place, verb: str) -> Iterator[None]:
     try:
         yield
     except sa.exc.ResourceClosedError as error:
-        raise LedgerError(f"the ledger {place} is closed: go on with `sweeps resume`") from error
+        raise LedgerError(f"the ledger {place} is closed: continue with `sweeps resume`") from error
     except sa.exc.DatabaseError as error:
         raise place.refusal(error) or LedgerError(
             f"the ledger {place} could not be {verb} ({_line(error)}): what was acknowledged is kept; "

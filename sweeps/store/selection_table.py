@@ -77,7 +77,11 @@ def selection_columns(spec: SweepSpec) -> list[Column]:
     ]
     after = [
         Column(
-            "on_front", pa.bool_(), "", "nobody is better and cheaper", _of_candidate(lambda r: r.candidate.on_front)
+            "on_front",
+            pa.bool_(),
+            "",
+            "no other is better and cheaper",
+            _of_candidate(lambda r: r.candidate.on_front),
         ),
         Column("state", pa.string(), "", "of the run on this seed", _of_run(lambda run: run.state)),
         Column("is_baseline", pa.bool_(), "", "every parameter's default", lambda r: r.candidate.number == BASELINE),

@@ -41,7 +41,7 @@ def outcome_lines(result: Result) -> list[str]:
     if selection is None or not is_told or result.state != "over":
         return [
             f"trial {outcome['winner']} was the winner, {outcome['metric']} {number(outcome['mean'])}",
-            f"it has gone on since: {_not_over(result)}",
+            f"it was continued since: {_not_over(result)}",
         ]
     lines = [*_winner_lines(result, selection)]
     if "test_accuracy" in outcome:
@@ -60,7 +60,7 @@ def outcome_lines(result: Result) -> list[str]:
 def _not_over(result: Result) -> str:
     if result.state == "running":
         return f"the sweep {result.name!r} is running"
-    return f"the sweep {result.name!r} is not over: go on with `{to_resume(result.spec, result.folder.where)}`"
+    return f"the sweep {result.name!r} is not over: continue with `{to_resume(result.spec, result.folder.where)}`"
 
 
 def _winner_lines(result: Result, selection: Selection) -> list[str]:
@@ -167,7 +167,7 @@ def _time_was_over(result: Result) -> list[str]:
     if not names:
         return []
     ended = f"{' and '.join(names)} ended after {begun} of {result.spec.trials} trials, {len(cut)} of them cut"
-    return [f"{ended}: `{to_resume(result.spec, result.folder.where, *more_of(names).split())}` goes on"]
+    return [f"{ended}: `{to_resume(result.spec, result.folder.where, *more_of(names).split())}` continues it"]
 
 
 def _s(count: int) -> str:

@@ -153,7 +153,9 @@ class Screen:
             elif self._form != "none":
                 self._form = "none"
                 with suppress(Exception):
-                    print(f"warning: nothing more is shown here ({why}): the work goes on", file=sys.stderr, flush=True)
+                    print(
+                        f"warning: nothing more is shown here ({why}); the work continues", file=sys.stderr, flush=True
+                    )
 
 
 @contextmanager

@@ -134,7 +134,7 @@ def _result_cell(sweep: dict[str, Any]) -> str:
     if sweep["state"] == "running":
         return "running"
     if sweep["state"] == "stopped":
-        return f"stopped: `{sweep['resume']}` goes on"
+        return f"stopped: `{sweep['resume']}` continues it"
     if "complete" in outcome:
         return f"{outcome['complete']} of {sweep['asked_for']} trials of a design compared"
     if outcome["winner"] is None:

@@ -224,7 +224,7 @@ def test_the_list_tells_what_is_over_what_stopped_and_what_a_driver_works_on(cal
     assert states == {"done": "over", "left": "stopped", "driven": "running"}
     told = {line.split()[0]: line for line in out.splitlines()}
     assert "loss" in told["done"]
-    assert "stopped: `sweeps resume left` goes on" in told["left"]
+    assert "stopped: `sweeps resume left` continues it" in told["left"]
     assert told["driven"].rstrip().endswith("running")
 
 

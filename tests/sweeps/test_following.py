@@ -62,7 +62,7 @@ def test_a_failure_is_told_once_and_tried_again_after_twice_as_long_each_time(tm
 
     assert tries[:4] == [1, 3, 7, 15]
     assert tries[4] == 16  # the fourth try wrote the report, so the next one comes at the shortest interval
-    assert said == ["warning: the report could not be written (no fonts): the sweep goes on, and it is tried again"]
+    assert said == ["warning: the report could not be written (no fonts): the sweep continues, and tries it again"]
 
 
 def test_a_process_that_cannot_begin_stops_no_sweep(tmp_path: Path) -> None:

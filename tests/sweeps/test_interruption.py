@@ -80,7 +80,8 @@ def test_a_stop_signal_keeps_what_was_reported_and_says_how_to_resume(tmp_path: 
 
     assert process.returncode == 130
     assert err.strip().splitlines()[-1] == (
-        f"error: stopped; everything reported is kept: go on with `sweeps resume slow --results {tmp_path / 'results'}`"
+        "error: stopped; everything reported is kept: "
+        f"continue with `sweeps resume slow --results {tmp_path / 'results'}`"
     )
     assert "where the time of all slots went" in rest
     table = pd.read_parquet(tmp_path / "results/sweeps/slow/measurements.parquet")
@@ -128,7 +129,7 @@ def test_a_script_that_is_stopped_and_run_again_continues_its_sweep(tmp_path: Pa
     _, err = process.communicate(timeout=ENOUGH)
 
     call = f"sweeps.resume('script', target=target, results={str(tmp_path / 'results')!r})"
-    assert f"run the script again with resume=True, or go on with `{call}`" in err
+    assert f"run the script again with resume=True, or continue with `{call}`" in err
 
     for _ in range(2):  # the second run finds the sweep over
         out, err = started(tmp_path, sys.executable, "script.py", "again").communicate(timeout=2 * ENOUGH)

@@ -45,7 +45,7 @@ def test_a_submitted_sweep_runs_there_and_its_results_replay_here(
     again = cluster.sweeps("submit", str(spec), *where, "--follow")
     assert again.returncode == 2  # when followed, a job ends with the exit code that the command has here
     assert "there is a sweep named 'far'" in again.stdout
-    assert f"go on with `sweeps submit --resume far --results {results}`" in again.stdout
+    assert f"continue with `sweeps submit --resume far --results {results}`" in again.stdout
     refused = json.loads(cluster.sweeps("list", "--address", cluster.url, "--json").stdout)
     status = cluster.sweeps("status", "far")
     assert [job["status"] for job in refused if job["sweep"] == "far"] == ["SUCCEEDED"]
@@ -161,7 +161,7 @@ def test_a_sweep_that_is_named_like_the_job_of_another_is_the_one_that_is_meant(
 
 
 def test_a_sweep_keeps_its_name_when_it_goes_on() -> None:
-    with pytest.raises(SpecError, match=r"--resume goes on with 'far' under the name that it has: leave --name b out"):
+    with pytest.raises(SpecError, match=r"--resume continues 'far' under the name that it has: leave --name b out"):
         unasked().submit(resume="far", results="/results", name="b")
 
 
@@ -196,7 +196,7 @@ def test_who_stops_looking_on_stops_no_job(monkeypatch: pytest.MonkeyPatch) -> N
 
     job = Job("sweep-far-1", "far", "RUNNING", "", {}, 0.0)
     with pytest.raises(
-        InterruptedSweepError, match=r"the job goes on: `sweeps logs far --follow --address http://h:1`.*stop"
+        InterruptedSweepError, match=r"the job continues: `sweeps logs far --follow --address http://h:1`.*stop"
     ):
         _follow(Looking(), job, {"address": "http://h:1"})  # type: ignore[arg-type]
 

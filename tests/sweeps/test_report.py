@@ -154,7 +154,7 @@ def test_that_the_test_set_was_read_before_is_told_only_where_there_was_a_choice
         told.append(" ".join(headline(small_spec(), history, None, "running", {})))
 
     assert "only then tested" in told[0]
-    assert "The test set was read once for what was chosen before; the winner is chosen anew" in told[1]
+    assert "The test set was read once for what was chosen before; the winner is chosen again" in told[1]
 
 
 def test_seeds_on_which_the_winner_failed_are_told_with_its_mean(folder: SweepFolder) -> None:

@@ -51,7 +51,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a data folder elsewhere": ({"data_dir": "s3://bucket/data"}, "data_dir: an absolute path is needed"),
     "a password for the ledger": ({"ledger": "postgresql://me:secret@host/team"}, "does not travel in a request"),
     "a ledger of another kind": ({"ledger": "mysql://host/team"}, "postgresql://"),
-    "a resume with a spec": ({"kind": "resume"}, "one to go on with has none"),
+    "a resume with a spec": ({"kind": "resume"}, "one to resume has none"),
     "an earlier sweep by a way around": (
         with_spec(warm_start=["/a/../b"]),
         "warm_start: an absolute path without '..'",

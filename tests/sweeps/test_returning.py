@@ -160,10 +160,12 @@ def test_a_command_continues_what_it_can_import_and_a_call_the_rest() -> None:
         spec = small_spec() if target is not None else load_spec("quickstart")
         return how_to_continue(spec.model_copy(update={"target": target}), "/my results/r")
 
-    assert said("functions:bowl") == "go on with `sweeps resume bowl --results '/my results/r'`"
-    assert said(None) == "go on with `sweeps resume quickstart --results '/my results/r'`"
+    assert said("functions:bowl") == "continue with `sweeps resume bowl --results '/my results/r'`"
+    assert said(None) == "continue with `sweeps resume quickstart --results '/my results/r'`"
     call = "sweeps.resume('bowl', target={}, results='/my results/r')"
-    assert said("__main__:train") == (f"run the script again with resume=True, or go on with `{call.format('train')}`")
+    assert said("__main__:train") == (
+        f"run the script again with resume=True, or continue with `{call.format('train')}`"
+    )
     renamed = small_spec(name="bowl-2").model_copy(update={"target": "__main__:train"})
     assert how_to_continue(renamed, "/r").startswith("run the script again with resume=True and name='bowl-2', or")
     assert f"`{call.format('inner')}`" in said("pkg.mod:outer.<locals>.inner")
@@ -187,7 +189,7 @@ def test_in_a_notebook_there_is_no_script_to_run_again(monkeypatch: pytest.Monke
     spec = small_spec().model_copy(update={"target": "__main__:train"})
 
     assert how_to_continue(spec, "/r").startswith(
-        "call sweeps.run again with resume=True, or go on with `sweeps.resume("
+        "call sweeps.run again with resume=True, or continue with `sweeps.resume("
     )
 
 

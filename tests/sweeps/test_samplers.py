@@ -88,7 +88,7 @@ def test_a_grid_is_every_configuration_once_in_an_order_drawn_by_the_seed() -> N
     ("changes", "message"),
     [
         ({"space": FINITE, "trials": 26}, "sampler grid: there are 25 configurations in all, but got trials=26"),
-        ({}, "sampler grid: x: a grid needs a step, or a choice in place of the float"),
+        ({}, "sampler grid: x: a grid needs a step, or a choice instead of the float"),
         (
             {"space": {name: {"int": [1, 100]} for name in "abc"}},
             "sampler grid: the grid has more than 100,000 points: take random or qmc",

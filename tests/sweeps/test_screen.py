@@ -201,7 +201,7 @@ def test_an_observer_that_fails_is_said_once_and_left_out() -> None:
         observe(Stamp(seq, 0.0), Noted("test", {}))
 
     assert [stamp.seq for stamp in seen] == [1, 2, 3]
-    assert said == ["warning: a part of the display ended (RuntimeError: no meter): the sweep goes on without it"]
+    assert said == ["warning: a part of the display ended (RuntimeError: no meter): the sweep continues without it"]
 
 
 def test_the_panel_is_text(terminal: Terminal) -> None:

@@ -45,7 +45,7 @@ def test_a_budget_too_small_for_one_fresh_seed_ends_with_a_winner_that_is_not_co
     assert lines(folder)[0].startswith(f"winner, not confirmed: trial {best}, loss ")
     assert "on one seed after 1 report of the search, which makes it look better than it is" in lines(folder)[0]
     assert "not confirmed: a budget ended before a run on a further seed came to its end" in lines(folder)[2]
-    assert f"`sweeps resume bowl --time +10m --results {folder.results}` goes on" in " ".join(lines(folder))
+    assert f"`sweeps resume bowl --time +10m --results {folder.results}` continues it" in " ".join(lines(folder))
 
     more = extension(driver.spec, {"time": "10m"})
     assert more is not None
@@ -162,7 +162,7 @@ def test_trials_that_were_cut_by_hand_and_opened_again_are_told_with_what_ended_
     longer = after(by_hand, Noted("extended", {"trials": 6}), late)
     conclude(longer, None, None)
     write_report(folder, longer.spec, longer.history, "over")
-    assert f"`sweeps resume bowl --time +10m --results {folder.results}` goes on" in " ".join(lines(folder))
+    assert f"`sweeps resume bowl --time +10m --results {folder.results}` continues it" in " ".join(lines(folder))
 
 
 def gone_on(folder: SweepFolder) -> Driver:
@@ -194,10 +194,10 @@ def test_a_sweep_that_went_on_since_its_outcome_says_so(folder: SweepFolder) -> 
     outcome = gone_on(folder).history.outcome
 
     assert lines(folder)[0] == f"trial {outcome['winner']} was the winner, loss {outcome['mean']:.4f}"
-    assert "has gone on since: the sweep 'bowl' is not over: go on with `sweeps resume bowl" in lines(folder)[1]
+    assert "was continued since: the sweep 'bowl' is not over: continue with `sweeps resume bowl" in lines(folder)[1]
     swept(folder.results, "other", selection=SELECTION, trials=2)
     told = sweeps.compare("bowl", "other", results=folder.results).sweeps["missing"].tolist()
-    assert told == ["it has gone on since its outcome", ""]
+    assert told == ["it was continued since its outcome", ""]
 
 
 def test_the_checkpoints_of_a_sweep_that_went_on_since_its_outcome_are_needed(folder: SweepFolder) -> None:

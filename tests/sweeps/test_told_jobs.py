@@ -22,7 +22,7 @@ def test_a_job_whose_log_is_gone_is_told_with_what_ray_says_of_it(capsys: pytest
     assert capsys.readouterr().out.splitlines() == [
         "far: failed (job sweep-far-1, results in /r)",
         "its node died",
-        "its process was ended from outside; what was reported is kept: go on with "
+        "its process was ended from outside; what was reported is kept: continue with "
         "`sweeps submit --resume far --results /r`",
     ]
 
@@ -64,10 +64,12 @@ def said_of(job: Job, log: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_a_job_that_was_killed_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
-    onwards = "go on with `sweeps submit --resume bowl --results '/r s' --address http://h:1`, from the folder of its"
+    onwards = (
+        "continue with `sweeps submit --resume bowl --results '/r s' --address http://h:1`, from the folder of its"
+    )
 
     assert onwards in said_of(a_job("FAILED", -9, results="/r s", target="m:f"), "0:30 trial 4 paused", capsys)
-    assert "go on with" not in said_of(a_job("FAILED", 4), "error: the disk is full", capsys)
+    assert "continue with" not in said_of(a_job("FAILED", 4), "error: the disk is full", capsys)
 
 
 def test_the_status_of_a_job_that_is_over_is_its_outcome(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,11 +82,11 @@ def test_the_status_of_a_job_that_is_over_is_its_outcome(capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
-        ("RUNNING", "STOPPED", "bowl: stopped; go on with `sweeps submit --resume bowl --results /r`"),
+        ("RUNNING", "STOPPED", "bowl: stopped; continue with `sweeps submit --resume bowl --results /r`"),
         (
             "PENDING",
             "STOPPED",
-            "bowl: stopped before its job had begun; submit it again, or go on with "
+            "bowl: stopped before its job had begun; submit it again, or continue with "
             "`sweeps submit --resume bowl --results /r` if it has trials already",
         ),
         ("PENDING", "FAILED", "bowl: failed"),

@@ -56,7 +56,10 @@ def check_scalar(name: str, value: object) -> None:
         case str():
             check_text(name, value)
         case _:
-            raise SpaceError(f"{name} must hold plain values, but got {value!r}")
+            raise SpaceError(
+                f"{name} must hold text, numbers, true or false, but got {value!r}: name it by a text, such as "
+                '"none" or "64x64", that your code understands'
+            )
 
 
 def check_size(name: str, value: object) -> None:

@@ -86,7 +86,9 @@ class SweepSpec(Section):
             return fields
         metric = fields.get("metric", DEFAULT_METRIC)
         by_name = direction_by_name(metric) if isinstance(metric, str) else None
-        is_refused_anyway = not isinstance(metric, str) or not fields.get("target") or fields.keys() - cls.model_fields
+        is_refused_anyway = (
+            not (isinstance(metric, str) and metric) or not fields.get("target") or fields.keys() - cls.model_fields
+        )
         if by_name is None and not is_refused_anyway:
             raise ValueError(
                 f"direction: the name of the metric {metric!r} doesn't say which way is better: "

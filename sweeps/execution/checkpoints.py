@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sweeps.execution.arrays import Span, as_chunks, from_chunks, span
-from sweeps.execution.watched import WATCHED, unwatched
+from sweeps.execution.watched import WATCHED, recipe, unwatched
 
 HOLDS = (
     "a checkpoint may hold None, numbers, text, bytes, NumPy arrays, torch tensors, "
@@ -50,8 +50,8 @@ def write_checkpoint(path: Path, state: object, about: Mapping[str, Any]) -> Non
         chunks = as_chunks(pickler.arrays)
     except (pickle.PicklingError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{_first_refused(state)}: {HOLDS}") from error
-    if _share_memory(pickler.arrays, pickler.tensors):
-        raise CheckpointError("an array and a tensor of the checkpoint share memory, which they would not when read")
+    if (places := _sharing(state, pickler)) is not None:
+        raise CheckpointError(f"{' and '.join(places)} share memory, and would not when read back: copy one of them")
     with path.open("wb") as file:
         pickle.dump((tree.getvalue(), chunks), file, protocol=5)
         if pickler.tensors:
@@ -77,9 +77,20 @@ def _read_tensors(file: BinaryIO) -> list[Any]:
     return tensors
 
 
-def _share_memory(arrays: Sequence[Any], tensors: Sequence[Any]) -> bool:
-    """Return whether an array uses the memory of a tensor, as after `torch.from_numpy`."""
-    return any(low < end and start < high for low, high in map(span, arrays) for start, end in map(_span, tensors))
+def _sharing(state: object, pickler: "_Pickler") -> tuple[str, str] | None:
+    """Return the places of an array and a tensor that share memory, as after `torch.from_numpy`, or None."""
+    for array, (low, high) in zip(pickler.arrays, map(span, pickler.arrays), strict=True):
+        for tensor, (start, end) in zip(pickler.tensors, map(_span, pickler.tensors), strict=True):
+            if low < end and start < high:
+                return _place_of(array, state), _place_of(tensor, state)
+    return None
+
+
+def _place_of(value: object, state: object, place: str = "checkpoint") -> str:
+    """Return the first place of an object in a state, or "" if it is not there."""
+    if value is state:
+        return place
+    return next(filter(None, (_place_of(value, child, f"{place}[{key!r}]") for key, child in _children(state))), "")
 
 
 def _span(tensor: Any) -> Span:
@@ -122,8 +133,9 @@ class _Pickler(pickle.Pickler):
         return number
 
     def reducer_override(self, value: Any) -> Any:
-        is_known = type(value) in (*_NAMED.values(), *WATCHED) or any(value is kind for kind in _NAMED.values())
-        if is_known:
+        if isinstance(value, WATCHED):
+            return recipe(unwatched(value))
+        if type(value) in _NAMED.values() or any(value is kind for kind in _NAMED.values()):
             return NotImplemented
         raise pickle.PicklingError(f"a {type(value).__name__} is refused")
 

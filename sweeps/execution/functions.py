@@ -51,10 +51,13 @@ _GIVEN = ("params", "seed")
 def check_function(function: Function) -> Function:
     """Return the function, or raise SpecError if it can't be a target."""
     if not callable(function):
-        raise SpecError(f"{_RULE}, but got {function!r}")
+        named = ': the spec takes a name, as target = "module:function"' if isinstance(function, str) else ""
+        raise SpecError(f"{_RULE}, but got {function!r}{named}")
     try:
         signature = _signature(function)
     except (TypeError, ValueError) as error:
+        if isinstance(function, partial) and error.__cause__:
+            raise SpecError(f"functools.partial binds what {function.func!r} can't take: {error.__cause__}") from error
         raise SpecError(f"a target must be a Python function, but got {function!r}") from error
     if not inspect.isgeneratorfunction(_code_of(function)):
         raise SpecError(

@@ -4,6 +4,7 @@ A function that continues runs its set-up again, with generators seeded as at th
 checkpoint. From there on the generators must be as they were at the pause.
 """
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -93,7 +94,10 @@ _WRITING = ("__setitem__", "__ior__", "__iadd__", "update", "append", "extend", 
 
 
 def _kind(plain: Any, *, has_keys: bool) -> Any:
-    """Return the class of a watched dict, list or tuple, whose copies and pickles are plain."""
+    """Return the class of a watched dict, list or tuple, whose copies and pickles are plain.
+
+    A dict is pickled as an OrderedDict, which equals it: `torch.load` accepts no other call that makes a dict.
+    """
 
     def copied(self: Any, *_: object) -> Any:
         return unwatched(self)
@@ -101,8 +105,12 @@ def _kind(plain: Any, *, has_keys: bool) -> Any:
     def joined(self: Any, other: Any) -> Any:
         return unwatched(self) | other
 
+    def copied_deeply(self: Any, memo: dict[int, Any]) -> Any:
+        return copy.deepcopy(unwatched(self), memo)
+
     def pickled(self: Any) -> Any:
-        return _pickled(unwatched(self))
+        own = unwatched(self)
+        return recipe(OrderedDict(own) if type(own) is dict else own)
 
     methods: dict[str, Callable[..., Any]] = {}
     for name in (*_AT_A_PLACE, *_AT_ALL, *_WRITING, *(() if has_keys else _AT_NO_STATE)):
@@ -110,10 +118,11 @@ def _kind(plain: Any, *, has_keys: bool) -> Any:
             methods[name] = _noted(getattr(plain, name), name, has_keys)
     methods |= {name: _noted(copied, "copy", has_keys) for name in ("copy", "__copy__") if hasattr(plain, "copy")}
     methods |= {"__or__": _noted(joined, "copy", has_keys)} if has_keys else {}
+    methods |= {"__deepcopy__": _noted(copied_deeply, "copy", has_keys)}
     return type(f"Watched{plain.__name__}", (plain,), {**methods, "__reduce__": _noted(pickled, "copy", has_keys)})
 
 
-def _pickled(plain: Any) -> Any:
+def recipe(plain: Any) -> Any:
     """Return how pickle rebuilds a plain dict, list or tuple."""
     return plain.__reduce_ex__(2) if isinstance(plain, OrderedDict) else (type(plain), (plain,))
 

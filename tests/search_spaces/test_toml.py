@@ -47,7 +47,7 @@ BAD = [
     ("x = { choice = ['a', 'a'] }", "choice must not repeat a value, but got 'a' twice"),
     ("x = { choice = [1, 1.0] }", "choice must not repeat a value"),
     ("x = { choice = 'ab' }", "choice must be a list of values, but got 'ab'"),
-    ("x = { choice = [[1], [2]] }", "choice must hold plain values, but got [1]"),
+    ("x = { choice = [[1], [2]] }", "choice must hold text, numbers, true or false, but got [1]: name it by a text"),
     ("x = { flaot = [0.0, 1.0] }", "unknown key 'flaot', did you mean 'float'?"),
     (
         "x = { float = [0.0, 1.0], defualt = 0.5 }",
@@ -74,7 +74,7 @@ BAD = [
     ),
     ("y = 1\nx = { by = { y = { a = { float = [0.0, 1.0] } } } }", "x: by: 'y' must be a choice among texts"),
     ("x = { by = { y = { a = { float = [0.0, 1.0] } } } }", "x: by: no parameter 'y'"),
-    ("x = [1, 2]", "value must hold plain values, but got [1, 2]"),
+    ("x = [1, 2]", "value must hold text, numbers, true or false, but got [1, 2]"),
     ("x = { float = [0.0, 1.0], when = 'y' }", "when must be a table"),
     ("x = { float = [0.0, 1.0], when = { y = [] } }\ny = { choice = [1] }", "x: when: list at least one value of 'y'"),
     (

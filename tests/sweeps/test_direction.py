@@ -126,6 +126,12 @@ def test_a_function_may_go_against_the_name_of_its_metric_and_that_is_said() -> 
     assert cautions(spec) == ["loss is maximized, as the spec says and its name does not: is that meant?"]
 
 
+def test_a_metric_without_a_name_is_refused_for_that() -> None:
+    table = {"name": "t", "trials": 2, "target": "a:b", "metric": "", "space": {"x": {"float": [0.0, 1.0]}}}
+    with pytest.raises(SpecError, match="metric must be text of at least one character, but got ''"):
+        load_spec(table)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("direction", [None, "minimize", "maximize"])
 def test_the_metrics_of_the_study_have_one_direction(metric: str, direction: str | None) -> None:

@@ -131,6 +131,9 @@ def test_whatever_can_be_called_with_parameters_and_seed_is_a_target(function: A
         (callables.waits, "has no yield"),
         (callables.Trainer, "has no yield"),
         (callables.lock.acquire, "target"),
+        (functools.partial(callables.plain, foo=1), r"'foo'"),
+        (functools.partial(callables.plain, 1, 2, 3), r"too many positional arguments"),
+        ("bowl:train", r"a target is .* but got 'bowl:train': the spec takes a name, as target = \"module:function\""),
         (0.5, r"a target is a generator function of \(params, seed\).* but got 0\.5"),
     ],
 )

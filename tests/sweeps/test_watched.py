@@ -65,6 +65,26 @@ ANY: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy, pickle.dumps]
 STATES = {dict: {"a": b"x", "b": 1}, OrderedDict: OrderedDict(a=b"x", b=1), list: [b"x", 1], tuple: (b"x", 1)}
 
 
+@pytest.mark.parametrize("kind", [dict, OrderedDict])
+def test_torch_loads_a_watched_checkpoint_that_it_saved(kind: type, tmp_path: Path) -> None:
+    state = kind(a=torch.ones(2), b=[1, (2.0, "c")])
+    torch.save(watched(state, Ear()), tmp_path / "saved.pt")
+    loaded = torch.load(tmp_path / "saved.pt", weights_only=True)
+
+    assert torch.equal(loaded.pop("a"), state["a"])
+    assert loaded == {"b": [1, (2.0, "c")]}
+
+
+@pytest.mark.parametrize("kind", STATES)
+def test_copies_of_a_watched_checkpoint_are_plain(kind: type, tmp_path: Path) -> None:
+    one = watched(STATES[kind], Ear())
+    write_checkpoint(tmp_path / "checkpoint", {"inner": one}, {})
+
+    assert [type(copied) for copied in (copy.copy(one), copy.deepcopy(one))] == [kind, kind]
+    assert read_checkpoint(tmp_path / "checkpoint")[0] == {"inner": STATES[kind]}
+    assert type(read_checkpoint(tmp_path / "checkpoint")[0]["inner"]) is kind
+
+
 @pytest.mark.parametrize(("kind", "read"), [(kind, read) for kind in READS for read in (*READS[kind], *ANY)])
 def test_every_look_at_a_state_is_heard(kind: type, read: Callable[[Any], Any]) -> None:
     ear = Ear()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.errors import OutcomeError, SpecError
 from sweeps.execution.functions import Function, resolve
 from sweeps.names import as_path, is_name
-from sweeps.returning import to_resume
+from sweeps.returning import to_finish
 from sweeps.search.effects import Effect, effects
 from sweeps.search.extension import as_extended
 from sweeps.search.history import History, Trial
@@ -176,7 +176,7 @@ class Result:
         Raises:
             SpecError: There is no such trial.
         """
-        again = f"`{to_resume(self.spec, self.folder.where)}`"
+        again = f"`{to_finish(self.spec, self.history, self.folder.where)}`"
         if trial == "best":
             key = final_key(self.history)
             if key is None:
@@ -191,8 +191,9 @@ class Result:
             raise SpecError(f"the sweep {self.name!r} has no trial yet: continue with {again}")
         last = len(self.history.search) - 1
         raise SpecError(
-            f"the sweep {self.name!r} has no trial {trial!r}: give best, 0 … {last}, "
-            "or a label like 0-seed1 or 0-published1" + "".join(f", {key.label}" for key in self._range_tests)
+            f"the sweep {self.name!r} has no trial {trial!r}: give best, 0 … {last}"
+            + "".join(f", a label like {run.key.label}" for run in self.history.selection[:1])
+            + "".join(f", {key.label}" for key in self._range_tests)
         )
 
     @property

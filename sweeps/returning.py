@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sweeps.commands import command
+from sweeps.search.history import History
 from sweeps.spec import SweepSpec
 
 
@@ -39,6 +40,13 @@ def to_resume(spec: SweepSpec, where: Mapping[str, str], *options: str) -> str:
         if option.startswith("--"):
             named[option[2:].replace("-", "_")] = "True" if given.startswith("--") else _as_argument(given)
     return f"sweeps.resume({', '.join([repr(spec.name), *(f'{key}={value}' for key, value in named.items())])})"
+
+
+def to_finish(spec: SweepSpec, history: History, where: Mapping[str, str]) -> str:
+    """Return how to resume a sweep that stopped, with its failed trials if no trial has a value."""
+    trials = history.search
+    is_hopeless = bool(history.in_state("failed")) and all(trial.value(spec.metric) is None for trial in trials)
+    return to_resume(spec, where, *(["--retry-failed"] if is_hopeless else []))
 
 
 def _is_resumed_by_command(spec: SweepSpec) -> bool:

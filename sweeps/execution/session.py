@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -210,7 +211,7 @@ def _start(verbose: bool) -> None:
     folder = make_private(check_length(ray_folder()))
     threading.Thread(target=_import_ahead, daemon=True).start()
     try:
-        with outliving_the_terminal():
+        with outliving_the_terminal(), _in_groups_of_their_own():
             ray.init(
                 address="local",  # RAY_ADDRESS in the environment must not send a local run to a cluster
                 include_dashboard=True,
@@ -224,6 +225,23 @@ def _start(verbose: bool) -> None:
     except Exception as error:  # Ray raises a plain Exception if one of its processes ends
         last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise ResourceError(f"Ray can't be started here ({last}): {_what_to_do()}") from error
+
+
+@contextmanager
+def _in_groups_of_their_own() -> Iterator[None]:
+    """Let Ray's processes start in process groups of their own, so a signal to this one's group spares them.
+
+    `timeout` and other programs stop a whole group with SIGTERM. Without Ray this process could not save anything: it
+    would wait for 60 s, and then Ray would abort it. On Linux, Ray's processes end with this one in any case.
+    """
+    services: Any = import_module("ray._private.services")
+    popen = services.ConsolePopen
+    if sys.platform == "linux":
+        services.ConsolePopen = partial(popen, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = popen
 
 
 def _what_to_do() -> str:

@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from sweeps.commands import command
 from sweeps.report.parts import Listing, Part, Section, Table
-from sweeps.returning import to_resume
+from sweeps.returning import to_finish, to_resume
 from sweeps.search.advice import advice
 from sweeps.search.extension import searching_on
 from sweeps.search.history import History
@@ -52,7 +52,7 @@ def commands(spec: SweepSpec, history: History, where: Mapping[str, str], state:
         ),
     ]
     if state != "running":
-        known.append((to_resume(spec, where), "continues it, if there is anything left to do"))
+        known.append((to_finish(spec, history, where), "continues it, if there is anything left to do"))
     if state == "over" and not spec.design:
         more = searching_on(spec, history).split()
         known.append((to_resume(spec, where, *more), "searches on"))

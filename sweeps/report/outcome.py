@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from sweeps.report import words
-from sweeps.returning import to_resume
+from sweeps.returning import to_finish
 from sweeps.search.effects import Effect, effects
 from sweeps.search.history import History
 from sweeps.search.intervals import Interval, of_accuracy
@@ -55,7 +55,7 @@ def _so_far(spec: SweepSpec, history: History, state: State) -> str:
 
 def _what_next(spec: SweepSpec, history: History, where: Mapping[str, str], state: State) -> tuple[str, ...]:
     if state == "stopped":
-        return (f"Nothing that was shown is lost: {to_resume(spec, where)} continues it.",)
+        return (f"Nothing that was shown is lost: {to_finish(spec, history, where)} continues it.",)
     # Only an outcome shows an earlier choice; without one, the first winner may be under test now.
     if history.outcome is not None and not spec.design and (reads := sum(1 for _ in history.noted(TEST_READ))):
         read = f"The test set was read {words.times(reads)} for what was chosen before"

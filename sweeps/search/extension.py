@@ -142,9 +142,9 @@ def extension(spec: SweepSpec, more: Mapping[str, str | float | None]) -> Noted 
         return None
     for key in added:
         if key == "trials" and spec.design:
-            raise SpecError(f"{spec.name!r} can't be extended by trials: a design says itself how many there are")
+            raise SpecError("the sweep can't be extended by trials: a design says itself how many there are")
         if getattr(spec, key) is None:
-            raise SpecError(f"{spec.name!r} can't be extended by {key}: it has no limit, so leave {key} out")
+            raise SpecError(f"the sweep can't be extended by {key}: it has no limit, so leave {key} out")
     return Noted(EXTENDED, added)
 
 

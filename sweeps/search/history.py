@@ -307,9 +307,9 @@ class History:
         self._by_kind.setdefault(row.kind, []).append(row)
         if row.kind == "plan":
             self._plans.setdefault(row.key, row.body)
+        if row.kind in BETWEEN_SESSIONS:
+            self._spent, self._session = self.worked, None
         if row.kind == "session":
-            if self._session is not None:
-                self._spent += self._worked - self._session
             self._session = self._worked = stamp.time
             for trial in self._held.values():
                 trial.breaks += 1

@@ -303,7 +303,7 @@ def _why(spec: SweepSpec, run: Race, candidate: Candidate, by: str) -> str:
     if not spec.selection.chooses:
         return "best of the search, where no fresh seed chooses"
     if candidate.mean is None and len(run.left) > 1:
-        return "best of the search, since a budget ended before one fresh seed was through"
+        return "best of the search, since not one fresh seed was through"
     if candidate.mean is None:
         return "the only candidate that is left"
     short = "" if run.is_over else f" of {spec.selection.seeds}, not all of which came to an end"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sweeps.digits import alike, number
 from sweeps.execution.failures import NOTE as ALIKE_NOTE
 from sweeps.result import Result
-from sweeps.returning import to_resume
+from sweeps.returning import to_finish, to_resume
 from sweeps.search.extension import ended_by, more_of, searching_on
 from sweeps.search.intervals import Interval, of_accuracy
 from sweeps.search.outcome import shortened, unconfirmed
@@ -60,7 +60,8 @@ def outcome_lines(result: Result) -> list[str]:
 def _not_over(result: Result) -> str:
     if result.state == "running":
         return f"the sweep {result.name!r} is running"
-    return f"the sweep {result.name!r} is not over: continue with `{to_resume(result.spec, result.folder.where)}`"
+    again = to_finish(result.spec, result.history, result.folder.where)
+    return f"the sweep {result.name!r} is not over: continue with `{again}`"
 
 
 def _winner_lines(result: Result, selection: Selection) -> list[str]:
@@ -106,7 +107,7 @@ def _unconfirmed_lines(result: Result, selection: Selection) -> list[str]:
 def _choice(spec: SweepSpec, selection: Selection) -> list[str]:
     if not selection.seeds:
         return []
-    seeds = f"{selection.seeds} other fresh seed{_s(selection.seeds)}"
+    seeds = f"{selection.seeds} other fresh seed{_s(selection.seeds)}" if selection.is_confirmed else "these seeds"
     by = f" as {selection.candidates[0].reason}" if spec.selection.rule == "within_one_se" else ""
     raced = sum(candidate.decision == "raced out" for candidate in selection.candidates)
     out = f", {raced} raced out before" if raced else ""

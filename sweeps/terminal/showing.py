@@ -16,7 +16,7 @@ from sweeps.digits import number
 from sweeps.errors import OutcomeError, SpecError, SweepError
 from sweeps.names import as_path
 from sweeps.result import Result
-from sweeps.returning import to_resume
+from sweeps.returning import to_finish
 from sweeps.search.ranges import measured_ranges
 from sweeps.search.selection import Selection, selection_of
 from sweeps.search.standing import shown_state
@@ -48,7 +48,7 @@ def summary(result: Result) -> dict[str, Any]:
         "states": states,
         "metric": result.spec.metric,
         "outcome": history.outcome,
-        "resume": to_resume(result.spec, result.folder.where),
+        "resume": to_finish(result.spec, result.history, result.folder.where),
     }
 
 
@@ -228,7 +228,8 @@ def draw(result: Result | Comparison, path: Path) -> None:
 
 
 def _selection_table(result: Result, selection: Selection) -> Table:
-    table = Table(title="final selection on fresh seeds", box=None, header_style="bold", title_justify="left")
+    title = "final selection on fresh seeds" + ("" if result.state == "over" else ", as it would end now")
+    table = Table(title=title, box=None, header_style="bold", title_justify="left")
     cost = result.spec.selection.cost
     priced = [cost, "on the front"] if cost else []
     measured = ("rank", "trial", "mean", "n", "difference from the winner", "in the search")

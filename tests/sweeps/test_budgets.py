@@ -11,7 +11,7 @@ from sweeps.execution.messages import Leg, Message
 from sweeps.search.budgets import Ended, device_seconds, ended, limit, may_go_on, resting
 from sweeps.search.closing import closing
 from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Noted, Row, Stamp, TrialKey
-from sweeps.search.notes import CLOSED
+from sweeps.search.notes import CLOSED, EXTENDED, RETRY
 from sweeps.store.folders import SweepFolder
 
 START, A, B = Noted("session", {}), TrialKey(0), TrialKey(1)
@@ -94,6 +94,17 @@ def test_the_time_between_sessions_is_nobodys() -> None:
 
     assert history.occupied(525) == 10 + 20  # counted from when the trial was handed out again
     assert history.elapsed(525) == 10 + 25
+
+
+@pytest.mark.parametrize("note", [Noted(EXTENDED, {"trials": 1}), Noted(RETRY, {"trials": [], "from_start": []})])
+def test_a_note_between_sessions_begins_none(note: Noted) -> None:
+    history = history_of((0, START), (0, asked(A)), (10, report(A)), (500, note))
+
+    assert history.elapsed(501) == history.worked == 10
+    assert history.occupied(501) == 10
+    for moment, row in ((505, START), (507, Moved(A, "running", "resumed"))):
+        history.apply(Stamp(history.last.seq + 1, moment), row)
+    assert history.elapsed(508) == 10 + 3
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_a_design_is_not_extended_by_trials() -> None:
     [
         (["--trials", "20"], "--trials says how much is added, like +20 or +10m, but got '20'"),
         (["--trials", "+x"], "--trials takes a whole number behind its +, but got '+x'"),
-        (["--time", "+10m"], "'bowl' can't be extended by time: it has no limit"),
+        (["--time", "+10m"], "the sweep can't be extended by time: it has no limit"),
     ],
 )
 def test_a_wrong_extension_is_one_line_and_changes_nothing(

@@ -46,7 +46,13 @@ else:
 def started(place: Path, *command: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(HERE)}
     return subprocess.Popen(
-        command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=place,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -64,18 +70,25 @@ def measured(process: subprocess.Popen[str], enough: int) -> list[int]:
 
 # Both are handled in one place, which tests/sweeps/test_single.py tests with both.
 @pytest.mark.parametrize(
-    "number",
+    ("number", "is_to_all"),  # to the whole process group, as `timeout` sends it
     [
-        signal.SIGINT,
-        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+        (signal.SIGTERM, True),
+        pytest.param(signal.SIGINT, True, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, False, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, False, marks=pytest.mark.slow),
     ],
 )
-def test_a_stop_signal_keeps_what_was_reported_and_says_how_to_resume(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_stop_signal_keeps_what_was_reported_and_says_how_to_resume(
+    tmp_path: Path, number: signal.Signals, is_to_all: bool
+) -> None:
     (tmp_path / "slow.toml").write_text(SLOW_SWEEP)
     process = started(tmp_path, str(COMMAND), "run", "slow.toml", "--json", "--profile")
     acknowledged = measured(process, 12)
-    process.send_signal(number)
+    if is_to_all:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
     rest, err = process.communicate(timeout=ENOUGH)
 
     assert process.returncode == 130

@@ -8,20 +8,39 @@ import pytest
 from simulation import TABLE, open_driver, rows_of, small_spec, swept
 
 import sweeps
+from study.measurement import Measurement
 from sweeps.errors import SpecError
-from sweeps.returning import how_to_continue, is_importable, to_resume
+from sweeps.returning import how_to_continue, is_importable, to_finish, to_resume
 from sweeps.search.extension import Changes, as_extended, grown
-from sweeps.search.history import History, Noted, Stamp
+from sweeps.search.history import Asked, History, Measured, Moved, Noted, Stamp, TrialKey
 from sweeps.search.notes import EXTENDED, SELECTED
 from sweeps.spec import SweepSpec, load_spec
 from sweeps.store.folders import SweepFolder
 
+KEY = TrialKey(0)
+REPORT = Measured(KEY, Measurement(1, 1, 1.0, 1.0, {"loss": 0.5}))
 BUDGETS: dict[str, Any] = {"trials": 12, "time": "60s", "device_hours": 0.1, "trial_time": "10s"}
 
 
 def had(*notes: tuple[str, dict[str, Any]]) -> History:
     rows = [Noted(kind, body) for kind, body in notes]
     return History((Stamp(seq, 0.0), row) for seq, row in enumerate(rows, start=1))
+
+
+@pytest.mark.parametrize(
+    ("rows", "is_hopeless"),
+    [
+        ([Moved(KEY, "failed", "ValueError")], True),
+        ([REPORT, Moved(KEY, "failed", "ValueError")], False),
+        ([Moved(KEY, "cut", "time")], False),
+        ([], False),
+    ],
+)
+def test_a_sweep_without_a_value_is_resumed_with_its_failed_trials(rows: list[Any], is_hopeless: bool) -> None:
+    begun = [Noted("session", {}), Asked(KEY, {"x": 0.5}, 0, 0), *rows]
+    history = History((Stamp(seq, 0.0), row) for seq, row in enumerate(begun, start=1))
+
+    assert ("--retry-failed" in to_finish(small_spec(), history, {})) is is_hopeless
 
 
 def test_an_equal_spec_is_the_same_however_it_is_written() -> None:

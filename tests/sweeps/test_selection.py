@@ -292,7 +292,7 @@ def test_where_all_were_cut_on_their_first_seed_the_best_of_the_search_wins_and_
 
     assert (found.winner, found.basis, found.final) == (1, "search", TrialKey(1))
     assert found.value == Interval(1, 0.1, None, None)
-    assert found.candidates[0].reason == "best of the search, since a budget ended before one fresh seed was through"
+    assert found.candidates[0].reason == "best of the search, since not one fresh seed was through"
     assert [c.decision for c in found.candidates] == ["winner", "out"]
 
 

@@ -110,6 +110,8 @@ def test_without_published_seeds_the_model_is_that_of_the_first_seed_that_chose(
     assert (outcome["final"], outcome["basis"]) == (f"{outcome['winner']}-seed1", "selection")
     assert (outcome["low"], outcome["high"], outcome["difference"]) == (None, None, None)
     assert re.search(r"on the [23] fresh seeds that chose it, which makes it look better than it is", lines(folder)[0])
+    assert "on these seeds" in " ".join(lines(folder))
+    assert "other fresh seed" not in " ".join(lines(folder))
     assert sweeps.verify("bowl", results=folder.results).holds
     assert sweeps.load("bowl", results=folder.results).reproduce("best").identical
 

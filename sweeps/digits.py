@@ -41,11 +41,9 @@ def alike(*values: float) -> list[str]:
     apart, largest = _apart(values), max(map(abs, values))
     if apart is None:
         return [number(value) for value in values]
-    if not _SMALL <= largest < _LARGE:
-        digits = digits_of(*values)
-        form = f".{digits - 1}e" if largest < _SMALL or digits > _MOST else f".{digits}g"
-        return [f"{value:{form}}" for value in values]
-    decimals = max(_DECIMALS, 1 - _magnitude(apart))
+    if not _SMALL <= largest < 10**_MOST:
+        return [f"{value:.{digits_of(*values) - 1}e}" for value in values]
+    decimals = max(_DECIMALS if largest < _LARGE else 0, 1 - _magnitude(apart))
     return [f"{value:.{decimals}f}" for value in values]
 
 

@@ -1,5 +1,7 @@
 """Tests of digits: numbers that are read together have the digits that tell them apart."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,13 +26,19 @@ def test_a_mean_and_its_bounds_look_different(size: float, share: float, sign: i
 @pytest.mark.parametrize(
     ("values", "texts"),
     [
-        ((0.9912, 0.9905, 0.9919), ["0.9912", "0.9905", "0.9919"]),
+        ((0.0045, 0.001214, 0.007786), ["0.0045", "0.0012", "0.0078"]),
+        ((0.9895, 0.98712, 0.992), ["0.9895", "0.9871", "0.9920"]),
+        ((1.0, 0.9999999, 1.0), ["1.000000000", "0.999999900", "1.000000000"]),
         ((12.34561, 12.34564), ["12.345610", "12.345640"]),
         ((123456.7, 123458.9), ["123456.7", "123458.9"]),
-        ((1.5e10, 1.6e10), ["1.5e+10", "1.6e+10"]),
+        ((2e6, 1e6, 3e6), ["2000000", "1000000", "3000000"]),
+        ((1.5e10, 1.6e10), ["1.500e+10", "1.600e+10"]),
+        ((1.058e-07, 1.007e-07, 1.11e-07), ["1.058e-07", "1.007e-07", "1.110e-07"]),
         ((1.234e-6, 1.237e-6), ["1.2340e-06", "1.2370e-06"]),
-        ((2.0, 2.0), ["2.0000", "2.0000"]),
-        ((float("inf"), 1.0), ["inf", "1.0000"]),
+        ((0.5, 0.5, 0.5 + 1e-16), ["0.5000", "0.5000", "0.5000"]),
+        ((0.0, 0.0, 0.0), ["0.0000", "0.0000", "0.0000"]),
+        ((5.0, -math.inf, math.inf), ["5.0000", "-inf", "inf"]),
+        ((0.001214,), ["0.001214"]),
     ],
 )
 def test_values_are_read_to_the_same_place(values: tuple[float, ...], texts: list[str]) -> None:
@@ -39,7 +47,18 @@ def test_values_are_read_to_the_same_place(values: tuple[float, ...], texts: lis
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "-"), (0.0, "0.0000"), (0.98765, "0.9877"), (0.00098765, "0.0009877"), (123456.789, "123456.79")],
+    [
+        (None, "-"),
+        (0.0, "0.0000"),
+        (0.98765, "0.9877"),
+        (3e-5, "3e-05"),
+        (0.00345678, "0.003457"),
+        (-2e-9, "-2e-09"),
+        (9999.0, "9999.0000"),
+        (123456.789, "123456.79"),
+        (1e308, "1e+308"),
+        (math.nan, "nan"),
+    ],
 )
 def test_a_number_alone_has_four_decimals_or_as_many_digits(value: float | None, text: str) -> None:
     assert number(value) == text

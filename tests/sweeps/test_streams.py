@@ -1,7 +1,6 @@
 """Tests of output: any text in any encoding, to a terminal, a file, a broken pipe, or nowhere."""
 
 import io
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from rich.table import Table
 
 from sweeps.terminal.streams import console, plain, tolerant
-from sweeps.terminal.tables import add_row, alike, number
+from sweeps.terminal.tables import add_row
 
 EVERY_SIGN = "".join(map(chr, (*range(0x300), 0x2026, 0x4E2D, 0xD800, 0xDCE9, 0xFFFF, 0x1F600)))
 MARKUP = ["[conv,bn]", "[/]", "[bold]x", "[link=x]", ":smile:", "\\[x]", "a[/top1]", "[[x]]"]
@@ -65,42 +64,6 @@ def test_a_terminal_of_any_width_is_written_to(columns: str, monkeypatch: pytest
     console(out).print(table)
 
     assert "0.1" in out.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (0.5, "0.5000"),
-        (0.0, "0.0000"),
-        (3e-5, "3e-05"),
-        (0.00345678, "0.003457"),
-        (-2e-9, "-2e-09"),
-        (9999.0, "9999.0000"),
-        (1e308, "1e+308"),
-        (float("nan"), "nan"),
-        (None, "-"),
-    ],
-)
-def test_a_number_keeps_its_significant_digits(value: float | None, shown: str) -> None:
-    assert number(value) == shown
-
-
-@pytest.mark.parametrize(
-    ("values", "shown"),
-    [
-        ((0.0045, 0.001214, 0.007786), ["0.0045", "0.0012", "0.0078"]),
-        ((0.9895, 0.98712, 0.992), ["0.9895", "0.9871", "0.9920"]),
-        ((1.0, 0.9999999, 1.0), ["1.000000000", "0.999999900", "1.000000000"]),
-        ((1.058e-07, 1.007e-07, 1.11e-07), ["1.058e-07", "1.007e-07", "1.110e-07"]),
-        ((2e6, 1e6, 3e6), ["2.000e+06", "1.000e+06", "3.000e+06"]),
-        ((0.5, 0.5, 0.5 + 1e-16), ["0.5000", "0.5000", "0.5000"]),
-        ((0.0, 0.0, 0.0), ["0.0000", "0.0000", "0.0000"]),
-        ((5.0, -math.inf, math.inf), ["5.0000", "-inf", "inf"]),
-        ((0.001214,), ["0.001214"]),
-    ],
-)
-def test_a_mean_and_its_bounds_end_at_the_same_digit(values: tuple[float, ...], shown: list[str]) -> None:
-    assert alike(*values) == shown
 
 
 HEAD = "import sys; sys.argv = ['sweeps', *{words!r}]; from sweeps.cli import main; main()"

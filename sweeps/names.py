@@ -23,8 +23,12 @@ def _meant(target: str) -> str:
     return f", did you mean {meant!r}?" if _TARGET.fullmatch(meant) and meant != target else ""
 
 
-def check_target_name(target: str) -> str:
-    """Return the target if it has the form of a module's function; raise ValueError if it does not."""
+def check_target_name(target: object) -> object:
+    """Return the target, unless it is a function or text of another form than a module's function: ValueError."""
+    if callable(target):
+        raise ValueError("a spec names its function: pass the function itself as sweeps.run(..., target=function)")
+    if not isinstance(target, str):
+        return target
     if not _TARGET.fullmatch(target):
         raise ValueError(f"a target is written 'module:function'{_meant(target)}")
     return target

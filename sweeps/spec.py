@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import tomli_w
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from search_spaces import Choice, RangeTest, Scalar, SearchSpace, SpaceError, extend, parse, preset, to_table
 from search_spaces.plain import check_name as check_column
@@ -65,7 +65,7 @@ class SweepSpec(Section):
     direction: Direction  # by default the metric's own, if its name shows it
     # Metrics that differ between runs, such as timings; a replay does not compare them.
     untracked: Annotated[tuple[str, ...], BeforeValidator(listed)] = ()
-    target: Annotated[str, AfterValidator(check_target_name)] | None = None  # None: the study's models are trained
+    target: Annotated[str | None, BeforeValidator(check_target_name)] = None  # None: the study's models are trained
     training: dict[str, Any] = Field(default_factory=dict)  # knobs of a TrialConfig that don't vary
     space: SearchSpace
     design: Design | None = None  # planned cells instead of a search; implies [space] and `trials`

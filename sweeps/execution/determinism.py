@@ -19,6 +19,7 @@ from typing import Any
 
 from study.variables import changing_bits, for_training
 from sweeps.execution.imports import Imports
+from sweeps.execution.loops import is_training
 from sweeps.sections import Resources
 
 States = Mapping[str, Any]  # of generators, by library
@@ -50,7 +51,7 @@ def _seed_torch(torch: Any, seed: int) -> None:
     from study.algorithms import use_deterministic_algorithms
 
     use_deterministic_algorithms(warn_only=True)  # an operation that can't be deterministic warns in the trial's log
-    _watch_loading(torch)
+    _patch(torch)
     torch.manual_seed(seed)
 
 
@@ -112,7 +113,7 @@ class _Continuation:
     def look(self) -> None:
         """Restore the generators at the first look, and at a later one if the set-up drew from them in between."""
         states = generator_states()
-        if self._is_read and _are_same(self._states, states):
+        if self._is_read and (is_training() or _are_same(self._states, states)):
             return
         self._before = states if self._is_read else None
         self._is_read = True
@@ -181,8 +182,9 @@ def continuing(states: States | None, checkpoint: object) -> Iterator[None]:
 
     A function makes its data and model first, with the generators as at its start, and then reads its checkpoint. The
     states are therefore restored at the first look at the checkpoint. They are restored again in two cases: at a
-    further look at one of its states, if something was drawn in between, and when a module or optimizer loads one of
-    its states for the first time. The first step of an optimizer ends this.
+    further look at one of its states, if something was drawn in between, unless the function is within the loop that
+    yields; and when a module or optimizer loads one of its states for the first time. The first step of an optimizer
+    ends this.
 
     Args:
         states: The states of the generators when the checkpoint was made, or None to restore nothing.
@@ -212,13 +214,29 @@ def _begin_training(*_: Any) -> None:
 
 
 @cache
-def _watch_loading(torch: Any) -> None:
-    """Patch torch, once per process, to restore the generators after a state is loaded until an optimizer steps."""
+def _patch(torch: Any) -> None:
+    """Patch torch, once per process.
+
+    The generators are restored after a state is loaded, until an optimizer steps. A number of threads between
+    operations may be set in each trial of a process, if it is always the same.
+    """
     from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+    torch.set_num_interop_threads = _if_changed(torch.set_num_interop_threads, torch.get_num_interop_threads)
     for kind in (torch.nn.Module, torch.optim.Optimizer):
         kind.load_state_dict = _and_restore(kind.load_state_dict)
     register_optimizer_step_pre_hook(_begin_training)
+
+
+def _if_changed(put: Callable[[int], None], get: Callable[[], int]) -> Callable[[int], None]:
+    """Return a setter that does nothing for the current value, which torch would refuse once it has worked."""
+
+    @wraps(put)
+    def set_if_changed(value: int) -> None:
+        if value != get():
+            put(value)
+
+    return set_if_changed
 
 
 def _and_restore(load: Callable[..., Any]) -> Callable[..., Any]:

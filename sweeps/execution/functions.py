@@ -59,6 +59,8 @@ def check_function(function: Function) -> Function:
         if isinstance(function, partial) and error.__cause__:
             raise SpecError(f"functools.partial binds what {function.func!r} can't take: {error.__cause__}") from error
         raise SpecError(f"a target must be a Python function, but got {function!r}") from error
+    if inspect.isasyncgenfunction(_code_of(function)):
+        raise SpecError(f"{_RULE}, but {function_name(function)}{signature} is asynchronous: define it without async")
     if not inspect.isgeneratorfunction(_code_of(function)):
         raise SpecError(
             f"{_RULE}: it yields dicts of metrics, but {function_name(function)}{signature} has no yield; one "

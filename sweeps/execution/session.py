@@ -164,6 +164,22 @@ def serve_trials() -> None:
 
 
 @contextmanager
+def _without_errors_of_ray(verbose: bool) -> Iterator[None]:
+    """Let Ray not print its own message about each worker that ended, unless `verbose`: the sweep reports these itself.
+
+    A worker also ends on purpose, after an error of its device, which Ray would call unexpected.
+    """
+    worker: Any = import_module("ray._private.worker")
+    printing = worker.print_to_stdstream
+    if not verbose:
+        worker.print_to_stdstream = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printing
+
+
+@contextmanager
 def session(resources: Resources, *more: Resources, verbose: bool = False) -> Iterator[Session]:
     """Run a block with a Ray for one sweep; one that this process has started already is used and left running.
 
@@ -189,7 +205,8 @@ def session(resources: Resources, *more: Resources, verbose: bool = False) -> It
         slots, *others = [slots_of(each, resources_of_nodes().values()) for each in (resources, *more)]
         # Ray sets this if it asks for a token, which is its default on one machine since 2.59.
         needs_token = os.environ.get("RAY_AUTH_MODE") == "token"
-        yield Session(slots, _dashboard(), notes, needs_token, *others)
+        with _without_errors_of_ray(verbose):
+            yield Session(slots, _dashboard(), notes, needs_token, *others)
     finally:
         node: Any = ray._private.worker._global_node
         if is_ours:

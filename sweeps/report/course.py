@@ -9,7 +9,7 @@ from study.figures.vector import WIDTH, svg
 from sweeps.report import words
 from sweeps.report.axes import thinned
 from sweeps.report.parts import Chart, Picture, Section, Table
-from sweeps.search.history import History, Trial
+from sweeps.search.history import History, Trial, TrialKey
 from sweeps.search.incumbent import best_so_far
 from sweeps.search.standing import State, shown_state
 from sweeps.spec import SweepSpec
@@ -29,9 +29,10 @@ def best_section(spec: SweepSpec, history: History) -> Section | None:
     _, scale, unit = next(known for known in _SCALES if spent >= known[0])
     epochs = _trained_by(history, max(trial.seqs[-1] for trial in history.search if trial.seqs))
     first, last = steps[0], steps[-1]
+    fate = ", which failed" if history.trials[TrialKey(last.trial)].state == "failed" else ""
     gain = (
         f"The best {words.named(spec.metric)} of the search went from {words.value(spec.metric, first.value)} "
-        f"(trial {first.trial}) to {words.value(spec.metric, last.value)} (trial {last.trial})"
+        f"(trial {first.trial}) to {words.value(spec.metric, last.value)} (trial {last.trial}{fate})"
     )
     over_time = f"{gain}; the last improvement came after {words.duration(last.seconds)} of {words.duration(spent)}."
     over_compute = (

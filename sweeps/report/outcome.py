@@ -50,7 +50,8 @@ def _so_far(spec: SweepSpec, history: History, state: State) -> str:
     if best is None:
         return f"{where}; none has a value yet."
     found = f"{words.achieved(spec.metric, best.value)} after {spec.told(best.fidelity)}"
-    return f"{where}; the best so far is trial {best.trial.key.label} with {found}, on one seed."
+    fate = ", which failed," if best.trial.state == "failed" else ""
+    return f"{where}; the best so far is trial {best.trial.key.label}{fate} with {found}, on one seed."
 
 
 def _what_next(spec: SweepSpec, history: History, where: Mapping[str, str], state: State) -> tuple[str, ...]:

@@ -81,7 +81,9 @@ def _why_none(spec: SweepSpec, history: History, selection: Selection) -> str:
         return f"{who}, but none of its further seeds came to its end ({missing})"
     if not selection.candidates:
         fates = [f"trial {trial.key.label}: {fate(trial)}" for trial in history.search]
-        return f"no trial of the search has a finite value ({_first(fates)})"
+        have_failed = all(trial.state == "failed" for trial in history.search)
+        what = "every trial of the search failed" if have_failed else "no trial of the search has a finite value"
+        return f"{what} ({_first(fates)})"
     failed = failed_in_choice(spec, history)
     reasons = [f"trial {c.number}: {c.reason}" for c in selection.candidates if c.number in failed]
     if len(reasons) == len(selection.candidates):

@@ -107,7 +107,9 @@ def _unconfirmed_lines(result: Result, selection: Selection) -> list[str]:
 def _choice(spec: SweepSpec, selection: Selection) -> list[str]:
     if not selection.seeds:
         return []
-    seeds = f"{selection.seeds} other fresh seed{_s(selection.seeds)}" if selection.is_confirmed else "these seeds"
+    seeds = f"{selection.seeds} other fresh seed{_s(selection.seeds)}"
+    if not selection.is_confirmed:
+        seeds = "this seed" if selection.seeds == 1 else "these seeds"
     by = f" as {selection.candidates[0].reason}" if spec.selection.rule == "within_one_se" else ""
     raced = sum(candidate.decision == "raced out" for candidate in selection.candidates)
     out = f", {raced} raced out before" if raced else ""

@@ -209,7 +209,7 @@ class Progress:
             asked=len(self.history.search),
             trials=self._spec.trials,
             best=best.value if best else None,
-            best_trial=best.trial.key.label if best else "",
+            best_trial=_named(best.trial) if best else "",
             elapsed=self.history.elapsed(now),
             time=self._spec.time,
             hours=device_seconds(self._spec, self.history, now) / 3600,
@@ -223,7 +223,7 @@ class Progress:
         value = trial.value(self._spec.metric)
         shown = "no value" if value is None else f"{self._spec.metric} {number(value)}"
         place = f" at {trial.last.fidelity:g}" if trial.last else ""
-        best = "" if summary.best is None else f" | best {number(summary.best)} (trial {summary.best_trial})"
+        best = "" if summary.best is None else f" | best {number(summary.best)} ({summary.best_trial})"
         is_told = trial.state in ("failed", "pruned") or trial.reason in (LOST, HUNG, RETRIED, PREEMPTED)
         reason = f" ({self._why(trial)})" if is_told and trial.reason else ""
         name = f"{row.key.label}{self._cell(trial)}"
@@ -250,7 +250,7 @@ class Progress:
 
     def _panel(self, summary: Summary) -> Group:
         grid = Table.grid(padding=(0, 2))
-        best = "none yet" if summary.best is None else f"{number(summary.best)} (trial {summary.best_trial})"
+        best = "none yet" if summary.best is None else f"{number(summary.best)} ({summary.best_trial})"
         for name, value in (
             ("phase", summary.phase),
             ("trials", summary.counts),
@@ -286,6 +286,11 @@ def warm_start_in_brief(found: Mapping[str, Any]) -> str:
     """Return on one line what the sampler learns from an earlier sweep."""
     rest = f"; {found['left_out']} lie outside this space, the first since {found['why']}" if found["left_out"] else ""
     return f"warm start: {len(found['trials'])} trials of {found['source']}{rest}"
+
+
+def _named(trial: Trial) -> str:
+    """Return the name of the trial with the best value, which can no longer win once it has failed."""
+    return f"trial {trial.key.label}{', which failed' if trial.state == 'failed' else ''}"
 
 
 def params_in_brief(texts: Mapping[str, str]) -> str:

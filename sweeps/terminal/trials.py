@@ -50,10 +50,11 @@ def ranked(result: Result, sort: str | None = None, top: int | None = None) -> l
 def _for_the_winner(result: Result) -> list[Trial]:
     """Return the trials by last value, best first; if no fresh seed chooses, those with the highest fidelity lead."""
     trials = ranked(result, "value")
+    trials.sort(key=lambda trial: trial.state == "failed")  # a failed trial can't win
     if result.spec.selection.chooses:
         return trials
     valued = [trial for trial in trials if trial.value(result.spec.metric) is not None]
-    furthest = sorted(valued, key=lambda trial: -trial.last.fidelity if trial.last else 0.0)
+    furthest = sorted(valued, key=lambda t: (t.state == "failed", -t.last.fidelity if t.last else 0.0))
     return [*furthest, *(trial for trial in trials if trial not in valued)]
 
 

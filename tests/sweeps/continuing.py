@@ -122,7 +122,43 @@ def appends(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]
         yield {"loss": float(sum(state)), "checkpoint": state}
 
 
+def learns_in_its_checkpoint(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
+    """Use the checkpoint as the working state, and draw for the training before and between looks at its arrays."""
+    state = checkpoint or {"n": 0, "values": np.zeros((5, 2)), "traces": np.zeros(5), "old": [np.zeros(3)]}
+    while state["n"] < 6:
+        place = random.randrange(5)
+        for _ in range(4):
+            action = random.randrange(2) if random.random() < 0.5 else int(state["values"][place].argmax())
+            state["values"][place, action] += random.random()
+            state["traces"] = 0.9 * state["traces"] + np.random.randn(5)
+        state["old"].append(state["old"][-1] + np.random.randn(3))
+        state["n"] += 1
+        yield {"loss": float(state["values"].sum() + state["traces"].sum()), "checkpoint": state}
+
+
+def delegates(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
+    """Set up in one generator, with what generator expressions read, and train in another."""
+    first = checkpoint["report"] if checkpoint else 0
+    weights = np.random.randn(2, 3)
+    if checkpoint:
+        weights = np.stack(list(checkpoint["weights"][row] for row in range(2)))  # noqa: C400
+    yield from _trains(weights, first, checkpoint)
+
+
+def _trains(weights: Any, first: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
+    for report in range(first, 6):
+        noise = np.random.randn(2, 3)
+        mean = checkpoint["mean"] if checkpoint and report == first else 0.0
+        weights = weights + noise * np.random.randn(3)
+        yield {
+            "loss": float(weights.sum() + np.sum(mean)),
+            "checkpoint": {"report": report + 1, "weights": weights, "mean": np.zeros(2)},
+        }
+
+
 SET_UP = {
+    "working-arrays": learns_in_its_checkpoint,
+    "yield-from": delegates,
     "weights-read-late": weighs_with_the_epoch_read_first,
     "working-state": works_in_its_checkpoint,
     "state-not-read": never_reads_its_state,

@@ -202,6 +202,24 @@ print(*isolation.stuck)
     assert fresh(code) == name
 
 
+def test_each_trial_may_set_the_threads_between_operations_to_what_they_are() -> None:
+    code = """
+import torch
+from sweeps.execution.determinism import seed_generators
+from sweeps.execution.isolation import Isolation
+
+isolation = Isolation()
+seed_generators(1)
+for _ in range(2):
+    with isolation.trial():
+        torch.set_num_interop_threads(torch.get_num_interop_threads())
+        torch.rand(3)
+    isolation.begin()
+print(*isolation.stuck, "done")
+"""
+    assert fresh(code) == "done"
+
+
 def test_threads_that_run_on_are_told_in_the_log(tmp_path: Path) -> None:
     gate = threading.Event()
 

@@ -9,12 +9,14 @@ import pytest
 from simulation import Simulation, open_driver, small_spec
 
 import sweeps
+from study.measurement import Measurement
 from sweeps.execution.conclusion import conclude
 from sweeps.execution.driver import Driver
 from sweeps.report.writing import write_report
 from sweeps.search.extension import selecting
-from sweeps.search.history import PUBLISHED, History, Noted, TrialKey
-from sweeps.search.selection import BASELINE, selection_of
+from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Noted, Stamp, TrialKey
+from sweeps.search.outcome import outcome
+from sweeps.search.selection import BASELINE, select, selection_of
 from sweeps.store.folders import SweepFolder
 from sweeps.terminal.outcome import _luck, outcome_lines
 from sweeps.terminal.trials import ranked
@@ -91,6 +93,20 @@ def test_where_no_trial_of_the_search_has_a_value_that_is_said(folder: SweepFold
     assert lines(folder)[0].startswith(
         "no winner: no trial of the search has a finite value (trial 0: pruned: diverged"
     )
+
+
+def test_where_every_trial_failed_after_a_value_that_is_said() -> None:
+    history = History()
+    for row in (
+        Asked(TrialKey(0), {"x": 0.5}, 0, 0),
+        Measured(TrialKey(0), Measurement(1, 1, 1.0, 1.0, {"loss": 0.5})),
+        Moved(TrialKey(0), "failed", "ValueError: no (a.py:3)"),
+    ):
+        history.apply(Stamp(history.last.seq + 1, 0.0), row)
+
+    spec = small_spec(trials=1)
+    reason = outcome(spec, history, select(spec, history, []))["reason"]
+    assert reason == "every trial of the search failed (trial 0: failed: ValueError: no (a.py:3))"
 
 
 def test_where_the_only_candidate_diverges_on_the_further_seeds_that_is_said(folder: SweepFolder) -> None:

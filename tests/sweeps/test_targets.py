@@ -23,6 +23,7 @@ from sweeps.execution.failures import reason_of
 from sweeps.execution.functions import check_function, check_ours, function_name, pickled, resolve, source_hash
 from sweeps.execution.targets import FunctionRun
 from sweeps.names import check_target_name
+from sweeps.spec import load_spec
 
 
 def never() -> bool:
@@ -128,7 +129,7 @@ def test_whatever_can_be_called_with_parameters_and_seed_is_a_target(function: A
         (callables.needs_a_name, r"needs_a_name\(params, seed, \*, data\): give its other parameters a default"),
         (callables.needs_less, r"needs_less\(params\): give its other parameters a default"),
         (functools.partial(callables.plain, seed=1), "give its other parameters a default"),
-        (callables.waits, "has no yield"),
+        (callables.waits, "is asynchronous: define it without async"),
         (callables.Trainer, "has no yield"),
         (callables.lock.acquire, "target"),
         (functools.partial(callables.plain, foo=1), r"'foo'"),
@@ -140,6 +141,11 @@ def test_whatever_can_be_called_with_parameters_and_seed_is_a_target(function: A
 def test_what_cannot_be_called_so_is_refused_with_what_to_write(function: Any, words: str) -> None:
     with pytest.raises(SpecError, match=words):
         check_function(function)
+
+
+def test_a_function_in_a_spec_is_refused_with_where_it_goes() -> None:
+    with pytest.raises(SpecError, match=r"target: a spec names its function: pass .* as sweeps.run\(\.\.\., target="):
+        load_spec({"name": "t", "trials": 1, "target": callables.plain, "metric": "loss", "space": {}})
 
 
 def test_a_checkpoint_that_the_function_cannot_take_back_is_refused() -> None:

@@ -163,9 +163,9 @@ def _places(spec: SweepSpec, reached: int) -> int:
 def decide(spec: SweepSpec, history: History, trial: Trial) -> Decided | None:
     """Return the next decision that is due for a running trial, or None if it may continue to train.
 
-    One decision is due at each rung that the trial has reached without a decision so far. A metric that is not finite
-    ends the trial at once. So does a loss of the study's models that is not finite, because their weights are then
-    lost.
+    At a report with the metric, one decision is due at each rung that the trial has reached without a decision. A
+    metric that is not finite ends the trial at once. So does a loss of the study's models that is not finite, because
+    their weights are then lost.
     """
     last = trial.last
     if trial.state != "running" or last is None:
@@ -174,10 +174,9 @@ def decide(spec: SweepSpec, history: History, trial: Trial) -> Decided | None:
     if wrong := _not_finite(spec, last):
         reason = f"diverged: {wrong} is {last.values[wrong]}"
         return Decided(trial.key, DIVERGED, last.fidelity, "stop", reason, seen)
-    valued = trial.valued(spec.metric)
-    if trial.key.replicate or valued is None:
+    if trial.key.replicate or spec.metric not in last.values:
         return None
-    for rung, level in levels(spec, trial.key.number, valued.fidelity):
+    for rung, level in levels(spec, trial.key.number, last.fidelity):
         if rung in trial.decided:
             continue
         ranked = standings(spec, history, trial.key.number, level)

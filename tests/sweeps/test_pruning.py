@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from simulation import small_spec
 
@@ -324,6 +324,7 @@ def told(records: Records) -> list[tuple[object, ...]]:
     return [(row.key, row.rung, row.level, row.verdict, row.reason) for row in rows]
 
 
+@example(reports=[(0, 0.0), (1, 0.0), (0, math.nan)], variant="promote")
 @given(
     reports=st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1) | st.just(math.nan)), max_size=30),
     variant=st.sampled_from(["promote", "stop"]),

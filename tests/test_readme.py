@@ -1,16 +1,22 @@
-"""Tests of the README: every command, file and program in it is run, in the order in which a new user meets them."""
+"""Tests of the README and the pages it links: each command, file and program is run, in the order a user meets them."""
 
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from killed_job import Job
+from pydantic.fields import FieldInfo
+
+from sweeps.sections import Section
+from sweeps.spec import SweepSpec
 
 ROOT = Path(__file__).parents[1]
+# In this order a later page may use what an earlier one has made.
+PAGES = ("README.md", "sweeps/README.md", "study/README.md", "search_spaces/README.md", "sweeps/cluster/README.md")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BIN = Path(sys.executable).parent
 
@@ -50,7 +56,7 @@ LONG = {
 
 def blocks() -> list[tuple[str, str]]:
     """Return the language and the text of each block, in order."""
-    return BLOCK.findall((ROOT / "README.md").read_text("utf-8"))
+    return [block for page in PAGES for block in BLOCK.findall((ROOT / page).read_text("utf-8"))]
 
 
 def commands() -> list[str]:
@@ -93,9 +99,48 @@ def test_a_command_of_the_readme_works(place: Path, command: str) -> None:
         assert re.search("^identical", done.stdout, re.MULTILINE)
 
 
-def test_every_path_that_the_readme_names_is_there() -> None:
-    text = (ROOT / "README.md").read_text("utf-8")
-    named = set(re.findall(r"\]\(([^)]+)\)", text)) | {"CONTRIBUTING.md", "sweeps/presets/quickstart.toml"}
-    named |= {"results/README.md", "study/digits/README.md", "notebooks/README.md"}
+@pytest.mark.parametrize("page", [*PAGES, "tests/README.md"])
+def test_every_path_that_a_page_links_is_there(page: str) -> None:
+    links = re.findall(r"\]\(([^)#]+)(?:#[\w-]+)?\)", (ROOT / page).read_text("utf-8"))
 
-    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+
+
+def test_the_readme_is_one_page() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+
+    assert len(text.splitlines()) <= 160
+    assert len(text.split()) <= 1200
+
+
+def told_defaults() -> dict[str, str]:
+    """Return the default of each key in the table of all keys, by the key."""
+    text = (ROOT / "sweeps/README.md").read_text("utf-8").partition("## Every key")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")
+    ]
+    return {row[0].strip("`"): row[2] for row in rows}
+
+
+def keys_of(model: type[Section], prefix: str = "") -> dict[str, FieldInfo]:
+    """Return the fields of a spec by their keys; tables are listed with their keys."""
+    found: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
+        tables = [kind for kind in kinds if issubclass(kind, Section)]
+        if not tables or prefix:
+            found[f"{prefix}{name}"] = field
+        if tables and not prefix:
+            found |= keys_of(tables[0], f"{name}.")
+    return found
+
+
+def test_the_table_of_keys_has_every_key_and_its_default() -> None:
+    told, fields = told_defaults(), keys_of(SweepSpec)
+
+    assert told.keys() - {"design", "sampler"} == fields.keys() - {"sampler.name"}
+    for key, field in fields.items():
+        default = field.get_default(call_default_factory=True) if not field.is_required() else None
+        if default not in (None, (), {}):
+            words = str(default).lower() if isinstance(default, bool) else str(default)
+            assert told["sampler" if key == "sampler.name" else key] == words

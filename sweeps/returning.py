@@ -43,9 +43,9 @@ def to_resume(spec: SweepSpec, where: Mapping[str, str], *options: str) -> str:
 
 
 def to_finish(spec: SweepSpec, history: History, where: Mapping[str, str]) -> str:
-    """Return how to resume a sweep that stopped, with its failed trials if no trial has a value."""
-    trials = history.search
-    is_hopeless = bool(history.in_state("failed")) and all(trial.value(spec.metric) is None for trial in trials)
+    """Return how to resume a sweep that stopped, with its failed trials if no other trial has a value."""
+    others = (trial for trial in history.search if trial.state != "failed")
+    is_hopeless = bool(history.in_state("failed")) and all(trial.value(spec.metric) is None for trial in others)
     return to_resume(spec, where, *(["--retry-failed"] if is_hopeless else []))
 
 

@@ -169,14 +169,21 @@ def _without_errors_of_ray(verbose: bool) -> Iterator[None]:
 
     A worker also ends on purpose, after an error of its device, which Ray would call unexpected.
     """
-    worker: Any = import_module("ray._private.worker")
-    printing = worker.print_to_stdstream
-    if not verbose:
-        worker.print_to_stdstream = lambda *_, **__: None
+    silent = {} if verbose else {"print_to_stdstream": lambda *_, **__: None}
+    with _replaced("ray._private.worker", **silent):
+        yield
+
+
+@contextmanager
+def _replaced(module: str, **parts: object) -> Iterator[None]:
+    """Replace private parts of Ray while a block runs."""
+    owner = import_module(module)
+    before = {name: getattr(owner, name) for name in parts}
+    vars(owner).update(parts)
     try:
         yield
     finally:
-        worker.print_to_stdstream = printing
+        vars(owner).update(before)
 
 
 @contextmanager
@@ -251,14 +258,10 @@ def _in_groups_of_their_own() -> Iterator[None]:
     `timeout` and other programs stop a whole group with SIGTERM. Without Ray this process could not save anything: it
     would wait for 60 s, and then Ray would abort it. On Linux, Ray's processes end with this one in any case.
     """
-    services: Any = import_module("ray._private.services")
-    popen = services.ConsolePopen
-    if sys.platform == "linux":
-        services.ConsolePopen = partial(popen, process_group=0)
-    try:
+    module = "ray._private.services"
+    parts = {"ConsolePopen": partial(import_module(module).ConsolePopen, process_group=0)}
+    with _replaced(module, **(parts if sys.platform == "linux" else {})):
         yield
-    finally:
-        services.ConsolePopen = popen
 
 
 def _what_to_do() -> str:

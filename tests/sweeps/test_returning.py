@@ -31,7 +31,8 @@ def had(*notes: tuple[str, dict[str, Any]]) -> History:
     ("rows", "is_hopeless"),
     [
         ([Moved(KEY, "failed", "ValueError")], True),
-        ([REPORT, Moved(KEY, "failed", "ValueError")], False),
+        ([REPORT, Moved(KEY, "failed", "ValueError")], True),
+        ([REPORT], False),
         ([Moved(KEY, "cut", "time")], False),
         ([], False),
     ],

@@ -7,7 +7,7 @@ from sweeps.report import words
 from sweeps.report.axes import Axis, axes, standing, thinned
 from sweeps.report.parts import Chart, Picture, Section, Table
 from sweeps.search.history import History, Trial, TrialKey
-from sweeps.search.importance import BY_CHANCE, Importance, importance
+from sweeps.search.importance import BY_CHANCE, NO_SHARE, Importance, importance
 from sweeps.spec import SweepSpec
 
 _MOST_TRACKS, _MOST_POINTS = 200, 250  # drawn at most: trials across all parameters, and points against each
@@ -90,8 +90,14 @@ def _importance_in_words(found: list[Importance], known: list[Importance]) -> st
 
 
 def _unknown(found: list[Importance]) -> str:
-    names = [i.parameter for i in found if i.share is None]
-    return f"Nothing can be said yet of {words.listed(names)}."
+    telling = [i.parameter for i in found if i.note == NO_SHARE]
+    if not telling:
+        return f"Nothing can be said yet of {words.listed([i.parameter for i in found if i.share is None])}."
+    verb = "tells" if len(telling) == 1 else "tell"
+    return (
+        f"{words.listed(telling)} {verb} more of the order of the trials than chance does, but the best quarter of "
+        "trials differs too little from all of them in it for a share."
+    )
 
 
 def slices_section(spec: SweepSpec, history: History, winner: int | None) -> Section | None:

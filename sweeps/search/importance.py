@@ -12,6 +12,10 @@ A conditional parameter is judged where it is active, weighted by how often that
 intervals come from resampling the trials with replacement. A share alone proves nothing, because the shares always add
 up to 1. Whether a parameter explains more of the order of all trials than chance is tested separately, see `chance`.
 
+The two may disagree. A learning sampler may soon give nearly all trials the best value of the parameter that matters
+most, so that the best quarter differs from all in other parameters only. If the most telling parameter of the test has
+a smaller share than one that explains no more than chance, no share is given.
+
 Sources: Watanabe et al., PED-ANOVA, IJCAI 2023, and its conditional form, as in Optuna; Efron, Bootstrap Methods,
 Annals of Statistics 7(1), 1979 (percentiles).
 """
@@ -44,6 +48,7 @@ FEWEST = 10  # the fewest judged trials in which a parameter must be active to g
 _BEST, _FEWEST_BEST = 0.25, 5
 _DRAWS = 60
 BY_CHANCE = "no more than chance"
+NO_SHARE = "matters, but in the best quarter of trials it differs too little from all trials for a share"
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def importance(spec: SweepSpec, history: History) -> list[Importance]:
     judged = _by_rank(spec, history)
     active = {name: sum(name in trial.params for trial in judged) for name in varying}
     able = [name for name, count in active.items() if count >= FEWEST]
-    shares, drawn, chance = dict[str, float](), list[dict[str, float]](), set[str]()
+    shares, drawn, telling_ones = dict[str, float](), list[dict[str, float]](), list[str]()
     if able:
         names = {name: shown_name(name, varying[name]) for name in able}
         view, frozen = _frozen(spec, history, judged)
@@ -87,9 +92,21 @@ def importance(spec: SweepSpec, history: History) -> list[Importance]:
         draw = np.random.default_rng(derive_seed(spec.seed, "importance"))
         places = draw.integers(len(frozen), size=(_DRAWS if shares else 0, len(frozen)))
         drawn = [_shares(_apart(view, [frozen[place] for place in row], names)) for row in places]
-        chance = _by_chance(spec, judged, frozen, {name: varying[name] for name in able}) if shares else set()
-    found = [_told(name, varying[name], active[name], shares.get(name), drawn, name in chance) for name in varying]
-    return sorted(found, key=lambda i: -1.0 if i.share is None else i.share, reverse=True)
+        telling_ones = _telling(spec, judged, frozen, {name: varying[name] for name in able}) if shares else []
+    notes = _notes(shares, telling_ones)
+    if NO_SHARE in notes.values():
+        shares = {}
+    found = [_told(name, varying[name], active[name], shares.get(name), drawn, notes.get(name, "")) for name in varying]
+    order = [*telling_ones, *(name for name in varying if name not in telling_ones)]
+    return sorted(found, key=lambda i: (-1.0 if i.share is None else i.share, -order.index(i.parameter)), reverse=True)
+
+
+def _notes(shares: dict[str, float], telling_ones: Sequence[str]) -> dict[str, str]:
+    """Return the notes of the parameters that have a share, from those that explain more than chance."""
+    chance = {name: BY_CHANCE for name in shares if name not in telling_ones}
+    if telling_ones and any(shares[name] > shares[telling_ones[0]] for name in chance):
+        return {**chance, **dict.fromkeys(telling_ones, NO_SHARE)}
+    return chance
 
 
 def _by_rank(spec: SweepSpec, history: History) -> list[Trial]:
@@ -123,17 +140,16 @@ def _frozen(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> tuple
     return view, found
 
 
-def _by_chance(
+def _telling(
     spec: SweepSpec, judged: Sequence[Trial], frozen: Sequence[FrozenTrial], parameters: dict[str, Parameter]
-) -> set[str]:
-    """Return the parameters that explain no more of the order of the trials than chance does."""
+) -> list[str]:
+    """Return the parameters that explain more of the order of the trials than chance does, the most telling first."""
     asked = [trial for _, trial in sorted(zip((t.key.number for t in judged), frozen, strict=True))]
     columns = {
         name: Column([t.params.get(shown_name(name, parameter)) for t in asked], isinstance(parameter, Choice))
         for name, parameter in parameters.items()
     }
-    found = telling(columns, [trial.value or 0.0 for trial in asked], derive_seed(spec.seed, "chance"))
-    return set(parameters).difference(found)
+    return telling(columns, [trial.value or 0.0 for trial in asked], derive_seed(spec.seed, "chance"))
 
 
 def _apart(view: OptunaView, trials: Sequence[FrozenTrial], names: dict[str, str]) -> dict[str, float]:
@@ -163,15 +179,15 @@ def _told(
     active: int,
     share: float | None,
     drawn: Sequence[dict[str, float]],
-    is_chance: bool,
+    note: str,
 ) -> Importance:
     conditions = [f"{parent} = {' or '.join(map(str, values))}" for parent, values in parameter.when.items()]
     condition = " and ".join(conditions)
     if share is None:
         few = f"fewer than {FEWEST} trials were judged" + (" in which it is active" if condition else "")
-        note = few if active < FEWEST else "the best trials can't be told from the others"
+        note = few if active < FEWEST else note or "the best trials can't be told from the others"
         return Importance(name, None, None, None, active, condition, note)
     shares = sorted(draw.get(name, 0.0) for draw in drawn if draw)
     outside = (1 - CONFIDENCE) / 2 * (len(shares) - 1)
     low, high = shares[math.floor(outside)], shares[math.ceil(len(shares) - 1 - outside)]
-    return Importance(name, share, min(low, share), max(high, share), active, condition, BY_CHANCE if is_chance else "")
+    return Importance(name, share, min(low, share), max(high, share), active, condition, note)

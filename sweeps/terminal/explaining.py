@@ -5,7 +5,7 @@ from dataclasses import asdict
 from rich.table import Table
 
 from sweeps.result import Result
-from sweeps.returning import to_resume
+from sweeps.returning import to_resume, to_walk
 from sweeps.search.importance import Importance
 from sweeps.store.rows import dump_json
 from sweeps.terminal.outcome import difference, estimate
@@ -27,7 +27,7 @@ def tell_explanation(result: Result, *, as_json: bool) -> None:
         console().print(_importance_table(told))
     for note in dict.fromkeys(one.note for one in found if one.share is None):
         names = ", ".join(one.parameter for one in found if one.note == note)
-        say(f"nothing to say of {names}: {note}")
+        say(f"no share for {names}: {note}")
     if path:
         better = "higher" if result.spec.direction == "maximize" else "lower"
         title = f"from the baseline to the winner, paired by seed ({better} is better)"
@@ -49,12 +49,12 @@ def _how_to_walk(result: Result) -> str:
     """Return what to do about a path that is not walked yet, is unfinished, or leads to an earlier winner."""
     walked = result.walked
     if walked is None:
-        return f"`{result.folder.command('path')}` walks from the baseline to the winner"
+        return f"`{to_walk(result.spec, result.folder.where)}` walks from the baseline to the winner"
     if walked.history.outcome is None:
         return f"`{to_resume(walked.spec, walked.folder.where)}` walks on from the baseline to the winner"
     return (
         f"the sweep {walked.name!r} leads to an earlier winner: remove {walked.folder.shown}, then "
-        f"`{result.folder.command('path')}` walks to this one"
+        f"`{to_walk(result.spec, result.folder.where)}` walks to this one"
     )
 
 

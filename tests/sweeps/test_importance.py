@@ -13,7 +13,7 @@ from searched import Given, searched, spec_over
 from study.measurement import Measurement
 from sweeps.search.chance import Column, telling
 from sweeps.search.history import Asked, History, Measured, Moved, Noted, Stamp, TrialKey
-from sweeps.search.importance import BY_CHANCE, FEWEST, MOST, Importance, _by_rank, importance
+from sweeps.search.importance import BY_CHANCE, FEWEST, MOST, NO_SHARE, Importance, _by_rank, importance
 from sweeps.spec import load_spec
 
 SPACE = {
@@ -116,7 +116,19 @@ def test_what_a_scatter_plot_shows_is_more_than_chance(
     params = [spec.space.sample(draw) for _ in range(60)]
     found = by_name(importance(spec, searched([(p, loss(p["x"]) + draw.gauss(0, 0.3), 9.0) for p in params])))
 
-    assert {name for name, one in found.items() if one.note == ""} == {"x"}
+    assert {name for name, one in found.items() if one.note != BY_CHANCE} == {"x"}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_parameter_that_nearly_all_trials_have_at_its_best_is_no_part_of_a_share(seed: int) -> None:
+    # A learning sampler soon draws the good value nearly always: the best quarter then differs in others only.
+    space = {"x": {"choice": [True, False]}, **IDLE}
+    draw = random.Random(seed)
+    tried = [({"x": n % 8 == 7, **{name: draw.random() for name in IDLE}}, n) for n in range(64)]
+    found = importance(spec_over(space), searched([(p, 0.3 * p["x"] + draw.gauss(0, 0.02), 9.0) for p, _ in tried]))
+
+    assert (found[0].parameter, found[0].note) == ("x", NO_SHARE)
+    assert {(one.share, one.note) for one in found[1:]} == {(None, BY_CHANCE)}
 
 
 def test_what_says_nothing_is_called_chance() -> None:

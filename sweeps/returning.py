@@ -35,11 +35,37 @@ def to_resume(spec: SweepSpec, where: Mapping[str, str], *options: str) -> str:
     """
     if _is_resumed_by_command(spec):
         return command("resume", spec.name, *options, **where)
-    named = {"target": _called(spec.target or ""), **{key: repr(value) for key, value in where.items()}}
+    named = {}
     for option, given in itertools.pairwise([*options, "--"]):
         if option.startswith("--"):
             named[option[2:].replace("-", "_")] = "True" if given.startswith("--") else _as_argument(given)
-    return f"sweeps.resume({', '.join([repr(spec.name), *(f'{key}={value}' for key, value in named.items())])})"
+    return _call("resume", spec, where, **named)
+
+
+def _call(function: str, spec: SweepSpec, where: Mapping[str, str], **texts: str) -> str:
+    """Return a call of a function of this package for a sweep over a script's function; `texts` are in Python."""
+    named = {"target": _called(spec.target or ""), **{key: repr(value) for key, value in where.items()}, **texts}
+    return f"sweeps.{function}({', '.join([repr(spec.name), *(f'{key}={value}' for key, value in named.items())])})"
+
+
+def to_reproduce(spec: SweepSpec, where: Mapping[str, str], trial: int | str | None = None) -> str:
+    """Return the command that trains a trial again or, if no command can import its function, the call for its script.
+
+    Args:
+        spec: The spec of the sweep.
+        where: The option that finds its results folder, or {} for the default folder.
+        trial: The number or label of the trial; the best one by default.
+    """
+    if _is_resumed_by_command(spec):
+        return command("reproduce", spec.name, trial=trial, **where)
+    return f"{_call('load', spec, where)}.reproduce({'' if trial is None else repr(trial)})"
+
+
+def to_walk(spec: SweepSpec, where: Mapping[str, str]) -> str:
+    """Return the command that walks from a sweep's baseline to its winner, or the call for its script."""
+    if _is_resumed_by_command(spec):
+        return command("path", spec.name, **where)
+    return _call("ablation_path", spec, where)
 
 
 def to_finish(spec: SweepSpec, history: History, where: Mapping[str, str]) -> str:

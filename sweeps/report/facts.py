@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from sweeps.commands import command
 from sweeps.report.parts import Listing, Part, Section, Table
-from sweeps.returning import to_finish, to_resume
+from sweeps.returning import to_finish, to_reproduce, to_resume
 from sweeps.search.advice import advice
 from sweeps.search.extension import searching_on
 from sweeps.search.history import History
@@ -47,7 +47,7 @@ def commands(spec: SweepSpec, history: History, where: Mapping[str, str], state:
     known = [
         (command("verify", spec.name, **where), "computes every suggestion and decision again"),
         (
-            command("reproduce", spec.name, trial=0 if spec.design else None, **where),
+            to_reproduce(spec, where, 0 if spec.design else None),
             "trains a trial again, bit for bit",
         ),
     ]

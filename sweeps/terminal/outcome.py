@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sweeps.digits import alike, number
 from sweeps.execution.failures import NOTE as ALIKE_NOTE
 from sweeps.result import Result
-from sweeps.returning import to_finish, to_resume
+from sweeps.returning import to_finish, to_reproduce, to_resume
 from sweeps.search.extension import ended_by, more_of, searching_on
 from sweeps.search.intervals import Interval, of_accuracy
 from sweeps.search.outcome import shortened, unconfirmed
@@ -31,7 +31,7 @@ def outcome_lines(result: Result) -> list[str]:
             f"{outcome['complete']} of {result.spec.trials} trials are complete",
             *([f"models: {', '.join(stored)} in {result.folder.home}"] if stored else []),
             f"tables: {result.folder.shown}/*.parquet, figures: {figures}",
-            f"check:  {result.folder.command('reproduce', trial=0)}",
+            f"check:  {to_reproduce(result.spec, result.folder.where, 0)}",
         ]
     if outcome["winner"] is None:
         more = [] if result.state == "running" else _time_was_over(result)
@@ -53,7 +53,7 @@ def outcome_lines(result: Result) -> list[str]:
         lines.append(short)
     lines += _time_was_over(result)
     lines.append(f"tables: {result.folder.shown}/*.parquet")
-    lines.append(f"check:  {result.folder.command('reproduce')}")
+    lines.append(f"check:  {to_reproduce(result.spec, result.folder.where)}")
     return lines
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from sweeps.digits import number
 from sweeps.errors import SpecError
 from sweeps.result import Result
+from sweeps.returning import to_reproduce
 from sweeps.search.history import Trial
 from sweeps.search.standing import shown_state
 from sweeps.store.folders import first_there
@@ -121,8 +122,13 @@ def trial_facts(result: Result, label: str) -> dict[str, Any]:
         "log": str(log_of(trial, result.folder)),
         "checkpoint": _checkpoint(result, trial),
         "traceback": trial.detail,
-        "reproduce": result.folder.command("reproduce", trial=trial.key.label) if trial.measurements else None,
+        "reproduce": to_reproduce(result.spec, result.folder.where, _named(trial)) if trial.measurements else None,
     }
+
+
+def _named(trial: Trial) -> int | str:
+    """Return how `reproduce` names a trial: by its number in the search, otherwise by its label."""
+    return trial.key.label if trial.key.replicate else trial.key.number
 
 
 def _report(measurement: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from simulation import TABLE, open_driver, rows_of, small_spec, swept
 import sweeps
 from study.measurement import Measurement
 from sweeps.errors import SpecError
-from sweeps.returning import how_to_continue, is_importable, to_finish, to_resume
+from sweeps.returning import how_to_continue, is_importable, to_finish, to_reproduce, to_resume, to_walk
 from sweeps.search.extension import Changes, as_extended, grown
 from sweeps.search.history import Asked, History, Measured, Moved, Noted, Stamp, TrialKey
 from sweeps.search.notes import EXTENDED, SELECTED
@@ -241,3 +241,23 @@ def test_changes_are_told_in_words() -> None:
     )
     assert Changes(retry_failed=True).in_words([]) == "no trial has failed, so that there is none to run again"
     assert Changes().in_words([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("target", "reproduced", "walked"),
+    [
+        (None, "sweeps reproduce bowl --trial 2 --results r", "sweeps path bowl --results r"),
+        (
+            "__main__:train",
+            "sweeps.load('bowl', target=train, results='r').reproduce(2)",
+            "sweeps.ablation_path('bowl', target=train, results='r')",
+        ),
+    ],
+)
+def test_a_script_gets_calls_where_no_command_can_import_its_function(
+    target: str | None, reproduced: str, walked: str
+) -> None:
+    spec, where = small_spec(**({"target": target} if target else {})), {"results": "r"}
+
+    assert to_reproduce(spec, where, 2) == reproduced
+    assert to_walk(spec, where) == walked

@@ -92,7 +92,8 @@ def warm_training(spec: SweepSpec, history: History) -> float | None:
     """Return how long a training takes in a worker that has already started, s, or None before the first report."""
     trials, full = _furthest(spec, history)
     lengths = []
-    for trial in trials:
+    # A single report says more about a worker's start than about the pace.
+    for trial in [trial for trial in trials if len(trial.measurements) > 1] or trials:
         first, reached = trial.measurements[0], trial.measurements[-1].fidelity
         if reached > 0:
             lengths.append(first.seconds + _rate(trial, reached) * max(full - first.fidelity, 0.0))

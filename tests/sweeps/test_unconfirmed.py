@@ -176,9 +176,10 @@ def test_the_start_of_a_worker_is_no_part_of_its_time() -> None:
     said: list[str] = []
     spec, history = small_spec(pruning={"max_fidelity": 4}), History()
     costs = SelectionCosts(spec, history, 2, said.append)
-    rows: list[Row] = [Noted("session", {}), Asked(TrialKey(0), {"x": 0.5}, 0, 0)]
+    rows: list[Row] = [Noted("session", {}), *(Asked(TrialKey(number), {"x": 0.5}, 0, 0) for number in (0, 1))]
+    rows += [Measured(TrialKey(1), Measurement(1, 1, 1.0, 1.0, {"loss": 0.5}))]  # alone, it says nothing about the pace
     rows += [Measured(TrialKey(0), Measurement(at, at, float(at), 1.0 * at, {"loss": 0.5})) for at in range(1, 5)]
-    for row, moment in zip(rows, (0.0, 0.0, 20.0, 21.0, 22.0, 23.0), strict=True):
+    for row, moment in zip(rows, (0.0, 0.0, 0.0, 20.0, 20.0, 21.0, 22.0, 23.0), strict=True):
         stamp = Stamp(history.last.seq + 1, moment)
         history.apply(stamp, row)
         costs.observe(stamp, row)

@@ -5,6 +5,7 @@ also uses the recorded horizon and the number of steps.
 """
 
 import contextlib
+import io
 import os
 import pickle
 import subprocess
@@ -213,6 +214,9 @@ if __name__ == "__main__":
     # The output of a user's function must not mix with the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):  # as in a trial's log, text that can't be encoded is escaped
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     # The request was pickled under the module's own name, not __main__: run the module that the caller knows.
     from sweeps.execution.replay import _serve as serve
 

@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from functions import bowl
 from simulation import Simulation, open_driver, small_spec
 
 import sweeps
@@ -92,6 +93,22 @@ def test_a_changed_function_is_named_as_what_differs(finished: sweeps.Result, tm
 def other_bowl(params, seed):
     for report in range(1, 10):
         yield {"loss": params["x"] / report}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_a_function_prints_does_not_stop_its_replay(
+    finished: sweeps.Result, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    finished._function = talkative_bowl
+
+    assert finished.reproduce(1).identical
+
+
+def talkative_bowl(params, seed):
+    for row in bowl(params, seed):
+        print("Verlust → époque 😀 \ud800")
+        yield row
 
 
 def one_report(params, seed):

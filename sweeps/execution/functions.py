@@ -22,6 +22,7 @@ Function = Callable[..., Iterator[Mapping[str, Any]]]
 
 CHECKPOINT = "checkpoint"  # the key under which a function yields its checkpoint, and the parameter that takes it
 LARGEST = 64 * 2**20  # bytes of a pickled function; Ray refuses 100 MB
+MAIN, _SPAWNED = "__main__", "__mp_main__"  # a script's module, and its name in a process that multiprocessing spawned
 _OURS = ("search_spaces", "study", "sweeps")
 # This package imports these after the working directory is on the path: a user's module of the same name would hide it.
 _LIBRARIES = (
@@ -155,7 +156,7 @@ def function_name(function: Any) -> str:
     name = getattr(function, "__qualname__", None)
     if name is None:
         function, name = type(function), f"{type(function).__qualname__}.<instance>"
-    return f"{function.__module__}:{name}"
+    return f"{MAIN if function.__module__ == _SPAWNED else function.__module__}:{name}"
 
 
 def source_hash(function: Function) -> str:
@@ -183,7 +184,7 @@ def resolve(target: str) -> Function:
     module_name, _, name = target.partition(":")
     if not module_name or not name:
         raise SpecError(f"target is written 'module:function', but got {target!r}")
-    if "<" in name or (module_name == "__main__" and not hasattr(sys.modules["__main__"], name.partition(".")[0])):
+    if "<" in name or (module_name == MAIN and not hasattr(sys.modules[MAIN], name.partition(".")[0])):
         raise SpecError(
             f"the target {target!r} was defined in a script: run or resume the sweep from that script, "
             "with sweeps.resume(..., target=...), or load it with sweeps.load(..., target=...)"
@@ -234,7 +235,7 @@ def check_hidden(name: str, *others: str) -> None:
     for top in dict.fromkeys(one.partition(".")[0] for one in (name, *others)):
         here = importlib.machinery.PathFinder.find_spec(top, [os.getcwd()])
         taken = sys.modules.get(top)
-        if here is None or here.origin is None or taken is None or top == "__main__":
+        if here is None or here.origin is None or taken is None or top == MAIN:
             continue
         theirs = getattr(taken, "__file__", None)
         if theirs is None or not _is_same(theirs, here.origin):
@@ -274,6 +275,8 @@ def pickled(function: Function) -> bytes:
     """
     from ray import cloudpickle
 
+    if (spawned := sys.modules.get(_SPAWNED)) is not None:  # like the main module, no other process can import it
+        cloudpickle.register_pickle_by_value(spawned)  # type: ignore[no-untyped-call]
     try:
         found: bytes = cloudpickle.dumps(function)  # type: ignore[no-untyped-call]
     except Exception as error:  # objects in the function may raise anything
@@ -318,7 +321,7 @@ def _parts(function: Any) -> dict[str, Any]:
     code = _code_of(function)
     if inspect.isfunction(code):
         outside = inspect.getclosurevars(code)
-        by_value = code.__module__ == "__main__" or "<locals>" in code.__qualname__
+        by_value = code.__module__ in (MAIN, _SPAWNED) or "<locals>" in code.__qualname__
         names = {**outside.nonlocals, **(outside.globals if by_value else {})}
         parts |= {f"its variable {name!r}": value for name, value in names.items()}
     return parts

@@ -38,6 +38,7 @@ LOCAL = "sweeps_local"  # a resource that distinguishes a Ray started here from 
 _LONGEST_SOCKET = 107 if sys.platform == "linux" else 103  # bytes of a path
 _SOCKET = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"  # a path of Ray's, below its folder
 _RUNS = threading.Lock()  # held while a sweep runs in this process
+_STARTED_IN = set[int]()  # the processes, this one or one it was forked from, that have started Ray
 _IS_OF_TRIALS = threading.Event()  # set if this process is a worker of a sweep
 _LARGEST_STORE = 2**29  # bytes; a data set is staged once per node, and the study's largest has 180 MB
 
@@ -140,12 +141,18 @@ def only_one() -> Iterator[None]:
     """Refuse a second sweep in this process, which would share the Ray of the first and end it under its trials.
 
     Raises:
-        ResourceError: A sweep runs in this process already, or this process is a worker of a sweep.
+        ResourceError: A sweep runs in this process already, this process is a worker of a sweep, or it was forked from
+            one that ran a sweep.
     """
     if _IS_OF_TRIALS.is_set():
         raise ResourceError(
             "a trial can't run a sweep, which would wait for places that trials hold: run it from a script, or search "
             "both spaces in one sweep"
+        )
+    if _STARTED_IN and os.getpid() not in _STARTED_IN:
+        raise ResourceError(
+            "this process was forked from one that ran a sweep, and Ray doesn't survive a fork: start it with "
+            'multiprocessing.get_context("spawn")'
         )
     if not _RUNS.acquire(blocking=False):
         raise ResourceError(
@@ -233,6 +240,10 @@ def _start(verbose: bool) -> None:
     import ray
 
     folder = make_private(check_length(ray_folder()))
+    here = os.getcwd()
+    if any("\ud800" <= sign <= "\udfff" for sign in here):  # a byte that is not UTF-8
+        raise ResourceError(f"Ray can't be started in {here!a}, whose name is not UTF-8: rename the folder")
+    _STARTED_IN.add(os.getpid())
     threading.Thread(target=_import_ahead, daemon=True).start()
     try:
         with outliving_the_terminal(), _in_groups_of_their_own():

@@ -1,5 +1,6 @@
 """Tests of a sweep's Ray: what it reads from the environment, its folder, and why it cannot start."""
 
+import os
 import sys
 import threading
 import types
@@ -100,3 +101,19 @@ def test_a_sweep_within_a_trial_is_refused_in_a_sentence(monkeypatch: pytest.Mon
     serve_trials()
     with pytest.raises(ResourceError, match=r"a trial can't run a sweep.*run it from a script"), only_one():
         pass
+
+
+def test_a_process_forked_from_one_that_started_ray_runs_no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    with only_one():
+        pass
+    monkeypatch.setattr(sessions, "_STARTED_IN", {os.getppid()})
+    with pytest.raises(ResourceError, match=r"was forked from one that ran a sweep.*spawn"), only_one():
+        pass
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    strange = os.fsencode(tmp_path) + b"/\xff"
+    os.mkdir(strange)
+    monkeypatch.chdir(os.fsdecode(strange))
+    with pytest.raises(ResourceError, match=r"udcff', whose name is not UTF-8: rename the folder"):
+        _start(False)

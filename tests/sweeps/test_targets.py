@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -343,3 +344,18 @@ def test_numpy_numbers_are_metrics() -> None:
 def test_another_source_is_another_hash() -> None:
     assert source_hash(functions.bowl) == source_hash(functions.bowl)
     assert source_hash(functions.bowl) != source_hash(functions.bowl_with_checkpoint)
+
+
+def test_a_function_of_a_spawned_process_is_sent_and_named_as_that_of_a_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spawned = types.ModuleType("__mp_main__")
+    exec("def train(params, seed):\n    yield {'loss': params['x']}\n", vars(spawned))
+    monkeypatch.setitem(sys.modules, "__mp_main__", spawned)
+    sent = tmp_path / "sent"
+    sent.write_bytes(pickled(spawned.train))
+    code = f"import pickle; print(next(pickle.load(open({str(sent)!r}, 'rb'))({{'x': 0.5}}, 1)))"
+
+    assert function_name(spawned.train) == "__main__:train"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "{'loss': 0.5}\n"

@@ -38,7 +38,7 @@ LOCAL = "sweeps_local"  # a resource that distinguishes a Ray started here from 
 _LONGEST_SOCKET = 107 if sys.platform == "linux" else 103  # bytes of a path
 _SOCKET = "/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"  # a path of Ray's, below its folder
 _RUNS = threading.Lock()  # held while a sweep runs in this process
-_STARTED_IN = set[int]()  # the processes, this one or one it was forked from, that have started Ray
+_STARTED_IN = set[int]()  # the processes that have started Ray: this one, or one that it was forked from
 _IS_OF_TRIALS = threading.Event()  # set if this process is a worker of a sweep
 _LARGEST_STORE = 2**29  # bytes; a data set is staged once per node, and the study's largest has 180 MB
 

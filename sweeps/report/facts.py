@@ -46,10 +46,7 @@ def commands(spec: SweepSpec, history: History, where: Mapping[str, str], state:
     """
     known = [
         (command("verify", spec.name, **where), "computes every suggestion and decision again"),
-        (
-            to_reproduce(spec, where, 0 if spec.design else None),
-            "trains a trial again, bit for bit",
-        ),
+        (to_reproduce(spec, where, 0 if spec.design else None), "trains a trial again, bit for bit"),
     ]
     if state != "running":
         known.append((to_finish(spec, history, where), "continues it, if there is anything left to do"))

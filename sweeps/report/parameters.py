@@ -95,8 +95,8 @@ def _unknown(found: list[Importance]) -> str:
         return f"Nothing can be said yet of {words.listed([i.parameter for i in found if i.share is None])}."
     verb = "tells" if len(telling) == 1 else "tell"
     return (
-        f"{words.listed(telling)} {verb} more of the order of the trials than chance does, but the best quarter of "
-        "trials differs too little from all of them in it for a share."
+        f"{words.listed(telling)} {verb} more of the order of the trials than chance does. No share is known, since "
+        "the best trials hardly differ from all in what matters most."
     )
 
 

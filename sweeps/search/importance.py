@@ -48,7 +48,7 @@ FEWEST = 10  # the fewest judged trials in which a parameter must be active to g
 _BEST, _FEWEST_BEST = 0.25, 5
 _DRAWS = 60
 BY_CHANCE = "no more than chance"
-NO_SHARE = "matters, but in the best quarter of trials it differs too little from all trials for a share"
+NO_SHARE = "matters; no share is known, since the best trials hardly differ from all in what matters most"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Importance:
         high: The upper end of the interval of `share`.
         trials: The number of judged trials in which the parameter was active.
         condition: When it is active, "" for always.
-        note: Why there is no share, or BY_CHANCE if the order of the trials doesn't show that the parameter matters.
+        note: Why there is no share, NO_SHARE if the parameter matters nevertheless, or BY_CHANCE if the order of the
+            trials doesn't show that it does.
     """
 
     parameter: str
@@ -83,7 +84,7 @@ def importance(spec: SweepSpec, history: History) -> list[Importance]:
     judged = _by_rank(spec, history)
     active = {name: sum(name in trial.params for trial in judged) for name in varying}
     able = [name for name, count in active.items() if count >= FEWEST]
-    shares, drawn, telling_ones = dict[str, float](), list[dict[str, float]](), list[str]()
+    shares, drawn, decisive = dict[str, float](), list[dict[str, float]](), list[str]()
     if able:
         names = {name: shown_name(name, varying[name]) for name in able}
         view, frozen = _frozen(spec, history, judged)
@@ -92,20 +93,20 @@ def importance(spec: SweepSpec, history: History) -> list[Importance]:
         draw = np.random.default_rng(derive_seed(spec.seed, "importance"))
         places = draw.integers(len(frozen), size=(_DRAWS if shares else 0, len(frozen)))
         drawn = [_shares(_apart(view, [frozen[place] for place in row], names)) for row in places]
-        telling_ones = _telling(spec, judged, frozen, {name: varying[name] for name in able}) if shares else []
-    notes = _notes(shares, telling_ones)
+        decisive = _telling(spec, judged, frozen, {name: varying[name] for name in able}) if shares else []
+    notes = _notes(shares, decisive)
     if NO_SHARE in notes.values():
         shares = {}
     found = [_told(name, varying[name], active[name], shares.get(name), drawn, notes.get(name, "")) for name in varying]
-    order = [*telling_ones, *(name for name in varying if name not in telling_ones)]
+    order = [*decisive, *(name for name in varying if name not in decisive)]
     return sorted(found, key=lambda i: (-1.0 if i.share is None else i.share, -order.index(i.parameter)), reverse=True)
 
 
-def _notes(shares: dict[str, float], telling_ones: Sequence[str]) -> dict[str, str]:
+def _notes(shares: dict[str, float], decisive: Sequence[str]) -> dict[str, str]:
     """Return the notes of the parameters that have a share, from those that explain more than chance."""
-    chance = {name: BY_CHANCE for name in shares if name not in telling_ones}
-    if telling_ones and any(shares[name] > shares[telling_ones[0]] for name in chance):
-        return {**chance, **dict.fromkeys(telling_ones, NO_SHARE)}
+    chance = {name: BY_CHANCE for name in shares if name not in decisive}
+    if decisive and any(shares[name] > shares[decisive[0]] for name in chance):
+        return {**chance, **dict.fromkeys(decisive, NO_SHARE)}
     return chance
 
 

@@ -122,13 +122,8 @@ def trial_facts(result: Result, label: str) -> dict[str, Any]:
         "log": str(log_of(trial, result.folder)),
         "checkpoint": _checkpoint(result, trial),
         "traceback": trial.detail,
-        "reproduce": to_reproduce(result.spec, result.folder.where, _named(trial)) if trial.measurements else None,
+        "reproduce": to_reproduce(result.spec, result.folder.where, trial.key.label) if trial.measurements else None,
     }
-
-
-def _named(trial: Trial) -> int | str:
-    """Return how `reproduce` names a trial: by its number in the search, otherwise by its label."""
-    return trial.key.label if trial.key.replicate else trial.key.number
 
 
 def _report(measurement: Any) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from typing import Any
 
 from study.variables import changing_bits, for_training
 from sweeps.execution.imports import Imports
-from sweeps.execution.loops import is_training
 from sweeps.sections import Resources
 
 States = Mapping[str, Any]  # of generators, by library
@@ -43,8 +42,8 @@ def seed_generators(seed: int) -> None:
     """
     random.seed(seed)
     _AFTER_IMPORT.clear()
-    _once_imported("numpy", "seed", lambda numpy: numpy.random.seed(seed % 2**32))
-    _once_imported("torch", "seed", lambda torch: _seed_torch(torch, seed))
+    once_imported("numpy", "seed", lambda numpy: numpy.random.seed(seed % 2**32))
+    once_imported("torch", "seed", lambda torch: _seed_torch(torch, seed))
 
 
 def _seed_torch(torch: Any, seed: int) -> None:
@@ -76,16 +75,16 @@ def are_as_seeded(seed: int) -> bool:
         fresh["numpy"] = numpy.random.RandomState(seed % 2**32).get_state(legacy=False)
     if (torch := _imported("torch")) is not None:
         fresh["torch"] = torch.Generator().manual_seed(seed).get_state()
-    return _are_same(fresh, generator_states())
+    return are_same(fresh, generator_states())
 
 
 def restore_generators(states: States) -> None:
     """Restore these states of the global generators, also in libraries that are imported later."""
     random.setstate(states["python"])
     if "numpy" in states:
-        _once_imported("numpy", "state", lambda numpy: numpy.random.set_state(states["numpy"]))
+        once_imported("numpy", "state", lambda numpy: numpy.random.set_state(states["numpy"]))
     if "torch" in states:
-        _once_imported("torch", "state", lambda torch: _restore_torch(torch, states))
+        once_imported("torch", "state", lambda torch: _restore_torch(torch, states))
 
 
 def _restore_torch(torch: Any, states: States) -> None:
@@ -96,136 +95,19 @@ def _restore_torch(torch: Any, states: States) -> None:
         torch.mps.set_rng_state(states["mps"])
 
 
-class _Continuation:
-    """A function on its way from a checkpoint to its next report: the states to restore, and where that was done."""
-
-    def __init__(self, states: States, checkpoint: object) -> None:
-        self._states = states
-        self._kept = list(_arrays(checkpoint))
-        self._known = {id(one) for one in self._kept}
-        self._loaded: list[object] = []  # the modules and optimizers that have loaded a state
-        self._is_read = False
-        self._before: States | None = None  # the states that the last look replaced; None after the first
-
-    def restore(self) -> None:
-        restore_generators(self._states)
-
-    def look(self) -> None:
-        """Restore the generators at the first look, and at a later one if the set-up drew from them in between."""
-        states = generator_states()
-        if self._is_read and (is_training() or _are_same(self._states, states)):
-            return
-        self._before = states if self._is_read else None
-        self._is_read = True
-        self.restore()
-
-    def write(self) -> None:
-        """Undo what the last look restored, if nothing was drawn since.
-
-        A function that writes into its checkpoint has already drawn for its training.
-        """
-        before, self._before = self._before, None
-        if before is not None and _are_same(self._states, generator_states()):
-            restore_generators(before)
-
-    def restore_after(self, load: object, state: object) -> None:
-        """Restore the generators when a module or optimizer loads a state of the checkpoint for the first time."""
-        if not any(load is one for one in self._loaded) and self._is_kept(state):
-            self._loaded.append(load)
-            self.restore()
-
-    def _is_kept(self, state: object) -> bool:
-        """Return whether a state is part of the checkpoint; one without arrays, such as of bytes, may hold any."""
-        return not self._kept or all(
-            id(one) in self._known or any(_is_equal(one, kept) for kept in self._kept) for one in _arrays(state)
-        )
-
-
-def _arrays(value: object) -> Iterator[Any]:
-    """Yield the tensors and NumPy arrays in nested dicts, lists and tuples."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        for one in value:
-            yield from _arrays(one)
-    elif hasattr(value, "shape") and hasattr(value, "dtype"):
-        yield value
-
-
-def _are_same(states: Any, others: Any) -> bool:
+def are_same(states: Any, others: Any) -> bool:
     """Return whether the states of generators are the same, for the generators that both have."""
     if isinstance(states, Mapping):
-        return all(_are_same(states[name], others[name]) for name in states.keys() & others.keys())
+        return all(are_same(states[name], others[name]) for name in states.keys() & others.keys())
     if isinstance(states, list | tuple):
-        return len(states) == len(others) and all(map(_are_same, states, others))
+        return len(states) == len(others) and all(map(are_same, states, others))
     return bool((states == others).all()) if hasattr(states, "shape") else bool(states == others)
-
-
-def _is_equal(one: Any, other: Any) -> bool:
-    """Return whether two arrays hold the same values, or False if torch can't compare them, as with text."""
-    import torch
-
-    if one.shape != other.shape:
-        return False
-    try:
-        return torch.equal(torch.as_tensor(one).cpu(), torch.as_tensor(other).cpu())
-    except (TypeError, RuntimeError):
-        return False
-
-
-_CONTINUING: list[_Continuation] = []
-
-
-@contextmanager
-def continuing(states: States | None, checkpoint: object) -> Iterator[None]:
-    """Run a block in which a function continues from a checkpoint, and restore generator states during its set-up.
-
-    A function makes its data and model first, with the generators as at its start, and then reads its checkpoint. The
-    states are therefore restored at the first look at the checkpoint. They are restored again in two cases: at a
-    further look at one of its states, if something was drawn in between, unless the function is within the loop that
-    yields; and when a module or optimizer loads one of its states for the first time. The first step of an optimizer
-    ends this.
-
-    Args:
-        states: The states of the generators when the checkpoint was made, or None to restore nothing.
-        checkpoint: The checkpoint that the function continues from.
-    """
-    _CONTINUING[:] = [] if states is None else [_Continuation(states, checkpoint)]
-    try:
-        yield
-    finally:
-        _CONTINUING.clear()
-
-
-class CheckpointReader:
-    """A listener to looks at a checkpoint, which restores the generators until a continued function trains."""
-
-    def look(self) -> None:
-        for one in _CONTINUING:
-            one.look()
-
-    def write(self) -> None:
-        for one in _CONTINUING:
-            one.write()
-
-
-def _begin_training(*_: Any) -> None:
-    _CONTINUING.clear()
 
 
 @cache
 def _patch(torch: Any) -> None:
-    """Patch torch, once per process.
-
-    The generators are restored after a state is loaded, until an optimizer steps. A number of threads between
-    operations may be set in each trial of a process, if it is always the same.
-    """
-    from torch.optim.optimizer import register_optimizer_step_pre_hook
-
+    """Patch torch, once per process: a trial may set the number of threads between operations to the present value."""
     torch.set_num_interop_threads = _if_changed(torch.set_num_interop_threads, torch.get_num_interop_threads)
-    for kind in (torch.nn.Module, torch.optim.Optimizer):
-        kind.load_state_dict = _and_restore(kind.load_state_dict)
-    register_optimizer_step_pre_hook(_begin_training)
 
 
 def _if_changed(put: Callable[[int], None], get: Callable[[], int]) -> Callable[[int], None]:
@@ -237,17 +119,6 @@ def _if_changed(put: Callable[[int], None], get: Callable[[], int]) -> Callable[
             put(value)
 
     return set_if_changed
-
-
-def _and_restore(load: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(load)
-    def load_state_dict(self: Any, state_dict: Any, *options: Any, **named: Any) -> Any:
-        loaded = load(self, state_dict, *options, **named)
-        for one in _CONTINUING:
-            one.restore_after(self, state_dict)
-        return loaded
-
-    return load_state_dict
 
 
 def process_facts() -> dict[str, str]:
@@ -306,17 +177,27 @@ def _imported(name: str) -> Any:
     return None if module is None or getattr(spec, "_initializing", False) else module
 
 
-_AFTER_IMPORT: dict[tuple[str, str], Callable[[Any], None]] = {}  # by library and what is set, run in this order
+_AFTER_IMPORT: dict[tuple[str, str], Callable[[Any], object]] = {}  # by library and what is set, run in this order
 
 
-def _once_imported(library: str, what: str, act: Callable[[Any], None]) -> None:
-    """Call `act` with a library now if it is imported, or right after its import."""
+def once_imported(library: str, what: str, act: Callable[[Any], object]) -> Callable[[], None]:
+    """Call `act` with a library now if it is imported, or right after its import.
+
+    Returns:
+        A function that calls this off, if the library is not imported yet.
+    """
     if (module := _imported(library)) is not None:
         act(module)
-        return
+        return lambda: None
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
     _AFTER_IMPORT[library, what] = act
+
+    def call_off() -> None:
+        if _AFTER_IMPORT.get((library, what)) is act:
+            del _AFTER_IMPORT[library, what]
+
+    return call_off
 
 
 def _act_on(library: str) -> None:

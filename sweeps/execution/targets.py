@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict
 from numbers import Real
 from pathlib import Path
@@ -18,11 +18,10 @@ from sweeps.execution.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
+from sweeps.execution.continuation import Continuation
 from sweeps.execution.determinism import (
-    CheckpointReader,
     States,
     are_as_seeded,
-    continuing,
     generator_states,
     process_facts,
     restore_generators,
@@ -30,6 +29,7 @@ from sweeps.execution.determinism import (
     undisturbed_by_imports,
 )
 from sweeps.execution.functions import CHECKPOINT, Function, call, source_hash, takes_checkpoint
+from sweeps.execution.loops import yields_in_a_loop
 from sweeps.execution.watched import is_watched, watched
 from sweeps.spec import SweepSpec
 
@@ -141,10 +141,11 @@ class FunctionRun:
         self._is_checked = False  # whether a checkpoint was seen to come back equal
         self._states: States | None = None  # of the generators at the last report
         self._state: Any = None
+        self._continuation: Continuation | None = None  # up to the first report after a checkpoint
         if checkpoint is not None:
-            self._load(checkpoint)
-        self._is_continuing = checkpoint is not None  # and has made no report since
-        self._generator = call(function, params, seed, watched(self._state, CheckpointReader()))
+            self._continuation = self._load(checkpoint)
+        given = self._state if self._continuation is None else watched(self._state, self._continuation)
+        self._generator = call(function, params, seed, given)
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -155,11 +156,11 @@ class FunctionRun:
             self._set_generators()
             start = time.perf_counter()
             try:
-                with undisturbed_by_imports(), continuing(self._states if self._is_continuing else None, self._state):
+                with undisturbed_by_imports(), self._continuing():
                     yielded = next(self._generator)
             except StopIteration:
                 return
-            self._is_continuing = False
+            self._continuation = None
             seconds = time.perf_counter() - start
             self._states = generator_states()
             try:
@@ -174,17 +175,23 @@ class FunctionRun:
         is_begun, self._is_begun = self._is_begun, True
         if not is_begun:
             seed_generators(self._seed)
-        # Anything set up before a checkpoint is read is set up with the generators as at the trial's start.
-        if self._states is not None and (is_begun or not is_watched(self._state)):
+        elif self._states is not None:
             restore_generators(self._states)
 
+    def _continuing(self) -> AbstractContextManager[None]:
+        continuation = self._continuation
+        return nullcontext() if continuation is None else continuation.up_to_the_next_report(self._generator)
+
     def _noted(self) -> tuple[str, ...]:
-        """Return a note if reads of the checkpoint can't be detected and the generators are used."""
-        if self._state is None or is_watched(self._state) or are_as_seeded(self._seed):
+        """Return a note if neither the training's begin nor reads of the checkpoint are seen, but generators used."""
+        if self._state is None or is_watched(self._state) or yields_in_a_loop(self._generator):
+            return ()
+        if are_as_seeded(self._seed):
             return ()
         return (
-            f"the {CHECKPOINT} is no dict, list or tuple, but of type {type(self._state).__name__}, and does not tell "
-            "when it is read: what is drawn from global generators ahead of the loop differs after a pause; use a dict",
+            f"the function yields in no loop, and its {CHECKPOINT} is no dict, list or tuple, but of type "
+            f"{type(self._state).__name__}, and does not tell when it is read: what the set-up draws from global "
+            "generators differs after a pause; use a dict",
         )
 
     def _throw(self, error: Exception) -> NoReturn:
@@ -221,10 +228,11 @@ class FunctionRun:
             self._throw(error)
         return True
 
-    def _load(self, path: Path) -> None:
+    def _load(self, path: Path) -> Continuation:
         self._state, about = read_checkpoint(path)
         self._states = about["generators"]
         self.last = Measurement(**about["measurement"])
+        return Continuation(about["generators"], self._state)
 
 
 def _check_equal(state: object, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A checkpoint that reports its reads and writes, so generators can be restored between set-up and training.
+"""A checkpoint that reports its reads, so generators can be restored between set-up and training.
 
 A function that continues runs its set-up again, with generators seeded as at the trial's start, and then reads its
 checkpoint. From there on the generators must be as they were at the pause.
@@ -17,11 +17,8 @@ _ALL = object()  # means all places of a checkpoint
 class Reader(Protocol):
     """A listener to looks at a checkpoint."""
 
-    def look(self) -> None:
+    def look(self, is_state: bool) -> None:
         """Take note of the first look at the checkpoint, or at one of its states."""
-
-    def write(self) -> None:
-        """Take note that something is written into the checkpoint."""
 
 
 def watched(state: Any, reader: Reader) -> Any:
@@ -69,13 +66,7 @@ class _Looks:
         self._states = self._states - seen
         if seen or self._is_first:
             self._is_first = False
-            self._reader.look()
-
-    def written(self) -> None:
-        """Take note of a write, which is a look at the checkpoint too."""
-        if self._is_first:
-            self.at(None)
-        self._reader.write()
+            self._reader.look(bool(seen))
 
 
 def _is_plain(value: object) -> bool:
@@ -89,8 +80,8 @@ _LOOKS = "_looks"  # the attribute that watches; a copy without it reports nothi
 # Methods that look at the given place, at all places or at none of the states, and methods that write.
 _AT_A_PLACE = ("__getitem__", "get", "setdefault", "pop")
 _AT_ALL = ("__iter__", "__reversed__", "items", "values", "popitem", "__add__", "__mul__")
-_AT_NO_STATE = ("__len__",)  # of a list or tuple only; `if checkpoint` calls it on a dict, too
-_WRITING = ("__setitem__", "__ior__", "__iadd__", "update", "append", "extend", "insert")
+_AT_NO_STATE = ("__setitem__", "__ior__", "__iadd__", "update", "append", "extend", "insert")
+_AT_NO_STATE_OF_A_LIST = ("__len__",)  # `if checkpoint` calls it on a dict, too
 
 
 def _kind(plain: Any, *, has_keys: bool) -> Any:
@@ -113,7 +104,7 @@ def _kind(plain: Any, *, has_keys: bool) -> Any:
         return recipe(OrderedDict(own) if type(own) is dict else own)
 
     methods: dict[str, Callable[..., Any]] = {}
-    for name in (*_AT_A_PLACE, *_AT_ALL, *_WRITING, *(() if has_keys else _AT_NO_STATE)):
+    for name in (*_AT_A_PLACE, *_AT_ALL, *_AT_NO_STATE, *(() if has_keys else _AT_NO_STATE_OF_A_LIST)):
         if hasattr(plain, name):
             methods[name] = _noted(getattr(plain, name), name, has_keys)
     methods |= {name: _noted(copied, "copy", has_keys) for name in ("copy", "__copy__") if hasattr(plain, "copy")}
@@ -135,9 +126,7 @@ def _noted(method: Callable[..., Any], name: str, has_keys: bool) -> Callable[..
         looks = self.__dict__.get(_LOOKS)  # none yet while an OrderedDict fills itself
         if looks is None:
             pass
-        elif name in _WRITING:
-            looks.written()
-        elif name in _AT_NO_STATE:
+        elif name in (*_AT_NO_STATE, *_AT_NO_STATE_OF_A_LIST):
             looks.at(None)
         else:
             is_at_a_place = name in _AT_A_PLACE and (has_keys or name == "__getitem__")

@@ -1,7 +1,8 @@
-"""Functions that continue from a checkpoint, in the ways in which users write and read one."""
+"""Functions that continue from a checkpoint, in the ways in which users write and read one, and how to break them."""
 
 import random
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,31 @@ import ordinary
 import torch
 
 from sweeps.execution.functions import Function
+from sweeps.execution.targets import FunctionRun
+
+PARAMS = {"lr": 0.003}
+
+
+def values(run: FunctionRun, most: int = 100) -> list[float]:
+    """Return up to `most` losses of a run, while other code draws from the global generators between its reports."""
+    found: list[float] = []
+    for measurement in run.measurements(lambda: len(found) == most):
+        found.append(measurement.values["loss"])
+        random.random()
+        np.random.rand()
+        torch.rand(1)
+    return found
+
+
+def broken(function: Function, seed: int, after: int, folder: Path) -> list[float]:
+    """Return the losses of a trial that was paused after `after` reports and continued from its checkpoint."""
+    first = FunctionRun(function, PARAMS, seed, None)
+    before = values(first, after)
+    assert first.save(folder / "checkpoint")
+    random.seed(99)
+    np.random.seed(99)
+    torch.manual_seed(99)
+    return before + values(FunctionRun(function, PARAMS, seed, folder / "checkpoint"))
 
 
 def drawing(draw: Callable[[], float]) -> Function:

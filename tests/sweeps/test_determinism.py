@@ -13,15 +13,13 @@ import numpy as np
 import ordinary
 import pytest
 import torch
-from continuing import FUNCTIONS, appends, keeping, works_in_its_checkpoint
+from continuing import FUNCTIONS, PARAMS, values
 
 from sweeps.execution.determinism import (
     comparable,
-    continuing,
     generator_states,
     process_facts,
     restore_generators,
-    seed_generators,
     worker_variables,
 )
 from sweeps.execution.functions import Function
@@ -29,38 +27,6 @@ from sweeps.execution.targets import FunctionRun
 from sweeps.sections import Resources
 
 HERE = Path(__file__).parent
-PARAMS = {"lr": 0.003}
-
-
-def values(run: FunctionRun, most: int = 100) -> list[float]:
-    """Return up to `most` losses of a run, while other code draws from the global generators between its reports."""
-    found: list[float] = []
-    for measurement in run.measurements(lambda: len(found) == most):
-        found.append(measurement.values["loss"])
-        random.random()
-        np.random.rand()
-        torch.rand(1)
-    return found
-
-
-def broken(function: Function, seed: int, after: int, folder: Path) -> list[float]:
-    """Return the losses of a trial that was paused after `after` reports and continued from its checkpoint."""
-    first = FunctionRun(function, PARAMS, seed, None)
-    before = values(first, after)
-    assert first.save(folder / "checkpoint")
-    random.seed(99)
-    np.random.seed(99)
-    torch.manual_seed(99)
-    return before + values(FunctionRun(function, PARAMS, seed, folder / "checkpoint"))
-
-
-@pytest.mark.parametrize("after", range(1, 6))
-@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
-def test_a_paused_trial_continues_with_the_same_bits(tmp_path: Path, function: Function, after: int) -> None:
-    whole = values(FunctionRun(function, PARAMS, 3, None))
-
-    assert len(set(whole)) == 6
-    assert broken(function, 3, after, tmp_path) == whole
 
 
 @pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
@@ -72,90 +38,12 @@ def test_the_seed_of_a_trial_decides_what_the_global_generators_give(function: F
     assert again[0] != values(FunctionRun(function, PARAMS, (seed + 5) % 2**32, None), 2)
 
 
-@pytest.mark.parametrize(("kept", "draws", "is_noted"), [(7, True, True), (b"x", True, True), (7, False, False)])
-def test_a_checkpoint_that_cannot_tell_when_it_is_read_is_noted_where_generators_are_used(
-    kept: object, draws: bool, is_noted: bool
-) -> None:
-    def function(params: Any, seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
-        yield {"loss": random.random() if draws else 0.5, "checkpoint": kept}
-
-    run = FunctionRun(function, PARAMS, 3, None)
-    next(run.measurements(lambda: False))
-    assert [f"of type {type(kept).__name__}" in note for note in run.notes] == [True] * is_noted
-
-
-def test_a_checkpoint_that_tells_when_it_is_read_is_not_noted() -> None:
-    for function in (keeping(tuple, lambda: np.random.randn(3)), works_in_its_checkpoint, appends):
-        run = FunctionRun(function, PARAMS, 3, None)
-        next(run.measurements(lambda: False))
-        assert run.notes == ()
-
-
 def test_trials_that_take_turns_in_a_process_do_not_disturb_each_other() -> None:
     alone = [values(FunctionRun(ordinary.mlp, PARAMS, seed, None)) for seed in (1, 2)]
     runs = [FunctionRun(ordinary.mlp, PARAMS, seed, None).measurements(lambda: False) for seed in (1, 2)]
     turns = [[next(run).values["loss"] for run in runs] for _ in range(6)]
 
     assert [list(losses) for losses in zip(*turns, strict=True)] == alone
-
-
-def test_a_checkpoint_that_is_read_in_every_epoch_sets_the_generators_back_only_at_first(tmp_path: Path) -> None:
-    def reads(params: Any, seed: int, checkpoint: dict[str, int] | None) -> Iterator[dict[str, Any]]:
-        for report in range(checkpoint["report"] if checkpoint else 0, 6):
-            scale = checkpoint["scale"] if checkpoint else 1
-            yield {"loss": scale * random.random(), "checkpoint": {"report": report + 1, "scale": 1}}
-
-    assert broken(reads, 3, 2, tmp_path) == values(FunctionRun(reads, PARAMS, 3, None))
-
-
-def reads_at_each_step(params: Any, seed: int, checkpoint: dict[str, int] | None) -> Iterator[dict[str, Any]]:
-    """Train with NumPy alone, and read the checkpoint between the draws of one report."""
-    np.random.rand()
-    for report in range(checkpoint["report"] if checkpoint else 0, 6):
-        loss = sum(np.random.rand() * (checkpoint["scale"] if checkpoint else 1) for _ in range(3))
-        yield {"loss": loss, "checkpoint": {"report": report + 1, "scale": 1}}
-
-
-def evolves(params: Any, seed: int, checkpoint: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """Train with an evolution strategy: each candidate is loaded into one model, and no optimizer takes a step."""
-    model = torch.nn.Linear(3, 1)
-    if checkpoint:
-        model.load_state_dict(checkpoint["model"])
-    best = {name: value.clone() for name, value in model.state_dict().items()}
-    for report in range(checkpoint["report"] if checkpoint else 0, 6):
-        for _ in range(3):
-            noisy = {name: value + 0.1 * torch.randn_like(value) for name, value in best.items()}
-            model.load_state_dict(noisy)
-            best = noisy if model(torch.ones(3)) < 1 else best
-        yield {"loss": model(torch.ones(3)).item(), "checkpoint": {"report": report + 1, "model": dict(best)}}
-
-
-def follows(params: Any, seed: int, checkpoint: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
-    """Train by manual gradient descent, with a second model that follows the first."""
-    net, target = torch.nn.Linear(3, 1), torch.nn.Linear(3, 1)
-    if checkpoint:
-        net.load_state_dict(checkpoint["net"])
-        target = torch.nn.Linear(3, 1)
-        target.load_state_dict(checkpoint["target"])
-    for report in range(checkpoint["report"] if checkpoint else 0, 6):
-        for _ in range(3):
-            loss = (net(torch.randn(4, 3)) - target(torch.randn(4, 3))).square().mean()
-            loss.backward()
-            with torch.no_grad():
-                for weight in net.parameters():
-                    weight.sub_(0.1 * weight.grad)
-                    weight.grad = None
-            target.load_state_dict(net.state_dict())
-        kept = {"net": net.state_dict(), "target": target.state_dict()}
-        yield {"loss": loss.item(), "checkpoint": {"report": report + 1, **kept}}
-
-
-@pytest.mark.parametrize("function", [reads_at_each_step, evolves, follows])
-@pytest.mark.parametrize("after", [1, 3])
-def test_what_is_read_or_loaded_in_training_sets_no_generator_back(
-    tmp_path: Path, function: Function, after: int
-) -> None:
-    assert broken(function, 3, after, tmp_path) == values(FunctionRun(function, PARAMS, 3, None))
 
 
 def test_another_kind_of_global_generator_of_numpy_is_kept_too() -> None:
@@ -272,21 +160,6 @@ def test_a_function_may_be_the_first_to_import_anything(first: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("other", [np.array(["text"]), np.array([1.5], "f4"), torch.eye(2).to_sparse(), 7])
-def test_a_state_is_loaded_beside_whatever_else_a_checkpoint_holds(other: Any) -> None:
-    model = torch.nn.Linear(1, 1)
-    kept = {name: value.double() for name, value in model.state_dict().items()}
-    seed_generators(1)  # also watches what is loaded from now on
-    states = generator_states()
-    with continuing(states, {"other": other, "model": kept}):
-        random.seed(2)
-        model.load_state_dict({name: value.clone() for name, value in kept.items()})
-        first = random.random()
-
-    random.seed(1)
-    assert first == random.random()
 
 
 def test_an_operation_that_has_no_deterministic_algorithm_does_not_end_a_users_trial() -> None:

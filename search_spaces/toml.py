@@ -179,12 +179,24 @@ def _numeric(kind: str, bounds: Any, rest: dict[str, Any]) -> Parameter:
 
 
 def _parse_ranges(by: Any) -> tuple[str, dict[str, Float]]:
-    if not isinstance(by, Mapping) or len(by) != 1 or not all(isinstance(r, Mapping) for r in by.values()):
+    if not isinstance(by, Mapping) or len(by) != 1 or not all(isinstance(one, Mapping) for one in by.values()):
         raise SpaceError(
             f"by must name one parameter, like {{ optimizer = {{ sgd = {{ float = … }} }} }}, but got {by!r}"
         )
     ((parent, ranges),) = by.items()
-    return parent, {value: _parse_parameter(table, f"by: {parent} = {value!r}") for value, table in ranges.items()}  # type: ignore[misc]
+    found = dict[str, Float]()
+    for value, table in ranges.items():
+        known = _parse_parameter(table, place := f"by: {parent} = {value!r}")
+        if not isinstance(known, Float):
+            raise SpaceError(f"{place} must have a range, such as {{ float = [0.1, 1.0] }}, but got {_shown(table)}")
+        found[value] = known
+    return parent, found
+
+
+def _shown(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return repr(value)
+    return f"{{ {', '.join(f'{name} = {one!r}' for name, one in value.items())} }}"
 
 
 def to_table(space: SearchSpace) -> dict[str, Any]:

@@ -59,7 +59,14 @@ BAD = [
     ("x = { range_test = true, default = 0.1 }", "unknown key 'default' of a range_test parameter"),
     ("x = { range_test = true }\ny = { int = [0, 1], when = { x = [1] } }", "y: when: 'x' is a float"),
     ("x = { by = 'y' }", "space.toml: x: by must name one parameter"),
-    ("y = { choice = ['a'] }\nx = { by = { y = { a = { int = [0, 1] } } } }", "x: by: y = 'a' must be a float"),
+    (
+        "y = { choice = ['a'] }\nx = { by = { y = { a = { int = [0, 1] } } } }",
+        "x: by: y = 'a' must have a range, such as { float = [0.1, 1.0] }, but got { int = [0, 1] }",
+    ),
+    (
+        "y = { choice = ['a'] }\nx = { by = { y = { a = 0.5 } } }",
+        "x: by: y = 'a' must have a range, such as { float = [0.1, 1.0] }, but got 0.5",
+    ),
     (
         "y = { choice = ['a'] }\nx = { by = { y = { a = { float = [0.0, 1.0], step = 0.5 } } } }",
         "x: by: y = 'a': a range by another parameter has no step, but got 0.5",

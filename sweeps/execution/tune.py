@@ -97,11 +97,11 @@ class _Bridge:
         return sum(now - max(given, self._started) > _START for given in self._given.values())
 
     def tell_of_waiting(self) -> None:
-        """Say, once per wait, that other work has the places, so a sweep that waits for its turn does not seem hung."""
+        """Say, once per wait, why trials may wait for workers, so a sweep that waits does not seem to hang."""
         if self._is_short and not self._was_short:
             self._say(
-                f"note: {self._waiting} of its trials wait for a place, since other work occupies the nodes: a sweep "
-                "keeps its places to its end, see `sweeps list --address`"
+                f"note: {self._waiting} of its trials have waited for more than {_START:.0f} s for a worker: either "
+                "other sweeps keep the nodes to their end (see `sweeps list --address`), or workers start slowly"
             )
         self._was_short = self._is_short
 

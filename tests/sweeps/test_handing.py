@@ -168,7 +168,7 @@ def test_a_sweep_that_waits_for_its_turn_says_so_once_a_wait(monkeypatch: pytest
     for _ in range(2):
         bridge.tell_of_waiting()
     assert len(said) == 1
-    assert "1 of its trials wait for a place, since other work occupies the nodes" in said[0]
+    assert "1 of its trials have waited for more than" in said[0]
     bridge.hold(Actor(), first)
     bridge.tell_of_waiting()
     bridge.suggested()

@@ -2,7 +2,8 @@
 
 Each warning needs more evidence than chance provides:
 
-- A best value is at a bound, and the best trials are closer to it than the others, by Mann and Whitney's test.
+- A best value is at a bound, the best trials are closer to it than the others, by Mann and Whitney's test, and the
+  parameter explains more of the order of the trials than chance does.
 - Trials diverge or fail with certain settings, by Fisher's exact test.
 - A metric still rises at the end, by more than the noise of seeds.
 
@@ -22,6 +23,7 @@ from sweeps.returning import to_resume
 from sweeps.search.bounds import metric_bounds
 from sweeps.search.extension import searching_on
 from sweeps.search.history import History, Trial
+from sweeps.search.importance import by_chance
 from sweeps.search.intervals import mean_of, variance_of
 from sweeps.search.pruning import entry
 from sweeps.search.ranges import with_measured_space
@@ -79,6 +81,13 @@ def _place(range_: Float | Int, value: float) -> float:
 
 
 def _at_a_bound(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> Iterator[str]:
+    found = list(_crowded_bounds(spec, history))
+    chance = by_chance(spec, history) if found else set()
+    yield from (line for name, line in found if name not in chance)
+
+
+def _crowded_bounds(spec: SweepSpec, history: History) -> Iterator[tuple[str, str]]:
+    """Yield each parameter whose best value is at a bound, where the best trials crowd, with the warning about it."""
     best = _best(spec, history)
     for name, parameter in spec.space.parameters.items():
         if not best or name not in best[0].params or (range_ := _range(parameter, best[0].params)) is None:
@@ -92,9 +101,10 @@ def _at_a_bound(spec: SweepSpec, history: History, judged: Sequence[Trial]) -> I
             is_crowd = others > 0 and 2 * a > count and _chance_of_closer(shares[:count], shares[count:]) < _CROWDED
             if shares[0] <= _AT_A_BOUND and is_crowd:
                 yield (
+                    name,
                     f"{name} = {best[0].params[name]:.3g} of the best trial lies at the {side} bound of "
                     f"{range_.low:g} … {range_.high:g}, near which are {a} of the {count} best and {b} of the {others} "
-                    f"others: widen it beyond {bound:g}"
+                    f"others: widen it beyond {bound:g}",
                 )
 
 

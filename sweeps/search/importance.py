@@ -102,6 +102,18 @@ def importance(spec: SweepSpec, history: History) -> list[Importance]:
     return sorted(found, key=lambda i: (-1.0 if i.share is None else i.share, -order.index(i.parameter)), reverse=True)
 
 
+def by_chance(spec: SweepSpec, history: History) -> set[str]:
+    """Return the parameters that explain no more of the order of the trials than chance does, if enough are judged."""
+    spec = with_measured_space(spec, history)
+    judged = _by_rank(spec, history)
+    able: dict[str, Parameter] = {
+        name: parameter
+        for name, parameter in spec.space.parameters.items()
+        if not isinstance(parameter, Constant | RangeTest) and sum(name in trial.params for trial in judged) >= FEWEST
+    }
+    return able.keys() - _telling(spec, judged, _frozen(spec, history, judged)[1], able) if able else set()
+
+
 def _notes(shares: dict[str, float], decisive: Sequence[str]) -> dict[str, str]:
     """Return the notes of the parameters that have a share, from those that explain more than chance."""
     chance = {name: BY_CHANCE for name in shares if name not in decisive}

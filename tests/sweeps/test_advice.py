@@ -12,6 +12,7 @@ from study.measurement import Measurement
 from sweeps.search.advice import advice
 from sweeps.search.extension import ended_by, searching_on
 from sweeps.search.history import PUBLISHED, Asked, History, Measured, Moved, Noted, Stamp, TrialKey
+from sweeps.search.importance import by_chance
 from sweeps.search.notes import SELECTED
 from sweeps.spec import SweepSpec, load_spec
 
@@ -54,7 +55,20 @@ def test_a_bound_that_cannot_be_moved_is_not_told() -> None:
     ]
 
     assert not told(trials, "bound", space)
-    assert len(told([(p, -loss, f) for p, loss, f in trials], "bound", space)) == 3
+    for name, parameter in space.items():
+        alone = [({name: p[name]}, -loss, f) for p, loss, f in trials]
+        assert len(told(alone, "bound", {name: parameter})) == 1
+
+
+def test_a_bound_is_not_told_for_a_parameter_that_another_explains() -> None:
+    draw = random.Random(1)
+    xs = [draw.uniform(1, 2) for _ in range(40)]
+    trials: list[Given] = [({"x": x, "beside": 1 + (x - 1) ** 2}, x, 9.0) for x in xs]
+    space = {"x": {"float": [1.0, 2.0]}, "beside": {"float": [1.0, 2.0]}}
+    lines = told(trials, "bound", space)
+
+    assert by_chance(spec_over(space), searched(trials)) == {"x", "beside"} - {line.split(" = ")[0] for line in lines}
+    assert len(lines) == 1
 
 
 def test_values_that_hang_on_nothing_put_the_best_at_a_bound_as_seldom_as_chance_does() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 SWEEP = "sweep"  # the first column of every table, so tables of several sweeps can be read as one
+ENCODING = "encoding"  # metadata key of a column, "json" for texts that are JSON values
 SOURCE = "source"  # metadata key of a column, for the user's name of its parameter, metric or cost
 
 
@@ -21,6 +22,7 @@ class Column:
         meaning: A short description of its values.
         value: A function that returns the column's value for a row.
         source: The parameter, metric or cost that it holds, as the user named it; "" for any other column.
+        is_json: Whether its texts are JSON values.
     """
 
     name: str
@@ -29,11 +31,14 @@ class Column:
     meaning: str
     value: Callable[[Any], Any]
     source: str = ""
+    is_json: bool = False
 
     @property
     def field(self) -> pa.Field:
-        source = {SOURCE: self.source} if self.source else {}
-        return pa.field(self.name, self.type, metadata={"unit": self.unit, "meaning": self.meaning, **source})
+        about = {"unit": self.unit, "meaning": self.meaning}
+        about |= {SOURCE: self.source} if self.source else {}
+        about |= {ENCODING: "json"} if self.is_json else {}
+        return pa.field(self.name, self.type, metadata=about)
 
     def array(self, rows: Sequence[Any]) -> tuple[pa.Field, pa.Array, str]:
         """Return the column's values for the given rows.
@@ -48,7 +53,7 @@ class Column:
         except Exception as error:  # a value may come from the user, and be anything
             why = in_brief(error)
         texts = pa.array([_text(self.value, row) for row in rows], pa.string())
-        field = replace(self, type=pa.string()).field
+        field = replace(self, type=pa.string(), is_json=False).field
         return field.with_metadata({**field.metadata, "degraded": f"text, since {why}"}), texts, why
 
 

@@ -74,9 +74,12 @@ def _parameter_column(column: str, name: str, parameter: Parameter) -> Column:
         return Column(column, parameter_type(parameter), "", f"parameter{_OFF}", value, name)
     plain = _parameter_value(name)
     meaning = f"parameter as JSON text, since its choices are of several kinds{_OFF}"
-    return Column(
-        column, pa.string(), "", meaning, lambda row: None if (v := plain(row)) is None else dump_json(v), name
-    )
+
+    def as_text(row: Trial | Effect) -> str | None:
+        value = plain(row)
+        return None if value is None else dump_json(value)
+
+    return Column(column, pa.string(), "", meaning, as_text, name, is_json=True)
 
 
 def _parameter_value(name: str) -> Callable[[Trial | Effect], Any]:
@@ -290,11 +293,16 @@ def _table(
 
 
 def to_frame(table: pa.Table) -> Any:
-    """Return the table as a pandas frame with nullable dtypes, so nulls don't change integers and booleans."""
+    """Return the table as a pandas frame with nullable dtypes, so nulls don't change integers and booleans.
+
+    Its attribute `attrs["json"]` has the names of the columns whose texts are JSON values.
+    """
     import pandas as pd
 
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.string(): pd.StringDtype()}
-    return table.to_pandas(types_mapper=nullable.get)
+    frame = table.to_pandas(types_mapper=nullable.get)
+    frame.attrs["json"] = [field.name for field in table.schema if (field.metadata or {}).get(b"encoding") == b"json"]
+    return frame
 
 
 def write_tables(to: Path, spec: SweepSpec, history: History, warn: Warn) -> None:

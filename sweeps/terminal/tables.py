@@ -1,5 +1,6 @@
 """Parts that all tables share: literal rows, short numbers, and frames as JSON for programs."""
 
+import json
 import math
 from collections.abc import Mapping
 from datetime import datetime
@@ -31,8 +32,10 @@ def cell(value: Any) -> str:
 
 
 def records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
-    """Return a frame's rows as JSON values with exact numbers; see `json_value`."""
+    """Return a frame's rows as JSON values with exact numbers, see `json_value`; texts of JSON values are read."""
     columns = {str(name): [json_value(value) for value in frame[name]] for name in frame.columns}
+    for name in frame.attrs.get("json", ()):
+        columns[name] = [None if text is None else json.loads(text) for text in columns[name]]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

@@ -20,8 +20,9 @@ from study.measurement import Measurement
 from sweeps.search.history import Asked, History, Measured, Moved, Row, Stamp, TrialKey
 from sweeps.spec import SweepSpec
 from sweeps.store.columns import SOURCE, Column
-from sweeps.store.export import tables, write_tables
+from sweeps.store.export import tables, to_frame, write_tables
 from sweeps.store.rows import dump_json, load_json
+from sweeps.terminal.tables import records
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 TAKEN = ("trial", "state", "loss", "metric_loss", "metric_metric_loss", "seconds", "reason", "value", "digest", "x")
@@ -85,12 +86,14 @@ def test_metrics_of_any_name_have_columns_of_their_own(names: list[str]) -> None
 @example(values=[True, "True", 0.5])
 def test_choices_that_differ_by_type_stay_apart(values: list[Scalar]) -> None:
     spec = small_spec(space={"kind": {"choice": values}})
-    found = [by_source(tables(spec, one_trial({"kind": value}, {"loss": 1.0}))["trials"])["kind"] for value in values]
+    made = [tables(spec, one_trial({"kind": value}, {"loss": 1.0}))["trials"] for value in values]
+    found = [by_source(table)["kind"] for table in made]
     kinds = {type(value) for value in values}
     told = [json.loads(text) for text in found] if isinstance(found[0], str) and kinds != {str} else found
 
     assert len({(type(one), one) for one in found}) == len(values)
     assert told == values
+    assert [records(to_frame(table))[0]["kind"] for table in made] == values
 
 
 @given(st.floats())

@@ -331,13 +331,13 @@ class History:
 
     def _restart(self, trial: Trial) -> None:
         """Reset a trial to its start, because none of its reports counts."""
-        trial.breaks += 1
-        trial.since = trial.breaks
+        trial.since = trial.breaks = trial.breaks + 1
         trial.rows += 1
-        for of_reports in (trial.measurements, trial.seqs, trial.moments, trial.environments, trial.decided):
-            of_reports.clear()
-        trial.continued.clear()
+        reports = (trial.measurements, trial.seqs, trial.moments, trial.environments)
+        for one in (*reports, trial.decided, trial.continued):
+            one.clear()
         self.measured = [(one, measurement) for one, measurement in self.measured if one is not trial]
+        self._kept = (None, {})  # it counts the reports that it has seen
 
     def elapsed(self, now: float) -> float:
         """Return the wall-clock time of the sweep's sessions, s, without the time between them."""

@@ -199,6 +199,26 @@ def test_trials_without_the_metric_start_again_once_the_code_names_it(
     assert verify(spec, rows_of(folder)).difference is None
 
 
+class SometimesNameless(Code):
+    """A target that reports its metric under a wrong name in trials with a large x."""
+
+    def __call__(self, params: Mapping[str, Any], seed: int, checkpoint: Any) -> Iterator[dict[str, Any]]:
+        for report in super().__call__(params, seed, checkpoint):
+            yield {"Loss" if name == "loss" and params["x"] > 0.5 else name: value for name, value in report.items()}
+
+
+def test_every_report_after_a_retry_counts_at_its_rung(folder: SweepFolder) -> None:
+    folder.create()
+    spec = small_spec(**{**PLAIN, "trials": 30, "pruning": {"name": "asha", "max_fidelity": 6}})
+    session(folder, spec, SometimesNameless(lambda *_: False))
+    (row,) = change(folder, spec)
+    mended = session(folder, spec, Code(lambda *_: False))
+
+    assert row.body["from_start"]
+    assert not mended.history.in_state("failed")
+    assert verify(spec, rows_of(folder)).difference is None
+
+
 def test_verification_names_a_retry_that_takes_back_reports_that_count(folder: SweepFolder) -> None:
     folder.create()
     spec = small_spec(**PLAIN)

@@ -11,7 +11,7 @@ at looks at the checkpoint, and when a module or optimizer loads one of its stat
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from types import FrameType
@@ -25,8 +25,15 @@ from sweeps.execution.watched import is_watched
 class Continuation:
     """A function on its way from a checkpoint to its next report, as a listener to looks at the checkpoint."""
 
-    def __init__(self, states: States, checkpoint: object) -> None:
-        self._states = states
+    def __init__(self, states: States, checkpoint: object, loop: Sequence[int] = ()) -> None:
+        """Prepare to continue a function.
+
+        Args:
+            states: The states of the generators when the checkpoint was made.
+            checkpoint: What the function gets.
+            loop: The loop in which the function made it, see `loop_of`.
+        """
+        self._states, self._loop = states, loop
         self._is_watched = is_watched(checkpoint)
         self._kept = list(_arrays(checkpoint))
         self._known = {id(one) for one in self._kept}
@@ -46,7 +53,7 @@ class Continuation:
             stack.enter_context(_replaced(threading.Thread, "start", self._noting_a_start(threading.get_ident())))
             if yields_in_a_loop(generator):
                 self._waits = True
-                stack.enter_context(at_entry(generator, self._enter))
+                stack.enter_context(at_entry(generator, self._loop, self._enter, self._leave))
             elif not self._is_watched:
                 self._restore()
             yield
@@ -80,6 +87,10 @@ class Continuation:
         self._restore()
         self._waits = False
         self._is_over = bool(self._loaded)
+
+    def _leave(self) -> None:
+        """Go back to the set-up after a loop without a round, as of a first phase that is over."""
+        self._waits, self._is_over = True, False
 
     def _steps(self, *_: Any) -> None:
         """Take a step of an optimizer for the begin of the training, where no loop is waited for."""

@@ -29,7 +29,7 @@ from sweeps.execution.determinism import (
     undisturbed_by_imports,
 )
 from sweeps.execution.functions import CHECKPOINT, Function, call, source_hash, takes_checkpoint
-from sweeps.execution.loops import yields_in_a_loop
+from sweeps.execution.loops import loop_of, yields_in_a_loop
 from sweeps.execution.watched import is_watched, watched
 from sweeps.spec import SweepSpec
 
@@ -140,6 +140,7 @@ class FunctionRun:
         self._is_begun = False
         self._is_checked = False  # whether a checkpoint was seen to come back equal
         self._states: States | None = None  # of the generators at the last report
+        self._loop: list[int] = []  # in which it was made
         self._state: Any = None
         self._continuation: Continuation | None = None  # up to the first report after a checkpoint
         if checkpoint is not None:
@@ -162,7 +163,7 @@ class FunctionRun:
                 return
             self._continuation = None
             seconds = time.perf_counter() - start
-            self._states = generator_states()
+            self._states, self._loop = generator_states(), loop_of(self._generator)
             try:
                 self.last = self._measure(yielded, seconds)
             except (TypeError, SpaceError) as error:
@@ -220,7 +221,8 @@ class FunctionRun:
             return False
         try:
             with replacing(path) as temporary:
-                write_checkpoint(temporary, self._state, {"measurement": asdict(self.last), "generators": self._states})
+                about = {"measurement": asdict(self.last), "generators": self._states, "loop": self._loop}
+                write_checkpoint(temporary, self._state, about)
                 if not self._is_checked:
                     _check_equal(self._state, temporary)
                     self._is_checked = True
@@ -232,7 +234,7 @@ class FunctionRun:
         self._state, about = read_checkpoint(path)
         self._states = about["generators"]
         self.last = Measurement(**about["measurement"])
-        return Continuation(about["generators"], self._state)
+        return Continuation(about["generators"], self._state, about.get("loop", ()))
 
 
 def _check_equal(state: object, path: Path) -> None:

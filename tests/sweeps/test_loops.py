@@ -110,6 +110,37 @@ def over_an_object(step: Steps) -> Numbers:
         yield number
 
 
+def after_a_phase_that_is_over(step: Steps) -> Numbers:
+    for number in range(step("range") or 0):
+        yield number
+    step("set-up")
+    for number in range(2):
+        step("train")
+        yield number
+
+
+def after_an_object_that_is_over(step: Steps) -> Numbers:
+    for number in iter(lambda: step("iter"), None):
+        yield number
+    step("set-up")
+    for number in over_a_range(step):
+        yield number
+
+
+def after_a_stage_that_is_over(step: Steps) -> Numbers:
+    yield from over_another(lambda _: step("set-up")) if step("range") else iter(())
+    for number in over_no_stage(step):
+        yield number
+    yield from over_a_range(step)
+
+
+def over_no_stage(step: Steps) -> Numbers:
+    step("set-up")
+    for number in range(step("range") or 0):
+        yield number
+    step("set-up")
+
+
 FUNCTIONS = [
     over_a_range,
     over_nothing,
@@ -123,7 +154,13 @@ FUNCTIONS = [
     numbered,
     delegates,
     over_an_object,
+    after_a_phase_that_is_over,
+    after_an_object_that_is_over,
+    after_a_stage_that_is_over,
 ]
+
+
+def _nothing() -> None: ...
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -131,15 +168,14 @@ def test_the_entry_is_between_set_up_and_training(function: Callable[[Steps], Ge
     found: list[str] = []
     generator = function(found.append)
     assert yields_in_a_loop(generator)
-    with at_entry(generator, lambda: found.append("entry")):
+    with at_entry(generator, [], lambda: found.append("entry"), lambda: found.append("left")):
         assert sys.gettrace() is not None
         next(generator)
 
-    assert found.count("entry") == 1
-    place = found.index("entry")
-    assert set(found[:place]) <= {"set-up", "range", "iter"}
-    assert found[:place]
-    assert found[place + 1] == "train"
+    place = max(place for place, step in enumerate(found) if step == "entry")
+    assert found.index("train") > place
+    assert {"set-up", "range", "iter"} & set(found[:place])
+    assert set(found[place + 1 : found.index("train")]) <= {"left"}
 
 
 def test_tracing_ends_at_the_entry_and_gives_way_to_what_was_traced_before() -> None:
@@ -154,7 +190,7 @@ def test_tracing_ends_at_the_entry_and_gives_way_to_what_was_traced_before() -> 
     sys.settrace(other)
     try:
         generator = over_a_range(steps)
-        with at_entry(generator, lambda: None):
+        with at_entry(generator, [], _nothing, _nothing):
             next(generator)
         after = sys.gettrace()
     finally:
@@ -170,7 +206,7 @@ def test_tracing_ends_where_the_set_up_fails() -> None:
 
     before = sys.gettrace()
     generator = over_a_range(fails)
-    with pytest.raises(KeyError), at_entry(generator, lambda: None):
+    with pytest.raises(KeyError), at_entry(generator, [], _nothing, _nothing):
         next(generator)
 
     assert sys.gettrace() is before

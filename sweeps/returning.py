@@ -116,5 +116,5 @@ def _place_of(package: str) -> Path | None:
 
 def _called(target: str) -> str:
     """Return the name of a function in its script, or "..." if the target does not show it."""
-    last = target.rpartition(":")[2].rpartition(".")[2]
-    return last if last.isidentifier() else "..."
+    name = target.rpartition(":")[2].rpartition("<locals>.")[2]
+    return name if all(part.isidentifier() for part in name.split(".")) else "..."

@@ -73,7 +73,7 @@ def _read_tensors(file: BinaryIO) -> list[Any]:
     import torch
 
     place = None if torch.cuda.is_available() else "cpu"
-    tensors: list[Any] = torch.load(file, map_location=place, weights_only=True)
+    tensors: list[Any] = torch.load(file, map_location=place, weights_only=True, mmap=False)
     return tensors
 
 

@@ -87,6 +87,8 @@ def _torch(torch: Any) -> list[Setting]:
         Setting(
             "torch's sharing", torch.multiprocessing.get_sharing_strategy, torch.multiprocessing.set_sharing_strategy
         ),
+        Setting("hooks of saved tensors", lambda: _saved_tensors_hooks(c), lambda value: _pop_hooks_to(c, value)),
+        *attributes(torch.hub, "_hub_dir"),
         Setting("torch's generator", torch.get_rng_state, torch.set_rng_state),
         Setting(
             "CUDA's generators",
@@ -100,6 +102,17 @@ def _torch(torch: Any) -> list[Setting]:
         ),
         Setting("MPS's generator", lambda: _of_mps(torch), _if_any(torch.mps.set_rng_state)),
     ]
+
+
+def _saved_tensors_hooks(c: Any) -> Any:
+    """Return the innermost hooks of saved tensors, such as those of `save_on_cpu`, or None."""
+    return c._autograd._top_saved_tensors_default_hooks(True)
+
+
+def _pop_hooks_to(c: Any, hooks: Any) -> None:
+    """Remove hooks of saved tensors until these are the innermost ones."""
+    while (top := _saved_tensors_hooks(c)) is not None and top != hooks:
+        c._autograd._pop_saved_tensors_default_hooks()
 
 
 def _default_device(torch: Any) -> Any:

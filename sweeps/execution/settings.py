@@ -3,6 +3,7 @@
 Each library has a part of the table, which is used only if the library is imported.
 """
 
+import builtins
 import contextlib
 import faulthandler
 import functools
@@ -71,6 +72,7 @@ def _python() -> tuple[Setting, ...]:
         Setting("traceback limit", lambda: getattr(sys, "tracebacklimit", None), _set_traceback_limit),
         Setting("trace function", sys.gettrace, sys.settrace),
         Setting("profile function", sys.getprofile, sys.setprofile),
+        *attributes(builtins, "print", "input", "open"),
         *attributes(threading, "excepthook"),
         Setting("trace function of threads", threading.gettrace, threading.settrace),
         Setting("profile function of threads", threading.getprofile, threading.setprofile),

@@ -1,6 +1,7 @@
 """Settings of a process that a trial may change: how a function observes each of them, and how it changes it."""
 
 import asyncio
+import builtins
 import csv
 import decimal
 import faulthandler
@@ -49,8 +50,15 @@ def nothing(*_: object) -> None:
     """Do nothing, as a stand-in for a handler."""
 
 
+def saved_tensors_hooks() -> bool:
+    return torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
+
+
 # How a function observes each setting, and how it changes it.
 SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+    "print": (lambda: builtins.print.__name__, lambda: setattr(builtins, "print", nothing)),
+    "hooks of saved tensors": (saved_tensors_hooks, lambda: torch.autograd.graph.save_on_cpu().__enter__()),
+    "folder of torch's hub": (torch.hub.get_dir, lambda: torch.hub.set_dir("/of-a-trial")),
     "working directory": (os.getcwd, lambda: os.chdir(tempfile.mkdtemp())),
     "a variable": (lambda: os.environ.get("OF_A_TRIAL"), lambda: os.environ.update(OF_A_TRIAL="1")),
     "a removed variable": (lambda: "PATH" in os.environ, lambda: os.environ.pop("PATH")),

@@ -357,7 +357,7 @@ def _changed_source(function: Function | None, history: History) -> str | None:
     now = _source_hash(function)
     if before is None or now is None or before == now:
         return None
-    return "the function's source was changed since the last session: trials before and after may not compare"
+    return "the function or a value bound to it was changed since the last session: trials before and after may differ"
 
 
 def _session_facts(

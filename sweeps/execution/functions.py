@@ -162,17 +162,25 @@ def function_name(function: Any) -> str:
 def source_hash(function: Function) -> str:
     """Return the SHA-256 of a function's source text in hex, or of its whole class for a method or an object.
 
+    The plain values that a `functools.partial` binds count as source. Helper functions do not.
+
     Raises:
         OSError: There is no source, such as for a function that was typed into an interpreter.
     """
-    own = function.func if isinstance(function, partial) else function
-    if isinstance(own, partial):
-        return source_hash(own)
+    return hashlib.sha256(_source_of(function).encode()).hexdigest()
+
+
+def _source_of(function: Function) -> str:
+    if isinstance(function, partial):
+        bound = [*enumerate(function.args), *sorted(function.keywords.items())]
+        plain = [(name, value) for name, value in bound if isinstance(value, bool | int | float | str | bytes | None)]
+        return f"{_source_of(function.func)}{plain or ''}"
+    own: Any = function
     if isinstance(own, MethodType) and not inspect.isclass(own.__self__):
         own = type(own.__self__)
     elif not inspect.isroutine(own) and not inspect.isclass(own):
         own = type(own)
-    return hashlib.sha256(inspect.getsource(own).encode()).hexdigest()
+    return inspect.getsource(own)
 
 
 def resolve(target: str) -> Function:

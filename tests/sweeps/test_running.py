@@ -82,7 +82,7 @@ def test_a_function_that_was_changed_between_two_sessions_is_told() -> None:
     history.apply(Stamp(1, 0.0), Noted("session", {"source_hash": source_hash(bowl)}))
 
     assert _changed_source(bowl, history) is None
-    assert "source was changed since the last session" in str(_changed_source(flat, history))
+    assert "changed since the last session" in str(_changed_source(flat, history))
     assert _changed_source(None, history) is None
 
 

@@ -346,6 +346,16 @@ def test_another_source_is_another_hash() -> None:
     assert source_hash(functions.bowl) != source_hash(functions.bowl_with_checkpoint)
 
 
+def test_other_bound_values_are_another_hash() -> None:
+    def bound(*arguments: Any, **named: Any) -> str:
+        return source_hash(functools.partial(functools.partial(functions.bowl, **named), *arguments))
+
+    assert bound() == source_hash(functions.bowl)
+    assert bound(scale=1.0, name="a") == bound(name="a", scale=1.0)
+    assert len({bound(), bound(scale=1.0), bound(scale=2.0), bound(1.0), bound(None), bound(True)}) == 6
+    assert bound(data=object()) == bound(data=object())
+
+
 def test_a_function_of_a_spawned_process_is_sent_and_named_as_that_of_a_script(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,9 +13,8 @@ from typing import Any, Literal
 from study.measurement import Measurement
 from sweeps.clock import machine
 from sweeps.errors import LedgerError, SweepError
-from sweeps.execution import failures
+from sweeps.execution import failures, reports
 from sweeps.execution.messages import Leg, Message, Observer, RangeLeg, ignore
-from sweeps.execution.reports import NONDETERMINISTIC, end_of, is_last, repeated_otherwise, without_metric
 from sweeps.execution.spending import Spending
 from sweeps.returning import to_resume
 from sweeps.search.agenda import Ask, Finished, Fit, GoOn, Measure, Record, Replicate, Wait, Work, next_work, stage_of
@@ -277,35 +276,35 @@ class Driver:
         else:
             self.record(Measured(trial.key, measurement, environment))
             if self.spec.metric not in measurement.values and len(self.history.measured) == 1:
-                lacking = f"{without_metric(self.spec, trial)}: a trial fails that never reports it"
+                lacking = f"{reports.without_metric(self.spec, trial)}: a trial fails that never reports it"
                 self.record(Noted("warning", {"text": lacking}, trial.key))
             self._settle(trial)
 
     def _repeated(self, trial: Trial, measurement: Measurement) -> None:
         """Note, once per trial, that a report came out differently after a restart; the first value stays."""
         stored = trial.measurements[measurement.report - 1]
-        found = repeated_otherwise(self.spec, stored, measurement)
+        found = reports.repeated_otherwise(self.spec, stored, measurement)
         warned = [note.body["text"] for note in self.history.noted("warning") if note.key == trial.key]
-        if found and not any(text.startswith(NONDETERMINISTIC) for text in warned):
+        if found and not any(text.startswith(reports.NONDETERMINISTIC) for text in warned):
             self.record(Noted("warning", {"text": found}, trial.key))
 
     def _settle(self, trial: Trial) -> None:
         """Take all pruning decisions that are due, then end the trial if it still runs after its final report."""
         while (decision := decide(self.spec, self.history, trial)) is not None:
             self.record(decision)
-        if trial.state == "running" and trial.last is not None and is_last(self.spec, trial):
+        if trial.state == "running" and trial.last is not None and reports.is_last(self.spec, trial):
             self._ended(trial)
 
     def _ended(self, trial: Trial) -> None:
-        self.record(end_of(self.spec, trial))
+        self.record(reports.end_of(self.spec, trial))
         self._stop_if_hopeless(trial)
 
     def _stop_if_hopeless(self, trial: Trial) -> None:
         """Raise SweepError if no trial would do better than the one that just ended, since each may take hours."""
         again = to_resume(self.spec, self.folder.where, "--retry-failed")
-        lacks = trial.reason == (fault := without_metric(self.spec, trial))
+        lacks = trial.reason == (fault := reports.without_metric(self.spec, trial))
         if lacks and not any(self.spec.metric in m.values for _, m in self.history.measured):
-            raise SweepError(f"{fault}: yield it, then `{again}`, or set `metric` to one of these in a new sweep")
+            raise SweepError(f"{fault}: {reports.how_to_report_it(trial, again)}")
         if (text := failures.failing_alike(self.history)) is not None:
             self.record(Noted(failures.NOTE, {"reason": text}))
             raise SweepError(f"{text}; see {self.folder.log(trial.key.label)}; mend it, then `{again}` runs all again")

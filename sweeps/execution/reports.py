@@ -31,7 +31,14 @@ def end_of(spec: SweepSpec, trial: Trial) -> Moved:
 def without_metric(spec: SweepSpec, trial: Trial) -> str:
     """Return the reason that a trial has not reported the metric, with what it did report."""
     names = sorted({name for measurement in trial.measurements for name in measurement.values})
-    return f"the metric {spec.metric!r} was not reported, only: {', '.join(names) or 'nothing'}"
+    lacking = f"the metric {spec.metric!r} was not reported"
+    return f"{lacking}, only: {', '.join(names)}" if names else f"{lacking}, nor any other"
+
+
+def how_to_report_it(trial: Trial, again: str) -> str:
+    """Return the remedy for a metric that was not reported; `again` is the command that runs failed trials again."""
+    has_others = any(measurement.values for measurement in trial.measurements)
+    return f"yield it, then `{again}`" + (", or set `metric` to one of these in a new sweep" if has_others else "")
 
 
 def repeated_otherwise(spec: SweepSpec, stored: Measurement, repeated: Measurement) -> str | None:

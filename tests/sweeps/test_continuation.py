@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import phases
 import pytest
 import set_ups
 import torch
@@ -15,6 +16,8 @@ from sweeps.execution.continuation import Continuation
 from sweeps.execution.determinism import generator_states, seed_generators
 from sweeps.execution.functions import Function
 from sweeps.execution.targets import FunctionRun
+
+SEVERAL = set_ups.FUNCTIONS | phases.FUNCTIONS
 
 
 @pytest.mark.parametrize("after", range(1, 6))
@@ -26,7 +29,7 @@ def test_a_paused_trial_continues_with_the_same_bits(tmp_path: Path, function: F
     assert broken(function, 3, after, tmp_path) == whole
 
 
-@pytest.mark.parametrize("function", set_ups.FUNCTIONS.values(), ids=set_ups.FUNCTIONS)
+@pytest.mark.parametrize("function", SEVERAL.values(), ids=SEVERAL)
 def test_set_up_and_training_are_told_apart_at_each_report(tmp_path: Path, function: Function) -> None:
     whole = values(FunctionRun(function, PARAMS, 3, None))
 
